@@ -1,0 +1,92 @@
+"""The registry of networks: every name that --model_name takes."""
+import difflib
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+from nets import resnet_v1, resnet_v2
+from nets.slim_compat import slim
+
+
+class Network(NamedTuple):
+  """What the registry knows of a network.
+
+  Fields:
+    function: builds it, `function(images, num_classes, is_training, ...)`.
+    arg_scope: returns the arg scope to build it under.
+    preprocessing: the name of the preprocessing it was published with.
+  """
+  function: Callable
+  arg_scope: Callable
+  preprocessing: str
+
+
+def _v1(function):
+  return Network(function, resnet_v1.resnet_arg_scope, 'vgg')
+
+
+def _v2(function):
+  return Network(function, resnet_v2.resnet_arg_scope, 'inception')
+
+
+NETWORKS = {
+    'resnet_v1_50': _v1(resnet_v1.resnet_v1_50),
+    'resnet_v1_101': _v1(resnet_v1.resnet_v1_101),
+    'resnet_v1_152': _v1(resnet_v1.resnet_v1_152),
+    'resnet_v1_200': _v1(resnet_v1.resnet_v1_200),
+    'resnet_v1_50_beta': _v1(resnet_v1.resnet_v1_50_beta),
+    'resnet_v1_101_beta': _v1(resnet_v1.resnet_v1_101_beta),
+    'resnet_v2_50': _v2(resnet_v2.resnet_v2_50),
+    'resnet_v2_101': _v2(resnet_v2.resnet_v2_101),
+    'resnet_v2_152': _v2(resnet_v2.resnet_v2_152),
+    'resnet_v2_200': _v2(resnet_v2.resnet_v2_200),
+}
+
+networks_map = {name: net.function for name, net in NETWORKS.items()}
+arg_scopes_map = {name: net.arg_scope for name, net in NETWORKS.items()}
+
+
+def get_network(name: str) -> Network:
+  """Returns the registry's entry, or a ValueError with the nearest names."""
+  if name not in NETWORKS:
+    near = difflib.get_close_matches(name, NETWORKS, n=2)
+    hint = f' Did you mean {" or ".join(near)}?' if near else ''
+    raise ValueError(f'There is no network named {name!r}.{hint} The networks '
+                     f'are: {", ".join(NETWORKS)}.')
+  return NETWORKS[name]
+
+
+def get_network_fn(name: str, num_classes: int | None,
+                   weight_decay: float = 0.0, is_training: bool = False,
+                   **arg_scope_options) -> Callable:
+  """Returns a function that builds the network `name` from images.
+
+  Args:
+    name: a key of `networks_map`.
+    num_classes: the number of logits; None or 0 for features.
+    weight_decay: the L2 weight of the convolutions' kernels.
+    is_training: whether batch norm uses the batch's statistics.
+    **arg_scope_options: more arguments of the network's arg scope, such as
+      `batch_norm_decay`.
+
+  Returns:
+    `network_fn(images, **kwargs) -> (logits, end_points)`, where images are
+    float [batch, height, width, channels] and kwargs go to the network; it
+    has the attribute `default_image_size`, in pixels.
+
+  Raises:
+    ValueError: there is no such network.
+  """
+  network = get_network(name)
+
+  @functools.wraps(network.function)
+  def network_fn(images: tf.Tensor, **kwargs):
+    arg_scope = network.arg_scope(weight_decay=weight_decay,
+                                  **arg_scope_options)
+    with slim.arg_scope(arg_scope):
+      return network.function(images, num_classes, is_training=is_training,
+                              **kwargs)
+
+  return network_fn

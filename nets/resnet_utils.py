@@ -1,0 +1,204 @@
+"""The building blocks of residual networks.
+
+Residual networks were proposed in
+  [1] He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition.
+      arXiv:1512.03385, 2015
+  [2] He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks.
+      arXiv:1603.05027, 2016
+
+A network is a list of `Block`s, each a list of residual units. The stride of a
+block sits on its last unit, not on the first of the next block: both compute
+the same values, and this one shrinks the map one unit earlier.
+"""
+import collections
+from collections.abc import Callable, Sequence
+
+import tensorflow.compat.v1 as tf
+
+from nets import dilation
+from nets.slim_compat import slim
+
+
+class Block(collections.namedtuple('Block', ['scope', 'unit_fn', 'args'])):
+  """One residual block.
+
+  Fields:
+    scope: the variable scope of the block, e.g. 'block1'.
+    unit_fn: the residual unit, called as `unit_fn(net, rate=r, **args[i])`.
+    args: a list of dicts, one a unit, of keyword arguments for `unit_fn`;
+      'stride' (1 if absent) is also read by `stack_blocks_dense`.
+  """
+  __slots__ = ()
+
+
+def subsample(inputs: tf.Tensor, factor: int,
+              scope: str | None = None) -> tf.Tensor:
+  """Keeps every `factor`-th row and column, from the first on.
+
+  Args:
+    inputs: [batch, height, width, channels].
+    factor: 1 returns `inputs` as they are.
+    scope: a name for the operation.
+
+  Returns:
+    [batch, ceil(height / factor), ceil(width / factor), channels].
+  """
+  if factor == 1:
+    return inputs
+  return slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)
+
+
+def conv2d_same(inputs: tf.Tensor, num_outputs: int, kernel_size: int,
+                stride: int, rate: int = 1,
+                scope: str | None = None) -> tf.Tensor:
+  """A convolution that pads alike whatever its stride and input size.
+
+  Equal to the same convolution at stride 1 followed by
+  `subsample(net, stride)`, which TensorFlow's own strided 'SAME' is not: that
+  one pads an even-sized map at its end only.
+
+  Args:
+    inputs: float [batch, height, width, channels].
+    num_outputs: the number of filters.
+    kernel_size: height and width of the kernel.
+    stride: the output stride.
+    rate: the dilation; one of `stride` and `rate` must be 1.
+    scope: the variable scope.
+
+  Returns:
+    [batch, ceil(height / stride), ceil(width / stride), num_outputs].
+
+  Raises:
+    ValueError: both `stride` and `rate` are above 1.
+  """
+  if stride == 1:
+    return dilation.conv2d(inputs, num_outputs, kernel_size, rate=rate,
+                           padding='SAME', scope=scope)
+  if rate > 1:
+    raise ValueError(
+        f'A convolution cannot have stride {stride} and rate {rate} at once: '
+        'set the stride of the unit to 1, or its rate to 1.')
+  before = (kernel_size - 1) // 2
+  margin = [before, kernel_size - 1 - before]
+  inputs = tf.pad(inputs, [[0, 0], margin, margin, [0, 0]])
+  return slim.conv2d(inputs, num_outputs, kernel_size, stride=stride,
+                     padding='VALID', scope=scope)
+
+
+def reachable_strides(blocks: Sequence[Block], root: int = 1) -> list[int]:
+  """Returns every output stride that `blocks` reach behind a root's stride."""
+  strides = [root]
+  for block in blocks:
+    for unit in block.args:
+      strides.append(strides[-1] * unit.get('stride', 1))
+  return sorted(set(strides))
+
+
+def check_output_stride(output_stride, blocks, root=1):
+  """Raises ValueError if `output_stride` cannot be had from the network."""
+  valid = reachable_strides(blocks, root)
+  if output_stride is None or output_stride in valid:
+    return
+  reason = 'cannot be reached'
+  if root > 1 and output_stride % root:
+    reason = f'is not a multiple of {root}, the stride of the root block'
+  raise ValueError(
+      f'The target output_stride={output_stride} {reason}: pass one of '
+      f'{", ".join(map(str, valid))}, or None for the nominal {valid[-1]}.')
+
+
+@slim.add_arg_scope
+def stack_blocks_dense(net: tf.Tensor, blocks: Sequence[Block],
+                       output_stride: int | None = None,
+                       store_non_strided_activations: bool = False,
+                       outputs_collections: str | None = None) -> tf.Tensor:
+  """Stacks `blocks`, by atrous convolution once `output_stride` is reached.
+
+  From there on a unit's stride becomes the dilation rate of all that follow,
+  so that the features of the nominal stride are computed at more positions:
+  subsampled, they are the nominal ones (Chen et al., arXiv:1606.00915).
+
+  Args:
+    net: float [batch, height, width, channels].
+    blocks: the `Block`s to stack.
+    output_stride: the ratio of input to output resolution, a product of the
+      units' strides from the start up to some unit; None for all of them.
+    store_non_strided_activations: subsample at the end of a block instead of
+      in its last unit, so that the block's end point has the resolution of
+      its input; up to four times the work in that unit.
+    outputs_collections: the collection that gets each block's output.
+
+  Returns:
+    Features [batch, ceil(height / s), ceil(width / s), depth], s the stride.
+
+  Raises:
+    ValueError: `output_stride` is not such a product.
+  """
+  check_output_stride(output_stride, blocks)
+  current_stride, rate = 1, 1
+  for block in blocks:
+    with tf.variable_scope(block.scope, 'block', [net]) as sc:
+      block_stride = 1
+      for i, unit in enumerate(block.args):
+        stride = unit.get('stride', 1)
+        if store_non_strided_activations and i == len(block.args) - 1:
+          block_stride, stride = stride, 1
+        dense = current_stride == output_stride
+        with tf.variable_scope(f'unit_{i + 1}', values=[net]):
+          net = block.unit_fn(net, rate=rate if dense else 1,
+                              **dict(unit, stride=1 if dense else stride))
+        if dense:
+          rate *= stride
+        else:
+          current_stride *= stride
+      net = slim.utils.collect_named_outputs(outputs_collections, sc.name, net)
+      if current_stride == output_stride:
+        rate *= block_stride
+      else:
+        net = subsample(net, block_stride)
+        current_stride *= block_stride
+  return net
+
+
+def resnet_arg_scope(
+    weight_decay: float = 0.0001,
+    batch_norm_decay: float = 0.997,
+    batch_norm_epsilon: float = 1e-5,
+    batch_norm_scale: bool = True,
+    activation_fn: Callable | None = tf.nn.relu,
+    use_batch_norm: bool = True,
+    batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS
+) -> dict:
+  """Returns the arg scope that residual networks are built under.
+
+  Args:
+    weight_decay: the L2 weight of every convolution's kernel.
+    batch_norm_decay: how much of a moving average a step keeps, in [0, 1).
+      The published 0.997 forgets the initial values only after thousands of
+      steps: lower it (0.9) for runs of a few hundred.
+    batch_norm_epsilon: added to the variance.
+    batch_norm_scale: whether batch norm learns a `gamma`.
+    activation_fn: the activation after a normalized convolution.
+    use_batch_norm: False gives convolutions biases instead.
+    batch_norm_updates_collections: the collection that gets the updates of
+      the moving averages; None makes them part of the forward pass.
+  """
+  batch_norm_params = {
+      'decay': batch_norm_decay,
+      'epsilon': batch_norm_epsilon,
+      'scale': batch_norm_scale,
+      'updates_collections': batch_norm_updates_collections,
+      'fused': None,  # fused wherever it can be
+  }
+  with slim.arg_scope(
+      [slim.conv2d],
+      weights_regularizer=slim.l2_regularizer(weight_decay),
+      weights_initializer=slim.variance_scaling_initializer(),
+      activation_fn=activation_fn,
+      normalizer_fn=slim.batch_norm if use_batch_norm else None,
+      normalizer_params=batch_norm_params):
+    with slim.arg_scope([slim.batch_norm], **batch_norm_params):
+      # 'SAME' in pool1 keeps the corners of maps and image aligned, which
+      # dense prediction needs; the Caffe networks of [1] pad with 'VALID'.
+      with slim.arg_scope([slim.max_pool2d], padding='SAME') as scope:
+        return scope

@@ -1,0 +1,150 @@
+"""Residual networks as first proposed: normalization after convolution.
+
+  [1] He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition.
+      arXiv:1512.03385, 2015
+  [2] He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks.
+      arXiv:1603.05027, 2016
+  [3] Chen, Papandreou, Schroff, Adam: Rethinking Atrous Convolution for
+      Semantic Image Segmentation. arXiv:1706.05587, 2017
+
+Classification of [batch, 224, 224, 3] into 1000 classes, and dense features at
+an eighth of the resolution from the same variables:
+
+>>> import tensorflow.compat.v1 as tf
+>>> from nets import resnet_v1
+>>> from nets.slim_compat import slim
+>>> with tf.Graph().as_default():
+...   images = tf.placeholder(tf.float32, [None, 224, 224, 3])
+...   with slim.arg_scope(resnet_v1.resnet_arg_scope()):
+...     logits, end_points = resnet_v1.resnet_v1_50(
+...         images, 1000, is_training=False)
+...     features, _ = resnet_v1.resnet_v1_50(
+...         images, None, is_training=False, global_pool=False,
+...         output_stride=8, reuse=True)
+>>> print(logits.shape, features.shape)
+(None, 1000) (None, 28, 28, 2048)
+"""
+import functools
+
+import tensorflow.compat.v1 as tf
+
+from nets import resnet_generator, resnet_utils
+from nets.slim_compat import slim
+
+resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+
+@slim.add_arg_scope
+def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
+               stride: int, rate: int = 1,
+               outputs_collections: str | None = None,
+               scope: str | None = None,
+               use_bounded_activations: bool = False,
+               unit_rate: int = 1) -> tf.Tensor:
+  """The residual unit of [1] in its bottleneck form ([2], figure 1a).
+
+  Args:
+    inputs: float [batch, height, width, channels].
+    depth: the number of output channels.
+    depth_bottleneck: the number of channels of the first two convolutions.
+    stride: the ratio of input to output resolution.
+    rate: the dilation rate that the network asks of this unit.
+    outputs_collections: the collection that gets the output.
+    scope: the variable scope.
+    use_bounded_activations: keep activations within 6 and the residual within
+      [-6, 6], which quantized inference likes.
+    unit_rate: this unit's own factor on `rate` ([3], multi-grid).
+
+  Returns:
+    [batch, ceil(height / stride), ceil(width / stride), depth].
+  """
+  bound = use_bounded_activations
+  with tf.variable_scope(scope, 'bottleneck_v1', [inputs]) as sc:
+    depth_in = slim.utils.last_dimension(inputs.shape, min_rank=4)
+    if depth == depth_in:
+      shortcut = resnet_utils.subsample(inputs, stride, 'shortcut')
+    else:
+      shortcut = slim.conv2d(inputs, depth, [1, 1], stride=stride,
+                             activation_fn=tf.nn.relu6 if bound else None,
+                             scope='shortcut')
+    residual = slim.conv2d(inputs, depth_bottleneck, [1, 1], scope='conv1')
+    residual = resnet_utils.conv2d_same(residual, depth_bottleneck, 3, stride,
+                                        rate=rate * unit_rate, scope='conv2')
+    residual = slim.conv2d(residual, depth, [1, 1], activation_fn=None,
+                           scope='conv3')
+    if bound:
+      output = tf.nn.relu6(shortcut + tf.clip_by_value(residual, -6.0, 6.0))
+    else:
+      output = tf.nn.relu(shortcut + residual)
+    return slim.utils.collect_named_outputs(outputs_collections, sc.name,
+                                            output)
+
+
+def resnet_v1(inputs: tf.Tensor, blocks: list[resnet_utils.Block],
+              num_classes: int | None = None, is_training: bool | None = True,
+              global_pool: bool = True, output_stride: int | None = None,
+              include_root_block: bool = True, spatial_squeeze: bool = True,
+              store_non_strided_activations: bool = False,
+              reuse: bool | None = None, scope: str | None = None,
+              root_block: str = '7x7'
+              ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+  """Generates a v1 residual network from its blocks.
+
+  Args:
+    inputs: float [batch, height, width, channels]; batch, height and width
+      may be unknown. For dense prediction take sides of a multiple of the
+      output stride plus one (321, 513), which keep corners aligned.
+    blocks: a list of `resnet_utils.Block`.
+    num_classes: the number of logits; None or 0 returns the features.
+    is_training: whether batch norm uses the batch's statistics; None leaves
+      that to the arg scope.
+    global_pool: average over all positions before the logits; False for
+      dense prediction.
+    output_stride: the ratio of input to output resolution, None for the
+      nominal one (32 for the published networks).
+    include_root_block: whether to begin with the root convolution and the
+      pooling; if not, `inputs` are a feature map.
+    spatial_squeeze: logits [batch, num_classes] instead of
+      [batch, 1, 1, num_classes].
+    store_non_strided_activations: see `resnet_utils.stack_blocks_dense`.
+    reuse: whether to reuse the variables of `scope`.
+    scope: the variable scope.
+    root_block: a name in `resnet_generator.ROOT_BLOCKS`.
+
+  Returns:
+    net: float logits or features, [batch, height_out, width_out, depth] (of
+      1x1 after `global_pool`), or [batch, num_classes] if squeezed.
+    end_points: a dict from names such as 'resnet_v1_50/block1' to the
+      tensors of every convolution, unit and block, with 'global_pool' and
+      'predictions' (softmax) where there are any.
+
+  Raises:
+    ValueError: `output_stride` cannot be reached, `spatial_squeeze` on a map
+      larger than 1x1, or `inputs` of a wrong rank or dtype.
+    RuntimeError: called eagerly, outside of a graph.
+  """
+  return resnet_generator.resnet(
+      inputs, blocks, bottleneck, num_classes, is_training, global_pool,
+      output_stride, include_root_block, spatial_squeeze,
+      store_non_strided_activations, reuse, scope,
+      default_scope='resnet_v1', preactivation=False, root_block=root_block)
+
+
+resnet_v1_block = functools.partial(resnet_generator.bottleneck_block,
+                                    bottleneck)
+_network = functools.partial(resnet_generator.network, resnet_v1,
+                             resnet_v1_block)
+resnet_v1.default_image_size = 224
+
+
+resnet_v1_50 = _network('resnet_v1_50', 50)
+resnet_v1_101 = _network('resnet_v1_101', 101)
+resnet_v1_152 = _network('resnet_v1_152', 152)
+resnet_v1_200 = _network('resnet_v1_200', 200)
+
+# DeepLab's variants share the scopes, and so the checkpoints' names, of the
+# networks that they vary.
+resnet_v1_50_beta = _network('resnet_v1_50_beta', 50, root_block='beta',
+                             scope='resnet_v1_50')
+resnet_v1_101_beta = _network('resnet_v1_101_beta', 101, root_block='beta',
+                              scope='resnet_v1_101')

@@ -1,0 +1,110 @@
+"""Makes tf-slim 1.1.0 whole on TensorFlow 2.16 to 2.21.
+
+tf-slim reaches into TensorFlow's private modules for names that have since
+moved. Importing this module puts back each of them that is missing, and only
+those; nothing that TensorFlow still has is touched. Every module here imports
+slim from this one place:
+
+    from nets.slim_compat import slim
+"""
+import importlib
+import importlib.util
+
+import tensorflow as tf
+
+OLDEST = (2, 16)
+NEWEST = (2, 21)
+
+# Private module -> {the name that tf-slim asks it for: where it lives today}.
+# All of them are gone from TensorFlow 2.16 and still gone from 2.21.
+MOVED = {
+    'tensorflow.python.framework.ops': {
+        # create_train_op with clipping, optimize_loss, slim.utils
+        'Tensor': tf.Tensor,
+        'IndexedSlices': tf.IndexedSlices,
+    },
+    'tensorflow.python.ops.array_ops': {
+        # slim.data's TFExampleDecoder, maxout, streaming metrics
+        'stack': tf.stack,
+        'unstack': tf.unstack,
+    },
+    'tensorflow.python.ops.control_flow_ops': {
+        # TFExampleDecoder's Image handler, metrics, histograms
+        'Assert': tf.compat.v1.Assert,
+        'case': tf.compat.v1.case,
+        'cond': tf.compat.v1.cond,
+        'while_loop': tf.compat.v1.while_loop,
+    },
+    'tensorflow.python.ops.variable_scope': {
+        # slim.local_variable, slim.global_variable
+        'variable': tf.compat.v1.Variable,
+    },
+}
+
+# slim.batch_norm: TensorFlow loads this module by its first name on the first
+# use of the layer, and tf_keras keeps it under the second.
+_NORMALIZATION = 'tensorflow.python.layers.normalization'
+_NORMALIZATION_HOME = 'tf_keras.src.legacy_tf_layers.normalization'
+
+
+def check_version(version: str) -> None:
+  """Raises ImportError if tf-slim cannot be made whole on this TensorFlow."""
+  release = tuple(int(part) for part in version.split('.')[:2])
+  if release < OLDEST:
+    raise ImportError(
+        f'TensorFlow {version} is older than {OLDEST[0]}.{OLDEST[1]}, the '
+        'oldest that these networks run on. Upgrade it: '
+        'pip install --upgrade tensorflow tf-keras')
+
+
+def _module(name):
+  try:
+    return importlib.import_module(name)
+  except ImportError as error:
+    raise ImportError(
+        f'TensorFlow {tf.__version__} has no module {name}, which tf-slim '
+        f'needs; the newest TensorFlow known to work is {NEWEST[0]}.'
+        f'{NEWEST[1]}. Install it: pip install "tensorflow<={NEWEST[0]}.'
+        f'{NEWEST[1]}.99" "tf-keras<={NEWEST[0]}.{NEWEST[1]}.99"') from error
+
+
+def repair() -> list:
+  """Puts back what is missing; returns the names repaired ([] if none)."""
+  repaired = []
+  for name, attributes in MOVED.items():
+    module = _module(name)
+    for attribute, home in attributes.items():
+      if not hasattr(module, attribute):
+        setattr(module, attribute, home)
+        repaired.append(f'{name}.{attribute}')
+  if importlib.util.find_spec('tf_keras') is None:
+    raise ImportError(
+        'slim.batch_norm needs the package tf-keras of the same version as '
+        f'TensorFlow ({tf.__version__}): pip install tf-keras')
+  layers = _module(_NORMALIZATION)
+  try:
+    layers.BatchNormalization  # noqa: B018  (loaded on access)
+  except (ImportError, AttributeError):
+    layers.normalization = _module(_NORMALIZATION_HOME)
+    repaired.append(f'{_NORMALIZATION}.BatchNormalization')
+  return repaired
+
+
+def has_dilation_gradient() -> bool:
+  """Whether this machine's kernels differentiate dilated convolutions.
+
+  The forward kernels exist everywhere; the CPU's gradient kernels come with
+  oneDNN alone (TF_ENABLE_ONEDNN_OPTS=0 turns it off, some platforms lack it),
+  a GPU's with cuDNN. Asked without opening a session, since the first session
+  of a process fixes its thread pool.
+  """
+  port = _module('tensorflow.python.util._pywrap_util_port')
+  return bool(port.IsMklEnabled() or tf.config.list_physical_devices('GPU'))
+
+
+check_version(tf.__version__)
+REPAIRED = repair()
+
+import tf_slim as slim  # noqa: E402  (whole only after the repair)
+
+__all__ = ['slim', 'has_dilation_gradient', 'repair', 'check_version']

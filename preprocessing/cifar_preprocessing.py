@@ -1,0 +1,160 @@
+"""The recipe for small pictures: shift by a few pixels, flip, normalise.
+
+Krizhevsky's CIFAR-10 augmentation as He et al. use it, Deep Residual Learning
+for Image Recognition, section 4.2, https://arxiv.org/abs/1512.03385: four
+pixels of padding, a crop of the picture's size, a flip. Of TF-Slim's cifarnet
+it keeps the standardisation and leaves out brightness and contrast. Small
+turns and zooms serve pictures that must not be flipped, such as digits.
+"""
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from preprocessing import preprocessing_utils as utils
+
+# Functions of the picture in 0..255 and the mean picture.
+_NORMALIZATIONS = {
+    'standardize': lambda x, _: tf.image.per_image_standardization(x),
+    'subtract_mean': lambda x, mean: x - mean,
+    'scale': lambda x, _: x / 127.5 - 1.0,
+}
+
+
+def preprocess_for_train(image: tf.Tensor, output_height: int,
+                         output_width: int, use_grayscale: bool = False,
+                         seed: Any = None, *, padding: int = 4,
+                         shift: float = 0.0, flip: bool = True,
+                         rotation: float = 0.0, zoom: float = 0.0,
+                         normalization: str = 'standardize',
+                         per_pixel_mean: Any = None) -> tf.Tensor:
+  """Moves the picture at random, flips and normalises it.
+
+  What comes in from outside the picture is black.
+
+  Args:
+    image: uint8 [height, width, 1 or 3]; of another size than the output it
+      is stretched to it.
+    output_height: int.
+    output_width: int.
+    use_grayscale: whether the output has one channel instead of three.
+    seed: None or int [2]; the output is a function of it and the image.
+    padding: largest move in each direction, in pixels of the output.
+    shift: the same as a part of the output's side, rounded to pixels; the
+      two add up.
+    flip: whether to mirror every second picture.
+    rotation: largest turn to either side, in degrees.
+    zoom: largest part by which to grow or shrink, in [0, 1).
+    normalization: 'standardize' for mean 0 and deviation 1 in each picture,
+      'subtract_mean' for 0..255 less `per_pixel_mean`, 'scale' for [-1, 1].
+    per_pixel_mean: for 'subtract_mean', the mean picture of the training set
+      in 0..255, [output_height, output_width, C], or the mean colour [C].
+
+  Returns:
+    float32 [output_height, output_width, 3 or 1].
+
+  Raises:
+    ValueError: an image, a seed or an option other than described.
+  """
+  if min(padding, shift, rotation, zoom) < 0 or zoom >= 1:
+    raise ValueError(
+        f'padding {padding}, shift {shift}, rotation {rotation} and zoom '
+        f'{zoom} must not be negative, and zoom must be below 1.')
+  seed = utils.as_seed(seed)
+  image = _fill(image, output_height, output_width, use_grayscale)
+  if rotation or zoom:
+    image = _turn_and_zoom(
+        image, utils.draw(seed, 'rotation', -rotation, rotation),
+        utils.draw(seed, 'zoom', 1 - zoom, 1 + zoom))
+  margins = [[padding + round(shift * side)] * 2
+             for side in (output_height, output_width)]
+  image = tf.pad(image, [*margins, [0, 0]])
+  image = utils.crop(image, utils.place_window(
+      tf.shape(image), output_height, output_width, seed))
+  image.set_shape([output_height, output_width, None])
+  if flip:
+    image = utils.random_flip(image, seed)
+  return _normalize(image, normalization, per_pixel_mean)
+
+
+def preprocess_for_eval(image: tf.Tensor, output_height: int,
+                        output_width: int, use_grayscale: bool = False,
+                        seed: Any = None, *,
+                        normalization: str = 'standardize',
+                        per_pixel_mean: Any = None) -> tf.Tensor:
+  """Stretches the picture to the output's size and normalises it.
+
+  Args:
+    image: uint8 [height, width, 1 or 3].
+    output_height: int.
+    output_width: int.
+    use_grayscale: whether the output has one channel instead of three.
+    seed: unused; here nothing is random.
+    normalization: see `preprocess_for_train`.
+    per_pixel_mean: see `preprocess_for_train`.
+
+  Returns:
+    float32 [output_height, output_width, 3 or 1].
+
+  Raises:
+    ValueError: an image or an option other than described.
+  """
+  image = _fill(image, output_height, output_width, use_grayscale)
+  return _normalize(image, normalization, per_pixel_mean)
+
+
+def preprocess_image(image: tf.Tensor, output_height: int, output_width: int,
+                     is_training: bool = False, use_grayscale: bool = False,
+                     seed: Any = None, **options: Any) -> tf.Tensor:
+  """Calls `preprocess_for_train` or `preprocess_for_eval`.
+
+  `options` are the keyword-only arguments of the two; those of the other are
+  ignored, and one that neither has is a TypeError.
+  """
+  return utils.apply_recipe(
+      preprocess_for_train, preprocess_for_eval, is_training, image,
+      output_height, output_width, use_grayscale, seed, options)
+
+
+def _fill(image, height, width, use_grayscale):
+  image = utils.as_picture(image, use_grayscale)
+  # TensorFlow 1's sampling would move an 8 x 8 glyph resized to 32 x 32 by
+  # 1.5 pixels to the upper left.
+  return utils.resize(image, height, width, half_pixel_centers=True)
+
+
+def _turn_and_zoom(image, degrees, zoom):
+  """Turns and enlarges [h, w, C] about its centre; outside it is black."""
+  height, width = image.shape.as_list()[:2]
+  angle = degrees * (math.pi / 180)
+  cos, sin = tf.cos(angle) / zoom, tf.sin(angle) / zoom
+  x, y = (width - 1) / 2, (height - 1) / 2
+  # The op maps places in the output to places in the input.
+  transform = [cos, -sin, x - cos * x + sin * y,
+               sin, cos, y - sin * x - cos * y, 0.0, 0.0]
+  return tf.raw_ops.ImageProjectiveTransformV3(
+      images=image[None], transforms=tf.stack([transform]),
+      output_shape=[height, width], fill_value=0.0,
+      interpolation='BILINEAR', fill_mode='CONSTANT')[0]
+
+
+def _normalize(image, normalization, mean):
+  if normalization not in _NORMALIZATIONS:
+    raise ValueError(
+        utils.unknown('normalization', normalization, _NORMALIZATIONS))
+  if (mean is not None) != (normalization == 'subtract_mean'):
+    raise ValueError(
+        f'per_pixel_mean and normalization {normalization!r} do not go '
+        "together: 'subtract_mean' needs per_pixel_mean and nothing else "
+        'takes it.')
+  if mean is not None:
+    mean, shape = np.asarray(mean, np.float32), tuple(image.shape.as_list())
+    try:
+      mean = np.broadcast_to(mean, shape)
+    except ValueError:
+      raise ValueError(
+          f'per_pixel_mean has the shape {mean.shape}; the picture has '
+          f'{shape}. Give a mean picture of that shape, or a mean colour '
+          f'[{shape[2]}].') from None
+  return _NORMALIZATIONS[normalization](image, mean)

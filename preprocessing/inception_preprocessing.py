@@ -1,0 +1,195 @@
+"""The Inception recipe: crop any part, squash to size, distort the colours.
+
+Szegedy et al., Going Deeper with Convolutions,
+https://arxiv.org/abs/1409.4842; the colour distortion is Howard's,
+https://arxiv.org/abs/1312.5402. TF-Slim's ResNet v2 checkpoints expect it:
+RGB in [-1, 1].
+"""
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from preprocessing import preprocessing_utils as utils
+
+# Floats count as scaled to [0, 1]. No int32: convert_image_dtype would take
+# 2^31 for white and make pixels of 0..255 black.
+_DTYPES = (tf.uint8, tf.uint16, tf.float16, tf.bfloat16, tf.float32,
+           tf.float64)
+
+# What changes the colours, and from which range its argument is drawn.
+_DISTORTIONS = {
+    'brightness': (tf.image.adjust_brightness, -32 / 255, 32 / 255),
+    'saturation': (tf.image.adjust_saturation, 0.5, 1.5),
+    'hue': (tf.image.adjust_hue, -0.2, 0.2),
+    'contrast': (tf.image.adjust_contrast, 0.5, 1.5),
+}
+# They do not commute; each picture draws one of these orders.
+_ORDERS = (
+    ('brightness', 'saturation', 'hue', 'contrast'),
+    ('saturation', 'brightness', 'contrast', 'hue'),
+    ('contrast', 'hue', 'brightness', 'saturation'),
+    ('hue', 'saturation', 'contrast', 'brightness'),
+)
+_FAST = ('brightness', 'saturation')
+_GREY = ('brightness', 'contrast')
+
+_METHODS = (tf.image.ResizeMethod.BILINEAR,
+            tf.image.ResizeMethod.NEAREST_NEIGHBOR,
+            tf.image.ResizeMethod.BICUBIC,
+            tf.image.ResizeMethod.AREA)
+
+
+def sample_window(shape: tf.Tensor, seed: Any, bbox: Any = None,
+                  min_object_covered: float = 0.1,
+                  aspect_ratio_range: tuple[float, float] = (0.75, 1.33),
+                  area_range: tuple[float, float] = (0.05, 1.0),
+                  max_attempts: int = 100) -> tf.Tensor:
+  """Chooses what part of a picture to train on, from its shape alone.
+
+  Args:
+    shape: int32 [3], the picture's (height, width, channels).
+    seed: None or int [2].
+    bbox: None for the whole picture, or float32 [1, n, 4] boxes (ymin, xmin,
+      ymax, xmax) in [0, 1] of which the window keeps a part; n may be 0.
+    min_object_covered: least part of a box that the window covers. With no
+      boxes the picture is the box, so this bounds the window's area too.
+    aspect_ratio_range: least and largest width / height of the window.
+    area_range: least and largest part of the picture's area.
+    max_attempts: draws until the whole picture is taken instead.
+
+  Returns:
+    int32 [4], the window (y, x, height, width) within `shape`.
+  """
+  if bbox is None:
+    bbox = [[[0.0, 0.0, 1.0, 1.0]]]
+  # compat.v1 has no stateless form of this op under tf.image.
+  begin, size, _ = tf.raw_ops.StatelessSampleDistortedBoundingBox(
+      image_size=shape, bounding_boxes=bbox,
+      min_object_covered=min_object_covered, seed=utils.as_seed(seed),
+      aspect_ratio_range=list(aspect_ratio_range),
+      area_range=list(area_range), max_attempts=max_attempts,
+      use_image_if_no_bounding_boxes=True)
+  return tf.concat([begin[:2], size[:2]], 0)
+
+
+def distort_color(image: tf.Tensor, seed: Any,
+                  fast_mode: bool = True) -> tf.Tensor:
+  """Changes brightness, saturation, hue and contrast in a random order.
+
+  Args:
+    image: float32 [height, width, 1 or 3] in [0, 1].
+    seed: None or int [2].
+    fast_mode: whether to change brightness, then saturation, and no more.
+
+  Returns:
+    float32 of the same shape, clipped to [0, 1]. Grey pictures have no
+    saturation or hue to change.
+  """
+  seed = utils.as_seed(seed)
+  kept = set(_FAST if fast_mode else _DISTORTIONS)
+  if image.shape.as_list()[2] == 1:
+    kept &= set(_GREY)
+  amounts = {name: utils.draw(seed, name, *_DISTORTIONS[name][1:])
+             for name in sorted(kept)}
+
+  def in_order(names):
+    def distort(x):
+      for name in names:
+        if name in kept:
+          x = _DISTORTIONS[name][0](x, amounts[name])
+      return x
+    return distort
+
+  orders = _ORDERS[:1] if fast_mode else _ORDERS
+  chosen = utils.draw(seed, 'order', 0, len(orders), tf.int32)
+  image = utils.select(chosen, [in_order(names) for names in orders], image)
+  return tf.clip_by_value(image, 0.0, 1.0)
+
+
+def preprocess_for_train(image: tf.Tensor, output_height: int,
+                         output_width: int, use_grayscale: bool = False,
+                         seed: Any = None, *, bbox: Any = None,
+                         fast_mode: bool = True, random_crop: bool = True,
+                         flip: bool = True,
+                         color: bool = True) -> tf.Tensor:
+  """Crops a random window, squashes it to size, flips, distorts the colours.
+
+  Args:
+    image: [height, width, 1 or 3] of any size: uint8 or uint16 pixels, or
+      floats in [0, 1].
+    output_height: int.
+    output_width: int.
+    use_grayscale: whether the output has one channel instead of three. The
+      colours go first: their saturation and hue are not distorted then.
+    seed: None or int [2]; the output is a function of it and the image.
+    bbox: see `sample_window`.
+    fast_mode: whether to resize bilinearly, rather than by one method of
+      four, and to leave hue and contrast alone.
+    random_crop: whether to crop, rather than squash the whole picture.
+    flip: whether to mirror every second picture.
+    color: whether to distort the colours.
+
+  Returns:
+    float32 [output_height, output_width, 3 or 1] in [-1, 1].
+
+  Raises:
+    ValueError: an image or a seed other than described.
+  """
+  seed = utils.as_seed(seed)
+  image = utils.as_picture(image, use_grayscale, _DTYPES)
+  if random_crop:
+    image = utils.crop(image, sample_window(tf.shape(image), seed, bbox))
+  image = tf.image.convert_image_dtype(image, tf.float32)
+
+  methods = _METHODS[:1] if fast_mode else _METHODS
+  image = utils.select(
+      utils.draw(seed, 'method', 0, len(methods), tf.int32),
+      [lambda x, method=method: tf.image.resize_images(
+          x, [output_height, output_width], method) for method in methods],
+      image)
+  if flip:
+    image = utils.random_flip(image, seed)
+  if color:
+    image = distort_color(image, seed, fast_mode)
+  # Bicubic resizing overshoots, and distort_color may have been left out.
+  return (tf.clip_by_value(image, 0.0, 1.0) - 0.5) * 2.0
+
+
+def preprocess_for_eval(image: tf.Tensor, output_height: int,
+                        output_width: int, use_grayscale: bool = False,
+                        seed: Any = None, *,
+                        central_fraction: float = 0.875) -> tf.Tensor:
+  """Crops the centre and squashes it to size.
+
+  Args:
+    image: [height, width, 1 or 3] of any size: uint8 or uint16 pixels, or
+      floats in [0, 1].
+    output_height: int.
+    output_width: int.
+    use_grayscale: whether the output has one channel instead of three.
+    seed: unused; here nothing is random.
+    central_fraction: part of each side that is kept, in (0, 1].
+
+  Returns:
+    float32 [output_height, output_width, 3 or 1] in [-1, 1].
+
+  Raises:
+    ValueError: an image or a fraction other than described.
+  """
+  image = utils.as_picture(image, use_grayscale, _DTYPES)
+  image = tf.image.central_crop(image, central_fraction)
+  image = tf.image.convert_image_dtype(image, tf.float32)
+  return (utils.resize(image, output_height, output_width) - 0.5) * 2.0
+
+
+def preprocess_image(image: tf.Tensor, output_height: int, output_width: int,
+                     is_training: bool = False, use_grayscale: bool = False,
+                     seed: Any = None, **options: Any) -> tf.Tensor:
+  """Calls `preprocess_for_train` or `preprocess_for_eval`.
+
+  `options` are the keyword-only arguments of the two; those of the other are
+  ignored, and one that neither has is a TypeError.
+  """
+  return utils.apply_recipe(
+      preprocess_for_train, preprocess_for_eval, is_training, image,
+      output_height, output_width, use_grayscale, seed, options)

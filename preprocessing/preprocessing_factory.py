@@ -1,0 +1,63 @@
+"""The registry of preprocessing recipes: a name to a function of a picture."""
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from preprocessing import (
+  cifar_preprocessing,
+  inception_preprocessing,
+  vgg_preprocessing,
+)
+from preprocessing import preprocessing_utils as utils
+
+# Name: module, and the options that differ from the module's defaults.
+PREPROCESSING = {
+    'vgg': (vgg_preprocessing, {}),
+    'inception': (inception_preprocessing, {}),
+    'cifar': (cifar_preprocessing, {}),
+    # A mirrored digit is another one or none; a standardised one would lose
+    # the black of its background.
+    'digits': (cifar_preprocessing, {
+        'padding': 0, 'shift': 0.1, 'flip': False, 'normalization': 'scale'}),
+}
+
+
+def get_preprocessing(name: str, is_training: bool,
+                      use_grayscale: bool = False,
+                      ) -> Callable[..., tf.Tensor]:
+  """Returns the function that prepares one picture for a network.
+
+  Args:
+    name: a key of `PREPROCESSING`.
+    is_training: whether to augment.
+    use_grayscale: whether the output has one channel instead of three.
+
+  Returns:
+    fn(image, output_height, output_width, seed=None, **options), which
+    returns float32 [output_height, output_width, 3 or 1]. `image` is uint8
+    [height, width, 1 or 3] ('inception' takes floats in [0, 1] too), `seed`
+    None or int [2] and unused in evaluation. `options` are the keyword-only
+    arguments of the recipe's preprocess_for_train and preprocess_for_eval:
+    those of the other function are ignored, so that one set can serve both,
+    and unknown ones are a TypeError. The seed fixes the bits of the output:
+
+    >>> fn = get_preprocessing('vgg', is_training=True)
+    >>> image = tf.zeros([300, 400, 3], tf.uint8)
+    >>> fn(image, 224, 224, seed=[0, 1]).shape.as_list()
+    [224, 224, 3]
+
+  Raises:
+    ValueError: an unknown name; the nearest and all valid ones are listed.
+  """
+  if name not in PREPROCESSING:
+    raise ValueError(utils.unknown('preprocessing', name, PREPROCESSING))
+  module, defaults = PREPROCESSING[name]
+
+  def preprocess(image: tf.Tensor, output_height: int, output_width: int,
+                 seed: Any = None, **options: Any) -> tf.Tensor:
+    return module.preprocess_image(
+        image, output_height, output_width, is_training, use_grayscale, seed,
+        **{**defaults, **options})
+
+  return preprocess

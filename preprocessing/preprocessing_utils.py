@@ -1,0 +1,213 @@
+"""What the recipes share: pictures in, named random draws, windows, options."""
+import difflib
+import functools
+import inspect
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+
+def unknown(what: str, name: Any, valid: Iterable[str]) -> str:
+  """Returns the sentence that refuses `name` and lists what is valid."""
+  valid = sorted(valid)
+  nearest = difflib.get_close_matches(str(name), valid, 1)
+  hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
+  return f'Unknown {what} {name!r}.{hint} Valid: {", ".join(valid)}.'
+
+
+def apply_recipe(train: Callable, evaluate: Callable, is_training: bool,
+                 image: tf.Tensor, output_height: int, output_width: int,
+                 use_grayscale: bool, seed: Any,
+                 options: dict[str, Any]) -> tf.Tensor:
+  """Calls `train` or `evaluate` with those of `options` it has.
+
+  The keyword-only arguments of the two functions are the options. One that
+  only the other function has is ignored, so that one set of options can
+  describe training and evaluation, as in TF-Slim.
+
+  Returns:
+    What the function returns: float32 [output_height, output_width, C].
+
+  Raises:
+    TypeError: an option that neither function has; all are listed.
+    ValueError: an output size that is not positive.
+  """
+  if min(output_height, output_width) < 1:
+    raise ValueError(
+        f'The output size {output_height} x {output_width} is not positive; '
+        'give the height and width that the network takes.')
+  chosen, other = (train, evaluate) if is_training else (evaluate, train)
+  own, foreign = keyword_options(chosen), keyword_options(other)
+  for name in options:
+    if name not in own | foreign:
+      raise TypeError(unknown('preprocessing option', name, own | foreign))
+  return chosen(image, output_height, output_width, use_grayscale, seed,
+                **{name: options[name] for name in options if name in own})
+
+
+def keyword_options(function: Callable) -> set[str]:
+  """Returns the names of the keyword-only arguments of `function`."""
+  return {p.name for p in inspect.signature(function).parameters.values()
+          if p.kind is p.KEYWORD_ONLY}
+
+
+def as_picture(image: Any, use_grayscale: bool = False,
+               dtypes: tuple = (tf.uint8,)) -> tf.Tensor:
+  """Checks one picture and gives it three channels, or one.
+
+  Args:
+    image: [height, width, 1 or 3] of one of `dtypes`; height and width may
+      be statically unknown.
+    use_grayscale: whether to return one channel, the luma of the colours;
+      otherwise a single channel is repeated to three.
+    dtypes: the dtypes that the recipe understands.
+
+  Returns:
+    [height, width, 1 or 3], dtype and range as they were.
+
+  Raises:
+    ValueError: another dtype, rank or number of channels.
+  """
+  image = tf.convert_to_tensor(image)
+  if image.dtype not in dtypes:
+    names = ', '.join(dtype.name for dtype in dtypes)
+    raise ValueError(
+        f'This preprocessing takes {names} pictures and got '
+        f'{image.dtype.name}. Pass the decoded uint8 pixels (0 to 255), '
+        'neither scaled to [0, 1] or [-1, 1] nor centred: that is its work.')
+  shape = image.shape.as_list() if image.shape.rank is not None else None
+  if shape is None or len(shape) != 3 or shape[2] not in (1, 3):
+    raise ValueError(
+        'A picture must have the static shape [height, width, 1 or 3], one '
+        f'picture at a time, and this has {image.shape}. Decode it with '
+        'channels=3, or state the shape with set_shape([None, None, 3]).')
+  if use_grayscale:
+    return image if shape[2] == 1 else tf.image.rgb_to_grayscale(image)
+  return image if shape[2] == 3 else tf.image.grayscale_to_rgb(image)
+
+
+def as_seed(seed: Any = None) -> tf.Tensor:
+  """Returns `seed` as int64 [2], or draws one where it is None.
+
+  Raises:
+    ValueError: not two integers.
+  """
+  if seed is None:
+    return tf.random.uniform([2], maxval=tf.int64.max, dtype=tf.int64)
+  # preferred_dtype, not dtype: it lets int32 tensors and 64-bit lists pass.
+  seed = tf.convert_to_tensor(seed, preferred_dtype=tf.int64)
+  if not seed.dtype.is_integer or not seed.shape.is_compatible_with([2]):
+    raise ValueError(
+        f'seed is {seed.dtype.name} {seed.shape}; it must be None or two '
+        'integers, int32 or int64 [2], such as [run_seed, example_number].')
+  return tf.cast(seed, tf.int64)
+
+
+def draw(seed: tf.Tensor, name: str, low: Any = 0.0, high: Any = 1.0,
+         dtype: tf.DType = tf.float32) -> tf.Tensor:
+  """Returns the uniform scalar in [low, high) that `seed` has for `name`.
+
+  The name, not the order of the calls, tells the draws of a picture apart:
+  an option that adds or drops a draw leaves all others as they were.
+
+  Args:
+    seed: int32 or int64 [2].
+    name: what is drawn; no two draws of a recipe may share a name.
+    low: number or scalar tensor.
+    high: number or scalar tensor, excluded.
+    dtype: float32, or int32 for whole numbers.
+  """
+  name = tf.constant(zlib.crc32(name.encode()), tf.int64)
+  seed = tf.random.experimental.stateless_fold_in(seed, name)
+  return tf.random.stateless_uniform([], seed, low, high, dtype)
+
+
+def place_window(shape: tf.Tensor, height: Any, width: Any,
+                 seed: tf.Tensor) -> tf.Tensor:
+  """Returns a window of the given size, anywhere in a picture with equal odds.
+
+  Args:
+    shape: int32 [3], the picture's (height, width, channels).
+    height: int32 number or scalar, from 1 to shape[0].
+    width: int32 number or scalar, from 1 to shape[1].
+    seed: int32 or int64 [2].
+
+  Returns:
+    int32 [4], (y, x, height, width): what `crop` here and the crop_window of
+    tf.image.decode_and_crop_jpeg take.
+  """
+  y = draw(seed, 'y', 0, shape[0] - height + 1, tf.int32)
+  x = draw(seed, 'x', 0, shape[1] - width + 1, tf.int32)
+  return tf.stack([y, x, height, width])
+
+
+def crop(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+  """Returns the `window`, int32 [4] (y, x, height, width), of [h, w, C]."""
+  y, x, height, width = tf.unstack(window)
+  cut = tf.slice(image, [y, x, 0], tf.stack([height, width, -1]))
+  cut.set_shape([None, None, image.shape.as_list()[2]])
+  return cut
+
+
+def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+  """Mirrors [h, w, C] left to right for every second seed."""
+  return tf.cond(draw(seed, 'flip') < 0.5,
+                 lambda: tf.reverse(image, [1]), lambda: image)
+
+
+def resize(image: tf.Tensor, height: int, width: int,
+           half_pixel_centers: bool = False) -> tf.Tensor:
+  """Resizes [h, w, C] bilinearly to float32 [height, width, C].
+
+  The default is TensorFlow 1's sampling, from the top left corner of each
+  pixel, which the published checkpoints were trained and measured with.
+  """
+  return tf.image.resize_bilinear(
+      image[None], [height, width], half_pixel_centers=half_pixel_centers)[0]
+
+
+def resize_and_crop(image: tf.Tensor, resized: tf.Tensor, offset: tf.Tensor,
+                    height: int, width: int) -> tf.Tensor:
+  """Returns a window of the resized picture, computing no other pixel.
+
+  The bits are those of `resize` to the whole size and a crop after it, which
+  for a picture of 1 x 10000 pixels would take gigabytes.
+
+  Args:
+    image: [h, w, C], any number type.
+    resized: int32 [2], height and width of the resized picture.
+    offset: int32 [2], y and x of the window in the resized picture.
+    height: of the window.
+    width: of the window.
+
+  Returns:
+    float32 [height, width, C], in the range of `image`.
+  """
+  size = tf.shape(image)[:2]
+  scale = tf.cast(size, tf.float32) / tf.cast(resized, tf.float32)
+
+  def neighbours(axis, length):
+    at = tf.cast(offset[axis] + tf.range(length), tf.float32) * scale[axis]
+    low = tf.cast(tf.floor(at), tf.int32)
+    return low, tf.minimum(low + 1, size[axis] - 1), at - tf.floor(at)
+
+  top, bottom, down = neighbours(0, height)
+  left, right, across = neighbours(1, width)
+
+  def rows(at):
+    line = tf.gather(image, at)
+    ends = [tf.cast(tf.gather(line, columns, axis=1), tf.float32)
+            for columns in (left, right)]
+    return ends[0] + (ends[1] - ends[0]) * across[:, None]
+
+  above, below = rows(top), rows(bottom)
+  return above + (below - above) * down[:, None, None]
+
+
+def select(index: tf.Tensor, cases: Iterable[Callable],
+           image: tf.Tensor) -> tf.Tensor:
+  """Returns `cases[index](image)`; the other cases are not computed."""
+  return tf.switch_case(
+      index, [functools.partial(case, image) for case in cases])

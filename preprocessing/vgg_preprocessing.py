@@ -1,0 +1,169 @@
+"""The VGG recipe: resize the shorter side, crop, flip, subtract the mean.
+
+Simonyan and Zisserman, Very Deep Convolutional Networks For Large-Scale Image
+Recognition, https://arxiv.org/abs/1409.1556. TF-Slim's ResNet v1 checkpoints
+expect it: RGB in 0..255, centred by a mean colour and not scaled.
+"""
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from preprocessing import preprocessing_utils as utils
+
+MEAN_RGB = (123.68, 116.78, 103.94)
+# The luma weights of tf.image.rgb_to_grayscale.
+_LUMA = (0.2989, 0.5870, 0.1140)
+MEAN_GREY = sum(w * m for w, m in zip(_LUMA, MEAN_RGB, strict=True))
+
+RESIZE_SIDE_MIN = 256
+RESIZE_SIDE_MAX = 512
+
+
+def smallest_side(shape: tf.Tensor, output_height: int, output_width: int,
+                  resize_side: int) -> tf.Tensor:
+  """Returns the shorter side to resize to: `resize_side`, or more at need.
+
+  It is more where the output would not fit in the resized picture, a case
+  that stops the original.
+
+  Args:
+    shape: int32 [3], the picture's (height, width, channels).
+    output_height: of the crop to follow.
+    output_width: of the crop to follow.
+    resize_side: the wished shorter side in pixels.
+
+  Returns:
+    int32 scalar.
+  """
+  shorter = tf.minimum(shape[0], shape[1])
+  # -(-a // b) is a / b rounded up.
+  return tf.reduce_max([resize_side, -(-shorter * output_height // shape[0]),
+                        -(-shorter * output_width // shape[1])])
+
+
+def sample_window(shape: tf.Tensor, output_height: int, output_width: int,
+                  seed: Any, resize_side_min: int = RESIZE_SIDE_MIN,
+                  resize_side_max: int = RESIZE_SIDE_MAX) -> tf.Tensor:
+  """Chooses what part of a picture to train on, from its shape alone.
+
+  Resizing the shorter side to a random S in [resize_side_min,
+  resize_side_max] and cropping the output from that is the same as cropping
+  output * shorter / S source pixels and resizing them; this is the latter, up
+  to rounding to whole source pixels. It resizes only what is kept, and lets
+  a JPEG be decoded in part.
+
+  Args:
+    shape: int32 [3], the picture's (height, width, channels).
+    output_height: height that the window is going to be resized to.
+    output_width: width that the window is going to be resized to.
+    seed: None or int [2].
+    resize_side_min: least S; raised where the output would not fit.
+    resize_side_max: largest S, included.
+
+  Returns:
+    int32 [4], the window (y, x, height, width) within `shape`.
+
+  Raises:
+    ValueError: the sides are not 0 < resize_side_min <= resize_side_max.
+  """
+  if not 0 < resize_side_min <= resize_side_max:
+    raise ValueError(
+        f'resize_side_min {resize_side_min} and resize_side_max '
+        f'{resize_side_max} must be positive and in this order; swap or '
+        'change them.')
+  seed = utils.as_seed(seed)
+  low = smallest_side(shape, output_height, output_width, resize_side_min)
+  high = tf.maximum(low, resize_side_max)
+  side = utils.draw(seed, 'resize_side', low, high + 1, tf.int32)
+  scale = tf.reduce_min(shape[:2]) / side
+  size = tf.cast(tf.rint([output_height, output_width] * scale), tf.int32)
+  size = tf.clip_by_value(size, 1, shape[:2])
+  return utils.place_window(shape, size[0], size[1], seed)
+
+
+def preprocess_for_train(image: tf.Tensor, output_height: int,
+                         output_width: int, use_grayscale: bool = False,
+                         seed: Any = None, *,
+                         resize_side_min: int = RESIZE_SIDE_MIN,
+                         resize_side_max: int = RESIZE_SIDE_MAX,
+                         flip: bool = True) -> tf.Tensor:
+  """Crops at a random scale and place, flips, and subtracts the mean.
+
+  Args:
+    image: uint8 [height, width, 1 or 3] of any size.
+    output_height: int.
+    output_width: int.
+    use_grayscale: whether the output has one channel instead of three.
+    seed: None or int [2]; the output is a function of it and the image.
+    resize_side_min: see `sample_window`.
+    resize_side_max: see `sample_window`.
+    flip: whether to mirror every second picture.
+
+  Returns:
+    float32 [output_height, output_width, 3 or 1], 0..255 less `MEAN_RGB` or
+    `MEAN_GREY`.
+
+  Raises:
+    ValueError: an image, a seed or sides other than described.
+  """
+  seed = utils.as_seed(seed)
+  image = utils.as_picture(image, use_grayscale)
+  window = sample_window(tf.shape(image), output_height, output_width, seed,
+                         resize_side_min, resize_side_max)
+  image = utils.crop(image, window)
+  image = utils.resize(image, output_height, output_width)
+  if flip:
+    image = utils.random_flip(image, seed)
+  return _centre(image)
+
+
+def preprocess_for_eval(image: tf.Tensor, output_height: int,
+                        output_width: int, use_grayscale: bool = False,
+                        seed: Any = None, *,
+                        resize_side_min: int = RESIZE_SIDE_MIN) -> tf.Tensor:
+  """Resizes the shorter side, crops the centre and subtracts the mean.
+
+  Args:
+    image: uint8 [height, width, 1 or 3] of any size.
+    output_height: int.
+    output_width: int.
+    use_grayscale: whether the output has one channel instead of three.
+    seed: unused; here nothing is random.
+    resize_side_min: shorter side before the crop, in pixels; raised as far
+      as it takes where the output would not fit.
+
+  Returns:
+    float32 [output_height, output_width, 3 or 1], 0..255 less `MEAN_RGB` or
+    `MEAN_GREY`.
+
+  Raises:
+    ValueError: an image other than described.
+  """
+  image = utils.as_picture(image, use_grayscale)
+  shape = tf.shape(image)
+  side = smallest_side(shape, output_height, output_width, resize_side_min)
+  size = tf.cast(shape[:2], tf.float32)
+  # Scale first, then multiply, in float32: so the original rounds.
+  scale = tf.cast(side, tf.float32) / tf.reduce_min(size)
+  resized = tf.cast(tf.rint(size * scale), tf.int32)
+  offset = (resized - [output_height, output_width]) // 2
+  return _centre(utils.resize_and_crop(image, resized, offset, output_height,
+                                       output_width))
+
+
+def preprocess_image(image: tf.Tensor, output_height: int, output_width: int,
+                     is_training: bool = False, use_grayscale: bool = False,
+                     seed: Any = None, **options: Any) -> tf.Tensor:
+  """Calls `preprocess_for_train` or `preprocess_for_eval`.
+
+  `options` are the keyword-only arguments of the two; those of the other are
+  ignored, and one that neither has is a TypeError.
+  """
+  return utils.apply_recipe(
+      preprocess_for_train, preprocess_for_eval, is_training, image,
+      output_height, output_width, use_grayscale, seed, options)
+
+
+def _centre(image):
+  grey = image.shape.as_list()[2] == 1
+  return image - tf.constant([MEAN_GREY] if grey else MEAN_RGB, tf.float32)

@@ -1,0 +1,168 @@
+"""The registry, and what all its recipes have in common."""
+import doctest
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from preprocessing import cifar_preprocessing, preprocessing_factory
+from preprocessing import preprocessing_utils as utils
+from tests import golden
+
+NAMES = sorted(preprocessing_factory.PREPROCESSING)
+
+
+def get(name, is_training=False, size=32, grey=False, **options):
+  fn = preprocessing_factory.get_preprocessing(name, is_training, grey)
+  return lambda image, seed: fn(image, size, size, seed=seed, **options)
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('is_training', [False, True])
+def test_every_recipe(run, name, is_training):
+  image = golden.photo(0, 40, 50)
+  for grey, channels in (False, 3), (True, 1):
+    recipe = get(name, is_training, grey=grey)
+    outputs = [run(recipe, image, (0, i)) for i in range(4)]
+    assert outputs[0].shape == (32, 32, channels)
+    assert outputs[0].dtype == np.float32
+    np.testing.assert_array_equal(outputs[0], run(recipe, image, (0, 0)))
+    assert len({o.tobytes() for o in outputs}) == (4 if is_training else 1)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_inside_a_parallel_map(name):
+  image = golden.photo(0, 40, 50)
+  fn = preprocessing_factory.get_preprocessing(name, True)
+
+  def outputs():
+    with tf.Graph().as_default(), tf.Session() as session:
+      batches = tf.data.Dataset.range(8).map(
+          lambda i: fn(tf.constant(image), 24, 24, seed=tf.stack([7, i])),
+          num_parallel_calls=2).batch(8)
+      iterator = tf.data.make_one_shot_iterator(batches)
+      return session.run(iterator.get_next())
+
+  first = outputs()
+  np.testing.assert_array_equal(first, outputs())
+  assert len({o.tobytes() for o in first}) == 8
+
+
+def test_digits_are_never_mirrored_and_keep_a_black_background(run):
+  image = np.zeros((8, 8, 1), np.uint8)
+  image[1:7, 1:3] = 255
+  recipe = get('digits', True)
+  for i in range(60):
+    got = run(recipe, image, (0, i))
+    across = (got + 1).sum((0, 2))
+    assert (across * np.arange(32)).sum() / across.sum() < 14
+    assert got.min() == -1 and got.max() == 1
+  np.testing.assert_array_equal(
+      run(get('digits'), image)[..., 0],
+      run(lambda image, _: cifar_preprocessing.preprocess_for_eval(
+          image, 32, 32, normalization='scale'), image)[..., 0])
+
+
+def test_options_override_those_of_the_registry(run):
+  image = golden.photo(0, 32, 32)
+  got = run(get('digits', True, shift=0, normalization='standardize'), image)
+  want = run(get('cifar'), image)
+  np.testing.assert_array_equal(got, want)
+
+
+def test_one_set_of_options_serves_training_and_evaluation(run):
+  image = golden.photo(0, 32, 32)
+  np.testing.assert_array_equal(run(get('cifar', padding=2), image),
+                                run(get('cifar'), image))
+
+
+@pytest.mark.parametrize('name,nearest', [
+    ('cifarnet', 'cifar'), ('Inception', 'inception'), ('vgg_16', 'vgg')])
+def test_unknown_names(name, nearest):
+  with pytest.raises(ValueError, match=(
+      f"Unknown preprocessing '{name}'. Did you mean '{nearest}'\\? "
+      'Valid: cifar, digits, inception, vgg.')):
+    preprocessing_factory.get_preprocessing(name, False)
+
+
+@pytest.mark.parametrize('is_training', [False, True])
+def test_unknown_options(is_training):
+  with pytest.raises(TypeError, match=(
+      "Unknown preprocessing option 'resize_side'. Did you mean "
+      "'resize_side_m..'\\? Valid: flip, resize_side_max, resize_side_min.")):
+    get('vgg', is_training, resize_side=9)(np.zeros((9, 9, 3), np.uint8), None)
+
+
+@pytest.mark.parametrize('shape', [None, [None, None, None], [9, 9], [9, 9, 4],
+                                   [2, 9, 9, 3]])
+@pytest.mark.parametrize('name', NAMES)
+def test_bad_shapes(name, shape):
+  with tf.Graph().as_default():
+    image = tf.placeholder(tf.uint8, shape)
+    with pytest.raises(ValueError, match='one picture at a time.*set_shape'):
+      get(name)(image, None)
+
+
+@pytest.mark.parametrize('seed', [3, [1, 2, 3], [0.5, 1.0]])
+def test_bad_seeds(seed):
+  with pytest.raises(ValueError, match='seed is .* two integers'):
+    get('vgg', True)(np.zeros((9, 9, 3), np.uint8), seed)
+
+
+def test_bad_output_size():
+  with pytest.raises(ValueError, match='0 x 0 is not positive'):
+    get('vgg', size=0)(np.zeros((9, 9, 3), np.uint8), None)
+
+
+def test_draws_differ_by_name_and_by_either_word_of_the_seed(run):
+  def draw(_, seed):
+    return tf.stack([utils.draw(seed, name)
+                     for name in ('flip', 'x', 'y', 'resize_side')])
+
+  seeds = [(0, i) for i in range(200)] + [(i, 0) for i in range(1, 200)]
+  values = np.array([run(draw, np.zeros((1, 1, 3)), seed) for seed in seeds])
+  assert len(set(values.ravel())) == values.size
+  assert 0 <= values.min() and values.max() < 1
+  assert np.abs(values.mean(0) - 0.5).max() < 0.06
+  # Draws of one picture are independent, and so are neighbouring pictures.
+  assert np.abs(np.corrcoef(values.T) - np.eye(4)).max() < 0.2
+  assert abs(np.corrcoef(values[:199, 0], values[1:200, 0])[0, 1]) < 0.2
+
+
+def test_seeds_of_64_bits(run):
+  with tf.Graph().as_default(), tf.Session() as session:
+    low, high = session.run([utils.draw(utils.as_seed(seed), 'x')
+                             for seed in ([1, 2], [1 + 2**40, 2])])
+  assert low != high
+
+
+def test_the_window_is_what_decode_and_crop_jpeg_takes(run):
+  image = golden.photo(0, 120, 160)
+  with tf.Graph().as_default(), tf.Session() as session:
+    jpeg = tf.image.encode_jpeg(image)
+    window = utils.place_window(tf.constant([120, 160, 3]), 50, 70,
+                                utils.as_seed([3, 4]))
+    whole, part, again = session.run([
+        utils.crop(tf.image.decode_jpeg(jpeg, channels=3), window),
+        tf.image.decode_and_crop_jpeg(jpeg, window, channels=3), window])
+  np.testing.assert_array_equal(whole, part)
+  assert tuple(again[2:]) == (50, 70)
+
+
+def test_the_docstring_example():
+  with tf.Graph().as_default():
+    results = doctest.testmod(preprocessing_factory)
+  assert results.attempted == 3 and not results.failed
+
+
+def test_importing_changes_nothing():
+  code = (
+      'import sys, tensorflow.compat.v1 as tf; before = set(sys.modules); '
+      'from preprocessing import preprocessing_factory; '
+      'assert tf.executing_eagerly(); '
+      'assert not tf.get_default_graph().get_operations(); '
+      'new = {m.split(".")[0] for m in set(sys.modules) - before}; '
+      'assert not new & {"nets", "datasets", "tasks", "engine", "tf_slim"}')
+  subprocess.run([sys.executable, '-c', code], check=True)
