@@ -83,4 +83,5 @@ def _native_conv2d(inputs, num_outputs, kernel_size, rate, scope,
 
 
 # What _native_conv2d understands; with anything else, slim.conv2d does it all.
-_OPTIONS = frozenset(inspect.signature(_native_conv2d).parameters)
+# The first five come from the call, also where an arg_scope sets them.
+_OPTIONS = frozenset([*inspect.signature(_native_conv2d).parameters][5:])

@@ -1,0 +1,95 @@
+"""Batch norm's population statistics, computed instead of awaited.
+
+Moving averages of decay 0.997 still hold a good part of their initial values
+after hundreds of steps, so that evaluation is near chance however well the
+training went. Here they are replaced by the statistics over some batches
+(Ioffe and Szegedy, arXiv:1502.03167, section 3.1; Wu and Johnson, "Rethinking
+'Batch' in BatchNorm", arXiv:2105.07576, section 3).
+"""
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+
+class Layer(NamedTuple):
+  """One batch norm layer.
+
+  Fields:
+    mean: the variable with the moving mean, float32 [channels].
+    variance: the variable with the moving variance, float32 [channels].
+    batch: the statistics of the current batch: its mean and its unbiased
+      variance, float32 [channels], and how many values a channel has.
+  """
+  mean: tf.Variable
+  variance: tf.Variable
+  batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+
+def layers(graph: tf.Graph) -> list[Layer]:
+  """Returns the batch norm layers that a graph has in training mode."""
+  variables = {v.op.name: v for v in
+               graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)}
+  found = []
+  for op in graph.get_operations():
+    if op.type != 'FusedBatchNormV3' or not op.get_attr('is_training'):
+      continue
+    scope = op.name.rpartition('/')[0]
+    mean = variables.get(f'{scope}/moving_mean')
+    if mean is None:  # a second tower, which shares its variables
+      continue
+    values = op.inputs[0]
+    count = tf.size(values) // tf.shape(values)[-1]
+    found.append(Layer(mean, variables[f'{scope}/moving_variance'],
+                       (op.outputs[1], op.outputs[2], count)))
+  return found
+
+
+class Population:
+  """Mean and variance of all that was added (Chan et al., 1979)."""
+
+  def __init__(self):
+    self.count, self.mean, self._squares = 0, 0.0, 0.0
+
+  def add(self, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
+    """Adds `count` values of this mean and unbiased variance."""
+    total = self.count + count
+    delta = mean.astype(np.float64) - self.mean
+    self._squares = (self._squares + variance.astype(np.float64) * (count - 1)
+                     + delta ** 2 * (self.count * count / total))
+    self.mean = self.mean + delta * (count / total)
+    self.count = total
+
+  @property
+  def variance(self) -> np.ndarray:
+    """The unbiased variance."""
+    return self._squares / max(self.count - 1, 1)
+
+
+def recalibrate(session: tf.Session, found: list[Layer], batches: int,
+                on_batch: Callable[[], None] = lambda: None) -> None:
+  """Replaces the moving averages by the statistics over `batches` batches.
+
+  Each session.run is expected to draw a new batch. Depends on the weights
+  and the batches alone, so that to do it twice is to do it once.
+
+  Args:
+    session: an open session.
+    found: what `layers` returned, before the graph was finalized.
+    batches: the number of batches.
+    on_batch: called after each.
+  """
+  populations = [Population() for _ in found]
+  for _ in range(batches):
+    for population, batch in zip(
+        populations, session.run([layer.batch for layer in found]),
+        strict=True):
+      population.add(*batch)
+    on_batch()
+  feed = {}
+  for layer, population in zip(found, populations, strict=True):
+    feed[layer.mean.initializer.inputs[1]] = population.mean
+    feed[layer.variance.initializer.inputs[1]] = population.variance
+  session.run([[layer.mean.initializer, layer.variance.initializer]
+               for layer in found], feed)

@@ -1,0 +1,325 @@
+"""The configurations: frozen dataclasses whose fields are the flags.
+
+Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
+"""
+import dataclasses
+import difflib
+import json
+import math
+import pathlib
+from typing import Any
+
+from engine.optimizers import OPTIMIZERS
+from engine.schedules import SCHEDULES
+
+CONFIG_FILENAME = 'config.json'
+
+
+def option(default: Any, text: str, *, choices: tuple = (),
+           low: float = -math.inf, above: float = -math.inf,
+           high: float = math.inf, now: str = '') -> Any:
+  """Returns a field of a configuration.
+
+  Args:
+    default: its value where no flag is given; None for one worked out later.
+    text: what the flag does.
+    choices: the values it takes, if not all.
+    low: the least value.
+    above: a value that all must be above.
+    high: the greatest value.
+    now: for a flag of TF-Slim that has lost its meaning, what happens now;
+      given another value than the default, this is said.
+  """
+  return dataclasses.field(default=default, metadata={
+      'text': text, 'choices': choices, 'low': low, 'above': above,
+      'high': high, 'now': now})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """What all scripts have in common.
+
+  Raises:
+    ValueError: a value out of its range; the sentence names the flag.
+  """
+  verbosity: int = option(
+      -1, 'What is shown of TensorFlow: -1 nothing, 0 its warnings, 1 all.',
+      low=-3, high=3)
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      _check(field, getattr(self, field.name))
+
+  def replace(self, **changes) -> 'Config':
+    """Returns a copy with other values."""
+    return dataclasses.replace(self, **changes)
+
+  def notes(self) -> list[str]:
+    """Returns what to tell of given flags that have lost their meaning."""
+    return [f'--{field.name}: {field.metadata["now"]}'
+            for field in dataclasses.fields(self)
+            if field.metadata['now']
+            and getattr(self, field.name) != field.default]
+
+
+def _check(field, value):
+  meta = field.metadata
+  if value is None:
+    return
+  if meta['choices'] and value not in meta['choices']:
+    near = difflib.get_close_matches(str(value), meta['choices'], n=1)
+    hint = f' Did you mean {near[0]}?' if near else ''
+    raise ValueError(f'--{field.name}={value} is unknown.{hint} It can be '
+                     f'{", ".join(meta["choices"])}.')
+  if isinstance(value, (int, float)) and not (
+      meta['low'] <= value <= meta['high'] and value > meta['above']):
+    bounds = [f'at least {meta["low"]}'] * (meta['low'] > -math.inf)
+    bounds += [f'above {meta["above"]}'] * (meta['above'] > -math.inf)
+    bounds += [f'at most {meta["high"]}'] * (meta['high'] < math.inf)
+    raise ValueError(f'--{field.name}={value} must be '
+                     f'{" and ".join(bounds) or "a finite number"}.')
+
+
+_ONE_DEVICE = ('this version trains in one process on one device; the flag '
+               'is ignored.')
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(Config):
+  """What `train_image_classifier.py` is told."""
+  # What to train, on what, and where to write it.
+  model_name: str = option('resnet_v2_50', 'The network to train.')
+  dataset_name: str = option('digits', 'The data set to train on.')
+  dataset_split_name: str = option('train', 'The split to train on.')
+  dataset_dir: str | None = option(
+      None, 'The folder of the TFRecords. Default: the cache, for a data set '
+      'that is made without a source.')
+  eval_split_name: str | None = option(
+      None, 'The split that the run is evaluated on at its end. Default: the '
+      'data set\'s other split.')
+  labels_offset: int = option(
+      0, 'Subtracted from every label: 1 trains ImageNet without its '
+      'background class, as the released resnet_v1 were.', low=0)
+  train_dir: str | None = option(
+      None, 'Where checkpoints and records of the run are written. Default: '
+      'runs/MODEL-DATASET.')
+  preprocessing_name: str | None = option(
+      None, 'The preprocessing. Default: the data set\'s, else the network\'s.')
+  train_image_size: int | None = option(
+      None, 'Height and width of the network\'s input, in pixels. Default: '
+      'the data set\'s, else the network\'s.', low=1)
+  use_grayscale: bool = option(False, 'Train on one channel.')
+  batch_size: int = option(32, 'Examples in a step.', low=1)
+  max_number_of_steps: int | None = option(
+      None, 'Steps to train. Default: the data set\'s, else endless.', low=1)
+  seed: int = option(0, 'Fixes initial values, order and augmentation.', low=0)
+
+  # The optimization.
+  optimizer: str = option('momentum', 'The optimizer.',
+                          choices=tuple(OPTIMIZERS))
+  learning_rate: float = option(0.01, 'The initial learning rate.', above=0)
+  learning_rate_decay_type: str = option(
+      'exponential', 'How the learning rate falls.',
+      choices=tuple(SCHEDULES))
+  end_learning_rate: float = option(
+      0.0001, 'The last learning rate of a polynomial decay.', low=0)
+  learning_rate_decay_factor: float = option(
+      0.94, 'The factor of an exponential decay.', above=0)
+  num_epochs_per_decay: float = option(
+      2.0, 'Epochs between two exponential decays, or of the whole '
+      'polynomial one.', above=0)
+  weight_decay: float = option(0.00004, 'The L2 weight of kernels.', low=0)
+  label_smoothing: float = option(
+      0.0, 'The share of a label spread over all classes.', low=0, high=1)
+  momentum: float = option(
+      0.9, 'The momentum of the momentum optimizer.', low=0)
+  adadelta_rho: float = option(0.95, 'The decay of adadelta.', low=0, high=1)
+  adagrad_initial_accumulator_value: float = option(
+      0.1, 'The start of adagrad\'s accumulators.', above=0)
+  adam_beta1: float = option(
+      0.9, 'The decay of adam\'s first moment.', low=0, high=1)
+  adam_beta2: float = option(
+      0.999, 'The decay of adam\'s second moment.', low=0, high=1)
+  opt_epsilon: float = option(
+      1e-8, 'Added to a denominator by adadelta, adam and rmsprop.', above=0)
+  ftrl_learning_rate_power: float = option(
+      -0.5, 'The learning rate power of ftrl.', high=0)
+  ftrl_initial_accumulator_value: float = option(
+      0.1, 'The start of ftrl\'s accumulators.', low=0)
+  ftrl_l1: float = option(0.0, 'The L1 weight of ftrl.', low=0)
+  ftrl_l2: float = option(0.0, 'The L2 weight of ftrl.', low=0)
+  rmsprop_momentum: float = option(0.9, 'The momentum of rmsprop.', low=0)
+  rmsprop_decay: float = option(0.9, 'The decay of rmsprop.', low=0, high=1)
+  moving_average_decay: float | None = option(
+      None, 'Also keep moving averages of all weights, of this decay.',
+      low=0, high=1)
+
+  # Batch norm.
+  batch_norm_decay: float = option(
+      0.997, 'What a step keeps of batch norm\'s moving averages.', low=0,
+      high=1)
+  recalibrate_batch_norm_batches: int | None = option(
+      None, 'At the end, replace batch norm\'s moving averages by the '
+      'statistics over this many training batches; 0 keeps them. Default: '
+      'one pass over the data, at most 100.', low=0)
+
+  # Fine-tuning.
+  checkpoint_path: str | None = option(
+      None, 'A checkpoint, or a folder of them, to start from.')
+  checkpoint_exclude_scopes: str | None = option(
+      None, 'Scopes, with commas between, not to restore from it.')
+  trainable_scopes: str | None = option(
+      None, 'Scopes, with commas between, to train; others stay as they are.')
+  ignore_missing_vars: bool = option(
+      False, 'Accept a checkpoint that lacks variables of the network.')
+
+  # The loop.
+  log_every_n_steps: int = option(10, 'Steps between two lines.', low=1)
+  save_summaries_secs: int = option(
+      600, 'Seconds between two TensorBoard summaries.', low=1)
+  save_interval_secs: int = option(
+      600, 'Seconds between two checkpoints.', low=1)
+  num_preprocessing_threads: int = option(
+      4, 'Pictures that are decoded at once.', low=1)
+
+  # Accepted from existing command lines.
+  master: str = option('', 'Was: the TensorFlow master.', now=_ONE_DEVICE)
+  num_clones: int = option(1, 'Was: clones to deploy.', now=_ONE_DEVICE)
+  clone_on_cpu: bool = option(
+      False, 'Was: deploy clones on CPUs.',
+      now='set CUDA_VISIBLE_DEVICES=-1 to keep off the GPU; the flag is '
+      'ignored.')
+  worker_replicas: int = option(1, 'Was: worker replicas.', now=_ONE_DEVICE)
+  num_ps_tasks: int = option(0, 'Was: parameter servers.', now=_ONE_DEVICE)
+  task: int = option(0, 'Was: the number of this worker.', now=_ONE_DEVICE)
+  sync_replicas: bool = option(
+      False, 'Was: synchronize replicas.', now=_ONE_DEVICE)
+  replicas_to_aggregate: int = option(
+      1, 'Was: gradients to collect before an update.', now=_ONE_DEVICE)
+  num_readers: int = option(
+      4, 'Was: parallel readers.',
+      now='records are read by their number, in an order that the seed fixes; '
+      'the flag is ignored.')
+  quantize_delay: int = option(
+      -1, 'Was: steps before quantized training.',
+      now='TensorFlow 2 has no graph rewriter for quantized training; the '
+      'flag is ignored.')
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig(Config):
+  """What `eval_image_classifier.py` is told."""
+  checkpoint_path: str | None = option(
+      None, 'The checkpoint, or the folder of a run, whose newest is taken. '
+      'Default: runs/MODEL-DATASET.')
+  model_name: str | None = option(
+      None, 'The network. Default: the run\'s.')
+  dataset_name: str | None = option(
+      None, 'The data set. Default: the run\'s, else digits.')
+  dataset_split_name: str | None = option(
+      None, 'The split. Default: the data set\'s last.')
+  dataset_dir: str | None = option(
+      None, 'The folder of the TFRecords. Default: the run\'s.')
+  labels_offset: int | None = option(
+      None, 'Subtracted from every label. Default: the run\'s, else 0.', low=0)
+  preprocessing_name: str | None = option(
+      None, 'The preprocessing. Default: the run\'s, else the data set\'s, '
+      'else the network\'s.')
+  eval_image_size: int | None = option(
+      None, 'Height and width of the network\'s input, in pixels. Default: the '
+      'run\'s, else the data set\'s, else the network\'s.', low=1)
+  use_grayscale: bool | None = option(
+      None, 'Evaluate on one channel. Default: as the run was trained.')
+  eval_dir: str | None = option(
+      None, 'Where the results are written. Default: eval, beside the '
+      'checkpoint.')
+  batch_size: int = option(100, 'Examples in a step.', low=1)
+  max_num_batches: int | None = option(
+      None, 'Stop after this many batches. Default: all of the split.', low=1)
+  moving_average_decay: float | None = option(
+      None, 'If given, evaluate the moving averages of the weights.', low=0,
+      high=1)
+  compare_batch_statistics: int = option(
+      1000, 'Evaluate this many examples a second time, with the statistics '
+      'of their batch instead of batch norm\'s moving averages; 0 for none.',
+      low=0)
+  num_preprocessing_threads: int = option(
+      4, 'Pictures that are decoded at once.', low=1)
+  master: str = option('', 'Was: the TensorFlow master.', now=(
+      'this version evaluates in one process; the flag is ignored.'))
+  quantize: bool = option(
+      False, 'Was: evaluate a quantized graph.',
+      now='TensorFlow 2 has no graph rewriter for quantized training; the '
+      'flag is ignored.')
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifyConfig(Config):
+  """What `classify_image.py` is told, besides the pictures."""
+  checkpoint_path: str | None = option(
+      None, 'The checkpoint, or the folder of a run, whose newest is taken.')
+  model_name: str | None = option(None, 'The network. Default: the run\'s.')
+  labels_file: str | None = option(
+      None, 'The names of the classes: lines such as 0:chef, or a JSON file '
+      'such as {"0": "chef"}. Default: the run\'s.')
+  preprocessing_name: str | None = option(
+      None, 'The preprocessing. Default: the run\'s, else the network\'s.')
+  eval_image_size: int | None = option(
+      None, 'Height and width of the network\'s input, in pixels. Default: the '
+      'run\'s, else the network\'s.', low=1)
+  use_grayscale: bool | None = option(
+      None, 'Feed one channel. Default: as the run was trained.')
+  top: int = option(5, 'The number of classes to print.', low=1)
+  json: bool = option(False, 'Print JSON, one object a picture.')
+  batch_size: int = option(32, 'Pictures in a step.', low=1)
+
+
+def write(config: Config, folder: str, **facts) -> None:
+  """Writes `config` and what was worked out beside it to the folder."""
+  path = pathlib.Path(folder, CONFIG_FILENAME)
+  values = {**dataclasses.asdict(config), **facts}
+  values.pop('verbosity')
+  unfinished = path.with_suffix('.tmp')
+  unfinished.write_text(json.dumps(values, indent=2) + '\n')
+  unfinished.replace(path)
+
+
+def read(folder: str) -> dict[str, Any]:
+  """Returns what `write` wrote to the folder, {} if there is nothing.
+
+  Raises:
+    ValueError: the file is no JSON object.
+  """
+  path = pathlib.Path(folder, CONFIG_FILENAME)
+  if not path.exists():
+    return {}
+  try:
+    return dict(json.loads(path.read_text()))
+  except (ValueError, TypeError) as error:
+    raise ValueError(f'{path} is not the JSON object that training wrote '
+                     f'({error}); train again, or restore it.') from None
+
+
+def from_run(config: Config, run: dict[str, Any], names: dict[str, str],
+             fixed: tuple[str, ...]) -> Config:
+  """Fills the fields that are None from the configuration of a run.
+
+  Args:
+    config: what the flags say.
+    run: what `read` returned.
+    names: field of `config` -> its name in the run.
+    fixed: the fields in which a flag must not contradict the run.
+
+  Raises:
+    ValueError: a flag contradicts the run; both values are named.
+  """
+  changes = {}
+  for field, name in names.items():
+    given, trained = getattr(config, field), run.get(name)
+    if given is None:
+      changes[field] = trained
+    elif field in fixed and trained is not None and given != trained:
+      raise ValueError(
+          f'--{field}={given} contradicts the run, which was trained with '
+          f'{name}={trained}: leave the flag out.')
+  return config.replace(**changes)

@@ -1,0 +1,154 @@
+"""Evaluation: every example once, what was right, and what was taken for what.
+"""
+import json
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from engine import checkpoints, console, input_pipeline, resolve
+from engine import config as configs
+from nets import nets_factory
+from preprocessing import preprocessing_factory
+from tasks import classification
+
+# A gap between the two statistics that is worth a word, in accuracy.
+NOTABLE_GAP = 0.02
+
+
+def _predict(session, batch, logits, limit, name):
+  """Returns the logits and labels of up to `limit` batches, or of all."""
+  found, labels = [], []
+  with console.progress(limit, unit='batch') as bar:
+    bar.set_description(name)
+    while limit is None or len(found) < limit:
+      try:
+        values = session.run([logits, batch.labels])
+      except tf.errors.OutOfRangeError:
+        break
+      found.append(values[0])
+      labels.append(values[1])
+      bar.update()
+  return np.concatenate(found), np.concatenate(labels)
+
+
+def _even(examples, batch_size):
+  """Returns the largest batch size that leaves no small last batch."""
+  return -(-examples // -(-examples // batch_size))
+
+
+def _compare(config, by_moving, by_batch):
+  """Prints, and returns, how the two statistics of batch norm compare."""
+  gap = by_batch['accuracy'] - by_moving['accuracy']
+  console.say(
+      f'With the statistics of each batch instead of the moving averages: '
+      f'accuracy {by_batch["accuracy"]:.2%} instead of '
+      f'{by_moving["accuracy"]:.2%} ({by_batch["examples"]:,} examples).')
+  if gap > NOTABLE_GAP:
+    console.note(
+        f'batch norm\'s moving averages cost {gap:.1%} of accuracy: they have '
+        'not caught up with the weights. Train with '
+        '--recalibrate_batch_norm_batches=100, or a lower '
+        '--batch_norm_decay such as 0.9.')
+  return {'examples': by_batch['examples'],
+          'batch_size': by_batch['batch_size'],
+          'accuracy': by_batch['accuracy'], 'loss': by_batch['loss'],
+          'accuracy_with_moving_averages': by_moving['accuracy']}
+
+
+def _write(config, figures, confusion, names):
+  """Writes eval.json, per_class.csv and confusion_matrix.png."""
+  os.makedirs(config.eval_dir, exist_ok=True)
+  def path(name):
+    return os.path.join(config.eval_dir, name)
+  classification.write_per_class(path('per_class.csv'), confusion, names)
+  classification.draw_confusion_matrix(path('confusion_matrix.png'),
+                                       confusion, names)
+  with open(path('eval.json'), 'w') as file:
+    json.dump(figures, file, indent=2)
+    file.write('\n')
+  console.say('eval.json, per_class.csv and confusion_matrix.png are in '
+              f'{config.eval_dir}.')
+
+
+def evaluate(given: configs.EvalConfig) -> dict:
+  """Evaluates a checkpoint on every example of a split, once.
+
+  Writes eval.json, per_class.csv and confusion_matrix.png to
+  `config.eval_dir`.
+
+  Args:
+    given: what to do; fields that are None are completed from the run.
+
+  Returns:
+    The figures: checkpoint, step, dataset, split, examples, accuracy,
+    top_5_accuracy (in [0, 1]), loss (nats), and under batch_statistics those
+    of the comparison.
+
+  Raises:
+    ValueError: the configuration, the data or the checkpoint does not fit;
+      the sentence says what to do.
+  """
+  tf.disable_tensor_equality()  # else graphs take twice as long to build
+  config, dataset, checkpoint, _ = resolve.evaluation(given)
+  names = resolve.class_names(dataset, config.labels_offset)
+  with tf.Graph().as_default():
+    preprocess = preprocessing_factory.get_preprocessing(
+        config.preprocessing_name, False, config.use_grayscale)
+    source = input_pipeline.Source(
+        dataset, preprocess, config.eval_image_size, config.labels_offset,
+        config.num_preprocessing_threads)
+    examples = source.num_examples
+    compared = min(config.compare_batch_statistics, examples)
+    even = _even(examples, config.batch_size)
+    with tf.name_scope('moving_averages'):
+      batch = input_pipeline.next_batch(source.evaluation(config.batch_size))
+      logits, _ = nets_factory.get_network_fn(
+          config.model_name, len(names), is_training=False)(batch.images)
+    with tf.name_scope('batch_statistics'):
+      shuffled = input_pipeline.next_batch(
+          source.evaluation(even, shuffle=True))
+      both = [nets_factory.get_network_fn(
+          config.model_name, len(names), is_training=by_batch)(
+              shuffled.images, reuse=True)[0] for by_batch in (False, True)]
+    restore = checkpoints.restorer(checkpoint, config.moving_average_decay)
+
+    console.say(
+        f'Evaluating {checkpoint} on the {examples:,} examples of '
+        f'{dataset.name}, split {dataset.split_name}, at '
+        f'{config.eval_image_size}x{config.eval_image_size}.')
+    with tf.Session() as session:
+      restore(session)
+      session.run(tf.tables_initializer())
+      total = -(-examples // config.batch_size)
+      values, labels = _predict(
+          session, batch, logits, min(config.max_num_batches or total, total),
+          'evaluating')
+      if compared:
+        pair, other_labels = _predict(
+            session, shuffled, tf.stack(both, 1), -(-compared // even),
+            'comparing')
+  figures = {
+      'checkpoint': checkpoint, 'step': _step(checkpoint),
+      'model': config.model_name, 'dataset': dataset.name,
+      'split': dataset.split_name, 'image_size': config.eval_image_size,
+      **classification.metrics(values, labels)}
+  console.say(
+      f'accuracy {figures["accuracy"]:.2%}, top-5 '
+      f'{figures["top_5_accuracy"]:.2%}, loss {figures["loss"]:.4f} '
+      f'({figures["examples"]:,} examples)')
+  if compared:
+    by_moving, by_batch = (
+        {**classification.metrics(pair[:, i], other_labels),
+         'batch_size': even} for i in (0, 1))
+    figures['batch_statistics'] = _compare(config, by_moving, by_batch)
+  _write(config, figures, classification.confusion_matrix(values, labels),
+         names)
+  return figures
+
+
+def _step(checkpoint):
+  """Returns the step a checkpoint was written at, 0 if it does not say."""
+  reader = tf.train.load_checkpoint(checkpoint)
+  return (int(reader.get_tensor('global_step'))
+          if reader.has_tensor('global_step') else 0)

@@ -1,0 +1,116 @@
+"""Command lines: absl flags made from a configuration's fields.
+
+The flags live in a `FlagValues` of their own, not in absl's global one, so
+that every script can be imported and called in one process.
+"""
+import dataclasses
+import importlib
+import sys
+import traceback
+import types
+import typing
+
+from absl import flags
+
+from engine import console
+from engine.config import Config
+
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float,
+           bool: flags.DEFINE_bool, str: flags.DEFINE_string}
+
+
+def _kind(annotation) -> type:
+  """Returns int for `int` and for `int | None`."""
+  if isinstance(annotation, types.UnionType):
+    return next(a for a in typing.get_args(annotation) if a is not type(None))
+  return annotation
+
+
+def parse(config_class: type[Config], argv: list[str]
+          ) -> tuple[Config, list[str]]:
+  """Returns the configuration that `argv` gives, and its other arguments.
+
+  Args:
+    config_class: the configuration.
+    argv: the command line, with the script's name first; --flagfile=FILE
+      reads flags from a file.
+
+  Raises:
+    ValueError: an unknown flag or an invalid value.
+  """
+  values = flags.FlagValues()
+  flags.DEFINE_string('flagfile', '', 'Read flags from this file.',
+                      flag_values=values)
+  flags.DEFINE_bool('help', False, 'Show this.', short_name='h',
+                    flag_values=values)
+  for field in dataclasses.fields(config_class):
+    _DEFINE[_kind(field.type)](field.name, field.default,
+                               field.metadata['text'], flag_values=values)
+  try:
+    arguments = values(argv)[1:]
+  except flags.Error as error:
+    raise ValueError(f'{str(error).rstrip(".")}. --help lists the flags.'
+                     ) from None
+  if values.help:
+    raise SystemExit(_help(config_class, argv[0]))
+  return config_class(**{field.name: values[field.name].value for field in
+                         dataclasses.fields(config_class)}), arguments
+
+
+def _help(config_class, script):
+  lines = [f'{config_class.__doc__}\n\n  python {script} [--flag=value ...]\n']
+  for field in dataclasses.fields(config_class):
+    default = '' if field.default in (None, '') else f' ({field.default})'
+    text = field.metadata['text']
+    if field.metadata['now']:
+      text += f' Now {field.metadata["now"]}'
+    lines.append(f'--{field.name}{default}\n    {text}')
+  print('\n'.join(lines))
+  return 0
+
+
+def run(config_class: type[Config], target: str, argv: list[str] | None = None,
+        takes_arguments: bool = False) -> int:
+  """Runs a script: parses flags, calls 'module:function', explains failures.
+
+  Args:
+    config_class: the configuration the function takes.
+    target: such as 'engine.train:train', imported once the flags are valid.
+    argv: the command line; the process's own if None.
+    takes_arguments: whether the function takes the other arguments too.
+
+  Returns:
+    The exit status: 0, 1 for a failure that has been explained, 130 where
+    the user interrupted.
+  """
+  verbosity = 0
+  try:
+    config, arguments = parse(config_class, sys.argv if argv is None else argv)
+    verbosity = config.verbosity
+    if arguments and not takes_arguments:
+      raise ValueError(f'The argument {arguments[0]!r} is no flag: flags begin '
+                       'with --.')
+    for note in config.notes():
+      console.note(note)
+    module, function = target.split(':')
+    with console.quiet(verbosity):
+      function = getattr(importlib.import_module(module), function)
+    function(*((config, arguments) if takes_arguments else (config,)))
+    return 0
+  except KeyboardInterrupt:
+    console.error('interrupted.')
+    return 130
+  except Exception as error:
+    if not _is_explained(error):
+      raise
+    if verbosity > 0:
+      traceback.print_exc()
+    console.error(console.explain(error))
+    return 1
+
+
+def _is_explained(error):
+  """Whether the message of the error says what is wrong, and how to cure it."""
+  if isinstance(error, (ValueError, ImportError, OSError)):
+    return True
+  return type(error).__module__.startswith('tensorflow')

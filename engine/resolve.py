@@ -1,0 +1,123 @@
+"""Completes a configuration from the data set, the network and the run."""
+import os
+from typing import Any, NamedTuple
+
+from datasets import dataset_factory
+from engine import checkpoints, config
+from nets import nets_factory
+from preprocessing import preprocessing_factory
+
+
+def run_dir(model_name: str, dataset_name: str) -> str:
+  """Returns the default folder of a run."""
+  return os.path.join('runs', f'{model_name}-{dataset_name}')
+
+
+def class_names(dataset: dataset_factory.Dataset, labels_offset: int
+                ) -> list[str]:
+  """Returns the name of each logit; its number where there is no name."""
+  names = dataset.labels_to_names or {}
+  return [names.get(label, str(label))
+          for label in range(labels_offset, dataset.num_classes)]
+
+
+def _other_split(specification, split):
+  return next((s for s in specification.splits if s != split), split)
+
+
+def _fill(given: config.Config, *sources: dict[str, Any]) -> config.Config:
+  """Sets each field that is None from the first source that has it."""
+  changes = {}
+  for source in sources:
+    for name, value in source.items():
+      if hasattr(given, name) and getattr(given, name) is None:
+        changes.setdefault(name, value)
+  return given.replace(**changes)
+
+
+def _check_classes(dataset, labels_offset):
+  if labels_offset >= dataset.num_classes - 1:
+    raise ValueError(
+        f'--labels_offset={labels_offset} leaves less than two of the '
+        f'{dataset.num_classes} classes of {dataset.name}.')
+
+
+def training(given: config.TrainConfig
+             ) -> tuple[config.TrainConfig, dataset_factory.Dataset]:
+  """Returns the complete configuration of a training, and its data.
+
+  Raises:
+    ValueError: an unknown name, or data that is not there.
+  """
+  network = nets_factory.get_network(given.model_name)
+  specification = dataset_factory.get_specification(given.dataset_name)
+  complete = _fill(given, dict(specification.suggestions), {
+      'preprocessing_name': network.preprocessing,
+      'train_image_size': network.function.default_image_size,
+      'eval_split_name': _other_split(specification, given.dataset_split_name),
+      'train_dir': run_dir(given.model_name, given.dataset_name)})
+  preprocessing_factory.get_preprocessing(complete.preprocessing_name, True)
+  dataset = dataset_factory.get_dataset(
+      given.dataset_name, given.dataset_split_name, given.dataset_dir)
+  _check_classes(dataset, given.labels_offset)
+  return complete, dataset
+
+
+class Evaluation(NamedTuple):
+  """What an evaluation needs.
+
+  Fields:
+    config: its complete configuration.
+    dataset: the split.
+    checkpoint: the checkpoint's prefix.
+    run: what the training wrote to its config.json, {} if there is none.
+  """
+  config: config.EvalConfig
+  dataset: dataset_factory.Dataset
+  checkpoint: str
+  run: dict[str, Any]
+
+
+def evaluation(given: config.EvalConfig) -> Evaluation:
+  """Returns the complete configuration of an evaluation.
+
+  Raises:
+    ValueError: a flag contradicts the run; no checkpoint; an unknown name.
+  """
+  if given.checkpoint_path is None:
+    if given.model_name is None:
+      raise ValueError('--checkpoint_path is missing: the folder of a run, or '
+                       'a checkpoint.')
+    given = given.replace(checkpoint_path=run_dir(
+        given.model_name, given.dataset_name or 'digits'))
+  checkpoint = checkpoints.find(given.checkpoint_path)
+  run = config.read(os.path.dirname(checkpoint))
+  same_data = given.dataset_name in (None, run.get('dataset_name'))
+  complete = config.from_run(given, run, {
+      'model_name': 'model_name', 'labels_offset': 'labels_offset',
+      'preprocessing_name': 'preprocessing_name',
+      'use_grayscale': 'use_grayscale', 'eval_image_size': 'train_image_size',
+      'moving_average_decay': 'moving_average_decay',
+      **({'dataset_name': 'dataset_name', 'dataset_dir': 'dataset_dir',
+          'dataset_split_name': 'eval_split_name'} if same_data else {}),
+  }, fixed=('model_name', 'labels_offset', 'preprocessing_name',
+            'use_grayscale'))
+  if complete.model_name is None:
+    raise ValueError(
+        f'{checkpoint} has no {config.CONFIG_FILENAME} beside it, so the '
+        'network is unknown: pass --model_name.')
+  complete = _fill(complete, {'dataset_name': 'digits'})
+  network = nets_factory.get_network(complete.model_name)
+  specification = dataset_factory.get_specification(complete.dataset_name)
+  suggestions = dict(specification.suggestions)
+  complete = _fill(complete, suggestions, {
+      'preprocessing_name': network.preprocessing,
+      'eval_image_size': suggestions.get(
+          'train_image_size', network.function.default_image_size),
+      'labels_offset': 0, 'use_grayscale': False,
+      'dataset_split_name': specification.splits[-1],
+      'eval_dir': os.path.join(os.path.dirname(checkpoint), 'eval')})
+  dataset = dataset_factory.get_dataset(
+      complete.dataset_name, complete.dataset_split_name, complete.dataset_dir)
+  _check_classes(dataset, complete.labels_offset)
+  return Evaluation(complete, dataset, checkpoint, run)

@@ -1,0 +1,13 @@
+"""Evaluates a checkpoint: python eval_image_classifier.py --help."""
+import sys
+
+from engine import config, flags
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Evaluates as the flags in `argv` say; returns the exit status."""
+  return flags.run(config.EvalConfig, 'engine.evaluate:evaluate', argv)
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,13 @@
+"""Trains a residual network: python train_image_classifier.py --help."""
+import sys
+
+from engine import config, flags
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Trains as the flags in `argv` say; returns the exit status."""
+  return flags.run(config.TrainConfig, 'engine.train:train', argv)
+
+
+if __name__ == '__main__':
+  sys.exit(main())
