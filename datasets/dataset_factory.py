@@ -53,7 +53,11 @@ DATASETS = {
         'digits_%s.tfrecord', ('train', 'test'), 10, digits.ensure, {
             'preprocessing_name': 'digits',
             'train_image_size': 32,
-            'max_number_of_steps': 600,
+            'batch_size': 128,
+            'max_number_of_steps': 200,
+            'learning_rate': 0.03,
+            'learning_rate_decay_type': 'polynomial',
+            'num_epochs_per_decay': 17.8,  # the 200 steps
         }),
     'cifar10': Specification(
         'cifar10_%s.tfrecord', ('train', 'test'), 10, None,

@@ -17,7 +17,8 @@ CONFIG_FILENAME = 'config.json'
 
 def option(default: Any, text: str, *, choices: tuple = (),
            low: float = -math.inf, above: float = -math.inf,
-           high: float = math.inf, now: str = '') -> Any:
+           high: float = math.inf, now: str = '',
+           otherwise: Any = None) -> Any:
   """Returns a field of a configuration.
 
   Args:
@@ -27,12 +28,14 @@ def option(default: Any, text: str, *, choices: tuple = (),
     low: the least value.
     above: a value that all must be above.
     high: the greatest value.
+    otherwise: with a default of None, the value where neither a flag nor the
+      data set gives one.
     now: for a flag of TF-Slim that has lost its meaning, what happens now;
       given another value than the default, this is said.
   """
   return dataclasses.field(default=default, metadata={
       'text': text, 'choices': choices, 'low': low, 'above': above,
-      'high': high, 'now': now})
+      'high': high, 'now': now, 'otherwise': otherwise})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,12 @@ class Config:
   def __post_init__(self):
     for field in dataclasses.fields(self):
       _check(field, getattr(self, field.name))
+
+  @classmethod
+  def fallbacks(cls) -> dict[str, Any]:
+    """Returns the values of fields that nothing else has given one."""
+    return {field.name: field.metadata['otherwise']
+            for field in dataclasses.fields(cls)}
 
   def replace(self, **changes) -> 'Config':
     """Returns a copy with other values."""
@@ -109,7 +118,8 @@ class TrainConfig(Config):
       None, 'Height and width of the network\'s input, in pixels. Default: '
       'the data set\'s, else the network\'s.', low=1)
   use_grayscale: bool = option(False, 'Train on one channel.')
-  batch_size: int = option(32, 'Examples in a step.', low=1)
+  batch_size: int | None = option(
+      None, 'Examples in a step.', low=1, otherwise=32)
   max_number_of_steps: int | None = option(
       None, 'Steps to train. Default: the data set\'s, else endless.', low=1)
   seed: int = option(0, 'Fixes initial values, order and augmentation.', low=0)
@@ -117,17 +127,18 @@ class TrainConfig(Config):
   # The optimization.
   optimizer: str = option('momentum', 'The optimizer.',
                           choices=tuple(OPTIMIZERS))
-  learning_rate: float = option(0.01, 'The initial learning rate.', above=0)
-  learning_rate_decay_type: str = option(
-      'exponential', 'How the learning rate falls.',
-      choices=tuple(SCHEDULES))
+  learning_rate: float | None = option(
+      None, 'The initial learning rate.', above=0, otherwise=0.01)
+  learning_rate_decay_type: str | None = option(
+      None, 'How the learning rate falls.', choices=tuple(SCHEDULES),
+      otherwise='exponential')
   end_learning_rate: float = option(
       0.0001, 'The last learning rate of a polynomial decay.', low=0)
   learning_rate_decay_factor: float = option(
       0.94, 'The factor of an exponential decay.', above=0)
-  num_epochs_per_decay: float = option(
-      2.0, 'Epochs between two exponential decays, or of the whole '
-      'polynomial one.', above=0)
+  num_epochs_per_decay: float | None = option(
+      None, 'Epochs between two exponential decays, or of the whole '
+      'polynomial one.', above=0, otherwise=2.0)
   weight_decay: float = option(0.00004, 'The L2 weight of kernels.', low=0)
   label_smoothing: float = option(
       0.0, 'The share of a label spread over all classes.', low=0, high=1)

@@ -62,6 +62,9 @@ def _help(config_class, script):
   for field in dataclasses.fields(config_class):
     default = '' if field.default in (None, '') else f' ({field.default})'
     text = field.metadata['text']
+    if field.metadata['otherwise'] is not None:
+      text += (' Default: the data set\'s, else '
+               f'{field.metadata["otherwise"]}.')
     if field.metadata['now']:
       text += f' Now {field.metadata["now"]}'
     lines.append(f'--{field.name}{default}\n    {text}')

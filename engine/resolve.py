@@ -25,7 +25,7 @@ def _other_split(specification, split):
   return next((s for s in specification.splits if s != split), split)
 
 
-def _fill(given: config.Config, *sources: dict[str, Any]) -> config.Config:
+def fill(given: config.Config, *sources: dict[str, Any]) -> config.Config:
   """Sets each field that is None from the first source that has it."""
   changes = {}
   for source in sources:
@@ -51,11 +51,12 @@ def training(given: config.TrainConfig
   """
   network = nets_factory.get_network(given.model_name)
   specification = dataset_factory.get_specification(given.dataset_name)
-  complete = _fill(given, dict(specification.suggestions), {
+  complete = fill(given, dict(specification.suggestions), {
       'preprocessing_name': network.preprocessing,
       'train_image_size': network.function.default_image_size,
       'eval_split_name': _other_split(specification, given.dataset_split_name),
-      'train_dir': run_dir(given.model_name, given.dataset_name)})
+      'train_dir': run_dir(given.model_name, given.dataset_name)},
+      given.fallbacks())
   preprocessing_factory.get_preprocessing(complete.preprocessing_name, True)
   dataset = dataset_factory.get_dataset(
       given.dataset_name, given.dataset_split_name, given.dataset_dir)
@@ -106,11 +107,11 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
     raise ValueError(
         f'{checkpoint} has no {config.CONFIG_FILENAME} beside it, so the '
         'network is unknown: pass --model_name.')
-  complete = _fill(complete, {'dataset_name': 'digits'})
+  complete = fill(complete, {'dataset_name': 'digits'})
   network = nets_factory.get_network(complete.model_name)
   specification = dataset_factory.get_specification(complete.dataset_name)
   suggestions = dict(specification.suggestions)
-  complete = _fill(complete, suggestions, {
+  complete = fill(complete, suggestions, {
       'preprocessing_name': network.preprocessing,
       'eval_image_size': suggestions.get(
           'train_image_size', network.function.default_image_size),

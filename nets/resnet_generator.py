@@ -68,6 +68,7 @@ def _check_inputs(inputs):
     raise RuntimeError(
         'Residual networks are built into a graph: call them inside '
         '`with tf.Graph().as_default():` or a tf.function.')
+  inputs = tf.convert_to_tensor(inputs)
   if inputs.shape.rank != 4 or inputs.shape.as_list()[-1] is None:
     raise ValueError(
         'The inputs must be [batch, height, width, channels] with a known '
@@ -76,6 +77,7 @@ def _check_inputs(inputs):
     raise ValueError(
         f'The inputs are {inputs.dtype.name}; the networks take preprocessed '
         'float images (see preprocessing/preprocessing_factory.py).')
+  return inputs
 
 
 def resnet(inputs: tf.Tensor, blocks: Sequence[Block], unit_fn: Callable,
@@ -98,7 +100,7 @@ def resnet(inputs: tf.Tensor, blocks: Sequence[Block], unit_fn: Callable,
     preactivation: whether units normalize before they convolve.
     root_block: a name in `ROOT_BLOCKS`.
   """
-  _check_inputs(inputs)
+  inputs = _check_inputs(inputs)
   if include_root_block:
     resnet_utils.check_output_stride(output_stride, blocks, ROOT_STRIDE)
     output_stride = output_stride and output_stride // ROOT_STRIDE

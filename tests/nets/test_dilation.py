@@ -95,7 +95,7 @@ def test_reuse(graph):
 
 @pytest.mark.parametrize('options', [
     {'data_format': 'NHWC'}, {'variables_collections': ['mine']},
-    {'stride': 2}, {'rate': 4}, {'kernel_size': 5}])
+    {'stride': 2}, {'rate': 4}])
 def test_other_options_fall_back(graph, options):
   with slim.arg_scope([slim.conv2d], **options):
     net = dilation.conv2d(tf.constant(IMAGE), 4, 3, rate=2, scope='conv2')

@@ -28,7 +28,7 @@ def convolve(image, kernel, stride):
 
 def stack(block_fn, net, output_stride=None, **options):
   """Returns the features of four thin blocks of nominal stride 8."""
-  blocks = [block_fn(f'block{i + 1}', base_depth=1 << i, num_units=2,
+  blocks = [block_fn(f'block{i + 1}', base_depth=1 << i, num_units=1 + i % 2,
                      stride=1 if i == 3 else 2) for i in range(4)]
   with slim.arg_scope(resnet_utils.resnet_arg_scope()):
     with slim.arg_scope([slim.batch_norm], is_training=False):

@@ -1,0 +1,134 @@
+"""The registry of networks, and how large each one is."""
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
+from tests import golden
+
+# Name -> (trainable parameters, all parameters), for 1000 classes. Of the 50,
+# 101 and 152 layers, Keras counts as many: in v2 both numbers, in v1 but for
+# the biases that it gives to every convolution.
+PARAMETERS = {
+    'resnet_v1_50': (25_557_032, 25_610_152),
+    'resnet_v1_101': (44_549_160, 44_654_504),
+    'resnet_v1_152': (60_192_808, 60_344_232),
+    'resnet_v1_200': (64_673_832, 64_849_832),
+    'resnet_v1_50_beta': (25_680_808, 25_734_312),
+    'resnet_v1_101_beta': (44_672_936, 44_778_664),
+    'resnet_v2_50': (25_568_360, 25_613_800),
+    'resnet_v2_101': (44_577_896, 44_675_560),
+    'resnet_v2_152': (60_236_904, 60_380_648),
+    'resnet_v2_200': (64_726_120, 64_894_440),
+}
+BUILT = ['resnet_v1_50', 'resnet_v1_50_beta', 'resnet_v1_101_beta',
+         'resnet_v2_50']
+
+
+@pytest.fixture
+def short(monkeypatch):
+  """Makes all networks have one unit in each block."""
+  for depth in resnet_generator.UNITS:
+    monkeypatch.setitem(resnet_generator.UNITS, depth, (1, 1, 1, 1))
+
+
+def build(name, num_classes=5, images=None, **options):
+  """Builds the network `name` from pictures of 32x32, thinned."""
+  network_fn = nets_factory.get_network_fn(name, num_classes, **options)
+  images = golden.images(0, 2, 32, 32) if images is None else images
+  return network_fn(tf.constant(images), depth_multiplier=0.125)
+
+
+def test_maps_have_the_registry_keys():
+  assert (list(nets_factory.networks_map) == list(nets_factory.arg_scopes_map)
+          == list(nets_factory.NETWORKS) == list(PARAMETERS))
+  for name, network in nets_factory.NETWORKS.items():
+    module = resnet_v1 if '_v1_' in name else resnet_v2
+    assert nets_factory.networks_map[name] is getattr(module, name)
+    assert nets_factory.arg_scopes_map[name] is module.resnet_arg_scope
+    assert network.preprocessing == (
+        'vgg' if module is resnet_v1 else 'inception')
+
+
+@pytest.mark.parametrize('name', BUILT)
+def test_parameters_of_built_networks(graph, name):
+  nets_factory.get_network_fn(name, 1000)(tf.zeros([1, 32, 32, 3]))
+  assert PARAMETERS[name] == tuple(
+      sum(v.shape.num_elements() for v in variables)
+      for variables in (tf.trainable_variables(), tf.global_variables()))
+
+
+@pytest.mark.parametrize('name', sorted(set(PARAMETERS) - set(BUILT)))
+def test_parameters_of_golden_networks(name):
+  # That the networks have these variables is tested in test_golden.
+  sizes = [(int(np.prod(v['shape'])), v['trainable'])
+           for v in golden.variables(name)]
+  assert PARAMETERS[name] == (sum(size for size, trainable in sizes
+                                  if trainable), sum(s for s, _ in sizes))
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_every_network_gives_logits(run, short, name):
+  logits, end_points = build(name)
+  logits, predictions = run([logits, end_points['predictions']])
+  assert logits.shape == (2, 5)
+  assert np.abs(logits[0] - logits[1]).max() > 1e-3
+  np.testing.assert_allclose(predictions.sum(1), 1, rtol=1e-5)
+
+
+def test_no_classes_give_features(graph, short):
+  assert build('resnet_v2_50', None)[0].shape == [2, 1, 1, 256]
+
+
+def test_the_function_is_described():
+  network_fn = nets_factory.get_network_fn('resnet_v1_101', 10)
+  assert network_fn.default_image_size == 224
+  assert network_fn.__name__ == 'resnet_v1_101'
+
+
+@pytest.mark.parametrize('name, hint', [
+    ('resnet_v1_5', ' Did you mean resnet_v1_50 or resnet_v1_'),
+    ('resnet_v2_51', ' Did you mean resnet_v2_50 or resnet_v2_'),
+    ('zebra', ' The networks are')])
+def test_unknown_names(name, hint):
+  with pytest.raises(ValueError, match=(
+      f'There is no network named {name!r}.{hint}')) as error:
+    nets_factory.get_network_fn(name, 10)
+  listed = str(error.value).split('The networks are: ')[1].rstrip('.')
+  assert listed.split(', ') == list(nets_factory.NETWORKS)
+
+
+def test_weight_decay_arrives(run, short):
+  build('resnet_v1_50', weight_decay=0.25)
+  decayed = [v for v in tf.trainable_variables()
+             if v.op.name.endswith('/weights')]
+  assert len(decayed) == 1 + 4 * 4 + 1  # logits included
+  squares = sum(np.square(golden.fill(v.op.name, v.shape.as_list())).sum()
+                for v in decayed)
+  loss = run(tf.losses.get_regularization_loss())
+  assert loss == pytest.approx(0.125 * squares, rel=1e-4)
+
+
+def test_no_weight_decay_by_default(graph, short):
+  build('resnet_v1_50')
+  assert tf.losses.get_regularization_losses() == []
+
+
+def test_batch_norm_options_arrive(graph, short):
+  build('resnet_v1_50', is_training=True, batch_norm_decay=0.75,
+        batch_norm_scale=False)
+  assert not any('gamma' in v.op.name for v in tf.global_variables())
+  convolved = graph.get_tensor_by_name('resnet_v1_50/conv1/Conv2D:0')
+  mean = next(v for v in tf.global_variables()
+              if v.op.name == 'resnet_v1_50/conv1/BatchNorm/moving_mean')
+  with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    outputs = session.run(convolved)
+    session.run(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+    np.testing.assert_allclose(session.run(mean),
+                               0.25 * outputs.mean((0, 1, 2)), atol=1e-5)
+
+
+def test_evaluation_by_default(graph, short):
+  build('resnet_v2_50')
+  assert tf.get_collection(tf.GraphKeys.UPDATE_OPS) == []
