@@ -1,6 +1,5 @@
 """Classification of pictures that are files."""
 import json
-import os
 import pathlib
 
 import numpy as np
@@ -86,29 +85,6 @@ def _num_classes(checkpoint):
   return found[0]
 
 
-def _resolve(given):
-  """Returns the complete configuration, the checkpoint and its run."""
-  if not given.checkpoint_path:
-    raise ValueError('--checkpoint_path is missing: the folder of a run, or a '
-                     'checkpoint.')
-  checkpoint = checkpoints.find(given.checkpoint_path)
-  run = configs.read(os.path.dirname(checkpoint))
-  config = configs.from_run(given, run, {
-      'model_name': 'model_name', 'preprocessing_name': 'preprocessing_name',
-      'eval_image_size': 'train_image_size', 'use_grayscale': 'use_grayscale',
-  }, fixed=('model_name', 'preprocessing_name', 'use_grayscale'))
-  if config.model_name is None:
-    raise ValueError(
-        f'{checkpoint} has no {configs.CONFIG_FILENAME} beside it, so the '
-        'network is unknown: pass --model_name.')
-  network = nets_factory.get_network(config.model_name)
-  config = resolve.fill(config, {
-      'preprocessing_name': network.preprocessing,
-      'eval_image_size': network.function.default_image_size,
-      'use_grayscale': False})
-  return config, checkpoint, run
-
-
 def _decoder(config):
   """Returns a placeholder for a file's bytes, and the image they become."""
   data = tf.placeholder(tf.string, [])
@@ -156,7 +132,7 @@ def classify(given: configs.ClassifyConfig, arguments: list[str]
   """
   tf.disable_tensor_equality()  # else graphs take twice as long to build
   paths = find_pictures(arguments)
-  config, checkpoint, run = _resolve(given)
+  config, checkpoint, run = resolve.classification(given)
   num_classes = _num_classes(checkpoint)
   names = _class_names(config, run, num_classes)
   results = {}

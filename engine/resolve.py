@@ -7,6 +7,8 @@ from engine import checkpoints, config
 from nets import nets_factory
 from preprocessing import preprocessing_factory
 
+DEFAULT_DATASET = config.TrainConfig.dataset_name
+
 
 def run_dir(model_name: str, dataset_name: str) -> str:
   """Returns the default folder of a run."""
@@ -30,7 +32,7 @@ def fill(given: config.Config, *sources: dict[str, Any]) -> config.Config:
   changes = {}
   for source in sources:
     for name, value in source.items():
-      if hasattr(given, name) and getattr(given, name) is None:
+      if value is not None and getattr(given, name) is None:
         changes.setdefault(name, value)
   return given.replace(**changes)
 
@@ -79,42 +81,58 @@ class Evaluation(NamedTuple):
   run: dict[str, Any]
 
 
+# What evaluation and classification take over from the run: their field, and
+# its name in the run.
+_SHARED = {'model_name': 'model_name', 'use_grayscale': 'use_grayscale',
+           'preprocessing_name': 'preprocessing_name'}
+# No flag may contradict these.
+_FIXED = (*_SHARED, 'labels_offset')
+
+
+def _open_run(given, names):
+  """Returns a configuration filled from its run, the checkpoint, the run."""
+  if not given.checkpoint_path:
+    raise ValueError('--checkpoint_path is missing: the folder of a run, or a '
+                     'checkpoint.')
+  checkpoint = checkpoints.find(given.checkpoint_path)
+  run = config.read(os.path.dirname(checkpoint))
+  complete = config.from_run(given, run, {**_SHARED, **names(run)},
+                             fixed=_FIXED)
+  if complete.model_name is None:
+    raise ValueError(
+        f'{checkpoint} has no {config.CONFIG_FILENAME} beside it, so the '
+        'network is unknown: pass --model_name.')
+  return complete, checkpoint, run
+
+
 def evaluation(given: config.EvalConfig) -> Evaluation:
   """Returns the complete configuration of an evaluation.
 
   Raises:
     ValueError: a flag contradicts the run; no checkpoint; an unknown name.
   """
-  if given.checkpoint_path is None:
-    if given.model_name is None:
-      raise ValueError('--checkpoint_path is missing: the folder of a run, or '
-                       'a checkpoint.')
+  if given.checkpoint_path is None and given.model_name is not None:
     given = given.replace(checkpoint_path=run_dir(
-        given.model_name, given.dataset_name or 'digits'))
-  checkpoint = checkpoints.find(given.checkpoint_path)
-  run = config.read(os.path.dirname(checkpoint))
-  same_data = given.dataset_name in (None, run.get('dataset_name'))
-  complete = config.from_run(given, run, {
-      'model_name': 'model_name', 'labels_offset': 'labels_offset',
-      'preprocessing_name': 'preprocessing_name',
-      'use_grayscale': 'use_grayscale', 'eval_image_size': 'train_image_size',
-      'moving_average_decay': 'moving_average_decay',
-      **({'dataset_name': 'dataset_name', 'dataset_dir': 'dataset_dir',
-          'dataset_split_name': 'eval_split_name'} if same_data else {}),
-  }, fixed=('model_name', 'labels_offset', 'preprocessing_name',
-            'use_grayscale'))
-  if complete.model_name is None:
-    raise ValueError(
-        f'{checkpoint} has no {config.CONFIG_FILENAME} beside it, so the '
-        'network is unknown: pass --model_name.')
-  complete = fill(complete, {'dataset_name': 'digits'})
+        given.model_name, given.dataset_name or DEFAULT_DATASET))
+
+  def names(run):
+    found = {name: name for name in ('labels_offset', 'moving_average_decay')}
+    found['eval_image_size'] = 'train_image_size'
+    if given.dataset_name in (None, run.get('dataset_name')):
+      found.update(dataset_name='dataset_name', dataset_dir='dataset_dir',
+                   dataset_split_name='eval_split_name')
+    return found
+
+  complete, checkpoint, run = _open_run(given, names)
+  complete = fill(complete, {'dataset_name': DEFAULT_DATASET})
   network = nets_factory.get_network(complete.model_name)
   specification = dataset_factory.get_specification(complete.dataset_name)
   suggestions = dict(specification.suggestions)
-  complete = fill(complete, suggestions, {
+  complete = fill(complete, {
+      'preprocessing_name': suggestions.get('preprocessing_name'),
+      'eval_image_size': suggestions.get('train_image_size')}, {
       'preprocessing_name': network.preprocessing,
-      'eval_image_size': suggestions.get(
-          'train_image_size', network.function.default_image_size),
+      'eval_image_size': network.function.default_image_size,
       'labels_offset': 0, 'use_grayscale': False,
       'dataset_split_name': specification.splits[-1],
       'eval_dir': os.path.join(os.path.dirname(checkpoint), 'eval')})
@@ -122,3 +140,20 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
       complete.dataset_name, complete.dataset_split_name, complete.dataset_dir)
   _check_classes(dataset, complete.labels_offset)
   return Evaluation(complete, dataset, checkpoint, run)
+
+
+def classification(given: config.ClassifyConfig
+                   ) -> tuple[config.ClassifyConfig, str, dict[str, Any]]:
+  """Returns the complete configuration, the checkpoint and its run.
+
+  Raises:
+    ValueError: a flag contradicts the run; no checkpoint; an unknown name.
+  """
+  complete, checkpoint, run = _open_run(
+      given, lambda run: {'eval_image_size': 'train_image_size'})
+  network = nets_factory.get_network(complete.model_name)
+  complete = fill(complete, {
+      'preprocessing_name': network.preprocessing,
+      'eval_image_size': network.function.default_image_size,
+      'use_grayscale': False})
+  return complete, checkpoint, run

@@ -1,0 +1,45 @@
+# Everything runs in .venv, which is made from setup.py on first use.
+PYTHON ?= python3
+VENV := .venv
+OLDEST := .venv-oldest
+INSTALL := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help train test test-slow test-oldest lint clean
+
+help:  ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
+	  $(MAKEFILE_LIST)
+
+$(VENV)/installed: setup.py
+	$(PYTHON) -m venv $(VENV)
+	@echo 'Installing TensorFlow and what else setup.py declares ...'
+	$(VENV)/bin/python $(INSTALL) --editable '.[test]'
+	touch $@
+
+$(OLDEST)/installed: setup.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13) and \
+	  "TensorFlow 2.16 needs Python 3.10 to 3.12: make test-oldest PYTHON=python3.12")'
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python $(INSTALL) 'tensorflow==2.16.*' 'tf-keras==2.16.*' \
+	  tf-slim pytest pytest-xdist
+	touch $@
+
+train: $(VENV)/installed  ## Train resnet_v2_101 on handwritten digits and evaluate it
+	$(VENV)/bin/python train_image_classifier.py --model_name=resnet_v2_101
+
+test: $(VENV)/installed  ## Run the tests
+	$(VENV)/bin/python -m pytest -q -n 2 -m 'not slow'
+
+test-slow: $(VENV)/installed  ## Run the tests that take minutes each
+	$(VENV)/bin/python -m pytest -q -m slow
+
+test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
+	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets
+
+lint: $(VENV)/installed  ## Check the style
+	$(VENV)/bin/ruff check .
+
+clean:  ## Remove environments, runs and caches
+	rm -rf $(VENV) $(OLDEST) runs build dist *.egg-info .pytest_cache \
+	  .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
