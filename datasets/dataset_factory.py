@@ -1,6 +1,7 @@
 """The registry of data sets: every name that --dataset_name takes."""
 import dataclasses
 import difflib
+import glob
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -115,12 +116,12 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
   if dataset_dir is None:
     dataset_dir = default_dir(name)
     specification.ensure(dataset_dir)
-  pattern = os.path.join(
-      dataset_dir, (file_pattern or specification.file_pattern) % split_name)
-  files = tuple(sorted(tf.io.gfile.glob(pattern)))
+  pattern = (file_pattern or specification.file_pattern) % split_name
+  files = tuple(sorted(tf.io.gfile.glob(
+      os.path.join(glob.escape(dataset_dir), pattern))))
   if not files:
     raise ValueError(
-        f'There is no file {pattern}: is --dataset_dir={dataset_dir} the '
+        f'There is no file {os.path.join(dataset_dir, pattern)}: is --dataset_dir={dataset_dir} the '
         f'folder of the TFRecords of {name}, split {split_name}?')
   names = (dataset_utils.read_label_file(dataset_dir)
            if dataset_utils.has_labels(dataset_dir) else None)

@@ -74,7 +74,9 @@ def read_label_file(dataset_dir: str | os.PathLike,
   with tf.io.gfile.GFile(path, 'r') as file:
     lines = file.read().splitlines()
   names = {}
-  for number, line in enumerate(filter(str.strip, lines), 1):
+  for number, line in enumerate(lines, 1):
+    if not line.strip():
+      continue
     label, colon, name = line.partition(':')
     if not colon or not label.strip().isdecimal() or int(label) in names:
       raise ValueError(

@@ -72,14 +72,17 @@ def find_records(path: str, cache_dir: str | None = None) -> np.ndarray:
   """
   if cache_dir is None:
     return _scan(path)
-  stat = tf.io.gfile.stat(path)
-  key = f'{os.path.abspath(path) if _is_local(path) else path}\n'
-  key += f'{stat.length} {stat.mtime_nsec}'
+  if _is_local(path):  # TensorFlow's stat knows the time by the second
+    stat = os.stat(path)
+    key = f'{os.path.abspath(path)}\n{stat.st_size} {stat.st_mtime_ns}'
+  else:
+    stat = tf.io.gfile.stat(path)
+    key = f'{path}\n{stat.length} {stat.mtime_nsec}'
   cached = pathlib.Path(cache_dir, hashlib.sha256(key.encode()).hexdigest())
   cached = cached.with_suffix('.npy')
   try:
     return np.load(cached)
-  except (OSError, ValueError):  # not there, or cut short by a full disk
+  except (OSError, ValueError, EOFError):  # not there, or cut short
     records = _scan(path)
   cached.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.NamedTemporaryFile(dir=cached.parent, delete=False) as file:

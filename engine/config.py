@@ -187,7 +187,7 @@ class TrainConfig(Config):
   # The loop.
   log_every_n_steps: int = option(10, 'Steps between two lines.', low=1)
   save_summaries_secs: int = option(
-      600, 'Seconds between two TensorBoard summaries.', low=1)
+      600, 'Seconds between two batches of images in TensorBoard.', low=1)
   save_interval_secs: int = option(
       600, 'Seconds between two checkpoints.', low=1)
   num_preprocessing_threads: int = option(

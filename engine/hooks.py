@@ -57,7 +57,8 @@ def duration(seconds: float) -> str:
 class Report(tf.train.SessionRunHook):
   """Prints and records a line every few steps; stops if the loss is no number.
 
-  Means over the steps of an interval are shown, not the last step alone.
+  A line is also a row of metrics.csv and a point in TensorBoard. It shows
+  means over the steps since the last one.
   """
 
   def __init__(self, fetches: dict[str, tf.Tensor], train_dir: str,
@@ -84,6 +85,7 @@ class Report(tf.train.SessionRunHook):
         self._train_dir, ['step', 'loss', 'total_loss', 'accuracy',
                           'learning_rate', 'images_per_second',
                           'waiting_seconds'], self._start)
+    self._events = tf.summary.FileWriterCache.get(self._train_dir)
     self._bar = console.progress(self._total, self._start)
     self._time = time.perf_counter()
     self._speed = None
@@ -118,6 +120,9 @@ class Report(tf.train.SessionRunHook):
            'images_per_second': self._batch_size / pace,
            'waiting_seconds': self._sums['waiting']}
     self._records.add(row)
+    self._events.add_summary(tf.Summary(value=[
+        tf.Summary.Value(tag=name, simple_value=value)
+        for name, value in row.items() if name != 'step']), step)
     of, left = '', ''
     if self._total:
       of = f' of {self._total}'
@@ -132,6 +137,7 @@ class Report(tf.train.SessionRunHook):
   def _close(self):
     self._bar.close()
     self._records.close()
+    self._events.flush()
 
   def end(self, session):
     self._close()

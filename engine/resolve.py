@@ -59,6 +59,8 @@ def training(given: config.TrainConfig
       'eval_split_name': _other_split(specification, given.dataset_split_name),
       'train_dir': run_dir(given.model_name, given.dataset_name)},
       given.fallbacks())
+  if given.dataset_dir and '://' not in given.dataset_dir:
+    complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   preprocessing_factory.get_preprocessing(complete.preprocessing_name, True)
   dataset = dataset_factory.get_dataset(
       given.dataset_name, given.dataset_split_name, given.dataset_dir)

@@ -158,8 +158,6 @@ def train(config: configs.TrainConfig) -> dict | None:
         'step': done, 'loss': loss, 'total_loss': total_loss,
         'accuracy': classification.accuracy(logits, batch.labels),
         'learning_rate': learning_rate, 'waiting': waiting}
-    for name in ('loss', 'total_loss', 'accuracy', 'learning_rate', 'waiting'):
-      tf.summary.scalar(name, fetches[name])
     tf.summary.image('images', batch.images)
 
     _introduce(config, dataset, source)

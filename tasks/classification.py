@@ -111,8 +111,10 @@ def draw_confusion_matrix(path: str | pathlib.Path, confusion: np.ndarray,
            title=f'{confusion.sum()} examples, {hits:.2%} correct')
   fig.colorbar(picture, ax=axes, shrink=0.8, label='share of the actual class')
   if classes <= 30:
-    axes.set_xticks(range(classes), names, rotation=60, ha='right')
-    axes.set_yticks(range(classes), names)
+    # A $ in a name is no mathematics.
+    axes.set_xticks(range(classes), names, rotation=60, ha='right',
+                    parse_math=False)
+    axes.set_yticks(range(classes), names, parse_math=False)
     for i, j in np.argwhere(confusion):
       dark = confusion[i, j] > totals[i, 0] / 2
       axes.text(j, i, str(confusion[i, j]), ha='center', va='center',

@@ -1,0 +1,262 @@
+"""TFRecord files read by number, against TensorFlow's own reader."""
+import concurrent.futures
+import os
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from datasets import tfrecord
+
+RECORDS = [b'first', b'', b'third' * 100, b'\0' * 7]
+
+
+def _write(path, records=RECORDS):
+  with tf.io.TFRecordWriter(os.fspath(path)) as writer:
+    for record in records:
+      writer.write(record)
+  return str(path)
+
+
+def _flip(path, at):
+  data = bytearray(pathlib.Path(path).read_bytes())
+  data[at] ^= 1
+  pathlib.Path(path).write_bytes(data)
+
+
+def _starts(records):
+  """Returns where the header of each record begins, and the file's end."""
+  return np.cumsum([0] + [12 + len(record) + 4 for record in records]).tolist()
+
+
+@pytest.fixture
+def shards(tmp_path):
+  """Four files: one with empty records, one empty, one of zeros, one random.
+  """
+  random = np.random.RandomState(0)
+  return [_write(tmp_path / f'{i}.tfrecord', records) for i, records in
+          enumerate([RECORDS, [], [b'', b''],
+                     [random.bytes(n) for n in (1, 1000, 70000)]])]
+
+
+def test_same_as_tensorflow(shards):
+  with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    record = tf.compat.v1.data.make_one_shot_iterator(
+        tf.data.TFRecordDataset(shards)).get_next()
+    reader = tfrecord.Reader(shards)
+    assert len(reader) == 9
+    for i in range(len(reader)):
+      assert reader.read(i) == session.run(record)
+    with pytest.raises(tf.errors.OutOfRangeError):
+      session.run(record)
+
+
+def test_offsets(tmp_path):
+  path = _write(tmp_path / 'a')
+  found = tfrecord.find_records(path)
+  assert found.dtype == np.int64
+  starts = _starts(RECORDS)
+  assert starts[-1] == os.path.getsize(path)
+  np.testing.assert_array_equal(
+      found, [(start + 12, len(record))
+              for start, record in zip(starts[:-1], RECORDS, strict=True)])
+
+
+def test_empty_file(tmp_path):
+  path = _write(tmp_path / 'a', [])
+  assert tfrecord.find_records(path).shape == (0, 2)
+  assert len(tfrecord.Reader([path])) == 0
+  assert len(tfrecord.Reader([])) == 0
+
+
+def test_masked_crc_of_a_header(tmp_path):
+  data = pathlib.Path(_write(tmp_path / 'a', [b'abc'])).read_bytes()
+  assert tfrecord.masked_crc(data[:8]) == int.from_bytes(data[8:12], 'little')
+  assert tfrecord.masked_crc(b'abc') == int.from_bytes(data[15:], 'little')
+
+
+def test_read_many_in_the_order_asked(shards):
+  reader = tfrecord.Reader(shards)
+  order = [8, 0, 5, 0, 2]
+  found = reader.read_many(order)
+  assert found.dtype == object and found.shape == (5,)
+  assert found.tolist() == [reader.read(i) for i in order]
+  assert reader.read_many(np.array([], int)).shape == (0,)
+
+
+def test_name(shards):
+  reader = tfrecord.Reader(shards)
+  assert [reader.name(i) for i in (0, 3, 4, 5, 6, 8)] == [
+      f'record {i} of {shards[shard]}' for i, shard in
+      ((0, 0), (3, 0), (0, 2), (1, 2), (0, 3), (2, 3))]
+
+
+@pytest.mark.parametrize('size, message', [
+    (5, 'at byte 0 of 5, after 0 records, there is no record'),
+    (12, 'record 0 ends at byte 21, the file at 12'),
+    (20, 'record 0 ends at byte 21, the file at 20'),
+    (36, 'at byte 21 of 22, after 1 records'),
+    (-1, 'cut short: record 3 ends at byte'),
+    (-5, 'cut short: record 3 ends at byte'),
+])
+def test_truncated(tmp_path, size, message):
+  path = _write(tmp_path / 'a')
+  if message.endswith('after 1 records'):
+    size = 22
+  os.truncate(path, size % os.path.getsize(path))
+  with pytest.raises(ValueError, match=message) as error:
+    tfrecord.Reader([path])
+  assert path in str(error.value) and 'again' in str(error.value)
+
+
+def test_truncated_between_records_is_a_shorter_file(tmp_path):
+  path = _write(tmp_path / 'a')
+  os.truncate(path, _starts(RECORDS)[2])
+  assert len(tfrecord.Reader([path])) == 2
+
+
+def test_garbage(tmp_path):
+  path = tmp_path / 'a'
+  path.write_text('This is no TFRecord file, but a text.\n')
+  with pytest.raises(ValueError, match='not a TFRecord file, or is damaged: '
+                     'at byte 0 of 38, after 0 records'):
+    tfrecord.find_records(str(path))
+
+
+@pytest.mark.parametrize('field', [0, 8], ids=['length', 'checksum'])
+def test_flipped_bit_in_a_header(tmp_path, field):
+  path = _write(tmp_path / 'a')
+  start = _starts(RECORDS)[2]
+  _flip(path, start + field)
+  with pytest.raises(ValueError,
+                     match=f'at byte {start} of .*, after 2 records'):
+    tfrecord.find_records(path)
+
+
+@pytest.mark.parametrize('where', ['data', 'checksum'])
+def test_flipped_bit_in_a_record_costs_that_record(shards, where):
+  whole = tfrecord.Reader(shards)
+  expected = whole.read_many(range(9))
+  start, length = tfrecord.find_records(shards[0])[2]
+  _flip(shards[0], start + (10 if where == 'data' else length))
+  reader = tfrecord.Reader(shards)
+  with pytest.raises(ValueError, match=f'record 2 of {shards[0]} is damaged: '
+                     'its checksum does not fit'):
+    reader.read(2)
+  others = [0, 1, 3, 4, 5, 6, 7, 8]
+  assert reader.read_many(others).tolist() == expected[others].tolist()
+
+
+def test_file_cut_after_the_scan(tmp_path):
+  path = _write(tmp_path / 'a')
+  reader = tfrecord.Reader([path])
+  os.truncate(path, _starts(RECORDS)[-1] - 2)
+  assert reader.read(2) == RECORDS[2]
+  with pytest.raises(ValueError, match='record 3 of .* is damaged'):
+    reader.read(3)
+
+
+def test_missing_file(tmp_path):
+  for cache in (None, str(tmp_path / 'cache')):
+    with pytest.raises((tf.errors.NotFoundError, FileNotFoundError),
+                       match='nowhere'):
+      tfrecord.find_records(str(tmp_path / 'nowhere'), cache)
+
+
+@pytest.fixture
+def scans(monkeypatch):
+  """The paths that are scanned, in order."""
+  done = []
+  scan = tfrecord._scan
+  monkeypatch.setattr(tfrecord, '_scan',
+                      lambda path: done.append(path) or scan(path))
+  return done
+
+
+def test_cache_is_used(tmp_path, scans):
+  path, cache = _write(tmp_path / 'a'), str(tmp_path / 'deep' / 'cache')
+  first = tfrecord.find_records(path, cache)
+  np.testing.assert_array_equal(tfrecord.find_records(path, cache), first)
+  assert scans == [path]
+  assert len(os.listdir(cache)) == 1  # and nothing unfinished beside it
+  assert tfrecord.Reader([path], cache).read_many(range(4)).tolist() == RECORDS
+  assert scans == [path]
+
+
+def test_cache_is_not_shared_by_files(tmp_path, scans):
+  paths = [_write(tmp_path / name, records) for name, records in
+           (('a', [b'abcd']), ('b', [b'', b'']))]
+  for path in paths:  # of one time of change
+    os.utime(path, ns=(0, 10 ** 18))
+  reader = tfrecord.Reader(paths, str(tmp_path / 'cache'))
+  assert scans == paths and len(reader) == 3
+
+
+def test_cache_is_renewed_by_another_size(tmp_path, scans):
+  path, cache = _write(tmp_path / 'a'), str(tmp_path / 'cache')
+  tfrecord.find_records(path, cache)
+  time = os.stat(path).st_mtime_ns
+  _write(path, [b'longer' * 1000])
+  os.utime(path, ns=(time, time))
+  assert tfrecord.find_records(path, cache).tolist() == [[12, 6000]]
+  assert scans == [path, path]
+
+
+def test_cache_is_renewed_by_another_time(tmp_path, scans):
+  path, cache = _write(tmp_path / 'a', [b'0123456789' * 2]), str(tmp_path / 'c')
+  tfrecord.find_records(path, cache)
+  time = os.stat(path).st_mtime_ns
+  _write(path, [b'ab', b'cd'])  # of the same size
+  os.utime(path, ns=(time, time + 1000))
+  assert tfrecord.find_records(path, cache).tolist() == [[12, 2], [30, 2]]
+  assert scans == [path, path]
+
+
+@pytest.mark.parametrize('size', [0, 3, 40, -8])
+def test_broken_cache_is_scanned_again(tmp_path, scans, size):
+  path, cache = _write(tmp_path / 'a'), tmp_path / 'cache'
+  expected = tfrecord.find_records(path, str(cache))
+  file, = cache.iterdir()
+  os.truncate(file, size % os.path.getsize(file))
+  np.testing.assert_array_equal(
+      tfrecord.find_records(path, str(cache)), expected)
+  assert scans == [path, path]
+  tfrecord.find_records(path, str(cache))  # mended
+  assert scans == [path, path]
+
+
+def test_damaged_file_is_not_cached(tmp_path):
+  path, cache = _write(tmp_path / 'a'), tmp_path / 'cache'
+  os.truncate(path, 30)
+  with pytest.raises(ValueError, match='damaged'):
+    tfrecord.find_records(path, str(cache))
+  assert not cache.exists() or not os.listdir(cache)
+
+
+def test_other_file_systems(tmp_path):
+  path = 'file://' + _write(tmp_path / 'a')
+  reader = tfrecord.Reader([path], str(tmp_path / 'cache'))
+  assert reader.read_many(range(4)).tolist() == RECORDS
+  assert reader.name(1) == f'record 1 of {path}'
+
+
+def test_many_files_from_many_threads(tmp_path):
+  """More files than are kept open, so that they are closed while in use."""
+  count = 150
+  expected = [f'{i}-{j}'.encode() * 50 for i in range(count) for j in range(3)]
+  paths = [_write(tmp_path / f'{i:03}', expected[3 * i:3 * i + 3])
+           for i in range(count)]
+  reader = tfrecord.Reader(paths)
+  assert len(reader) == 450
+  before = len(os.listdir('/proc/self/fd')) if os.path.isdir('/proc') else 0
+
+  def read(seed):
+    order = np.random.RandomState(seed).permutation(450)
+    return all(data == expected[i] for i, data in
+               zip(order, reader.read_many(order), strict=True))
+
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    assert all(pool.map(read, range(16)))
+  if before:
+    assert len(os.listdir('/proc/self/fd')) <= before + 64

@@ -1,0 +1,75 @@
+"""What the tests of the engine share: tiny networks and data sets."""
+import io
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from datasets import dataset_factory, dataset_utils
+from nets import resnet_v1
+from nets.slim_compat import slim
+
+
+def png(image: np.ndarray) -> bytes:
+  """Returns a uint8 image as the bytes of a PNG."""
+  data = io.BytesIO()
+  Image.fromarray(image).save(data, 'png')
+  return data.getvalue()
+
+
+@pytest.fixture
+def tiny():
+  """tiny(images, num_classes=5, **options): logits of a net of one block."""
+  def build(images, num_classes=5, **options):
+    blocks = [resnet_v1.resnet_v1_block('block1', 4, 2, 2)]
+    with slim.arg_scope(resnet_v1.resnet_arg_scope()):
+      return resnet_v1.resnet_v1(images, blocks, num_classes, scope='tiny',
+                                 **options)
+  return build
+
+
+@pytest.fixture
+def make_dataset(monkeypatch, tmp_path):
+  """make_dataset(labels, num_classes=10, shards=2): a data set of noise.
+
+  The label of an example is what `labels` says, and its first pixel its
+  number. Offsets are cached below tmp_path.
+  """
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+  def make(labels, num_classes=10, shards=2, encode=png):
+    random = np.random.RandomState(0)
+    examples = []
+    for number, label in enumerate(labels):
+      image = random.randint(0, 256, (8, 8, 3)).astype(np.uint8)
+      image[0, 0] = number
+      examples.append(dataset_utils.image_to_tfexample(
+          encode(image), b'png', 8, 8, label))
+    size = -(-len(examples) // shards)
+    paths = []
+    for shard in range(shards):
+      paths.append(str(tmp_path / f'noise-{shard}.tfrecord'))
+      dataset_utils.write_tfrecord(
+          paths[-1], examples[shard * size:(shard + 1) * size])
+    return dataset_factory.Dataset('noise', 'train', tuple(paths),
+                                   num_classes, None)
+  return make
+
+
+@pytest.fixture
+def fetch():
+  """fetch(batches, count=None): batches as arrays; all, or the first few."""
+  def run(batches, count=None):
+    found = []
+    iterator = tf.data.make_initializable_iterator(batches)
+    following = iterator.get_next()
+    with tf.Session() as session:
+      session.run(iterator.initializer)
+      while count is None or len(found) < count:
+        try:
+          found.append(session.run(following))
+        except tf.errors.OutOfRangeError:
+          break
+    return found
+  return run

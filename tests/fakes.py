@@ -1,0 +1,137 @@
+"""Fakes for end-to-end tests: tiny networks, records, checkpoints, a folder.
+
+A test module gets the fixtures by `pytest_plugins = ['tests.fakes']`.
+"""
+import functools
+import io
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from datasets import dataset_utils
+from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
+from tests import golden
+
+COLOURS = {'red': (200, 40, 40), 'green': (40, 180, 40),
+           'blue': (40, 40, 200), 'grey': (120, 120, 120),
+           'white': (235, 235, 235)}
+FAMILIES = {1: (resnet_v1.resnet_v1, resnet_v1.resnet_v1_block,
+                resnet_v1.resnet_arg_scope, 'vgg'),
+            2: (resnet_v2.resnet_v2, resnet_v2.resnet_v2_block,
+                resnet_v2.resnet_arg_scope, 'inception')}
+
+
+def register_tiny_networks(setitem=dict.__setitem__) -> None:
+  """Adds resnet_v1_tiny and resnet_v2_tiny, of two blocks of one unit."""
+  setitem(resnet_generator.UNITS, 'tiny', (1, 1))
+  for version, (family, block, arg_scope, preprocessing) in FAMILIES.items():
+    name = f'resnet_v{version}_tiny'
+    function = functools.partial(
+        resnet_generator.network(family, block, name, 'tiny'),
+        depth_multiplier=1 / 8)
+    functools.update_wrapper(function, function.func)
+    function.default_image_size = 32
+    setitem(nets_factory.NETWORKS, name,
+            nets_factory.Network(function, arg_scope, preprocessing))
+
+
+@pytest.fixture(scope='session')
+def cache_home(tmp_path_factory) -> pathlib.Path:
+  """The cache of all tests, so that the digits are made once."""
+  return tmp_path_factory.mktemp('cache')
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, cache_home) -> pathlib.Path:
+  """An empty current folder, a cache, and the tiny networks."""
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(cache_home))
+  register_tiny_networks(monkeypatch.setitem)
+  return tmp_path
+
+
+def picture(label: int, seed: int, size: int = 40) -> Image.Image:
+  """A noisy picture of the `label`-th colour."""
+  noise = np.random.RandomState(seed).uniform(-30, 30, (size, size, 3))
+  colour = list(COLOURS.values())[label]
+  return Image.fromarray(np.clip(noise + colour, 0, 255).astype(np.uint8))
+
+
+def encode(image: Image.Image, form: str) -> bytes:
+  """The bytes of a picture file; `form` is 'png' or 'jpeg'."""
+  data = io.BytesIO()
+  image.save(data, form)
+  return data.getvalue()
+
+
+def example(label: int, seed: int) -> tf.train.Example:
+  """A record of a colour: PNG for an even seed, JPEG for an odd one."""
+  form = ('png', 'jpeg')[seed % 2]
+  return dataset_utils.image_to_tfexample(
+      encode(picture(label, seed), form), form.encode(), 40, 40, label)
+
+
+def write_colours(folder: pathlib.Path, train: int = 80, validation: int = 23
+                  ) -> str:
+  """Writes a data set of five colours in the form of flowers.
+
+  Args:
+    folder: made if need be.
+    train: the number of examples in the two shards for training.
+    validation: the number in the one for validation.
+
+  Returns:
+    The folder, as --dataset_dir takes it.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  shards = [('train_00000-of-00002', range(0, train // 2)),
+            ('train_00001-of-00002', range(train // 2, train)),
+            ('validation_00000-of-00001', range(1000, 1000 + validation))]
+  for name, seeds in shards:
+    dataset_utils.write_tfrecord(folder / f'flowers_{name}.tfrecord', (
+        example(seed // 2 % 5, seed) for seed in seeds))
+  dataset_utils.write_label_file(dict(enumerate(COLOURS)), folder)
+  return str(folder)
+
+
+def write_released(path: pathlib.Path, model_name: str, num_classes: int,
+                   version: int = 2) -> str:
+  """Writes a checkpoint like a released one: model variables, nothing else.
+
+  Args:
+    path: its prefix; for V1 the file.
+    model_name: a network that is registered.
+    num_classes: 1000 or 1001, as they were released.
+    version: 1 or 2, TensorFlow's checkpoint format.
+
+  Returns:
+    `path` as --checkpoint_path takes it.
+  """
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tf.Graph().as_default(), tf.Session() as session:
+    nets_factory.get_network_fn(model_name, num_classes, is_training=False)(
+        tf.zeros([1, 32, 32, 3]))
+    variables = tf.global_variables()
+    for variable in variables:
+      variable.load(golden.fill(variable.op.name, variable.shape), session)
+    tf.train.Saver(variables, write_version=version).save(
+        session, str(path), write_meta_graph=False, write_state=False)
+  return str(path)
+
+
+def tensors(checkpoint: str) -> dict[str, np.ndarray]:
+  """All the values of a checkpoint, or of the newest one in a folder."""
+  reader = tf.train.load_checkpoint(checkpoint)
+  return {name: reader.get_tensor(name)
+          for name in reader.get_variable_to_shape_map()}
+
+
+def differing(first: str, second: str) -> list[str]:
+  """The names whose bits differ between two checkpoints, or that lack."""
+  one, two = tensors(first), tensors(second)
+  return sorted(name for name in one.keys() | two.keys()
+                if name not in one or name not in two
+                or one[name].tobytes() != two[name].tobytes())

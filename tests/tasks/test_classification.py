@@ -1,0 +1,184 @@
+"""Losses, figures and pictures of classification, against NumPy and sklearn.
+"""
+import csv
+import warnings
+
+import numpy as np
+import pytest
+import sklearn.metrics
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from tasks import classification
+
+
+def _random(examples=50, classes=7, seed=0):
+  random = np.random.RandomState(seed)
+  return (random.normal(0, 3, (examples, classes)).astype(np.float32),
+          random.randint(0, classes, examples))
+
+
+def _log_softmax(logits):
+  logits = logits.astype(np.float64)
+  return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize('smoothing', [0.0, 0.1, 1.0])
+def test_loss(graph, smoothing):
+  logits, labels = _random()
+  target = np.eye(7)[labels] * (1 - smoothing) + smoothing / 7
+  expected = -(target * _log_softmax(logits)).sum(-1).mean()
+  loss = classification.loss(tf.constant(logits), tf.constant(labels),
+                             smoothing)
+  assert loss.dtype == tf.float32 and loss.shape == ()
+  with tf.Session() as session:
+    assert session.run(loss) == pytest.approx(expected, rel=1e-6)
+  assert tf.losses.get_losses() == []  # the caller adds it up
+
+
+def test_accuracy(graph):
+  logits = tf.constant([[0., 2, 1], [5, 0, 0], [1, 2, 3], [1, 1, 0]])
+  with tf.Session() as session:
+    for labels, expected in (([1, 0, 2, 0], 1), ([1, 1, 2, 1], 0.5),
+                             ([0, 1, 1, 2], 0)):
+      value = session.run(classification.accuracy(
+          logits, tf.constant(labels, tf.int64)))
+      assert value == expected
+
+
+def test_cross_entropies():
+  logits, labels = _random()
+  before = logits.copy()
+  found = classification.cross_entropies(logits, labels)
+  assert found.dtype == np.float64
+  np.testing.assert_allclose(
+      found, -_log_softmax(logits)[np.arange(50), labels], rtol=1e-12)
+  np.testing.assert_array_equal(logits, before)
+
+
+def test_cross_entropies_of_large_logits():
+  logits = np.array([[1e4, 0], [-1e4, 0], [0, np.inf], [np.nan, 0]],
+                    np.float32)
+  with np.errstate(invalid='ignore'):
+    found = classification.cross_entropies(logits, np.zeros(4, int))
+  assert found[0] == 0 and found[1] == 1e4
+  assert not np.isfinite(found[2:]).any()
+
+
+def test_top_k():
+  logits = np.array([[.1, .4, .2, .3], [.4, .3, .2, .1]], np.float32)
+  for labels, shares in (([1, 0], [1, 1, 1, 1]), ([2, 1], [0, .5, 1, 1]),
+                         ([0, 3], [0, 0, 0, 1])):
+    assert [classification.top_k(logits, np.array(labels), k)
+            for k in (1, 2, 3, 4)] == shares
+
+
+def test_top_k_of_equal_logits():
+  """The lower number is first, so a label is not right for being equal."""
+  logits = np.array([[1, 2, 2, 2]] * 4, np.float32)
+  labels = np.array([0, 1, 2, 3])
+  assert [classification.top_k(logits, labels, k) for k in (1, 2, 3, 4)] == [
+      .25, .5, .75, 1]
+  constant = np.zeros((10, 10), np.float32)
+  assert classification.top_k(constant, np.arange(10), 1) == .1
+  assert classification.top_k(constant, np.arange(10), 5) == .5
+
+
+def test_top_k_of_few_classes():
+  logits, labels = _random(classes=3)
+  assert classification.top_k(logits, labels, 5) == 1
+
+
+def test_top_k_agrees_with_tensorflow(graph):
+  logits, labels = _random(200, 20)
+  with tf.Session() as session:
+    for k in (1, 5):
+      hits = session.run(tf.nn.in_top_k(logits, labels, k))
+      assert classification.top_k(logits, labels, k) == hits.mean()
+
+
+def test_metrics():
+  logits, labels = _random(200, 20)
+  found = classification.metrics(logits, labels)
+  order = np.argsort(-logits)
+  assert found == {
+      'examples': 200,
+      'accuracy': np.mean(order[:, 0] == labels),
+      'top_5_accuracy': np.mean([label in row[:5] for label, row in
+                                 zip(labels, order, strict=True)]),
+      'loss': pytest.approx(
+          -_log_softmax(logits)[np.arange(200), labels].mean(), rel=1e-12)}
+
+
+def test_metrics_of_nan():
+  logits, labels = _random()
+  logits[3, 2] = np.nan
+  assert not np.isfinite(classification.metrics(logits, labels)['loss'])
+
+
+@pytest.mark.parametrize('classes', [2, 7, 40])
+def test_confusion_matrix(classes):
+  logits, labels = _random(300, classes)
+  expected = np.zeros((classes, classes), int)
+  for row, label in zip(logits, labels, strict=True):
+    expected[label, np.argmax(row)] += 1
+  found = classification.confusion_matrix(logits, labels)
+  np.testing.assert_array_equal(found, expected)
+  assert found.sum() == 300
+
+
+def test_per_class(tmp_path):
+  """Class 3 has no examples, 5 is never predicted, 6 is neither."""
+  logits, labels = _random(100, 7, seed=1)
+  logits[:, 5:] = -100
+  labels[np.isin(labels, (3, 6))] = 0
+  labels[:4] = 5
+  predicted = logits.argmax(-1)
+  assert 3 in predicted and 5 in labels
+  names = ['a', 'b, "c"', 'ü', 'd', 'e', 'f', '猫']
+  path = tmp_path / 'per_class.csv'
+  classification.write_per_class(
+      path, classification.confusion_matrix(logits, labels), names)
+  with open(path, newline='', encoding='utf-8') as file:
+    rows = list(csv.reader(file))
+  assert rows[0] == ['label', 'name', 'examples', 'precision', 'recall', 'f1']
+  expected = sklearn.metrics.precision_recall_fscore_support(
+      labels, predicted, labels=range(7), zero_division=0)
+  assert [row[:3] for row in rows[1:]] == [
+      [str(i), name, str(count)] for i, (name, count) in
+      enumerate(zip(names, expected[3], strict=True))]
+  np.testing.assert_allclose(
+      np.array([row[3:] for row in rows[1:]], float).T, expected[:3],
+      atol=5.1e-7)
+
+
+@pytest.mark.parametrize('classes, side', [(2, 500), (10, 700), (200, 1600)])
+def test_drawing(tmp_path, classes, side):
+  logits, labels = _random(300, classes)
+  confusion = classification.confusion_matrix(logits, labels)
+  confusion[0] = 0  # a class without examples
+  path = tmp_path / 'a.png'
+  classification.draw_confusion_matrix(
+      path, confusion, [f'class {i}' for i in range(classes)])
+  with Image.open(path) as image:
+    image.load()
+    assert image.format == 'PNG' and image.size == (side, side)
+    assert len(image.convert('RGB').getcolors(1 << 24)) > 20  # not blank
+
+
+def test_drawing_is_of_the_matrix(tmp_path):
+  drawn = []
+  for i, confusion in enumerate([[[9, 1], [2, 8]], [[9, 1], [3, 7]]]):
+    path = tmp_path / f'{i}.png'
+    classification.draw_confusion_matrix(path, np.array(confusion), 'ab')
+    drawn.append(np.asarray(Image.open(path)))
+  assert (drawn[0] != drawn[1]).any()
+
+
+@pytest.mark.parametrize('name', ['5$ to 10_$', '$\\frac$', 'a\\b^{', '猫'])
+def test_drawing_of_strange_names(tmp_path, name):
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore')  # of glyphs that a font lacks
+    classification.draw_confusion_matrix(
+        tmp_path / 'a.png', np.eye(2, dtype=int), [name, 'b'])
+  assert (tmp_path / 'a.png').stat().st_size > 1000
