@@ -121,8 +121,8 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
       os.path.join(glob.escape(dataset_dir), pattern))))
   if not files:
     raise ValueError(
-        f'There is no file {os.path.join(dataset_dir, pattern)}: is --dataset_dir={dataset_dir} the '
-        f'folder of the TFRecords of {name}, split {split_name}?')
+        f'There is no file {os.path.join(dataset_dir, pattern)}: is '
+        f'--dataset_dir={dataset_dir} the folder of the TFRecords of {name}, split {split_name}?')
   names = (dataset_utils.read_label_file(dataset_dir)
            if dataset_utils.has_labels(dataset_dir) else None)
   return Dataset(name, split_name, files, specification.num_classes, names)

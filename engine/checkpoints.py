@@ -20,8 +20,8 @@ def is_readable(path: str) -> bool:
     for name in reader.get_variable_to_shape_map():
       reader.get_tensor(name)
     return True
-  except (tf.errors.OpError, ValueError, RuntimeError):
-    return False
+  except (tf.errors.OpError, ValueError, RuntimeError, LookupError):
+    return False  # a file that ends early is an IndexError
 
 
 def newest(folder: str) -> str | None:
@@ -29,9 +29,36 @@ def newest(folder: str) -> str | None:
 
   A checkpoint cut short by a full disk or a crash is passed over.
   """
+  return next(filter(is_readable, reversed(listed(folder))), None)
+
+
+def listed(folder: str) -> list[str]:
+  """Returns a folder's checkpoints, the newest last.
+
+  They are looked for in this folder, wherever it was when it was written.
+  """
   state = tf.train.get_checkpoint_state(folder)
-  paths = list(state.all_model_checkpoint_paths) if state else []
-  return next(filter(is_readable, reversed(paths)), None)
+  if state:
+    return [os.path.join(folder, os.path.basename(path))
+            for path in state.all_model_checkpoint_paths]
+  # Copied without the file `checkpoint`, or that one is damaged.
+  found = tf.io.gfile.glob(os.path.join(folder, '*.index'))
+  return [path.removesuffix('.index') for path in
+          sorted(found, key=lambda path: tf.io.gfile.stat(path).mtime_nsec)]
+
+
+def to_continue(train_dir: str) -> str | None:
+  """Returns the checkpoint a run goes on from, None for a new run.
+
+  Raises:
+    ValueError: there are checkpoints, and none can be read.
+  """
+  found = newest(train_dir)
+  if found is None and listed(train_dir):
+    raise ValueError(
+        f'No checkpoint in {train_dir} can be read. Remove them, or name '
+        'another --train_dir, to begin anew.')
+  return found
 
 
 def find(path: str) -> str:
@@ -124,6 +151,9 @@ def warm_start(path: str, exclude_scopes: str | None,
     excluded = {v.op.name for v in matching(
         variables, exclude_scopes, 'checkpoint_exclude_scopes')}
   wanted = {v.op.name: v for v in variables if v.op.name not in excluded}
+  if not wanted:
+    raise ValueError(f'--checkpoint_exclude_scopes={exclude_scopes} leaves '
+                     'nothing to restore: leave --checkpoint_path out.')
   missing = [name for name in wanted if name not in shapes]
   if missing and (not ignore_missing or len(missing) == len(wanted)):
     raise ValueError(
@@ -133,16 +163,9 @@ def warm_start(path: str, exclude_scopes: str | None,
         'afresh, name them in --checkpoint_exclude_scopes, or set '
         '--ignore_missing_vars.')
   restored = {n: v for n, v in wanted.items() if n in shapes}
-  other = [name for name, v in restored.items()
-           if v.shape.as_list() != list(shapes[name])]
-  if other:
-    first = other[0]
-    raise ValueError(
-        f'{_some(other)} have another shape in the checkpoint {path}: '
-        f'{first} is {restored[first].shape.as_list()} here and '
-        f'{list(shapes[first])} there. For another number of classes pass '
-        f'--checkpoint_exclude_scopes={first.rpartition("/")[0]}, or see '
-        '--labels_offset.')
+  _check_shapes(path, restored, shapes,
+                'for another number of classes pass '
+                '--checkpoint_exclude_scopes={scope}, or see --labels_offset.')
   saver = tf.train.Saver(restored, reshape=False)
   line = (f'{len(restored)} variables restored from {path}, '
           f'{len(excluded)} left out, {len(missing)} missing')
@@ -152,6 +175,15 @@ def warm_start(path: str, exclude_scopes: str | None,
 def _some(names: Sequence[str]) -> str:
   more = f' and {len(names) - 3} more' if len(names) > 3 else ''
   return ', '.join(names[:3]) + more
+
+
+def _check_shapes(path, variables, shapes, cure):
+  for name, variable in variables.items():
+    here, there = variable.shape.as_list(), list(shapes[name])
+    if here != there:
+      raise ValueError(
+          f'{name} is {here} in the network and {there} in the checkpoint '
+          f'{path}: {cure.format(scope=name.rpartition("/")[0])}')
 
 
 def restorer(path: str, moving_average_decay: float | None
@@ -177,13 +209,8 @@ def restorer(path: str, moving_average_decay: float | None
             if moving_average_decay else 'is --model_name right?')
     raise ValueError(f'The checkpoint {path} lacks {len(missing)} variables '
                      f'of the network, {_some(missing)}: {cure}')
-  other = [name for name, v in variables.items()
-           if v.shape.as_list() != list(shapes[name])]
-  if other:
-    first = other[0]
-    raise ValueError(
-        f'{first} is {variables[first].shape.as_list()} in the network and '
-        f'{list(shapes[first])} in the checkpoint {path}: is the number of '
-        'classes right? See --dataset_name and --labels_offset.')
+  _check_shapes(path, variables, shapes,
+                'is the number of classes right? See --dataset_name and '
+                '--labels_offset.')
   saver = tf.train.Saver(variables, reshape=False)
   return lambda session: saver.restore(session, path)

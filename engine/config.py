@@ -81,12 +81,14 @@ def _check(field, value):
     raise ValueError(f'--{field.name}={value} is unknown.{hint} It can be '
                      f'{", ".join(meta["choices"])}.')
   if isinstance(value, (int, float)) and not (
-      meta['low'] <= value <= meta['high'] and value > meta['above']):
+      meta['low'] <= value <= meta['high'] and value > meta['above']
+      and abs(value) < math.inf):
     bounds = [f'at least {meta["low"]}'] * (meta['low'] > -math.inf)
     bounds += [f'above {meta["above"]}'] * (meta['above'] > -math.inf)
     bounds += [f'at most {meta["high"]}'] * (meta['high'] < math.inf)
+    bounds += ['a finite number'] * (not abs(value) < math.inf)
     raise ValueError(f'--{field.name}={value} must be '
-                     f'{" and ".join(bounds) or "a finite number"}.')
+                     f'{" and ".join(bounds)}.')
 
 
 _ONE_DEVICE = ('this version trains in one process on one device; the flag '
@@ -305,8 +307,11 @@ def read(folder: str) -> dict[str, Any]:
   if not path.exists():
     return {}
   try:
-    return dict(json.loads(path.read_text()))
-  except (ValueError, TypeError) as error:
+    values = json.loads(path.read_text())
+    if not isinstance(values, dict):
+      raise ValueError(f'it holds {values!r}'[:80])
+    return values
+  except ValueError as error:
     raise ValueError(f'{path} is not the JSON object that training wrote '
                      f'({error}); train again, or restore it.') from None
 

@@ -19,9 +19,14 @@ def read_metrics(train_dir: str) -> list[dict[str, float]]:
   path = os.path.join(train_dir, METRICS_FILENAME)
   if not os.path.exists(path):
     return []
+  rows = []
   with open(path, newline='') as file:
-    return [{name: float(value) for name, value in row.items()}
-            for row in csv.DictReader(file)]
+    for row in csv.DictReader(file):
+      try:
+        rows.append({name: float(value) for name, value in row.items()})
+      except (TypeError, ValueError):  # cut short by a crash or a full disk
+        continue
+  return rows
 
 
 class Records:

@@ -78,19 +78,23 @@ class Source:
   def _example(self, seed):
     classes = self._dataset.num_classes - self._offset
 
+    def refuse(index, label):
+      raise ValueError(
+          f'The label of {self._reader.name(index)} is {label} after '
+          f'--labels_offset={self._offset}, outside of the {classes} classes '
+          f'of {self._dataset.name}: is --labels_offset right?')
+
     def make(number, index, record):
       features = tf.io.parse_single_example(record, _FEATURES)
       image = tf.io.decode_image(features['image/encoded'], channels=3,
                                  expand_animations=False)
       image.set_shape([None, None, 3])
       label = features['image/class/label'] - self._offset
-      check = tf.debugging.Assert(
-          tf.logical_and(label >= 0, label < classes),
-          ['ValueError: the label of record', index, 'is', label, 'after '
-           f'labels_offset={self._offset}, outside of the {classes} classes '
-           f'of {self._dataset.name}: is --labels_offset right?'])
-      with tf.control_dependencies([check]):
-        label = tf.identity(label)
+      # Raised by Python, which knows the record's file.
+      label = tf.cond(
+          tf.logical_and(label >= 0, label < classes), lambda: label,
+          lambda: tf.numpy_function(refuse, [index, label], tf.int64))
+      label.set_shape([])
       return self._preprocess(image, self._size, self._size,
                               seed=tf.stack([seed, number])), label
     return make

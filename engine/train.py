@@ -89,7 +89,7 @@ def _finisher(config, source):
 
 def _start(config):
   """Returns the checkpoint to continue, its step, and a warm start if none."""
-  latest = checkpoints.newest(config.train_dir)
+  latest = checkpoints.to_continue(config.train_dir)
   if latest:
     step = int(tf.train.load_checkpoint(latest).get_tensor('global_step'))
     console.say(f'Continuing from {latest}, step {step}.')
@@ -167,8 +167,10 @@ def train(config: configs.TrainConfig) -> dict | None:
                                                   config.labels_offset))
     total = config.max_number_of_steps
     if total is None or start < total:
-      scaffold = tf.train.Scaffold(
-          init_fn=init_fn, saver=tf.train.Saver(max_to_keep=5))
+      saver = tf.train.Saver(max_to_keep=5, save_relative_paths=True)
+      # Those of before stay listed, and are deleted in their turn.
+      saver.recover_last_checkpoints(checkpoints.listed(config.train_dir))
+      scaffold = tf.train.Scaffold(init_fn=init_fn, saver=saver)
       stop = hooks.StopOnSignal()
       session_hooks = [
           stop,

@@ -80,45 +80,88 @@ def _check_inputs(inputs):
   return inputs
 
 
-def resnet(inputs: tf.Tensor, blocks: Sequence[Block], unit_fn: Callable,
-           num_classes: int | None = None, is_training: bool | None = True,
-           global_pool: bool = True, output_stride: int | None = None,
-           include_root_block: bool = True, spatial_squeeze: bool = True,
-           store_non_strided_activations: bool = False,
-           reuse: bool | None = None, scope: str | None = None, *,
-           default_scope: str, preactivation: bool, root_block: str = '7x7'
-           ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-  """The generator behind `resnet_v1.resnet_v1` and `resnet_v2.resnet_v2`.
-
-  The arguments up to `scope` are documented there. A `preactivation` network
-  has no normalization or activation in its root, since the first unit begins
-  with them, and one of each behind its last block ([2], appendix).
+_GENERATOR_DOC = """Generates a residual network of this family from its blocks.
 
   Args:
-    unit_fn: the residual unit whose outputs become end points.
-    default_scope: the scope's name where `scope` is None.
-    preactivation: whether units normalize before they convolve.
-    root_block: a name in `ROOT_BLOCKS`.
-  """
-  inputs = _check_inputs(inputs)
-  if include_root_block:
-    resnet_utils.check_output_stride(output_stride, blocks, ROOT_STRIDE)
-    output_stride = output_stride and output_stride // ROOT_STRIDE
-  with tf.variable_scope(scope, default_scope, [inputs], reuse=reuse) as sc:
-    collection = sc.original_name_scope + '_end_points'
-    scopes = [slim.arg_scope([slim.conv2d, unit_fn,
-                              resnet_utils.stack_blocks_dense],
-                             outputs_collections=collection)]
+    inputs: float [batch, height, width, channels]; batch, height and width
+      may be unknown. For dense prediction take sides of a multiple of the
+      output stride plus one (321, 513), which keep corners aligned.
+    blocks: a list of `resnet_utils.Block`.
+    num_classes: the number of logits; None or 0 returns the features.
+    is_training: whether batch norm uses the batch's statistics; None leaves
+      that to the arg scope.
+    global_pool: average over all positions before the logits; False for
+      dense prediction.
+    output_stride: the ratio of input to output resolution, None for the
+      nominal one (32 for the published networks).
+    include_root_block: whether to begin with the root convolution and the
+      pooling; if not, `inputs` are a feature map, for pre-activation units
+      one that no activation has touched yet.
+    spatial_squeeze: logits [batch, num_classes] instead of
+      [batch, 1, 1, num_classes].
+    store_non_strided_activations: see `resnet_utils.stack_blocks_dense`.
+    reuse: whether to reuse the variables of `scope`.
+    scope: the variable scope.
+    root_block: a name in `resnet_generator.ROOT_BLOCKS`.
+
+  Returns:
+    net: float logits or features, [batch, height_out, width_out, depth] (of
+      1x1 after `global_pool`), or [batch, num_classes] if squeezed.
+    end_points: a dict from names such as 'resnet_v1_50/block1' to the tensors
+      of every convolution, unit and block, with 'global_pool' and
+      'predictions' (softmax) where there are any.
+
+  Raises:
+    ValueError: `output_stride` cannot be reached, `spatial_squeeze` on a map
+      larger than 1x1, or `inputs` of a wrong rank or dtype.
+    RuntimeError: called eagerly, outside of a graph.
+"""
+
+
+@contextlib.contextmanager
+def _arg_scopes(collection, unit_fn, is_training):
+  """Collects end points under `collection`, which it yields."""
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(slim.arg_scope(
+        [slim.conv2d, unit_fn, resnet_utils.stack_blocks_dense],
+        outputs_collections=collection))
     if is_training is not None:
-      scopes.append(slim.arg_scope([slim.batch_norm], is_training=is_training))
-    with contextlib.ExitStack() as stack:
-      for arg_scope in scopes:
-        stack.enter_context(arg_scope)
+      stack.enter_context(slim.arg_scope([slim.batch_norm],
+                                         is_training=is_training))
+    yield collection
+
+
+def family(name: str, unit_fn: Callable, preactivation: bool) -> Callable:
+  """Returns the generator of a family of networks.
+
+  Args:
+    name: the generator's name, and the default scope.
+    unit_fn: the residual unit, whose outputs become end points.
+    preactivation: whether units normalize before they convolve. The root
+      then has no normalization or activation, since the first unit begins
+      with them, and one of each follows the last block ([2], appendix).
+  """
+  root_options = ({'activation_fn': None, 'normalizer_fn': None}
+                  if preactivation else {})
+
+  def resnet(inputs: tf.Tensor, blocks: Sequence[Block],
+             num_classes: int | None = None, is_training: bool | None = True,
+             global_pool: bool = True, output_stride: int | None = None,
+             include_root_block: bool = True, spatial_squeeze: bool = True,
+             store_non_strided_activations: bool = False,
+             reuse: bool | None = None, scope: str | None = None,
+             root_block: str = '7x7'
+             ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    inputs = _check_inputs(inputs)
+    if include_root_block:
+      resnet_utils.check_output_stride(output_stride, blocks, ROOT_STRIDE)
+      output_stride = output_stride and output_stride // ROOT_STRIDE
+    with (tf.variable_scope(scope, name, [inputs], reuse=reuse) as sc,
+          _arg_scopes(sc.original_name_scope + '_end_points', unit_fn,
+                      is_training) as collection):
       net = inputs
       if include_root_block:
-        plain = ({'activation_fn': None, 'normalizer_fn': None}
-                 if preactivation else {})
-        net = _root_block(net, ROOT_BLOCKS[root_block], **plain)
+        net = _root_block(net, ROOT_BLOCKS[root_block], **root_options)
       net = resnet_utils.stack_blocks_dense(
           net, blocks, output_stride,
           store_non_strided_activations=store_non_strided_activations)
@@ -128,6 +171,12 @@ def resnet(inputs: tf.Tensor, blocks: Sequence[Block], unit_fn: Callable,
       net = _head(net, end_points, sc.name, num_classes, global_pool,
                   spatial_squeeze)
       return net, end_points
+
+  resnet.__name__ = resnet.__qualname__ = name
+  resnet.__module__ = unit_fn.__module__
+  resnet.__doc__ = _GENERATOR_DOC
+  resnet.default_image_size = 224
+  return resnet
 
 
 def bottleneck_block(unit_fn: Callable, scope: str, base_depth: int,
@@ -158,9 +207,9 @@ def bottleneck_block(unit_fn: Callable, scope: str, base_depth: int,
       for i, rate in enumerate(rates)])
 
 
-def network(family: Callable, block_fn: Callable, name: str, depth: int,
+def network(family_fn: Callable, block_fn: Callable, name: str, depth: int,
             root_block: str = '7x7', scope: str | None = None) -> Callable:
-  """Returns the public network function `name` of a `family` and `depth`."""
+  """Returns the public network function `name` of a family and a depth."""
   default_scope = scope or name
 
   def resnet_fn(inputs: tf.Tensor, num_classes: int | None = None,
@@ -179,15 +228,15 @@ def network(family: Callable, block_fn: Callable, name: str, depth: int,
                  max(int((64 << i) * depth_multiplier), min_base_depth),
                  num_units, 1 if i == 3 else 2, multi_grid if i == 3 else None)
         for i, num_units in enumerate(UNITS[depth])]
-    return family(inputs, blocks, num_classes, is_training, global_pool,
-                  output_stride, True, spatial_squeeze,
-                  store_non_strided_activations, reuse, scope, root_block)
+    return family_fn(inputs, blocks, num_classes, is_training, global_pool,
+                     output_stride, True, spatial_squeeze,
+                     store_non_strided_activations, reuse, scope, root_block)
 
   resnet_fn.__name__ = resnet_fn.__qualname__ = name
-  resnet_fn.__module__ = family.__module__
-  resnet_fn.__doc__ = f"""ResNet-{depth} by `{family.__name__}`.
+  resnet_fn.__module__ = family_fn.__module__
+  resnet_fn.__doc__ = f"""ResNet-{depth} by `{family_fn.__name__}`.
 
-  `{family.__name__}` tells the arguments, results and errors not named here.
+  `{family_fn.__name__}` tells the arguments, results and errors not named here.
 
   Args:
     min_base_depth: the least number of bottleneck channels.
@@ -195,5 +244,5 @@ def network(family: Callable, block_fn: Callable, name: str, depth: int,
     multi_grid: the dilation factors of the three units of block4, e.g.
       (1, 2, 4) (arXiv:1706.05587, section 3.2.2).
   """
-  resnet_fn.default_image_size = family.default_image_size
+  resnet_fn.default_image_size = family_fn.default_image_size
   return resnet_fn

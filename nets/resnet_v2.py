@@ -69,62 +69,12 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
                                             shortcut + residual)
 
 
-def resnet_v2(inputs: tf.Tensor, blocks: list[resnet_utils.Block],
-              num_classes: int | None = None, is_training: bool | None = True,
-              global_pool: bool = True, output_stride: int | None = None,
-              include_root_block: bool = True, spatial_squeeze: bool = True,
-              store_non_strided_activations: bool = False,
-              reuse: bool | None = None, scope: str | None = None,
-              root_block: str = '7x7'
-              ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-  """Generates a v2 (pre-activation) residual network from its blocks.
-
-  Args:
-    inputs: float [batch, height, width, channels]; batch, height and width
-      may be unknown. For dense prediction take sides of a multiple of the
-      output stride plus one (321, 513), which keep corners aligned.
-    blocks: a list of `resnet_utils.Block`.
-    num_classes: the number of logits; None or 0 returns the features.
-    is_training: whether batch norm uses the batch's statistics; None leaves
-      that to the arg scope.
-    global_pool: average over all positions before the logits; False for
-      dense prediction.
-    output_stride: the ratio of input to output resolution, None for the
-      nominal one (32 for the published networks).
-    include_root_block: whether to begin with the root convolution and the
-      pooling; if not, `inputs` are a feature map
-      that no activation has touched yet.
-    spatial_squeeze: logits [batch, num_classes] instead of
-      [batch, 1, 1, num_classes].
-    store_non_strided_activations: see `resnet_utils.stack_blocks_dense`.
-    reuse: whether to reuse the variables of `scope`.
-    scope: the variable scope.
-    root_block: a name in `resnet_generator.ROOT_BLOCKS`.
-
-  Returns:
-    net: float logits or features, [batch, height_out, width_out, depth] (of
-      1x1 after `global_pool`), or [batch, num_classes] if squeezed.
-    end_points: a dict from names such as 'resnet_v2_50/block1' to the
-      tensors of every convolution, unit and block, with 'global_pool' and
-      'predictions' (softmax) where there are any.
-
-  Raises:
-    ValueError: `output_stride` cannot be reached, `spatial_squeeze` on a map
-      larger than 1x1, or `inputs` of a wrong rank or dtype.
-    RuntimeError: called eagerly, outside of a graph.
-  """
-  return resnet_generator.resnet(
-      inputs, blocks, bottleneck, num_classes, is_training, global_pool,
-      output_stride, include_root_block, spatial_squeeze,
-      store_non_strided_activations, reuse, scope,
-      default_scope='resnet_v2', preactivation=True, root_block=root_block)
-
-
+resnet_v2 = resnet_generator.family('resnet_v2', bottleneck,
+                                    preactivation=True)
 resnet_v2_block = functools.partial(resnet_generator.bottleneck_block,
                                     bottleneck)
 _network = functools.partial(resnet_generator.network, resnet_v2,
                              resnet_v2_block)
-resnet_v2.default_image_size = 224
 
 
 resnet_v2_50 = _network('resnet_v2_50', 50)

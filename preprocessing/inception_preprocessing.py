@@ -182,14 +182,4 @@ def preprocess_for_eval(image: tf.Tensor, output_height: int,
   return (utils.resize(image, output_height, output_width) - 0.5) * 2.0
 
 
-def preprocess_image(image: tf.Tensor, output_height: int, output_width: int,
-                     is_training: bool = False, use_grayscale: bool = False,
-                     seed: Any = None, **options: Any) -> tf.Tensor:
-  """Calls `preprocess_for_train` or `preprocess_for_eval`.
-
-  `options` are the keyword-only arguments of the two; those of the other are
-  ignored, and one that neither has is a TypeError.
-  """
-  return utils.apply_recipe(
-      preprocess_for_train, preprocess_for_eval, is_training, image,
-      output_height, output_width, use_grayscale, seed, options)
+preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)

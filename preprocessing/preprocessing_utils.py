@@ -17,34 +17,38 @@ def unknown(what: str, name: Any, valid: Iterable[str]) -> str:
   return f'Unknown {what} {name!r}.{hint} Valid: {", ".join(valid)}.'
 
 
-def apply_recipe(train: Callable, evaluate: Callable, is_training: bool,
-                 image: tf.Tensor, output_height: int, output_width: int,
-                 use_grayscale: bool, seed: Any,
-                 options: dict[str, Any]) -> tf.Tensor:
-  """Calls `train` or `evaluate` with those of `options` it has.
+def recipe(train: Callable, evaluate: Callable) -> Callable[..., tf.Tensor]:
+  """Returns the `preprocess_image` of a recipe's two functions.
 
-  The keyword-only arguments of the two functions are the options. One that
-  only the other function has is ignored, so that one set of options can
-  describe training and evaluation, as in TF-Slim.
-
-  Returns:
-    What the function returns: float32 [output_height, output_width, C].
-
-  Raises:
-    TypeError: an option that neither function has; all are listed.
-    ValueError: an output size that is not positive.
+  Their keyword-only arguments are the options. One that only the other
+  function has is ignored, so that one set of options can describe training
+  and evaluation, as in TF-Slim.
   """
-  if min(output_height, output_width) < 1:
-    raise ValueError(
-        f'The output size {output_height} x {output_width} is not positive; '
-        'give the height and width that the network takes.')
-  chosen, other = (train, evaluate) if is_training else (evaluate, train)
-  own, foreign = keyword_options(chosen), keyword_options(other)
-  for name in options:
-    if name not in own | foreign:
-      raise TypeError(unknown('preprocessing option', name, own | foreign))
-  return chosen(image, output_height, output_width, use_grayscale, seed,
-                **{name: options[name] for name in options if name in own})
+  def preprocess_image(image: tf.Tensor, output_height: int, output_width: int,
+                       is_training: bool = False, use_grayscale: bool = False,
+                       seed: Any = None, **options: Any) -> tf.Tensor:
+    """Calls `preprocess_for_train` or `preprocess_for_eval`.
+
+    Returns:
+      What the function returns: float32 [output_height, output_width, C].
+
+    Raises:
+      TypeError: an option that neither function has; all are listed.
+      ValueError: an output size that is not positive.
+    """
+    if min(output_height, output_width) < 1:
+      raise ValueError(
+          f'The output size {output_height} x {output_width} is not positive; '
+          'give the height and width that the network takes.')
+    chosen, other = (train, evaluate) if is_training else (evaluate, train)
+    own, foreign = keyword_options(chosen), keyword_options(other)
+    for name in options:
+      if name not in own | foreign:
+        raise TypeError(unknown('preprocessing option', name, own | foreign))
+    return chosen(image, output_height, output_width, use_grayscale, seed,
+                  **{name: options[name] for name in options if name in own})
+
+  return preprocess_image
 
 
 def keyword_options(function: Callable) -> set[str]:

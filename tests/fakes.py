@@ -1,16 +1,20 @@
 """Fakes for end-to-end tests: tiny networks, records, checkpoints, a folder.
 
-A test module gets the fixtures by `pytest_plugins = ['tests.fakes']`.
+A test module gets the fixtures by `pytest_plugins = ['tests.fakes']`. It also
+imports the module, before pytest does: PYTEST_DONT_REWRITE, lest it warns.
 """
+import contextlib
 import functools
 import io
 import pathlib
+import types
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+import train_image_classifier
 from datasets import dataset_utils
 from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
 from tests import golden
@@ -53,6 +57,91 @@ def workplace(tmp_path, monkeypatch, cache_home) -> pathlib.Path:
   return tmp_path
 
 
+def call(script, *arguments: str, **flags) -> types.SimpleNamespace:
+  """Runs a script's main in this process.
+
+  Args:
+    script: its module.
+    *arguments: other arguments, flags among them.
+    **flags: name=value becomes --name=value.
+
+  Returns:
+    status, out and err: what it returned and printed.
+  """
+  out, err = io.StringIO(), io.StringIO()
+  argv = [script.__name__, *(f'--{k}={v}' for k, v in flags.items())]
+  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    status = script.main([*argv, *arguments])
+  return types.SimpleNamespace(status=status, out=out.getvalue(),
+                               err=err.getvalue())
+
+
+def train(*arguments: str, **flags) -> types.SimpleNamespace:
+  """Runs the training script; see `call`."""
+  return call(train_image_classifier, *arguments, **flags)
+
+
+def refused(printed: types.SimpleNamespace, *words: str) -> None:
+  """Asserts a failure of one line on stderr that has all the words."""
+  assert printed.status == 1
+  assert printed.err.startswith('error: ')
+  assert printed.err.count('\n') == 1, printed.err
+  for word in words:
+    assert word in printed.err
+  assert 'Traceback' not in printed.out + printed.err
+
+
+@pytest.fixture(scope='session')
+def colours(tmp_path_factory) -> str:
+  """The folder of the colour data set, for --dataset_dir."""
+  return write_colours(tmp_path_factory.mktemp('data') / 'colours')
+
+
+def fast(colours: str) -> dict:
+  """Flags of a short training on the colours, in the folder 'run'."""
+  return {'model_name': 'resnet_v1_tiny', 'dataset_name': 'flowers',
+          'dataset_dir': colours, 'preprocessing_name': 'digits',
+          'train_image_size': 32, 'batch_size': 8, 'max_number_of_steps': 2,
+          'log_every_n_steps': 1, 'train_dir': 'run'}
+
+
+def learn(colours: str) -> dict:
+  """Flags of a training that tells the colours apart at its end."""
+  return {**fast(colours), 'batch_size': 16, 'max_number_of_steps': 30,
+          'learning_rate': 0.1, 'log_every_n_steps': 10}
+
+
+def _finished(folder, cache_home, flags):
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('XDG_CACHE_HOME', str(cache_home))
+    register_tiny_networks(patch.setitem)
+    printed = train(**{**flags, 'train_dir': folder})
+  assert printed.status == 0, printed.err
+  printed.folder = folder
+  return printed
+
+
+@pytest.fixture(scope='session')
+def digits_run(tmp_path_factory, cache_home) -> types.SimpleNamespace:
+  """A finished run of six steps on the digits: folder, status, out, err.
+
+  Its folder is for reading; copy it for anything else.
+  """
+  return _finished(
+      tmp_path_factory.mktemp('runs') / 'digits', cache_home, {
+          'model_name': 'resnet_v2_tiny', 'max_number_of_steps': 6,
+          'batch_size': 16, 'log_every_n_steps': 2})
+
+
+@pytest.fixture(scope='session')
+def colours_run(tmp_path_factory, cache_home, colours
+                ) -> types.SimpleNamespace:
+  """A finished run that has learned the colours; see `digits_run`."""
+  return _finished(
+      tmp_path_factory.mktemp('runs') / 'colours', cache_home,
+      learn(colours))
+
+
 def picture(label: int, seed: int, size: int = 40) -> Image.Image:
   """A noisy picture of the `label`-th colour."""
   noise = np.random.RandomState(seed).uniform(-30, 30, (size, size, 3))
@@ -74,14 +163,15 @@ def example(label: int, seed: int) -> tf.train.Example:
       encode(picture(label, seed), form), form.encode(), 40, 40, label)
 
 
-def write_colours(folder: pathlib.Path, train: int = 80, validation: int = 23
-                  ) -> str:
+def write_colours(folder: pathlib.Path, train: int = 80, validation: int = 23,
+                  labels: tuple[int, ...] = (0, 1, 2, 3, 4)) -> str:
   """Writes a data set of five colours in the form of flowers.
 
   Args:
     folder: made if need be.
     train: the number of examples in the two shards for training.
     validation: the number in the one for validation.
+    labels: the colours that occur.
 
   Returns:
     The folder, as --dataset_dir takes it.
@@ -92,7 +182,7 @@ def write_colours(folder: pathlib.Path, train: int = 80, validation: int = 23
             ('validation_00000-of-00001', range(1000, 1000 + validation))]
   for name, seeds in shards:
     dataset_utils.write_tfrecord(folder / f'flowers_{name}.tfrecord', (
-        example(seed // 2 % 5, seed) for seed in seeds))
+        example(labels[seed // 2 % len(labels)], seed) for seed in seeds))
   dataset_utils.write_label_file(dict(enumerate(COLOURS)), folder)
   return str(folder)
 
@@ -120,6 +210,16 @@ def write_released(path: pathlib.Path, model_name: str, num_classes: int,
     tf.train.Saver(variables, write_version=version).save(
         session, str(path), write_meta_graph=False, write_state=False)
   return str(path)
+
+
+def write_checkpoint(path: str, values: dict[str, np.ndarray]) -> None:
+  """Writes a checkpoint of these values and no other."""
+  with tf.Graph().as_default(), tf.Session() as session:
+    saver = tf.train.Saver({
+        name: tf.get_variable(f'v{i}', initializer=value, use_resource=True)
+        for i, (name, value) in enumerate(values.items())})
+    session.run(tf.global_variables_initializer())
+    saver.save(session, path, write_meta_graph=False, write_state=False)
 
 
 def tensors(checkpoint: str) -> dict[str, np.ndarray]:

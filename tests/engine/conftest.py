@@ -11,11 +11,14 @@ from nets import resnet_v1
 from nets.slim_compat import slim
 
 
-def png(image: np.ndarray) -> bytes:
-  """Returns a uint8 image as the bytes of a PNG."""
-  data = io.BytesIO()
-  Image.fromarray(image).save(data, 'png')
-  return data.getvalue()
+@pytest.fixture
+def png():
+  """png(image): a uint8 image as the bytes of a PNG."""
+  def encode(image):
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, 'png')
+    return data.getvalue()
+  return encode
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def tiny():
 
 
 @pytest.fixture
-def make_dataset(monkeypatch, tmp_path):
+def make_dataset(monkeypatch, tmp_path, png):
   """make_dataset(labels, num_classes=10, shards=2): a data set of noise.
 
   The label of an example is what `labels` says, and its first pixel its
@@ -38,14 +41,14 @@ def make_dataset(monkeypatch, tmp_path):
   """
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
-  def make(labels, num_classes=10, shards=2, encode=png):
+  def make(labels, num_classes=10, shards=2):
     random = np.random.RandomState(0)
     examples = []
     for number, label in enumerate(labels):
       image = random.randint(0, 256, (8, 8, 3)).astype(np.uint8)
       image[0, 0] = number
       examples.append(dataset_utils.image_to_tfexample(
-          encode(image), b'png', 8, 8, label))
+          png(image), b'png', 8, 8, label))
     size = -(-len(examples) // shards)
     paths = []
     for shard in range(shards):

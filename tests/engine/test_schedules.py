@@ -57,6 +57,7 @@ def test_digits_end_with_their_steps(graph):
   from datasets import dataset_factory
   suggestions = dict(dataset_factory.DATASETS['digits'].suggestions)
   total = suggestions['max_number_of_steps']
-  rates = _rates([0, total - 2, total], 1437, **suggestions)
+  rates = _rates([0, total - 2, total], 1437, end_learning_rate=1e-4,
+                 **suggestions)
   assert rates[0] == pytest.approx(suggestions['learning_rate'])
-  assert rates[1] > 1.01 * rates[2] and rates[2] == pytest.approx(0.1)
+  assert rates[1] > 2 * rates[2] and rates[2] == pytest.approx(1e-4)

@@ -1,0 +1,369 @@
+"""Which checkpoint is taken, what is restored from it, and what not."""
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from engine import checkpoints
+from nets.slim_compat import slim
+
+
+def _build(scale=1.0, classes=3, more=False):
+  """Makes the variables of a network of two layers, filled by `scale`."""
+  def variable(name, shape):
+    return slim.model_variable(name, shape,
+                               initializer=tf.constant_initializer(scale))
+  with tf.variable_scope('net'):
+    found = [variable('conv1/weights', [4, 5]), variable('conv1/biases', [5]),
+             variable('logits/weights', [5, classes]),
+             variable('logits/biases', [classes])]
+    if more:
+      found.append(variable('conv2/weights', [2]))
+  return found
+
+
+@pytest.fixture
+def save(tmp_path):
+  """save(name, steps=(None,), **options): the path of the last checkpoint.
+
+  The variables of step 3 are all 3; without steps they are 1.
+  """
+  def save(name, steps=(None,), version=tf.train.SaverDef.V2, averages=False,
+           **options):
+    with tf.Graph().as_default():
+      _build(**options)
+      tf.train.get_or_create_global_step()
+      tf.get_variable('net/conv1/weights/Momentum', [4, 5])
+      variables = tf.global_variables()
+      value = tf.placeholder(tf.float32, [])
+      fill = [v.assign(tf.cast(tf.fill(v.shape, value), v.dtype.base_dtype))
+              for v in variables]
+      extra = {}
+      if averages:
+        average = tf.train.ExponentialMovingAverage(0.9)
+        average.apply(slim.get_model_variables())
+        extra = {average.average_name(v): v for v in
+                 tf.moving_average_variables()}
+        for v in slim.get_model_variables():
+          extra[average.average_name(v)] = average.average(v)
+          fill.append(average.average(v).assign(tf.fill(v.shape, value + 0.5)))
+      saver = tf.train.Saver({**{v.op.name: v for v in variables}, **extra},
+                             max_to_keep=99, write_version=version)
+      with tf.Session() as session:
+        for step in steps:
+          session.run(fill, {value: 1.0 if step is None else step})
+          path = saver.save(session, str(tmp_path / name), global_step=step)
+    return path
+  return save
+
+
+def _restored(restore):
+  """Returns the values of all model variables, set to -1 before."""
+  with tf.Session() as session:
+    session.run([v.initializer for v in tf.global_variables()])
+    restore(session)
+    return {v.op.name: float(np.unique(session.run(v)).item())
+            for v in slim.get_model_variables()}
+
+
+CONV = ('net/conv1/weights', 'net/conv1/biases')
+LOGITS = ('net/logits/weights', 'net/logits/biases')
+
+
+def _all(conv, logits):
+  return {**dict.fromkeys(CONV, conv), **dict.fromkeys(LOGITS, logits)}
+
+
+# Which checkpoint.
+
+
+def test_newest(save, tmp_path):
+  path = save('model.ckpt', steps=(1, 2, 10))
+  assert path == checkpoints.prefix(str(tmp_path)) + '-10'
+  assert checkpoints.newest(str(tmp_path)) == path
+
+
+def test_newest_of_nothing(tmp_path):
+  assert checkpoints.newest(str(tmp_path)) is None
+  assert checkpoints.newest(str(tmp_path / 'nowhere')) is None
+  (tmp_path / 'checkpoint').write_text('garbage {')
+  assert checkpoints.newest(str(tmp_path)) is None
+
+
+def _cut(path, ending, share):
+  path = pathlib.Path(path + ending)
+  os.truncate(path, int(path.stat().st_size * share))
+
+
+def _remove(path, ending, share):
+  os.remove(path + ending)
+
+
+def _flip(path, ending, share):
+  path = pathlib.Path(path + ending)
+  data = bytearray(path.read_bytes())
+  data[int(len(data) * share)] ^= 1
+  path.write_bytes(data)
+
+
+@pytest.mark.parametrize('damage, share', [
+    (_cut, 0), (_cut, 0.5), (_cut, 0.99), (_remove, 0), (_flip, 0.5)])
+@pytest.mark.parametrize('ending', ['.index', '.data-00000-of-00001'])
+def test_damaged_ones_are_passed_over(save, tmp_path, ending, damage, share):
+  path = save('model.ckpt', steps=(1, 2, 3))
+  for step in (2, 3):
+    damage(f'{path[:-1]}{step}', ending, share)
+  assert not checkpoints.is_readable(path)
+  assert checkpoints.newest(str(tmp_path)) == path[:-1] + '1'
+  assert checkpoints.find(str(tmp_path)) == path[:-1] + '1'
+  with pytest.raises(ValueError, match=f'The checkpoint {path} is damaged'
+                     '|There is no checkpoint'):
+    checkpoints.find(path)
+
+
+def test_moved_folder(save, tmp_path):
+  save('a/model.ckpt', steps=(1, 2))
+  (tmp_path / 'a').rename(tmp_path / 'b')
+  assert checkpoints.newest(str(tmp_path / 'b')) == str(
+      tmp_path / 'b' / 'model.ckpt-2')
+
+
+def test_without_the_list(save, tmp_path):
+  """A folder copied without the file `checkpoint`: the last written counts.
+  """
+  path = save('model.ckpt', steps=(9, 10, 11))
+  (tmp_path / 'checkpoint').unlink()
+  for step, seconds in ((9, 300), (10, 100), (11, 200)):
+    os.utime(f'{path[:-2]}{step}.index', (seconds, seconds))
+  assert checkpoints.newest(str(tmp_path)) == path[:-2] + '9'
+
+
+def test_to_continue(save, tmp_path):
+  assert checkpoints.to_continue(str(tmp_path / 'nowhere')) is None
+  assert checkpoints.to_continue(str(tmp_path)) is None
+  path = save('model.ckpt', steps=(1, 2))
+  assert checkpoints.to_continue(str(tmp_path)) == path
+  _cut(path, '.index', 0.5)
+  assert checkpoints.to_continue(str(tmp_path)) == path[:-1] + '1'
+  _cut(path[:-1] + '1', '.index', 0.5)
+  with pytest.raises(ValueError, match=f'No checkpoint in {tmp_path} can be '
+                     'read. Remove them, or name another --train_dir'):
+    checkpoints.to_continue(str(tmp_path))
+
+
+@pytest.mark.parametrize('ending', ['', '.index', '.meta',
+                                    '.data-00000-of-00001'])
+def test_find_by_any_of_its_files(save, ending):
+  path = save('model.ckpt', steps=(1, 2))
+  assert checkpoints.find(f'{path[:-1]}1{ending}') == path[:-1] + '1'
+
+
+def test_find_nothing(tmp_path):
+  with pytest.raises(ValueError, match=f'no readable checkpoint in {tmp_path}: '
+                     'train first'):
+    checkpoints.find(str(tmp_path))
+  with pytest.raises(ValueError, match=f'There is no checkpoint {tmp_path}/a: '
+                     '--checkpoint_path takes'):
+    checkpoints.find(str(tmp_path / 'a'))
+
+
+@pytest.mark.parametrize('data', [b'', b'hello world' * 20, bytes(1000)])
+def test_find_garbage(tmp_path, data):
+  path = tmp_path / 'model.ckpt'
+  path.write_bytes(data)
+  with pytest.raises(ValueError, match=f'{path} is damaged, or is another '):
+    checkpoints.find(str(path))
+
+
+def test_find_first_format(save):
+  path = save('old.ckpt', version=tf.train.SaverDef.V1)
+  assert os.path.isfile(path) and not os.path.exists(path + '.index')
+  assert checkpoints.find(path) == path
+  os.truncate(path, os.path.getsize(path) // 2)
+  with pytest.raises(ValueError, match='is damaged'):
+    checkpoints.find(path)
+
+
+# Which variables.
+
+
+def _names(variables):
+  return [v.op.name for v in variables]
+
+
+@pytest.mark.parametrize('scopes, names', [
+    (None, CONV + LOGITS), ('', CONV + LOGITS), ('net', CONV + LOGITS),
+    ('net/logits', LOGITS), ('net/logits/', LOGITS),
+    (' net/logits , net/conv1/biases,', ('net/conv1/biases', *LOGITS)),
+    ('net/logits,net/logits/biases', LOGITS),
+    ('net/conv1/weights', CONV[:1]),
+])
+def test_matching(graph, scopes, names):
+  assert _names(checkpoints.matching(_build(), scopes, 'x')) == list(names)
+
+
+@pytest.mark.parametrize('scope, near', [
+    ('net/logit', 'net/logits'), ('logits', 'net/logits'), ('ne', 'net'),
+    ('net/conv', 'net/conv1'), ('zzz', 'net, net/conv1')])
+def test_matching_nothing(graph, scope, near):
+  """A scope is no prefix of a name: 'net/logit' is not 'net/logits'."""
+  with pytest.raises(ValueError, match='--trainable_scopes: no variable is '
+                     f"under the scope '{scope}'. The nearest are:.*{near}"):
+    checkpoints.matching(_build(), f'net/conv1,{scope}', 'trainable_scopes')
+
+
+# Warm start.
+
+
+@pytest.mark.parametrize('version', [tf.train.SaverDef.V1,
+                                     tf.train.SaverDef.V2])
+def test_warm_start(save, graph, version):
+  path = save('a', version=version)
+  _build(-1)
+  restore, line = checkpoints.warm_start(path, None)
+  assert line == f'4 variables restored from {path}, 0 left out, 0 missing'
+  assert _restored(restore) == _all(1, 1)
+
+
+def test_warm_start_from_a_folder(save, graph, tmp_path):
+  save('run/model.ckpt', steps=(5, 7))
+  _build(-1)
+  restore, _ = checkpoints.warm_start(str(tmp_path / 'run'), None)
+  assert _restored(restore) == _all(7, 7)
+
+
+def test_warm_start_does_not_restore_the_step(save, graph):
+  path = save('a')
+  _build(-1)
+  step = tf.train.get_or_create_global_step()
+  restore, _ = checkpoints.warm_start(path, None)
+  with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    restore(session)
+    assert session.run(step) == 0
+
+
+def test_warm_start_with_other_classes(save, graph):
+  path = save('a', classes=1001)
+  _build(-1)
+  with pytest.raises(ValueError) as error:
+    checkpoints.warm_start(path, None)
+  assert str(error.value) == (
+      'net/logits/weights is [5, 3] in the network and [5, 1001] in the '
+      f'checkpoint {path}: for another number of classes pass '
+      '--checkpoint_exclude_scopes=net/logits, or see --labels_offset.')
+  restore, line = checkpoints.warm_start(path, 'net/logits')
+  assert line == f'2 variables restored from {path}, 2 left out, 0 missing'
+  assert _restored(restore) == _all(1, -1)
+
+
+def test_warm_start_transposed(save, graph):
+  """As many values are not the same shape."""
+  path = save('a', classes=4)
+  with tf.variable_scope('net'):
+    slim.model_variable('logits/weights', [4, 5])
+  with pytest.raises(ValueError, match=r'is \[4, 5\] in .* and \[5, 4\] in '):
+    checkpoints.warm_start(path, None)
+
+
+def test_warm_start_excludes_an_unknown_scope(save, graph):
+  path = save('a')
+  _build()
+  with pytest.raises(ValueError, match='--checkpoint_exclude_scopes: no '
+                     "variable is under the scope 'net/logit'. The nearest "
+                     'are: net/logits,'):
+    checkpoints.warm_start(path, 'net/logit')
+
+
+def test_warm_start_lacks_variables(save, graph):
+  path = save('a')
+  _build(-1, more=True)
+  with pytest.raises(ValueError, match=f'The checkpoint {path} lacks 1 of the '
+                     '5 variables to restore, net/conv2/weights; it holds .*'
+                     '--ignore_missing_vars'):
+    checkpoints.warm_start(path, None)
+  restore, line = checkpoints.warm_start(path, None, ignore_missing=True)
+  assert line == f'4 variables restored from {path}, 0 left out, 1 missing'
+  assert _restored(restore) == {**_all(1, 1), 'net/conv2/weights': -1}
+  _, line = checkpoints.warm_start(path, 'net/conv2')
+  assert line == f'4 variables restored from {path}, 1 left out, 0 missing'
+
+
+@pytest.mark.parametrize('ignore_missing', [False, True])
+def test_warm_start_from_another_network(save, graph, ignore_missing):
+  """To ignore all that is missing would be to restore nothing."""
+  path = save('a')
+  with tf.variable_scope('other'):
+    _build()
+  with pytest.raises(ValueError, match=r'lacks 4 of the 4 variables .*'
+                     'other/net/conv1/weights, .* and 1 more; it holds .*'
+                     'Is it of another network'):
+    checkpoints.warm_start(path, None, ignore_missing)
+
+
+def test_warm_start_without_anything_to_restore(save, graph):
+  path = save('a')
+  _build()
+  with pytest.raises(ValueError, match='--checkpoint_exclude_scopes=net '
+                     'leaves nothing to restore'):
+    checkpoints.warm_start(path, 'net')
+
+
+# Evaluation.
+
+
+def test_restorer(save, graph):
+  path = save('a')
+  _build(-1)
+  assert _restored(checkpoints.restorer(path, None)) == _all(1, 1)
+
+
+def test_restorer_of_averages(save, graph):
+  path = save('a', averages=True)
+  _build(-1)
+  assert _restored(checkpoints.restorer(path, None)) == _all(1, 1)
+  assert _restored(checkpoints.restorer(path, 0.9)) == _all(1.5, 1.5)
+
+
+def test_restorer_lacks_averages(save, graph):
+  path = save('a')
+  _build()
+  with pytest.raises(ValueError, match=f'The checkpoint {path} lacks 4 variable'
+                     's of the network, net/conv1/weights/ExponentialMovingAve'
+                     r'rage, .* and 1 more: was it trained with '
+                     '--moving_average_decay'):
+    checkpoints.restorer(path, 0.9)
+
+
+def test_restorer_of_another_network(save, graph):
+  path = save('a')
+  _build(more=True)
+  with pytest.raises(ValueError, match='lacks 1 variables of the network, '
+                     r'net/conv2/weights: is --model_name right\?'):
+    checkpoints.restorer(path, None)
+
+
+def test_restorer_of_other_classes(save, graph):
+  path = save('a', classes=4)
+  _build()
+  with pytest.raises(ValueError) as error:
+    checkpoints.restorer(path, None)
+  assert str(error.value) == (
+      'net/logits/weights is [5, 3] in the network and [5, 4] in the '
+      f'checkpoint {path}: is the number of classes right? See --dataset_name '
+      'and --labels_offset.')
+
+
+def test_meta_is_not_needed(save, graph, tmp_path):
+  """Released checkpoints come without their graph."""
+  path = save('a')
+  other = tmp_path / 'other'
+  other.mkdir()
+  for ending in ('.index', '.data-00000-of-00001'):
+    shutil.copy(path + ending, other)
+  _build(-1)
+  restore, _ = checkpoints.warm_start(str(other / 'a'), None)
+  assert _restored(restore) == _all(1, 1)

@@ -1,0 +1,210 @@
+"""Configurations: ranges, choices, notes, and the run's config.json."""
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from engine import config
+from engine.config import ClassifyConfig, EvalConfig, TrainConfig
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONFIGS = (TrainConfig, EvalConfig, ClassifyConfig)
+
+
+@pytest.mark.parametrize('config_class', CONFIGS)
+def test_defaults_are_valid_and_explained(config_class):
+  config_class()
+  for field in dataclasses.fields(config_class):
+    assert field.metadata['text'].endswith('.'), field.name
+
+
+def test_frozen_and_replaced():
+  given = TrainConfig()
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    given.batch_size = 3
+  assert given.replace(batch_size=3).batch_size == 3
+  assert given.batch_size is None
+  with pytest.raises(ValueError, match='--batch_size=0 must be at least 1'):
+    given.replace(batch_size=0)
+
+
+@pytest.mark.parametrize('name, value, text', [
+    ('batch_size', 0, 'must be at least 1'),
+    ('learning_rate', 0.0, 'must be above 0'),
+    ('learning_rate', -1.0, 'must be above 0'),
+    ('label_smoothing', 1.5, 'must be at least 0 and at most 1'),
+    ('momentum', -0.1, 'must be at least 0'),
+    ('ftrl_learning_rate_power', 0.5, 'must be at most 0'),
+    ('opt_epsilon', 0.0, 'must be above 0'),
+    ('max_number_of_steps', 0, 'must be at least 1'),
+    ('labels_offset', -1, 'must be at least 0'),
+    ('verbosity', 4, 'must be at least -3 and at most 3'),
+    ('optimizer', 'adagrat',
+     'is unknown. Did you mean adagrad? It can be adadelta, adagrad, adam, '
+     'ftrl, momentum, rmsprop, sgd.'),
+    ('learning_rate_decay_type', 'cosine',
+     'is unknown. It can be fixed, exponential, polynomial.'),
+])
+def test_out_of_range(name, value, text):
+  with pytest.raises(ValueError) as error:
+    TrainConfig(**{name: value})
+  assert str(error.value).startswith(f'--{name}={value} {text}')
+
+
+FLOATS = [field.name for field in dataclasses.fields(TrainConfig)
+          if field.type in (float, float | None)]
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize('name', FLOATS)
+def test_not_finite(name, value):
+  with pytest.raises(ValueError, match=f'--{name}={value} must be .*'
+                     r'a finite number\.$'):
+    TrainConfig(**{name: value})
+
+
+@pytest.mark.parametrize('config_class, name', [
+    (TrainConfig, 'label_smoothing'), (EvalConfig, 'moving_average_decay')])
+def test_bounds_are_allowed(config_class, name):
+  for value in (0.0, 1.0):
+    assert getattr(config_class(**{name: value}), name) == value
+
+
+def test_notes_only_of_given_flags():
+  assert TrainConfig(batch_size=3).notes() == []
+  notes = TrainConfig(num_clones=2, num_readers=1, clone_on_cpu=True).notes()
+  assert [note.split(':')[0] for note in notes] == [
+      '--num_clones', '--clone_on_cpu', '--num_readers']
+  assert all('ignored' in note for note in notes)
+
+
+@pytest.mark.parametrize('config_class, names', [
+    (TrainConfig, {'master', 'num_clones', 'clone_on_cpu', 'worker_replicas',
+                   'num_ps_tasks', 'task', 'sync_replicas',
+                   'replicas_to_aggregate', 'num_readers', 'quantize_delay'}),
+    (EvalConfig, {'master', 'quantize'}),
+    (ClassifyConfig, set())])
+def test_flags_without_a_meaning(config_class, names):
+  others = {int: 7, bool: True, str: 'local'}
+  given = {field.name: others[field.type]
+           for field in dataclasses.fields(config_class)
+           if field.metadata['now']}
+  assert given.keys() == names
+  assert {note.split(':')[0].removeprefix('--')
+          for note in config_class(**given).notes()} == names
+
+
+def test_fallbacks():
+  found = TrainConfig.fallbacks()
+  assert {name: value for name, value in found.items()
+          if value is not None} == {
+      'batch_size': 32, 'learning_rate': 0.01,
+      'learning_rate_decay_type': 'exponential', 'num_epochs_per_decay': 2.0}
+
+
+@pytest.mark.parametrize('given', [
+    TrainConfig(model_name='resnet_v1_50', learning_rate=1e-5,
+                dataset_dir='/tmp/Bücher', use_grayscale=True),
+    EvalConfig()])
+def test_round_trip(tmp_path, given):
+  config.write(given, str(tmp_path), num_classes=3,
+               class_names=['a', '猫', 'c'])
+  found = config.read(str(tmp_path))
+  assert found.pop('num_classes') == 3
+  assert found.pop('class_names') == ['a', '猫', 'c']
+  assert 'verbosity' not in found
+  assert type(given)(**found) == given
+  assert [file.name for file in tmp_path.iterdir()] == ['config.json']
+
+
+def test_written_again(tmp_path):
+  for size in (1, 2):
+    config.write(TrainConfig(batch_size=size), str(tmp_path))
+  assert config.read(str(tmp_path))['batch_size'] == 2
+
+
+def test_failing_write_leaves_the_old(tmp_path):
+  config.write(TrainConfig(batch_size=1), str(tmp_path))
+  with pytest.raises(TypeError):
+    config.write(TrainConfig(batch_size=2), str(tmp_path), other={1, 2})
+  assert config.read(str(tmp_path))['batch_size'] == 1
+
+
+def test_nothing_to_read(tmp_path):
+  assert config.read(str(tmp_path)) == {}
+  assert config.read(str(tmp_path / 'nowhere')) == {}
+
+
+@pytest.mark.parametrize('text', ['', '{"model_name": "res', 'null', '7', '[]',
+                                  '[1, 2]', '\xff\xfe'])
+def test_broken_json(tmp_path, text):
+  path = tmp_path / 'config.json'
+  path.write_text(text, 'latin-1')
+  with pytest.raises(ValueError, match=f'{path} is not the JSON object that '
+                     'training wrote .*train again, or restore it'):
+    config.read(str(tmp_path))
+
+
+NAMES = {'model_name': 'model_name', 'eval_image_size': 'train_image_size',
+         'labels_offset': 'labels_offset'}
+
+
+def test_from_run_completes():
+  found = config.from_run(
+      EvalConfig(labels_offset=1), {
+          'model_name': 'resnet_v1_50', 'train_image_size': 32,
+          'labels_offset': 1, 'batch_size': 7}, NAMES, ('model_name',
+                                                        'labels_offset'))
+  assert found == EvalConfig(model_name='resnet_v1_50', eval_image_size=32,
+                             labels_offset=1)
+
+
+def test_from_run_of_no_run():
+  given = EvalConfig(model_name='resnet_v1_50')
+  assert config.from_run(given, {}, NAMES, ('model_name',)) == given
+
+
+def test_from_run_contradiction():
+  with pytest.raises(ValueError) as error:
+    config.from_run(EvalConfig(model_name='resnet_v1_50'),
+                    {'model_name': 'resnet_v2_50'}, NAMES, ('model_name',))
+  assert str(error.value) == (
+      '--model_name=resnet_v1_50 contradicts the run, which was trained with '
+      'model_name=resnet_v2_50: leave the flag out.')
+
+
+def test_from_run_contradicts_a_falsy_value():
+  """0 and False are values too."""
+  with pytest.raises(ValueError, match='--labels_offset=0 contradicts the run, '
+                     'which was trained with labels_offset=1'):
+    config.from_run(EvalConfig(labels_offset=0), {'labels_offset': 1}, NAMES,
+                    ('labels_offset',))
+  with pytest.raises(ValueError, match='--labels_offset=1 contradicts the run, '
+                     'which was trained with labels_offset=0'):
+    config.from_run(EvalConfig(labels_offset=1), {'labels_offset': 0}, NAMES,
+                    ('labels_offset',))
+
+
+def test_from_run_may_differ_where_not_fixed():
+  found = config.from_run(EvalConfig(eval_image_size=64),
+                          {'train_image_size': 32}, NAMES, ('model_name',))
+  assert found.eval_image_size == 64
+
+
+def test_value_of_a_run_out_of_range():
+  """A config.json edited by hand."""
+  with pytest.raises(ValueError, match='--eval_image_size=0 must be'):
+    config.from_run(EvalConfig(), {'train_image_size': 0}, NAMES, ())
+
+
+def test_no_tensorflow():
+  """A mistaken flag is answered before TensorFlow is there."""
+  code = ('import json, sys, engine.config, engine.flags, engine.console; '
+          'print(json.dumps([m for m in sys.modules if m.startswith('
+          '("tensorflow", "tf_", "numpy", "sklearn"))]))')
+  found = subprocess.run([sys.executable, '-c', code], capture_output=True,
+                         text=True, check=True, cwd=ROOT)
+  assert json.loads(found.stdout) == []

@@ -1,0 +1,143 @@
+"""A mistake of the user's: exit status 1, and one line that says the cure."""
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from datasets import dataset_utils
+from tests import fakes
+
+pytest_plugins = ['tests.fakes']
+pytestmark = pytest.mark.usefixtures('workplace')
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def flags(colours):
+  return fakes.fast(colours)
+
+
+@pytest.mark.parametrize('wrong,words', [
+    ({'model_name': 'resnet_v2_tin'}, (
+        "'resnet_v2_tin'", 'Did you mean resnet_v2_tiny', 'resnet_v1_200')),
+    ({'dataset_name': 'digit'}, ("'digit'", 'Did you mean digits', 'cifar10')),
+    ({'dataset_split_name': 'test'}, (
+        'flowers', "'test'", 'train and validation')),
+    ({'optimizer': 'momentun'}, (
+        '--optimizer=momentun', 'Did you mean momentum?', 'rmsprop')),
+    ({'learning_rate_decay_type': 'cosine'}, (
+        '--learning_rate_decay_type=cosine', 'exponential')),
+    ({'preprocessing_name': 'vggg'}, ("'vggg'", 'vgg', 'inception')),
+    ({'batch_size': -1}, ('--batch_size=-1', 'at least 1')),
+    ({'batch_size': 'many'}, ('batch_size', 'many', '--help')),
+    ({'learning_rate': 'nan'}, ('--learning_rate=nan', 'above 0')),
+    ({'train_image_size': 0}, ('--train_image_size=0', 'at least 1')),
+    ({'labels_offset': 4}, ('--labels_offset=4', '5 classes')),
+    ({'bach_size': 8}, ('bach_size', '--help')),
+    ({'dataset_dir': 'nowhere'}, (
+        'nowhere/flowers_train_*.tfrecord', '--dataset_dir')),
+    ({'checkpoint_path': 'nothing.ckpt'}, (
+        'nothing.ckpt', '--checkpoint_path')),
+])
+def test_a_wrong_flag(wrong, words, flags):
+  fakes.refused(fakes.train(**{**flags, **wrong}), *words)
+
+
+def test_nothing_is_written_for_a_wrong_flag(flags, workplace):
+  fakes.train(**{**flags, 'model_name': 'resnet'})
+  assert list(workplace.iterdir()) == []
+
+
+def test_missing_dataset_dir(flags):
+  flags.pop('dataset_dir')
+  fakes.refused(fakes.train(**flags), '--dataset_name=flowers',
+                '--dataset_dir')
+
+
+def test_an_argument_that_is_no_flag(flags):
+  fakes.refused(fakes.train('batch_size=3', **flags), "'batch_size=3'", '--')
+
+
+def test_train_dir_is_a_file(flags, workplace):
+  (workplace / 'run').write_text('precious')
+  fakes.refused(fakes.train(**flags), 'run', 'exist')
+  assert (workplace / 'run').read_text() == 'precious'
+
+
+def test_records_that_are_none(flags, workplace):
+  (workplace / 'data').mkdir()
+  (workplace / 'data/flowers_train_0.tfrecord').write_text('<html>' * 9)
+  fakes.refused(
+      fakes.train(**{**flags, 'dataset_dir': 'data'}),
+      'data/flowers_train_0.tfrecord', 'not a TFRecord', 'again')
+
+
+def test_an_empty_record_file(flags, workplace):
+  (workplace / 'data').mkdir()
+  (workplace / 'data/flowers_train_0.tfrecord').touch()
+  fakes.refused(fakes.train(**{**flags, 'dataset_dir': 'data'}),
+                'data/flowers_train_0.tfrecord', 'no records')
+
+
+def write_records(folder, *examples):
+  folder.mkdir()
+  path = folder / 'flowers_train_0.tfrecord'
+  dataset_utils.write_tfrecord(path, examples)
+  return path
+
+
+@pytest.mark.xfail(strict=True, reason='the error does not name the record')
+def test_a_picture_that_is_none(flags, workplace):
+  path = write_records(
+      workplace / 'data', fakes.example(0, 0), fakes.example(1, 2),
+      dataset_utils.image_to_tfexample(b'no picture', b'jpg', 40, 40, 2))
+  flags = {**flags, 'dataset_dir': 'data', 'batch_size': 3}
+  fakes.refused(fakes.train(**flags), f'record 2 of data/{path.name}',
+                'picture')
+
+
+@pytest.mark.xfail(strict=True, reason='the error does not name the record')
+def test_a_record_of_another_kind(flags, workplace):
+  path = write_records(workplace / 'data', tf.train.Example())
+  flags = {**flags, 'dataset_dir': 'data', 'batch_size': 1}
+  fakes.refused(fakes.train(**flags), f'record 0 of data/{path.name}',
+                'image/')
+
+
+def test_a_label_that_is_too_large(flags, workplace):
+  path = write_records(workplace / 'data', fakes.example(0, 0),
+                       dataset_utils.image_to_tfexample(
+                           fakes.encode(fakes.picture(0, 0), 'png'), b'png',
+                           40, 40, 7))
+  flags = {**flags, 'dataset_dir': 'data', 'batch_size': 2}
+  fakes.refused(fakes.train(**flags), f'record 1 of data/{path.name}',
+                ' 7 ', '5 classes', '--labels_offset')
+
+
+def test_a_flipped_bit(flags, workplace):
+  path = write_records(workplace / 'data', fakes.example(0, 0))
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+  flags = {**flags, 'dataset_dir': 'data', 'batch_size': 1}
+  fakes.refused(fakes.train(**flags), f'record 0 of data/{path.name}',
+                'damaged', 'again')
+
+
+def test_the_script_itself_says_one_line(workplace):
+  """In a process of its own, whose stderr has TensorFlow's lines too."""
+  path = write_records(workplace / 'data', fakes.example(0, 0))
+  path.write_bytes(path.read_bytes()[:-7])
+  result = subprocess.run(
+      [sys.executable, ROOT / 'train_image_classifier.py',
+       '--dataset_name=flowers', '--dataset_dir=data'],
+      env={k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'},
+      capture_output=True, text=True, check=False)
+  assert (result.returncode, result.stdout) == (1, '')
+  assert result.stderr == (
+      'error: data/flowers_train_0.tfrecord is cut short: record 0 ends at '
+      f'byte {path.stat().st_size + 7}, the file at {path.stat().st_size}. '
+      'Convert or copy it again.\n')

@@ -1,0 +1,173 @@
+"""classify_image.py: pictures in, names and percentages out."""
+import json
+import pathlib
+import shutil
+
+import pytest
+
+import classify_image
+from tests import fakes
+
+pytest_plugins = ['tests.fakes']
+pytestmark = pytest.mark.usefixtures('workplace')
+
+
+def classify(run, *arguments, **flags):
+  return fakes.call(classify_image, *map(str, arguments),
+                    checkpoint_path=run.folder, **flags)
+
+
+def objects(printed):
+  """The JSON objects that were printed, one a line."""
+  assert printed.status == 0, printed.err
+  return [json.loads(line) for line in printed.out.splitlines()]
+
+
+@pytest.fixture
+def pictures(workplace):
+  """A folder with a picture of each colour, one of them deeper inside."""
+  folder = workplace / 'pictures'
+  (folder / 'deeper').mkdir(parents=True)
+  for label, name in enumerate(fakes.COLOURS):
+    inside = folder / 'deeper' if name == 'white' else folder
+    fakes.picture(label, 5000 + label).save(inside / f'{name}.png')
+  (folder / 'notes.txt').write_text('no picture')
+  return folder
+
+
+def test_a_file(colours_run, pictures):
+  printed = classify(colours_run, pictures / 'blue.png')
+  assert printed.status == 0 and printed.err == ''
+  lines = printed.out.splitlines()
+  assert lines[0] == str(pictures / 'blue.png')
+  assert len(lines) == 6
+  assert lines[1].split()[1] == 'blue'
+  shares = [float(line.split()[0].rstrip('%')) for line in lines[1:]]
+  assert shares == sorted(shares, reverse=True)
+  assert sum(shares) == pytest.approx(100, abs=0.05)
+
+
+def test_a_folder(colours_run, pictures):
+  found = objects(classify(colours_run, pictures, json=True, batch_size=2))
+  files = [pathlib.Path(one['file']) for one in found]
+  assert files == [pictures / name for name in (
+      'blue.png', 'deeper/white.png', 'green.png', 'grey.png', 'red.png')]
+  for path, one in zip(files, found, strict=True):
+    assert one['predictions'][0]['name'] == path.stem
+    assert sum(p['probability'] for p in one['predictions']) == pytest.approx(
+        1, abs=1e-5)
+
+
+def test_several_arguments(colours_run, pictures):
+  found = objects(classify(colours_run, pictures / 'red.png',
+                           pictures / 'deeper', json=True, top=1))
+  assert [one['predictions'][0]['name'] for one in found] == ['red', 'white']
+
+
+@pytest.mark.parametrize('top,shown', [(1, 1), (3, 3), (100, 5)])
+def test_top(top, shown, colours_run, pictures):
+  (one,) = objects(classify(colours_run, pictures / 'red.png', top=top,
+                            json=True))
+  assert len(one['predictions']) == shown
+
+
+@pytest.mark.parametrize('filename,text', [
+    ('names.txt', '0:rot\n1:grün\n2:blau\n3:grau\n4:weiß\n'),
+    ('names.json', '{"0": "rot", "1": "grün", "2": "blau", "3": "grau", '
+     '"4": "weiß"}')])
+def test_names_from_a_file(filename, text, colours_run, pictures, workplace):
+  (workplace / filename).write_text(text, 'utf-8')
+  (one,) = objects(classify(colours_run, pictures / 'green.png',
+                            labels_file=filename, json=True))
+  assert one['predictions'][0]['name'] == 'grün'
+
+
+@pytest.mark.parametrize('filename,text,words', [
+    ('few.txt', '0:a\n1:b\n', ('few.txt', '2 classes', 'label 2')),
+    ('odd.txt', 'a\nb\n', ('odd.txt, line 1', "'0:daisy'")),
+    ('odd.json', '["a", "b"]', ('odd.json', 'JSON object')),
+    ('cut.json', '{"0": "a', ('cut.json', 'JSON object'))])
+def test_a_wrong_file_of_names(filename, text, words, colours_run, pictures):
+  pathlib.Path(filename).write_text(text)
+  fakes.refused(classify(colours_run, pictures, labels_file=filename), *words)
+
+
+def test_no_file_of_names(colours_run, pictures):
+  fakes.refused(classify(colours_run, pictures, labels_file='none.txt'),
+                'none.txt')
+
+
+def test_nothing_to_classify(colours_run, workplace):
+  (workplace / 'empty').mkdir()
+  fakes.refused(classify(colours_run), 'Name pictures', 'classify_image.py')
+  fakes.refused(classify(colours_run, 'empty'), 'empty', 'no pictures')
+  fakes.refused(classify(colours_run, 'missing.png'), 'missing.png')
+
+
+@pytest.mark.parametrize('data', [
+    b'', b'just text', b'\x89PNG\r\n\x1a\n and no more',
+    fakes.encode(fakes.picture(0, 0), 'png')[:500]])
+def test_not_a_picture(data, colours_run, workplace):
+  (workplace / 'broken.png').write_bytes(data)
+  fakes.refused(classify(colours_run, 'broken.png'), 'broken.png', 'damaged')
+
+
+@pytest.mark.parametrize('mode,form', [
+    ('RGB', 'jpeg'), ('RGB', 'png'), ('RGB', 'gif'), ('RGB', 'bmp'),
+    ('RGBA', 'png'), ('P', 'png'), ('P', 'gif'), ('CMYK', 'jpeg')])
+def test_kinds_of_pictures(mode, form, colours_run):
+  path = f'red.{form}'
+  fakes.picture(0, 9).convert(mode).save(path)
+  (one,) = objects(classify(colours_run, path, json=True, top=1))
+  assert one['predictions'][0]['name'] == 'red'
+
+
+@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'I;16'])
+def test_pictures_without_colours(mode, colours_run):
+  image = fakes.picture(4, 9).convert('L' if mode == 'I;16' else mode)
+  if mode == 'I;16':
+    image = image.convert('I').point(lambda value: value * 257).convert(mode)
+  image.save('white.png')
+  (one,) = objects(classify(colours_run, 'white.png', json=True, top=1))
+  assert one['predictions'][0]['name'] == 'white'
+
+
+def test_an_animation_is_its_first_picture(colours_run):
+  first, *others = (fakes.picture(label, 1) for label in (1, 0, 0))
+  first.save('moving.gif', save_all=True, append_images=others)
+  (one,) = objects(classify(colours_run, 'moving.gif', json=True, top=1))
+  assert one['predictions'][0]['name'] == 'green'
+
+
+def test_a_run_that_was_moved(digits_run, colours_run, workplace):
+  """From an absolute folder; the place that it was in is another run's."""
+  original = workplace / 'run'
+  shutil.copytree(colours_run.folder, original)
+  shutil.move(original, workplace / 'moved')
+  shutil.copytree(digits_run.folder, original)
+  fakes.picture(0, 9).save('red.png')
+  (one,) = objects(fakes.call(
+      classify_image, 'red.png', checkpoint_path='moved', json=True, top=1))
+  assert one['predictions'][0]['name'] == 'red'
+
+
+def test_wrong_checkpoints(digits_run, workplace, pictures):
+  fakes.refused(fakes.call(classify_image, str(pictures)), '--checkpoint_path')
+  released = fakes.write_released(workplace / 'resnet.ckpt', 'resnet_v1_tiny',
+                                  1000)
+  fakes.refused(
+      fakes.call(classify_image, str(pictures), checkpoint_path=released),
+      'resnet.ckpt', '--model_name')
+  fakes.refused(classify(digits_run, pictures, model_name='resnet_v1_tiny'),
+                '--model_name=resnet_v1_tiny', 'model_name=resnet_v2_tiny')
+
+
+def test_a_released_checkpoint(workplace, pictures):
+  """Without a run beside it: the numbers of the classes are their names."""
+  released = fakes.write_released(workplace / 'resnet.ckpt', 'resnet_v1_tiny',
+                                  1000, version=1)
+  (one,) = objects(fakes.call(
+      classify_image, str(pictures / 'red.png'), checkpoint_path=released,
+      model_name='resnet_v1_tiny', json=True, eval_image_size=32))
+  names = [int(prediction['name']) for prediction in one['predictions']]
+  assert len(set(names)) == 5 and 0 <= min(names) <= max(names) < 1000

@@ -1,0 +1,165 @@
+"""The rules of the house that a machine can check."""
+import ast
+import doctest
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+ROOMS = ('datasets', 'preprocessing', 'nets', 'tasks', 'engine')
+FREE = ('tests', 'experiments', 'benchmarks')  # no limits of length
+SOURCES = sorted(
+    path.relative_to(ROOT) for folder in (*ROOMS, *FREE, '.')
+    for path in (ROOT / folder).glob('*.py' if folder == '.' else '**/*.py'))
+LONGEST = {('engine/train.py', 'train'): 120}
+
+
+def parse(path):
+  return ast.parse((ROOT / path).read_text('utf-8'))
+
+
+def imports(path):
+  """The top-level names of the modules that a file imports anywhere."""
+  for node in ast.walk(parse(path)):
+    if isinstance(node, ast.Import):
+      yield from (alias.name.split('.')[0] for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f'{path}: a relative import'
+      yield node.module.split('.')[0]
+
+
+def in_rooms(*rooms):
+  return [path for path in SOURCES if path.parts[0] in rooms]
+
+
+def test_the_sources_are_found():
+  found = {str(path) for path in SOURCES}
+  assert {'train_image_classifier.py', 'engine/train.py', 'nets/resnet_v1.py',
+          'datasets/convert/digits.py', 'tests/test_house.py'} <= found
+  assert not any('.venv' in path.parts for path in SOURCES)
+
+
+@pytest.mark.parametrize('room', ROOMS)
+def test_a_room_imports_only_itself(room):
+  """Engine composes the four others, and no other composes any."""
+  allowed = ROOMS if room == 'engine' else (room,)
+  scripts = {path.stem for path in SOURCES if len(path.parts) == 1}
+  forbidden = {*ROOMS, *FREE, *scripts} - set(allowed)
+  wrong = {f'{path} imports {name}' for path in in_rooms(room)
+           for name in imports(path) if name in forbidden}
+  assert in_rooms(room) and wrong == set()
+
+
+def test_nothing_imports_tests():
+  wrong = [str(path) for path in SOURCES if path.parts[0] != 'tests'
+           and 'tests' in imports(path)]
+  assert wrong == []
+
+
+def test_scripts_import_the_engine_alone():
+  """They hold nothing but flags; setup.py is none of them."""
+  for path in SOURCES:
+    if len(path.parts) == 1 and path.name != 'setup.py':
+      ours = {name for name in imports(path) if name in (*ROOMS, *FREE)}
+      assert ours <= {'engine', 'datasets'}, path
+
+
+def body_lines(function):
+  """The lines of a function without its docstring."""
+  first = function.body[0]
+  lines = function.end_lineno - function.lineno + 1
+  if ast.get_docstring(function) is not None:
+    lines -= first.end_lineno - first.lineno + 1
+  return lines
+
+
+def test_functions_are_short():
+  long = {}
+  for path in SOURCES:
+    if path.parts[0] in FREE:
+      continue
+    for node in ast.walk(parse(path)):
+      if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        limit = LONGEST.get((str(path), node.name), 60)
+        if body_lines(node) > limit:
+          long[f'{path}: {node.name}'] = body_lines(node)
+  assert long == {}
+
+
+def test_files_are_short():
+  lines = {str(path): len((ROOT / path).read_text('utf-8').splitlines())
+           for path in SOURCES if path.parts[0] not in FREE}
+  assert {path: n for path, n in lines.items() if n > 350} == {}
+
+
+def test_every_module_and_public_function_says_what_it_does():
+  silent = []
+  for path in SOURCES:
+    tree = parse(path)
+    if tree.body and ast.get_docstring(tree) is None:
+      silent.append(str(path))
+    if path.parts[0] not in FREE:
+      silent += [f'{path}: {node.name}' for node in tree.body
+                 if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+                 and not node.name.startswith('_')
+                 and ast.get_docstring(node) is None]
+  assert silent == []
+
+
+# Run in a new process, where nothing but TensorFlow is imported.
+IMPORT_ALL = '''
+import importlib, logging, signal, sys
+import tensorflow as tf
+from absl import flags
+
+def state():
+  graph = tf.compat.v1.get_default_graph()
+  return {
+      'flags': sorted(flags.FLAGS), 'eager': tf.executing_eagerly(),
+      'handlers': list(logging.root.handlers), 'level': logging.root.level,
+      'tensorflow level': logging.getLogger('tensorflow').level,
+      'operations': len(graph.get_operations()),
+      'sigint': signal.getsignal(signal.SIGINT),
+      'sigterm': signal.getsignal(signal.SIGTERM),
+      'streams': (sys.stdout, sys.stderr, sys.excepthook),
+      'equality': tf.Tensor.__eq__, 'seed': graph.seed,
+      'devices': tf.config.get_visible_devices()}
+
+before = state()
+for name in sys.argv[1:]:
+  importlib.import_module(name)
+  for what, value in state().items():
+    assert value == before[what], f'{name} changes {what}: {value}'
+'''
+
+
+def module_name(path):
+  parts = path.with_suffix('').parts
+  return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+def test_importing_changes_nothing_global():
+  """Every script and every room, in one process."""
+  names = [module_name(path) for path in SOURCES
+           if path.parts[0] not in FREE and path.name != 'setup.py']
+  assert len(names) > 30
+  result = subprocess.run(
+      [sys.executable, '-c', IMPORT_ALL, *names], cwd=ROOT,
+      capture_output=True, text=True, check=False)
+  assert result.returncode == 0, result.stderr[-2000:]
+  assert result.stdout == ''
+
+
+EXAMPLES = [path for path in SOURCES
+            if path.parts[0] not in ('tests', 'nets')  # nets: in tests/nets
+            and '>>>' in (ROOT / path).read_text('utf-8')]
+
+
+@pytest.mark.parametrize('path', EXAMPLES, ids=str)
+def test_examples(path, graph):
+  failed, attempted = doctest.testmod(
+      importlib.import_module(module_name(path)))
+  assert failed == 0 and attempted > 0

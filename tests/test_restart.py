@@ -1,0 +1,187 @@
+"""A run stopped anywhere and started again ends with the same bits."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from engine import hooks
+from tests import fakes
+
+pytest_plugins = ['tests.fakes']
+pytestmark = pytest.mark.usefixtures('workplace', 'unevaluated')
+ROOT = pathlib.Path(__file__).parents[1]
+
+# The training script with the tiny networks.
+SCRIPT = '''
+import sys
+import train_image_classifier
+from tests import fakes
+fakes.register_tiny_networks()
+sys.exit(train_image_classifier.main(sys.argv))
+'''
+
+
+@pytest.fixture
+def unevaluated(monkeypatch):
+  """Leaves out the evaluation at the end of a training."""
+  monkeypatch.setattr('engine.train._evaluate', lambda config: None)
+
+
+@pytest.fixture
+def flags(colours):
+  """Six steps, with batch norm's statistics as the steps leave them."""
+  return {**fakes.fast(colours), 'max_number_of_steps': 6,
+          'learning_rate': 0.05, 'recalibrate_batch_norm_batches': 0}
+
+
+def steps(folder):
+  return [int(row['step']) for row in hooks.read_metrics(folder)]
+
+
+def stop_at(monkeypatch, step, stop):
+  """Calls `stop` when the line of a step has been printed."""
+  line = hooks.Report._line
+
+  def then_stop(report, number, *rest):
+    line(report, number, *rest)
+    if number == step:
+      stop()
+  monkeypatch.setattr(hooks.Report, '_line', then_stop)
+
+
+def test_more_steps_later(flags):
+  whole = fakes.train(**{**flags, 'train_dir': 'whole'})
+  assert whole.status == 0, whole.err
+  half = fakes.train(**{**flags, 'max_number_of_steps': 3})
+  assert half.status == 0 and steps('run') == [1, 2, 3]
+  assert 'resnet_v1_tiny/conv1/weights' in fakes.differing('whole', 'run')
+  rest = fakes.train(**flags)
+  assert rest.status == 0, rest.err
+  assert 'Continuing from run/model.ckpt-3, step 3.' in rest.out
+  assert 'step 3 of 6' not in rest.out and 'step 4 of 6' in rest.out
+  assert fakes.differing('whole', 'run') == []
+  assert steps('run') == [1, 2, 3, 4, 5, 6]
+  losses = [[row['loss'] for row in hooks.read_metrics(folder)]
+            for folder in ('whole', 'run')]
+  assert losses[0] == losses[1]
+
+
+def test_another_seed_ends_elsewhere(flags):
+  """Else the tests here would hold for a training that does nothing."""
+  for seed in (0, 1):
+    fakes.train(**{**flags, 'max_number_of_steps': 1,
+                   'train_dir': f'seed{seed}'}, seed=seed)
+  assert len(fakes.differing('seed0', 'seed1')) > 20
+
+
+def test_stop_by_sigterm(flags, monkeypatch):
+  """With batch norm recalibrated at the end, from other batches if at all."""
+  flags.pop('recalibrate_batch_norm_batches')
+  before = signal.getsignal(signal.SIGTERM)
+  with monkeypatch.context() as patch:
+    stop_at(patch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as stopped:
+      fakes.train(**flags)
+  assert stopped.value.code == 128 + signal.SIGTERM
+  assert signal.getsignal(signal.SIGTERM) is before
+  assert pathlib.Path('run/curves.png').exists()
+  step = int(fakes.tensors('run')['global_step'])
+  assert step in (4, 5)  # the one in progress may have been begun
+  rest = fakes.train(**flags)
+  assert f'step {step}.' in rest.out and 'Recalibrating' in rest.out
+  fakes.train(**{**flags, 'train_dir': 'whole'})
+  assert fakes.differing('whole', 'run') == []
+
+
+def test_crash_before_the_first_checkpoint(flags, monkeypatch):
+  def fall():
+    raise ZeroDivisionError
+  with monkeypatch.context() as patch:
+    stop_at(patch, 3, fall)
+    with pytest.raises(ZeroDivisionError):  # a bug is not explained away
+      fakes.train(**flags)
+  assert tf.train.latest_checkpoint('run') is None
+  assert steps('run') == [1, 2, 3]
+  assert fakes.train(**flags).status == 0
+  assert steps('run') == [1, 2, 3, 4, 5, 6]
+
+
+def test_sigkill(flags):
+  """Killed between two checkpoints, by a signal that cannot be caught."""
+  flags = {**flags, 'learning_rate_decay_type': 'fixed'}
+  argv = [f'--{k}={v}' for k, v in {
+      **flags, 'max_number_of_steps': 10 ** 6, 'save_interval_secs': 1}.items()]
+  process = subprocess.Popen(
+      [sys.executable, '-c', SCRIPT, *argv], stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+  try:
+    deadline = time.monotonic() + 120
+    while not pathlib.Path('run/checkpoint').exists():
+      assert process.poll() is None and time.monotonic() < deadline
+      time.sleep(0.01)
+    time.sleep(0.3)
+    assert process.poll() is None
+  finally:
+    process.kill()
+    process.wait()
+  saved = int(fakes.tensors('run')['global_step'])
+  assert saved > 0 and steps('run')[-1] > saved  # steps were lost
+  flags['max_number_of_steps'] = saved + 5
+  rest = fakes.train(**flags)
+  assert rest.status == 0, rest.err
+  assert f'Continuing from run/model.ckpt-{saved}, ' in rest.out
+  assert steps('run') == list(range(1, saved + 6))
+  assert fakes.train(**{**flags, 'train_dir': 'whole'}).status == 0
+  assert fakes.differing('whole', 'run') == []
+
+
+def test_a_cut_checkpoint_is_passed_over(flags):
+  """The disk was full: the newest file ends early."""
+  fakes.train(**{**flags, 'max_number_of_steps': 2})
+  fakes.train(**{**flags, 'max_number_of_steps': 3})
+  newest = pathlib.Path('run/model.ckpt-3.data-00000-of-00001')
+  newest.write_bytes(newest.read_bytes()[:1000])
+  rest = fakes.train(**flags)
+  assert rest.status == 0, rest.err
+  assert 'Continuing from run/model.ckpt-2, step 2.' in rest.out
+  fakes.train(**{**flags, 'train_dir': 'whole'})
+  assert fakes.differing('whole', 'run') == []
+  assert int(fakes.tensors('run')['global_step']) == 6
+
+
+def test_a_finished_run_is_only_evaluated(digits_run, workplace, monkeypatch):
+  monkeypatch.undo()  # with the evaluation
+  monkeypatch.chdir(workplace)
+  fakes.register_tiny_networks(monkeypatch.setitem)
+  shutil.copytree(digits_run.folder, 'copy')
+  shutil.rmtree('copy/eval')
+  metrics = pathlib.Path('copy/metrics.csv').read_bytes()
+  again = fakes.train(
+      model_name='resnet_v2_tiny', max_number_of_steps=6, batch_size=16,
+      log_every_n_steps=2, train_dir='copy')
+  assert again.status == 0, again.err
+  assert 'step 6.' in again.out and 'images/s' not in again.out
+  assert 'Recalibrating' not in again.out
+  assert fakes.differing('copy', str(digits_run.folder)) == []
+  assert pathlib.Path('copy/metrics.csv').read_bytes() == metrics
+  assert pathlib.Path('copy/eval/eval.json').read_text().replace(
+      'copy/', '') == (digits_run.folder / 'eval/eval.json').read_text(
+      ).replace(f'{digits_run.folder}/', '')
+
+
+def test_a_loss_that_is_no_number(flags):
+  """The last good checkpoint is kept, and a lower rate goes on from it."""
+  fakes.train(**{**flags, 'max_number_of_steps': 3})
+  good = fakes.tensors('run')
+  wild = fakes.train(**{**flags, 'learning_rate': 1e30})
+  fakes.refused(wild, 'The loss is', 'at step', '--learning_rate')
+  assert fakes.tensors('run').keys() == good.keys()
+  assert int(fakes.tensors('run')['global_step']) == 3
+  rest = fakes.train(**flags)
+  assert rest.status == 0 and 'step 3.' in rest.out

@@ -1,0 +1,259 @@
+"""train_image_classifier.py: what it prints, what it writes, what it learns."""
+import csv
+import itertools
+import json
+import re
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+import eval_image_classifier
+from engine import config as configs
+from engine import optimizers, schedules
+from tests import fakes, golden
+
+pytest_plugins = ['tests.fakes']
+pytestmark = pytest.mark.usefixtures('workplace')
+
+
+@pytest.fixture
+def unevaluated(monkeypatch):
+  """Leaves out the evaluation at the end of a training."""
+  monkeypatch.setattr('engine.train._evaluate', lambda config: None)
+
+
+@pytest.fixture
+def flags(colours):
+  """The flags of a short training on the colours."""
+  return fakes.fast(colours)
+
+
+def rows(path):
+  with open(path, newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def test_first_lines_say_what_is_trained(digits_run):
+  lines = digits_run.out.splitlines()
+  first = ' '.join(lines[:3])
+  weights = sum(
+      value.size for name, value in fakes.tensors(digits_run.folder).items()
+      if name.rsplit('/')[-1] in ('weights', 'biases', 'gamma', 'beta'))
+  assert digits_run.status == 0 and digits_run.err == ''
+  for fact in ('resnet_v2_tiny', 'digits', 'split train', '1,437 examples',
+               '10 classes', '6 steps of 16 images of 32x32', '(0.1 epochs)',
+               f'({weights:,} parameters)', str(digits_run.folder)):
+    assert fact in first
+
+
+def test_lines_of_the_steps(digits_run):
+  lines = re.findall(
+      r'^step (\d) of 6: loss (\d+\.\d{4}), accuracy [\d.]+%, learning rate '
+      r'0\.0\d+, [\d.]+ images/s, [\d.]+ s waiting for data, 0:\d\d left$',
+      digits_run.out, re.MULTILINE)
+  written = rows(digits_run.folder / 'metrics.csv')
+  assert [line[0] for line in lines] == ['2', '4', '6']
+  assert [row['step'] for row in written] == ['2', '4', '6']
+  for (_, loss), row in zip(lines, written, strict=True):
+    assert float(loss) == pytest.approx(float(row['loss']), abs=6e-5)
+    assert float(row['total_loss']) > float(row['loss']) > 0
+    assert 0 <= float(row['accuracy']) <= 1
+    assert float(row['images_per_second']) > 0
+
+
+def test_config_is_complete(digits_run):
+  config = json.loads((digits_run.folder / 'config.json').read_text())
+  fields = set(configs.TrainConfig.__dataclass_fields__) - {'verbosity'}
+  assert set(config) == fields | {'num_classes', 'class_names'}
+  assert {name for name, value in config.items() if value is None} == {
+      'dataset_dir', 'moving_average_decay', 'recalibrate_batch_norm_batches',
+      'checkpoint_path', 'checkpoint_exclude_scopes', 'trainable_scopes'}
+  assert config['batch_size'] == 16  # the flag, not the data set's 128
+  assert config['learning_rate_decay_type'] == 'polynomial'  # the data set's
+  assert config['class_names'][7] == 'seven'
+
+
+def test_checkpoint_has_slims_names(digits_run):
+  found = fakes.tensors(digits_run.folder)
+  assert int(found['global_step']) == 6
+  scope = 'resnet_v2_tiny'
+  unit = f'{scope}/block2/unit_1/bottleneck_v2'
+  model = {f'{scope}/conv1/weights', f'{scope}/conv1/biases',
+           f'{unit}/preact/gamma', f'{unit}/preact/moving_variance',
+           f'{unit}/conv2/BatchNorm/beta', f'{unit}/conv3/biases',
+           f'{scope}/postnorm/moving_mean', f'{scope}/logits/weights'}
+  assert model <= set(found)
+  golden_names = {v['name'] if isinstance(v, dict) else v[0]
+                  for v in golden.variables('resnet_v2_50')}
+  assert {name.replace('_tiny', '_50') for name in model} <= golden_names
+  slots = {name for name in found if name.endswith('/Momentum')}
+  assert f'{unit}/conv3/weights/Momentum' in slots
+
+
+def test_pictures_and_tables_of_the_evaluation(digits_run):
+  figures = json.loads((digits_run.folder / 'eval/eval.json').read_text())
+  assert figures['examples'] == 360 and figures['step'] == 6
+  assert figures['dataset'] == 'digits' and figures['split'] == 'test'
+  assert f'accuracy {figures["accuracy"]:.2%}, ' in digits_run.out
+  for picture in ('curves.png', 'eval/confusion_matrix.png'):
+    with Image.open(digits_run.folder / picture) as image:
+      image.load()  # reads it to its end
+      assert image.format == 'PNG' and np.asarray(image).std() > 5
+    assert picture.rsplit('/')[-1] in digits_run.out
+  table = rows(digits_run.folder / 'eval/per_class.csv')
+  assert [row['name'] for row in table][:3] == ['zero', 'one', 'two']
+  assert sum(int(row['examples']) for row in table) == 360
+
+
+def test_tensorboard_scalars(digits_run):
+  (path,) = digits_run.folder.glob('events.out.tfevents.*')
+  scalars, pictures = {}, set()
+  for event in tf.train.summary_iterator(str(path)):
+    for value in event.summary.value:
+      if value.HasField('simple_value'):
+        scalars[value.tag] = value.simple_value
+      elif value.HasField('image'):
+        pictures.add((value.image.height, value.image.width))
+  assert {'loss', 'total_loss', 'accuracy', 'learning_rate'} <= set(scalars)
+  assert all(map(np.isfinite, scalars.values()))
+  assert pictures == {(32, 32)}
+
+
+def test_it_learns(colours_run):
+  figures = json.loads((colours_run.folder / 'eval/eval.json').read_text())
+  assert figures['accuracy'] > 0.9
+  statistics = figures['batch_statistics']
+  assert abs(statistics['accuracy'] - figures['accuracy']) <= 0.02
+  assert 'moving averages cost' not in colours_run.out
+
+
+def test_the_batch_norm_trap_is_told(colours):
+  """Without recalibration, the same weights look like chance."""
+  printed = fakes.train(**fakes.learn(colours),
+                        recalibrate_batch_norm_batches=0)
+  assert printed.status == 0
+  assert "note: batch norm's moving averages cost" in printed.out
+  assert '--recalibrate_batch_norm_batches' in printed.out
+  assert 'Recalibrating' not in printed.out
+  with open('run/eval/eval.json') as file:
+    figures = json.load(file)
+  assert figures['accuracy'] < 0.7
+  assert figures['batch_statistics']['accuracy'] > 0.9
+
+
+@pytest.mark.parametrize(
+    'optimizer,schedule',
+    list(zip(optimizers.OPTIMIZERS, itertools.cycle(schedules.SCHEDULES),
+             strict=False)))
+@pytest.mark.usefixtures('unevaluated')
+def test_optimizers_and_schedules(optimizer, schedule, flags):
+  printed = fakes.train(
+      **flags, optimizer=optimizer, learning_rate=0.01,
+      learning_rate_decay_type=schedule, num_epochs_per_decay=0.1,  # one step
+      learning_rate_decay_factor=0.5, end_learning_rate=0.002,
+      recalibrate_batch_norm_batches=0)
+  assert printed.status == 0, printed.err
+  written = rows('run/metrics.csv')
+  assert all(np.isfinite(float(row['loss'])) for row in written)
+  second = {'fixed': 0.01, 'exponential': 0.005, 'polynomial': 0.002}
+  assert [float(row['learning_rate']) for row in written] == pytest.approx(
+      [0.01, second[schedule]])
+  kernel = fakes.tensors('run')['resnet_v1_tiny/logits/weights']
+  assert np.isfinite(kernel).all() and kernel.std() > 0
+
+
+def test_all_optimizers_are_tested():
+  assert len(optimizers.OPTIMIZERS) == 7 and len(schedules.SCHEDULES) == 3
+
+
+@pytest.mark.parametrize('version', [1, 2])
+@pytest.mark.usefixtures('unevaluated')
+def test_fine_tuning_from_a_released_checkpoint(version, flags, workplace):
+  """The logits alone are trained; all else keeps the restored bits."""
+  released = fakes.write_released(workplace / 'released/resnet.ckpt',
+                                  'resnet_v1_tiny', 1000, version)
+  printed = fakes.train(
+      **flags, checkpoint_path=released, learning_rate=0.1,
+      checkpoint_exclude_scopes='resnet_v1_tiny/logits',
+      trainable_scopes='resnet_v1_tiny/logits')
+  assert printed.status == 0, printed.err
+  assert f'restored from {released}, 2 left out, 0 missing' in printed.out
+  before, after = fakes.tensors(released), fakes.tensors('run')
+  kept = [name for name in before if '/logits/' not in name
+          and not name.endswith(('moving_mean', 'moving_variance'))]
+  assert len(kept) == 27
+  for name in kept:
+    assert before[name].tobytes() == after[name].tobytes(), name
+  assert after['resnet_v1_tiny/logits/weights'].shape == (1, 1, 64, 5)
+  assert after['resnet_v1_tiny/logits/biases'].any()  # it has been trained
+  assert not any('block1' in name for name in after if 'Momentum' in name)
+
+
+def test_warm_starts_that_do_not_fit(flags, workplace):
+  released = fakes.write_released(workplace / 'resnet.ckpt', 'resnet_v1_tiny',
+                                  1001)
+  flags = {**flags, 'checkpoint_path': released}
+  fakes.refused(
+      fakes.train(**flags), 'resnet_v1_tiny/logits/weights', '[1, 1, 64, 5]',
+      '[1, 1, 64, 1001]', '--checkpoint_exclude_scopes=resnet_v1_tiny/logits')
+  fakes.refused(
+      fakes.train(**flags, checkpoint_exclude_scopes='resnet_v1_tiny/logit'),
+      '--checkpoint_exclude_scopes', "'resnet_v1_tiny/logit'",
+      'resnet_v1_tiny/logits')
+  fakes.refused(
+      fakes.train(**flags, trainable_scopes='blok1'), '--trainable_scopes',
+      "'blok1'")
+  fakes.refused(
+      fakes.train(**{**flags, 'model_name': 'resnet_v2_tiny'}), released,
+      'lacks', 'resnet_v2_tiny/conv1/weights', '--ignore_missing_vars')
+
+
+@pytest.mark.usefixtures('unevaluated')
+def test_labels_offset(flags, workplace, colours):
+  data = fakes.write_colours(workplace / 'data', labels=(1, 2, 3, 4))
+  printed = fakes.train(**{**flags, 'dataset_dir': data}, labels_offset=1)
+  assert printed.status == 0, printed.err
+  assert 'in 4 classes' in printed.out
+  assert fakes.tensors('run')['resnet_v1_tiny/logits/biases'].shape == (4,)
+  config = json.loads((workplace / 'run/config.json').read_text())
+  assert config['class_names'] == ['green', 'blue', 'grey', 'white']
+  # The colours have the label 0, which becomes -1.
+  fakes.refused(
+      fakes.train(**{**flags, 'train_dir': 'other'}, labels_offset=1),
+      'The label of record', 'flowers_train_0000', ' -1 ', '--labels_offset=1')
+
+
+def test_use_grayscale(flags):
+  printed = fakes.train(**flags, use_grayscale=True)
+  assert printed.status == 0, printed.err
+  kernel = fakes.tensors('run')['resnet_v1_tiny/conv1/weights']
+  assert kernel.shape == (7, 7, 1, 64)
+  assert '23 examples' in printed.out  # it was evaluated on one channel
+
+
+def test_evaluation_takes_the_moving_averages(flags):
+  """The figures are those of a checkpoint whose weights are the averages."""
+  printed = fakes.train(**{**flags, 'max_number_of_steps': 4},
+                        moving_average_decay=0.5)
+  assert printed.status == 0, printed.err
+  ending = '/ExponentialMovingAverage'
+  values = fakes.tensors('run')
+  averages = {name.removesuffix(ending): value for name, value in
+              values.items() if name.endswith(ending)}
+  assert 'resnet_v1_tiny/block1/unit_1/bottleneck_v1/conv1/weights' in averages
+  assert any((averages[name] != values[name]).any() for name in averages)
+  fakes.write_checkpoint('averages.ckpt', averages)
+  same = {name: flags[name] for name in (
+      'model_name', 'dataset_name', 'dataset_dir', 'preprocessing_name')}
+  again = fakes.call(
+      eval_image_classifier, **same, eval_image_size=32,
+      checkpoint_path='averages.ckpt', eval_dir='again',
+      compare_batch_statistics=0)
+  assert again.status == 0, again.err
+  losses = []
+  for folder in ('run/eval', 'again'):
+    with open(f'{folder}/eval.json') as file:
+      losses.append(json.load(file)['loss'])
+  assert losses[0] == pytest.approx(losses[1], rel=1e-5)
