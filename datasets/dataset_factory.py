@@ -64,7 +64,7 @@ DATASETS = {
         'cifar10_%s.tfrecord', ('train', 'test'), 10, None,
         {'preprocessing_name': 'cifar', 'train_image_size': 32}),
     'flowers': Specification(
-        'flowers_%s_*.tfrecord', ('train', 'validation'), 5),
+        'flowers_%s*.tfrecord', ('train', 'validation'), 5),
     'imagenet': Specification('%s-*', ('train', 'validation'), 1001),
     'mnist': Specification(
         'mnist_%s.tfrecord', ('train', 'test'), 10, None,
@@ -122,7 +122,8 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
   if not files:
     raise ValueError(
         f'There is no file {os.path.join(dataset_dir, pattern)}: is '
-        f'--dataset_dir={dataset_dir} the folder of the TFRecords of {name}, split {split_name}?')
+        f'--dataset_dir={dataset_dir} the folder of the TFRecords of {name}, '
+        f'split {split_name}?')
   names = (dataset_utils.read_label_file(dataset_dir)
            if dataset_utils.has_labels(dataset_dir) else None)
   return Dataset(name, split_name, files, specification.num_classes, names)

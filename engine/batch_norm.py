@@ -67,12 +67,13 @@ class Population:
     return self._squares / max(self.count - 1, 1)
 
 
-def recalibrate(session: tf.Session, found: list[Layer], batches: int,
-                on_batch: Callable[[], None] = lambda: None) -> None:
-  """Replaces the moving averages by the statistics over `batches` batches.
+def measure(session: tf.Session, found: list[Layer], batches: int,
+            on_batch: Callable[[], None] = lambda: None
+            ) -> dict[tf.Variable, np.ndarray]:
+  """Returns the statistics over `batches` batches, by their variables.
 
   Each session.run is expected to draw a new batch. Depends on the weights
-  and the batches alone, so that to do it twice is to do it once.
+  and the batches alone, not on the moving averages.
 
   Args:
     session: an open session.
@@ -87,9 +88,45 @@ def recalibrate(session: tf.Session, found: list[Layer], batches: int,
         strict=True):
       population.add(*batch)
     on_batch()
-  feed = {}
+  values = {}
   for layer, population in zip(found, populations, strict=True):
-    feed[layer.mean.initializer.inputs[1]] = population.mean
-    feed[layer.variance.initializer.inputs[1]] = population.variance
-  session.run([[layer.mean.initializer, layer.variance.initializer]
-               for layer in found], feed)
+    values[layer.mean] = population.mean
+    values[layer.variance] = population.variance
+  return values
+
+
+def assign(session: tf.Session, values: dict[tf.Variable, np.ndarray]) -> None:
+  """Sets variables, without adding to the graph."""
+  session.run([variable.initializer for variable in values],
+              {variable.initializer.inputs[1]: value
+               for variable, value in values.items()})
+
+
+def recalibrate(session: tf.Session, found: list[Layer], batches: int,
+                on_batch: Callable[[], None] = lambda: None) -> None:
+  """Replaces the moving averages by the statistics over `batches` batches.
+
+  To do it twice on the same batches is to do it once. See `measure`.
+  """
+  assign(session, measure(session, found, batches, on_batch))
+
+
+def recalibrate_averages(session: tf.Session, found: list[Layer], batches: int,
+                         shadows: dict[tf.Variable, tf.Variable],
+                         on_batch: Callable[[], None] = lambda: None) -> None:
+  """The same for a network whose weights are moving averages themselves.
+
+  Args:
+    session: an open session.
+    found: what `layers` returned.
+    batches: the number of batches.
+    shadows: the moving average of each of the network's variables; those of
+      the batch norm layers' means and variances are replaced.
+    on_batch: called after each batch.
+  """
+  raw, averages = session.run([list(shadows), list(shadows.values())])
+  assign(session, dict(zip(shadows, averages, strict=True)))
+  values = measure(session, found, batches, on_batch)
+  assign(session, dict(zip(shadows, raw, strict=True)))
+  assign(session, {shadows[variable]: value
+                   for variable, value in values.items()})

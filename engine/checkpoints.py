@@ -84,7 +84,8 @@ def find(path: str) -> str:
                      'a checkpoint, or the folder of a run.')
   if not is_readable(path):
     raise ValueError(f'The checkpoint {path} is damaged, or is another kind '
-                     'of file: copy it again, or take another.')
+                     'of file: copy it again, or name another with '
+                     '--checkpoint_path.')
   return path
 
 

@@ -96,13 +96,18 @@ def _decoder(config):
   return data, preprocess(image, size, size)
 
 
-def _decode(session, data, image, path):
-  try:
-    with open(path, 'rb') as file:
-      return session.run(image, {data: file.read()})
-  except tf.errors.InvalidArgumentError:
-    raise ValueError(f'{path} is no PNG, JPEG, GIF or BMP picture, or is '
-                     'damaged.') from None
+def _decode(session, data, image, paths):
+  """Returns the images of the files that are pictures; names the others."""
+  images = {}
+  for path in paths:
+    try:
+      images[path] = session.run(image, {data: pathlib.Path(path).read_bytes()})
+    except tf.errors.InvalidArgumentError:
+      console.error(f'{path} is no PNG, JPEG, GIF or BMP picture, or is '
+                    'damaged.')
+    except OSError as error:
+      console.error(console.explain(error))
+  return images
 
 
 def _show(path, ranking, as_json):
@@ -127,8 +132,9 @@ def classify(given: configs.ClassifyConfig, arguments: list[str]
     {file: [(name, probability in [0, 1]), ...]}, the most likely first.
 
   Raises:
-    ValueError: a file that is no picture; a checkpoint or a name that is not
-      there; the sentence says what to do.
+    ValueError: a checkpoint or a name that is not there; the sentence says
+      what to do. Or, after all others have been classified, a file that is
+      no picture.
   """
   tf.disable_tensor_equality()  # else graphs take twice as long to build
   paths = find_pictures(arguments)
@@ -147,11 +153,17 @@ def classify(given: configs.ClassifyConfig, arguments: list[str]
     with tf.Session() as session:
       restore(session)
       for start in range(0, len(paths), config.batch_size):
-        block = paths[start:start + config.batch_size]
-        decoded = [_decode(session, data, image, path) for path in block]
-        rows = session.run(probabilities, {images: np.stack(decoded)})
-        for path, row in zip(block, rows, strict=True):
+        decoded = _decode(session, data, image,
+                          paths[start:start + config.batch_size])
+        if not decoded:
+          continue
+        rows = session.run(probabilities,
+                           {images: np.stack(list(decoded.values()))})
+        for path, row in zip(decoded, rows, strict=True):
           order = np.argsort(-row, kind='stable')[:config.top]
           results[path] = [(names[i], float(row[i])) for i in order]
           _show(path, results[path], config.json)
+  if len(results) < len(paths):
+    raise ValueError(f'{len(paths) - len(results)} of {len(paths)} files '
+                     'could not be classified: see above.')
   return results

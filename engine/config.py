@@ -1,95 +1,12 @@
-"""The configurations: frozen dataclasses whose fields are the flags.
+"""The configurations of the scripts. A field is a flag.
 
 Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 """
 import dataclasses
-import difflib
-import json
-import math
-import pathlib
-from typing import Any
 
 from engine.optimizers import OPTIMIZERS
+from engine.options import Config, option
 from engine.schedules import SCHEDULES
-
-CONFIG_FILENAME = 'config.json'
-
-
-def option(default: Any, text: str, *, choices: tuple = (),
-           low: float = -math.inf, above: float = -math.inf,
-           high: float = math.inf, now: str = '',
-           otherwise: Any = None) -> Any:
-  """Returns a field of a configuration.
-
-  Args:
-    default: its value where no flag is given; None for one worked out later.
-    text: what the flag does.
-    choices: the values it takes, if not all.
-    low: the least value.
-    above: a value that all must be above.
-    high: the greatest value.
-    otherwise: with a default of None, the value where neither a flag nor the
-      data set gives one.
-    now: for a flag of TF-Slim that has lost its meaning, what happens now;
-      given another value than the default, this is said.
-  """
-  return dataclasses.field(default=default, metadata={
-      'text': text, 'choices': choices, 'low': low, 'above': above,
-      'high': high, 'now': now, 'otherwise': otherwise})
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-  """What all scripts have in common.
-
-  Raises:
-    ValueError: a value out of its range; the sentence names the flag.
-  """
-  verbosity: int = option(
-      -1, 'What is shown of TensorFlow: -1 nothing, 0 its warnings, 1 all.',
-      low=-3, high=3)
-
-  def __post_init__(self):
-    for field in dataclasses.fields(self):
-      _check(field, getattr(self, field.name))
-
-  @classmethod
-  def fallbacks(cls) -> dict[str, Any]:
-    """Returns the values of fields that nothing else has given one."""
-    return {field.name: field.metadata['otherwise']
-            for field in dataclasses.fields(cls)}
-
-  def replace(self, **changes) -> 'Config':
-    """Returns a copy with other values."""
-    return dataclasses.replace(self, **changes)
-
-  def notes(self) -> list[str]:
-    """Returns what to tell of given flags that have lost their meaning."""
-    return [f'--{field.name}: {field.metadata["now"]}'
-            for field in dataclasses.fields(self)
-            if field.metadata['now']
-            and getattr(self, field.name) != field.default]
-
-
-def _check(field, value):
-  meta = field.metadata
-  if value is None:
-    return
-  if meta['choices'] and value not in meta['choices']:
-    near = difflib.get_close_matches(str(value), meta['choices'], n=1)
-    hint = f' Did you mean {near[0]}?' if near else ''
-    raise ValueError(f'--{field.name}={value} is unknown.{hint} It can be '
-                     f'{", ".join(meta["choices"])}.')
-  if isinstance(value, (int, float)) and not (
-      meta['low'] <= value <= meta['high'] and value > meta['above']
-      and abs(value) < math.inf):
-    bounds = [f'at least {meta["low"]}'] * (meta['low'] > -math.inf)
-    bounds += [f'above {meta["above"]}'] * (meta['above'] > -math.inf)
-    bounds += [f'at most {meta["high"]}'] * (meta['high'] < math.inf)
-    bounds += ['a finite number'] * (not abs(value) < math.inf)
-    raise ValueError(f'--{field.name}={value} must be '
-                     f'{" and ".join(bounds)}.')
-
 
 _ONE_DEVICE = ('this version trains in one process on one device; the flag '
                'is ignored.')
@@ -285,57 +202,3 @@ class ClassifyConfig(Config):
   top: int = option(5, 'The number of classes to print.', low=1)
   json: bool = option(False, 'Print JSON, one object a picture.')
   batch_size: int = option(32, 'Pictures in a step.', low=1)
-
-
-def write(config: Config, folder: str, **facts) -> None:
-  """Writes `config` and what was worked out beside it to the folder."""
-  path = pathlib.Path(folder, CONFIG_FILENAME)
-  values = {**dataclasses.asdict(config), **facts}
-  values.pop('verbosity')
-  unfinished = path.with_suffix('.tmp')
-  unfinished.write_text(json.dumps(values, indent=2) + '\n')
-  unfinished.replace(path)
-
-
-def read(folder: str) -> dict[str, Any]:
-  """Returns what `write` wrote to the folder, {} if there is nothing.
-
-  Raises:
-    ValueError: the file is no JSON object.
-  """
-  path = pathlib.Path(folder, CONFIG_FILENAME)
-  if not path.exists():
-    return {}
-  try:
-    values = json.loads(path.read_text())
-    if not isinstance(values, dict):
-      raise ValueError(f'it holds {values!r}'[:80])
-    return values
-  except ValueError as error:
-    raise ValueError(f'{path} is not the JSON object that training wrote '
-                     f'({error}); train again, or restore it.') from None
-
-
-def from_run(config: Config, run: dict[str, Any], names: dict[str, str],
-             fixed: tuple[str, ...]) -> Config:
-  """Fills the fields that are None from the configuration of a run.
-
-  Args:
-    config: what the flags say.
-    run: what `read` returned.
-    names: field of `config` -> its name in the run.
-    fixed: the fields in which a flag must not contradict the run.
-
-  Raises:
-    ValueError: a flag contradicts the run; both values are named.
-  """
-  changes = {}
-  for field, name in names.items():
-    given, trained = getattr(config, field), run.get(name)
-    if given is None:
-      changes[field] = trained
-    elif field in fixed and trained is not None and given != trained:
-      raise ValueError(
-          f'--{field}={given} contradicts the run, which was trained with '
-          f'{name}={trained}: leave the flag out.')
-  return config.replace(**changes)

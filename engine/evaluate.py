@@ -41,19 +41,19 @@ def _compare(config, by_moving, by_batch):
   """Prints, and returns, how the two statistics of batch norm compare."""
   gap = by_batch['accuracy'] - by_moving['accuracy']
   console.say(
-      f'With the statistics of each batch instead of the moving averages: '
-      f'accuracy {by_batch["accuracy"]:.2%} instead of '
-      f'{by_moving["accuracy"]:.2%} ({by_batch["examples"]:,} examples).')
+      f'batch norm: accuracy {by_moving["accuracy"]:.2%} with its moving '
+      f'statistics, {by_batch["accuracy"]:.2%} with those of each batch '
+      f'({by_batch["examples"]:,} examples)')
   if gap > NOTABLE_GAP:
     console.note(
-        f'batch norm\'s moving averages cost {gap:.1%} of accuracy: they have '
-        'not caught up with the weights. Train with '
+        f'batch norm\'s moving statistics cost {gap:.1%} of accuracy: they '
+        'have not caught up with the weights. Train with '
         '--recalibrate_batch_norm_batches=100, or a lower '
         '--batch_norm_decay such as 0.9.')
   return {'examples': by_batch['examples'],
           'batch_size': by_batch['batch_size'],
           'accuracy': by_batch['accuracy'], 'loss': by_batch['loss'],
-          'accuracy_with_moving_averages': by_moving['accuracy']}
+          'accuracy_with_moving_statistics': by_moving['accuracy']}
 
 
 def _write(config, figures, confusion, names):
@@ -61,7 +61,8 @@ def _write(config, figures, confusion, names):
   os.makedirs(config.eval_dir, exist_ok=True)
   def path(name):
     return os.path.join(config.eval_dir, name)
-  classification.write_per_class(path('per_class.csv'), confusion, names)
+  classification.write_per_class(path('per_class.csv'), confusion, names,
+                                 config.labels_offset)
   classification.draw_confusion_matrix(path('confusion_matrix.png'),
                                        confusion, names)
   with open(path('eval.json'), 'w') as file:
@@ -101,7 +102,7 @@ def evaluate(given: configs.EvalConfig) -> dict:
     examples = source.num_examples
     compared = min(config.compare_batch_statistics, examples)
     even = _even(examples, config.batch_size)
-    with tf.name_scope('moving_averages'):
+    with tf.name_scope('moving_statistics'):
       batch = input_pipeline.next_batch(source.evaluation(config.batch_size))
       logits, _ = nets_factory.get_network_fn(
           config.model_name, len(names), is_training=False)(batch.images)
@@ -112,14 +113,15 @@ def evaluate(given: configs.EvalConfig) -> dict:
           config.model_name, len(names), is_training=by_batch)(
               shuffled.images, reuse=True)[0] for by_batch in (False, True)]
     restore = checkpoints.restorer(checkpoint, config.moving_average_decay)
+    begin = tf.tables_initializer()
 
     console.say(
         f'Evaluating {checkpoint} on the {examples:,} examples of '
         f'{dataset.name}, split {dataset.split_name}, at '
         f'{config.eval_image_size}x{config.eval_image_size}.')
-    with tf.Session() as session:
+    with source.naming_bad_records(), tf.Session() as session:
       restore(session)
-      session.run(tf.tables_initializer())
+      session.run(begin)
       total = -(-examples // config.batch_size)
       values, labels = _predict(
           session, batch, logits, min(config.max_num_batches or total, total),
@@ -133,10 +135,11 @@ def evaluate(given: configs.EvalConfig) -> dict:
       'model': config.model_name, 'dataset': dataset.name,
       'split': dataset.split_name, 'image_size': config.eval_image_size,
       **classification.metrics(values, labels)}
+  top_5 = (f'top-5 {figures["top_5_accuracy"]:.2%}, ' if len(names) > 5
+           else '')
   console.say(
-      f'accuracy {figures["accuracy"]:.2%}, top-5 '
-      f'{figures["top_5_accuracy"]:.2%}, loss {figures["loss"]:.4f} '
-      f'({figures["examples"]:,} examples)')
+      f'accuracy {figures["accuracy"]:.2%}, {top_5}loss '
+      f'{figures["loss"]:.4f} ({figures["examples"]:,} examples)')
   if compared:
     by_moving, by_batch = (
         {**classification.metrics(pair[:, i], other_labels),

@@ -13,7 +13,7 @@ import typing
 from absl import flags
 
 from engine import console
-from engine.config import Config
+from engine.options import Config
 
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float,
            bool: flags.DEFINE_bool, str: flags.DEFINE_string}

@@ -35,11 +35,13 @@ class Records:
   def __init__(self, train_dir: str, columns: list[str], start_step: int):
     rows = [row for row in read_metrics(train_dir) if row['step'] <= start_step]
     path = os.path.join(train_dir, METRICS_FILENAME)
-    self._file = open(path, 'w', newline='')  # noqa: SIM115  (closed below)
-    self._writer = csv.DictWriter(self._file, columns)
+    self._file = open(f'{path}.tmp', 'w', newline='')
+    self._writer = csv.DictWriter(self._file, columns, restval='nan',
+                                  extrasaction='ignore')
     self._writer.writeheader()
     for row in rows:
       self.add(row)
+    os.replace(f'{path}.tmp', path)  # the open file goes along
 
   def add(self, row: dict[str, float]) -> None:
     self._writer.writerow({
@@ -84,6 +86,7 @@ class Report(tf.train.SessionRunHook):
     self._start, self._total, self._every = start_step, total, every
     self._batch_size = batch_size
     self._sums, self._count = {}, 0
+    self._timed, self._warming_up = 0, True
 
   def begin(self):
     self._records = Records(
@@ -93,7 +96,6 @@ class Report(tf.train.SessionRunHook):
     self._events = tf.summary.FileWriterCache.get(self._train_dir)
     self._bar = console.progress(self._total, self._start)
     self._time = time.perf_counter()
-    self._speed = None
 
   def before_run(self, run_context):
     return tf.train.SessionRunArgs(self._fetches)
@@ -108,6 +110,10 @@ class Report(tf.train.SessionRunHook):
           'continues from the last checkpoint: lower --learning_rate, or '
           'check the images and labels.')
     self._bar.update(step - self._bar.n)
+    if self._warming_up:  # the first step also prepares the graph
+      self._warming_up, self._time = False, time.perf_counter()
+    else:
+      self._timed += 1
     for name in ('loss', 'total_loss', 'accuracy', 'waiting'):
       self._sums[name] = self._sums.get(name, 0.0) + float(values[name])
     self._count += 1
@@ -118,7 +124,7 @@ class Report(tf.train.SessionRunHook):
     now = time.perf_counter()
     seconds, self._time = now - self._time, now
     mean = {name: value / self._count for name, value in self._sums.items()}
-    pace = seconds / self._count
+    pace = seconds / self._timed if self._timed else math.nan
     row = {'step': step, 'loss': mean['loss'],
            'total_loss': mean['total_loss'], 'accuracy': mean['accuracy'],
            'learning_rate': learning_rate,
@@ -131,13 +137,14 @@ class Report(tf.train.SessionRunHook):
     of, left = '', ''
     if self._total:
       of = f' of {self._total}'
+    if self._total and self._timed:
       left = f', {duration((self._total - step) * pace)} left'
     console.say(
         f'step {step}{of}: loss {row["loss"]:.4f}, accuracy '
         f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}, '
         f'{row["images_per_second"]:.1f} images/s, '
         f'{row["waiting_seconds"]:.2f} s waiting for data{left}')
-    self._sums, self._count = {}, 0
+    self._sums, self._count, self._timed = {}, 0, 0
 
   def _close(self):
     self._bar.close()
@@ -152,7 +159,8 @@ class Save(tf.train.SessionRunHook):
   """Saves every few seconds, and once at the end.
 
   The checkpoint of the last step is written once, after `finish`, so that
-  whoever finds it finds it finished.
+  whoever finds it finds it finished. Weights that are not finite are not
+  saved, but an error.
   """
 
   def __init__(self, scaffold: tf.train.Scaffold, path: str, seconds: float,
@@ -173,7 +181,18 @@ class Save(tf.train.SessionRunHook):
     self._last = time.monotonic()
     self._saved = None
 
+  def begin(self):
+    self._finite = tf.reduce_all(tf.stack([
+        tf.reduce_all(tf.math.is_finite(variable))
+        for variable in tf.global_variables() if variable.dtype.is_floating
+    ] or [True]))
+
   def _save(self, session, step):
+    if not session.run(self._finite):
+      raise ValueError(
+          f'After step {step} some weights are no longer finite, and are not '
+          'saved. Training again continues from the last checkpoint: lower '
+          '--learning_rate, or check the images and labels.')
     self._scaffold.saver.save(session, self._path, global_step=step)
     self._last, self._saved = time.monotonic(), step
 

@@ -5,9 +5,12 @@ that is, and how it is augmented, follow from (seed, n) alone. A run that
 begins at step k therefore sees what a run from the start sees from step k on,
 whatever the number of threads.
 """
+import collections
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_utils, tfrecord
@@ -32,6 +35,15 @@ class Batch(NamedTuple):
   """
   images: tf.Tensor
   labels: tf.Tensor
+
+
+def _decode(record):
+  """Returns the image, uint8 [height, width, 3], and the label of a record."""
+  features = tf.io.parse_single_example(record, _FEATURES)
+  image = tf.io.decode_image(features['image/encoded'], channels=3,
+                             expand_animations=False)
+  image.set_shape([None, None, 3])
+  return image, features['image/class/label']
 
 
 class Source:
@@ -62,6 +74,7 @@ class Source:
     self._size = image_size
     self._offset = labels_offset
     self._threads = num_threads
+    self._recent = collections.deque(maxlen=32)  # blocks of record numbers
     self.num_examples = len(self._reader)
     if not self.num_examples:
       raise ValueError(
@@ -70,6 +83,7 @@ class Source:
 
   def _read(self, indices):
     def load(numbers):
+      self._recent.append(numbers)
       return self._reader.read_many(numbers)
     records = tf.numpy_function(load, [indices], tf.string, stateful=False)
     records.set_shape(indices.shape)
@@ -85,11 +99,8 @@ class Source:
           f'of {self._dataset.name}: is --labels_offset right?')
 
     def make(number, index, record):
-      features = tf.io.parse_single_example(record, _FEATURES)
-      image = tf.io.decode_image(features['image/encoded'], channels=3,
-                                 expand_animations=False)
-      image.set_shape([None, None, 3])
-      label = features['image/class/label'] - self._offset
+      image, label = _decode(record)
+      label -= self._offset
       # Raised by Python, which knows the record's file.
       label = tf.cond(
           tf.logical_and(label >= 0, label < classes), lambda: label,
@@ -152,6 +163,42 @@ class Source:
     numbers = tf.data.Dataset.range(self.num_examples).batch(batch_size)
     return self._batches(numbers, self._shuffled(0) if shuffle else
                          lambda numbers: numbers, 0, batch_size, False)
+
+
+  @contextlib.contextmanager
+  def naming_bad_records(self):
+    """Turns TensorFlow's failure at a record into one that names it.
+
+    Raises:
+      ValueError: a record that cannot be decoded; says which and why.
+    """
+    try:
+      yield
+    except tf.errors.InvalidArgumentError:
+      for index in np.concatenate([*self._recent, np.zeros(0, np.int64)]):
+        reason = self._defect(int(index))
+        if reason:
+          raise ValueError(f'{self._reader.name(int(index))} {reason}; remove '
+                           'it, or convert the data again.') from None
+      raise
+
+  def _defect(self, index):
+    """Returns what is wrong with a record, None if nothing is."""
+    record = self._reader.read(index)
+    try:
+      features = tf.train.Example.FromString(record).features.feature
+    except Exception:  # each protobuf runtime has an error of its own
+      return 'is no tf.train.Example'
+    for name, kind in (('image/encoded', 'bytes_list'),
+                       ('image/class/label', 'int64_list')):
+      if len(getattr(features[name], kind).value) != 1:
+        return f'has no single value of {name}'
+    with tf.Graph().as_default(), tf.Session() as session:
+      try:
+        session.run(_decode(tf.constant(record))[0])
+      except tf.errors.OpError:
+        return 'holds a picture that is damaged, or is no PNG, JPEG, GIF or BMP'
+    return None
 
 
 def _deterministic():

@@ -3,7 +3,7 @@ import os
 from typing import Any, NamedTuple
 
 from datasets import dataset_factory
-from engine import checkpoints, config
+from engine import checkpoints, config, options
 from nets import nets_factory
 from preprocessing import preprocessing_factory
 
@@ -27,7 +27,7 @@ def _other_split(specification, split):
   return next((s for s in specification.splits if s != split), split)
 
 
-def fill(given: config.Config, *sources: dict[str, Any]) -> config.Config:
+def fill(given: options.Config, *sources: dict[str, Any]) -> options.Config:
   """Sets each field that is None from the first source that has it."""
   changes = {}
   for source in sources:
@@ -42,6 +42,22 @@ def _check_classes(dataset, labels_offset):
     raise ValueError(
         f'--labels_offset={labels_offset} leaves less than two of the '
         f'{dataset.num_classes} classes of {dataset.name}.')
+
+
+# What a run's checkpoints depend on: to continue with another is a mistake.
+_KEPT = ('model_name', 'dataset_name', 'labels_offset', 'use_grayscale',
+         'optimizer', 'trainable_scopes', 'moving_average_decay')
+
+
+def _check_continues(given):
+  folder = given.train_dir
+  run = options.read(folder) if checkpoints.listed(folder) else {}
+  for name in _KEPT:
+    if name in run and run[name] != getattr(given, name):
+      raise ValueError(
+          f'--{name}={getattr(given, name)} contradicts the run in {folder}, '
+          f'which was begun with {name}={run[name]}: name another '
+          '--train_dir, or continue as it was begun.')
 
 
 def training(given: config.TrainConfig
@@ -65,6 +81,7 @@ def training(given: config.TrainConfig
   dataset = dataset_factory.get_dataset(
       given.dataset_name, given.dataset_split_name, given.dataset_dir)
   _check_classes(dataset, given.labels_offset)
+  _check_continues(complete)
   return complete, dataset
 
 
@@ -97,12 +114,12 @@ def _open_run(given, names):
     raise ValueError('--checkpoint_path is missing: the folder of a run, or a '
                      'checkpoint.')
   checkpoint = checkpoints.find(given.checkpoint_path)
-  run = config.read(os.path.dirname(checkpoint))
-  complete = config.from_run(given, run, {**_SHARED, **names(run)},
+  run = options.read(os.path.dirname(checkpoint))
+  complete = options.from_run(given, run, {**_SHARED, **names(run)},
                              fixed=_FIXED)
   if complete.model_name is None:
     raise ValueError(
-        f'{checkpoint} has no {config.CONFIG_FILENAME} beside it, so the '
+        f'{checkpoint} has no {options.CONFIG_FILENAME} beside it, so the '
         'network is unknown: pass --model_name.')
   return complete, checkpoint, run
 

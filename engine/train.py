@@ -3,6 +3,7 @@ import os
 
 import tensorflow.compat.v1 as tf
 
+from datasets import dataset_factory
 from engine import (
   batch_norm,
   checkpoints,
@@ -11,6 +12,7 @@ from engine import (
   hooks,
   input_pipeline,
   optimizers,
+  options,
   resolve,
   schedules,
 )
@@ -28,7 +30,7 @@ def _session_config():
 
 
 def _train_op(config, loss, learning_rate, step):
-  """Returns the op of one step: gradients, batch norm updates, averages."""
+  """Returns the op of one step, and the moving average of each variable."""
   optimizer = optimizers.build(config, learning_rate)
   variables = checkpoints.matching(
       tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes')
@@ -36,11 +38,14 @@ def _train_op(config, loss, learning_rate, step):
   updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
   update = tf.group(optimizer.apply_gradients(gradients, step), *updates)
   if not config.moving_average_decay:
-    return update
+    return update, {}
   averages = tf.train.ExponentialMovingAverage(
       config.moving_average_decay, step)
+  averaged = slim.get_model_variables()
   with tf.control_dependencies([update]):
-    return averages.apply(slim.get_model_variables())
+    update = averages.apply(averaged)
+  return update, {variable: averages.average(variable)
+                  for variable in averaged}
 
 
 def _timed_batch(batches):
@@ -60,7 +65,7 @@ def _introduce(config, dataset, source):
   if config.max_number_of_steps:
     steps = f'{config.max_number_of_steps:,}'
     seen = config.max_number_of_steps * config.batch_size
-    epochs = f' ({seen / source.num_examples:.1f} epochs)'
+    epochs = f' ({seen / source.num_examples:.3g} epochs)'
   console.say(
       f'Training {config.model_name} ({parameters:,} parameters) on the '
       f'{source.num_examples:,} examples of {dataset.name}, split '
@@ -71,7 +76,7 @@ def _introduce(config, dataset, source):
       f'{config.optimizer}.\nWriting to {config.train_dir}.')
 
 
-def _finisher(config, source):
+def _finisher(config, source, shadows):
   """Returns what is done in the session when the last step is done."""
   batches = config.recalibrate_batch_norm_batches
   if batches is None:
@@ -84,6 +89,9 @@ def _finisher(config, source):
     console.say(f'Recalibrating batch norm over {batches} batches.')
     with console.progress(batches, unit='batch') as bar:
       batch_norm.recalibrate(session, found, batches, bar.update)
+      if shadows:
+        batch_norm.recalibrate_averages(session, found, batches, shadows,
+                                        bar.update)
   return finish
 
 
@@ -92,7 +100,10 @@ def _start(config):
   latest = checkpoints.to_continue(config.train_dir)
   if latest:
     step = int(tf.train.load_checkpoint(latest).get_tensor('global_step'))
-    console.say(f'Continuing from {latest}, step {step}.')
+    total = config.max_number_of_steps
+    finished = total is not None and step >= total
+    console.say(f'{latest} has been trained to the end.' if finished else
+                f'Continuing from {latest}, step {step}.')
     return latest, step, None
   if not config.checkpoint_path:
     return None, 0, None
@@ -104,10 +115,19 @@ def _start(config):
 
 
 def _evaluate(config):
-  """Evaluates the finished run and draws its curves."""
-  figures = evaluation.evaluate(configs.EvalConfig(
-      checkpoint_path=config.train_dir, verbosity=config.verbosity))
-  console.say(f'The curves are in {curves.draw(config.train_dir, figures)}.')
+  """Evaluates the finished run, if there are data, and draws its curves."""
+  try:
+    dataset_factory.get_dataset(
+        config.dataset_name, config.eval_split_name, config.dataset_dir)
+  except ValueError as missing:
+    console.note(f'no evaluation: {missing}')
+    figures = None
+  else:
+    figures = evaluation.evaluate(configs.EvalConfig(
+        checkpoint_path=config.train_dir, verbosity=config.verbosity))
+  picture = curves.draw(config.train_dir, figures)
+  if picture:
+    console.say(f'The curves are in {picture}.')
   return figures
 
 
@@ -121,11 +141,12 @@ def train(config: configs.TrainConfig) -> dict | None:
     config: what to do; fields that are None are completed.
 
   Returns:
-    The figures of the evaluation; None if the run was stopped before its end.
+    The figures of the evaluation; None if there are no data for one.
 
   Raises:
     ValueError: the configuration, the data or a checkpoint does not fit, or
       the loss is not finite; the sentence says what to do.
+    SystemExit: stopped by a signal, after saving.
   """
   tf.disable_tensor_equality()  # else graphs take twice as long to build
   config, dataset = resolve.training(config)
@@ -151,7 +172,7 @@ def train(config: configs.TrainConfig) -> dict | None:
     loss = classification.loss(logits, batch.labels, config.label_smoothing)
     total_loss = loss + tf.losses.get_regularization_loss()
     learning_rate = schedules.build(config, source.num_examples, step)
-    train_op = _train_op(config, total_loss, learning_rate, step)
+    train_op, shadows = _train_op(config, total_loss, learning_rate, step)
     with tf.control_dependencies([train_op]):
       done = tf.identity(step.read_value())
     fetches = {
@@ -162,7 +183,7 @@ def train(config: configs.TrainConfig) -> dict | None:
 
     _introduce(config, dataset, source)
     latest, start, init_fn = _start(config)
-    configs.write(config, config.train_dir, num_classes=dataset.num_classes,
+    options.write(config, config.train_dir, num_classes=dataset.num_classes,
                   class_names=resolve.class_names(dataset,
                                                   config.labels_offset))
     total = config.max_number_of_steps
@@ -178,7 +199,7 @@ def train(config: configs.TrainConfig) -> dict | None:
                        config.log_every_n_steps, config.batch_size),
           hooks.Save(scaffold, checkpoints.prefix(config.train_dir),
                      config.save_interval_secs, done, total,
-                     _finisher(config, source)),
+                     _finisher(config, source, shadows)),
           tf.train.SummarySaverHook(
               save_secs=config.save_summaries_secs,
               output_dir=config.train_dir, scaffold=scaffold)]
@@ -186,7 +207,8 @@ def train(config: configs.TrainConfig) -> dict | None:
           scaffold, config=_session_config(),
           checkpoint_filename_with_path=latest)
       try:
-        with tf.train.MonitoredSession(creator, session_hooks) as session:
+        with (source.naming_bad_records(),
+              tf.train.MonitoredSession(creator, session_hooks) as session):
           while not session.should_stop():
             session.run(train_op)
       finally:

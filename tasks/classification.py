@@ -76,8 +76,15 @@ def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def write_per_class(path: str | pathlib.Path, confusion: np.ndarray,
-                    names: Sequence[str]) -> None:
-  """Writes a line a class: label, name, examples, precision, recall, f1."""
+                    names: Sequence[str], labels_offset: int = 0) -> None:
+  """Writes a line a class: label, name, examples, precision, recall, f1.
+
+  Args:
+    path: the CSV file.
+    confusion: int [classes, classes], from `confusion_matrix`.
+    names: the classes' names.
+    labels_offset: what the labels in the data were lowered by.
+  """
   hits = confusion.diagonal().astype(float)
   actual, predicted = confusion.sum(1), confusion.sum(0)
 
@@ -90,9 +97,9 @@ def write_per_class(path: str | pathlib.Path, confusion: np.ndarray,
   with open(path, 'w', newline='', encoding='utf-8') as file:
     writer = csv.writer(file)
     writer.writerow(['label', 'name', 'examples', 'precision', 'recall', 'f1'])
-    for label, name in enumerate(names):
-      writer.writerow([label, name, actual[label],
-                       *(f'{row[label]:.6f}' for row in
+    for i, name in enumerate(names):
+      writer.writerow([i + labels_offset, name, actual[i],
+                       *(f'{row[i]:.6f}' for row in
                          (precision, recall, f1))])
 
 

@@ -109,7 +109,14 @@ def test_nothing_to_classify(colours_run, workplace):
     fakes.encode(fakes.picture(0, 0), 'png')[:500]])
 def test_not_a_picture(data, colours_run, workplace):
   (workplace / 'broken.png').write_bytes(data)
-  fakes.refused(classify(colours_run, 'broken.png'), 'broken.png', 'damaged')
+  (workplace / 'sound.png').write_bytes(
+      fakes.encode(fakes.picture(0, 0), 'png'))
+  printed = classify(colours_run, 'broken.png', 'sound.png')
+  assert printed.status == 1
+  assert printed.out.startswith('sound.png\n')
+  assert printed.err.splitlines() == [
+      'error: broken.png is no PNG, JPEG, GIF or BMP picture, or is damaged.',
+      'error: 1 of 2 files could not be classified: see above.']
 
 
 @pytest.mark.parametrize('mode,form', [
@@ -140,9 +147,12 @@ def test_an_animation_is_its_first_picture(colours_run):
 
 
 def test_a_run_that_was_moved(digits_run, colours_run, workplace):
-  """From an absolute folder; the place that it was in is another run's."""
+  """Where it was is another run, which TF-Slim's absolute paths lead to."""
   original = workplace / 'run'
   shutil.copytree(colours_run.folder, original)
+  (original / 'checkpoint').write_text(''.join(
+      f'{key}: "{original}/model.ckpt-30"\n' for key in (
+          'model_checkpoint_path', 'all_model_checkpoint_paths')))
   shutil.move(original, workplace / 'moved')
   shutil.copytree(digits_run.folder, original)
   fakes.picture(0, 9).save('red.png')

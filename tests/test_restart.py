@@ -166,13 +166,28 @@ def test_a_finished_run_is_only_evaluated(digits_run, workplace, monkeypatch):
       model_name='resnet_v2_tiny', max_number_of_steps=6, batch_size=16,
       log_every_n_steps=2, train_dir='copy')
   assert again.status == 0, again.err
-  assert 'step 6.' in again.out and 'images/s' not in again.out
+  assert 'has been trained to the end' in again.out
+  assert 'images/s' not in again.out
   assert 'Recalibrating' not in again.out
   assert fakes.differing('copy', str(digits_run.folder)) == []
   assert pathlib.Path('copy/metrics.csv').read_bytes() == metrics
   assert pathlib.Path('copy/eval/eval.json').read_text().replace(
       'copy/', '') == (digits_run.folder / 'eval/eval.json').read_text(
       ).replace(f'{digits_run.folder}/', '')
+
+
+def test_a_flag_that_contradicts_the_run(flags):
+  """Neither its checkpoints nor its config.json are touched."""
+  fakes.train(**{**flags, 'max_number_of_steps': 2})
+  config = pathlib.Path('run/config.json').read_text()
+  for name, begun, given in (
+      ('model_name', 'resnet_v1_tiny', 'resnet_v2_tiny'),
+      ('optimizer', 'momentum', 'adam'), ('labels_offset', 0, 1),
+      ('use_grayscale', False, True), ('moving_average_decay', None, 0.9)):
+    fakes.refused(fakes.train(**{**flags, name: given}), f'--{name}={given}',
+                  f'{name}={begun}', 'the run in run', '--train_dir')
+  assert pathlib.Path('run/config.json').read_text() == config
+  assert fakes.train(**{**flags, 'max_number_of_steps': 3}).status == 0
 
 
 def test_a_loss_that_is_no_number(flags):

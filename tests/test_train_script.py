@@ -3,6 +3,7 @@ import csv
 import itertools
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_first_lines_say_what_is_trained(digits_run):
       if name.rsplit('/')[-1] in ('weights', 'biases', 'gamma', 'beta'))
   assert digits_run.status == 0 and digits_run.err == ''
   for fact in ('resnet_v2_tiny', 'digits', 'split train', '1,437 examples',
-               '10 classes', '6 steps of 16 images of 32x32', '(0.1 epochs)',
+               '10 classes', '6 steps of 16 images of 32x32', '(0.0668 epochs)',
                f'({weights:,} parameters)', str(digits_run.folder)):
     assert fact in first
 
@@ -126,7 +127,7 @@ def test_it_learns(colours_run):
   assert figures['accuracy'] > 0.9
   statistics = figures['batch_statistics']
   assert abs(statistics['accuracy'] - figures['accuracy']) <= 0.02
-  assert 'moving averages cost' not in colours_run.out
+  assert 'moving statistics cost' not in colours_run.out
 
 
 def test_the_batch_norm_trap_is_told(colours):
@@ -134,7 +135,7 @@ def test_the_batch_norm_trap_is_told(colours):
   printed = fakes.train(**fakes.learn(colours),
                         recalibrate_batch_norm_batches=0)
   assert printed.status == 0
-  assert "note: batch norm's moving averages cost" in printed.out
+  assert "note: batch norm's moving statistics cost" in printed.out
   assert '--recalibrate_batch_norm_batches' in printed.out
   assert 'Recalibrating' not in printed.out
   with open('run/eval/eval.json') as file:
@@ -257,3 +258,21 @@ def test_evaluation_takes_the_moving_averages(flags):
     with open(f'{folder}/eval.json') as file:
       losses.append(json.load(file)['loss'])
   assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_batch_norm_is_recalibrated_for_the_moving_averages(colours):
+  printed = fakes.train(**fakes.learn(colours), moving_average_decay=0.9)
+  assert printed.status == 0, printed.err
+  assert 'moving statistics cost' not in printed.out
+
+
+def test_without_data_to_evaluate(colours, workplace):
+  """Said in a note; the training is no failure."""
+  folder = workplace / 'data'
+  shutil.copytree(colours, folder)
+  for file in folder.glob('*_validation*'):
+    file.unlink()
+  printed = fakes.train(**{**fakes.learn(str(folder)),
+                           'max_number_of_steps': 2})
+  assert printed.status == 0, printed.err
+  assert 'note: no evaluation: There is no file' in printed.out

@@ -9,7 +9,6 @@ import tensorflow.compat.v1 as tf
 
 from engine import console
 
-
 ROOT = pathlib.Path(__file__).parents[2]
 
 

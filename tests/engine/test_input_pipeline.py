@@ -247,16 +247,17 @@ def complaint(request, broken, fetch, png):
   record = RECORDS[request.param]
   if record is None:
     record = _example(good[:len(good) // 2])
-  return _explained(fetch, broken(_example(good), record).evaluation(1))
+  source = broken(_example(good), record)
+  with pytest.raises(ValueError) as error, source.naming_bad_records():
+    fetch(source.evaluation(1))
+  return console.explain(error.value)
 
 
 def test_bad_record_is_a_line(complaint):
-  assert complaint and '\n' not in complaint and len(complaint) < 200
+  assert complaint and '\n' not in complaint and len(complaint) < 300
   for word in ('node', 'Detected', 'Traceback', 'File "'):
     assert word not in complaint
 
 
-@pytest.mark.xfail(strict=True, reason='TensorFlow\'s own ops complain, and '
-                   'they do not know the record')
 def test_bad_record_is_named(complaint, tmp_path):
   assert f'record 1 of {tmp_path}/a.tfrecord' in complaint

@@ -84,6 +84,20 @@ def test_top_k_of_equal_logits():
   assert classification.top_k(constant, np.arange(10), 5) == .5
 
 
+def test_top_k_of_many_equal_logits():
+  """Enough of them that a sort which is not stable would mix them up."""
+  random = np.random.RandomState(0)
+  logits = random.randint(0, 3, (300, 200)).astype(np.float32)
+  labels = random.randint(0, 30, 300)
+  first = [sorted(range(200), key=lambda i, row=row: (-row[i], i))
+           for row in logits]
+  for k in (1, 5, 20):
+    assert classification.top_k(logits, labels, k) == np.mean(
+        [label in row[:k] for label, row in zip(labels, first, strict=True)])
+  assert classification.top_k(logits, labels, 1) == np.mean(
+      logits.argmax(-1) == labels)
+
+
 def test_top_k_of_few_classes():
   logits, labels = _random(classes=3)
   assert classification.top_k(logits, labels, 5) == 1

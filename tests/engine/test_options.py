@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from engine import config
+from engine import options
 from engine.config import ClassifyConfig, EvalConfig, TrainConfig
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -110,9 +110,9 @@ def test_fallbacks():
                 dataset_dir='/tmp/Bücher', use_grayscale=True),
     EvalConfig()])
 def test_round_trip(tmp_path, given):
-  config.write(given, str(tmp_path), num_classes=3,
+  options.write(given, str(tmp_path), num_classes=3,
                class_names=['a', '猫', 'c'])
-  found = config.read(str(tmp_path))
+  found = options.read(str(tmp_path))
   assert found.pop('num_classes') == 3
   assert found.pop('class_names') == ['a', '猫', 'c']
   assert 'verbosity' not in found
@@ -122,20 +122,20 @@ def test_round_trip(tmp_path, given):
 
 def test_written_again(tmp_path):
   for size in (1, 2):
-    config.write(TrainConfig(batch_size=size), str(tmp_path))
-  assert config.read(str(tmp_path))['batch_size'] == 2
+    options.write(TrainConfig(batch_size=size), str(tmp_path))
+  assert options.read(str(tmp_path))['batch_size'] == 2
 
 
 def test_failing_write_leaves_the_old(tmp_path):
-  config.write(TrainConfig(batch_size=1), str(tmp_path))
+  options.write(TrainConfig(batch_size=1), str(tmp_path))
   with pytest.raises(TypeError):
-    config.write(TrainConfig(batch_size=2), str(tmp_path), other={1, 2})
-  assert config.read(str(tmp_path))['batch_size'] == 1
+    options.write(TrainConfig(batch_size=2), str(tmp_path), other={1, 2})
+  assert options.read(str(tmp_path))['batch_size'] == 1
 
 
 def test_nothing_to_read(tmp_path):
-  assert config.read(str(tmp_path)) == {}
-  assert config.read(str(tmp_path / 'nowhere')) == {}
+  assert options.read(str(tmp_path)) == {}
+  assert options.read(str(tmp_path / 'nowhere')) == {}
 
 
 @pytest.mark.parametrize('text', ['', '{"model_name": "res', 'null', '7', '[]',
@@ -145,7 +145,7 @@ def test_broken_json(tmp_path, text):
   path.write_text(text, 'latin-1')
   with pytest.raises(ValueError, match=f'{path} is not the JSON object that '
                      'training wrote .*train again, or restore it'):
-    config.read(str(tmp_path))
+    options.read(str(tmp_path))
 
 
 NAMES = {'model_name': 'model_name', 'eval_image_size': 'train_image_size',
@@ -153,7 +153,7 @@ NAMES = {'model_name': 'model_name', 'eval_image_size': 'train_image_size',
 
 
 def test_from_run_completes():
-  found = config.from_run(
+  found = options.from_run(
       EvalConfig(labels_offset=1), {
           'model_name': 'resnet_v1_50', 'train_image_size': 32,
           'labels_offset': 1, 'batch_size': 7}, NAMES, ('model_name',
@@ -164,12 +164,12 @@ def test_from_run_completes():
 
 def test_from_run_of_no_run():
   given = EvalConfig(model_name='resnet_v1_50')
-  assert config.from_run(given, {}, NAMES, ('model_name',)) == given
+  assert options.from_run(given, {}, NAMES, ('model_name',)) == given
 
 
 def test_from_run_contradiction():
   with pytest.raises(ValueError) as error:
-    config.from_run(EvalConfig(model_name='resnet_v1_50'),
+    options.from_run(EvalConfig(model_name='resnet_v1_50'),
                     {'model_name': 'resnet_v2_50'}, NAMES, ('model_name',))
   assert str(error.value) == (
       '--model_name=resnet_v1_50 contradicts the run, which was trained with '
@@ -180,16 +180,16 @@ def test_from_run_contradicts_a_falsy_value():
   """0 and False are values too."""
   with pytest.raises(ValueError, match='--labels_offset=0 contradicts the run, '
                      'which was trained with labels_offset=1'):
-    config.from_run(EvalConfig(labels_offset=0), {'labels_offset': 1}, NAMES,
+    options.from_run(EvalConfig(labels_offset=0), {'labels_offset': 1}, NAMES,
                     ('labels_offset',))
   with pytest.raises(ValueError, match='--labels_offset=1 contradicts the run, '
                      'which was trained with labels_offset=0'):
-    config.from_run(EvalConfig(labels_offset=1), {'labels_offset': 0}, NAMES,
+    options.from_run(EvalConfig(labels_offset=1), {'labels_offset': 0}, NAMES,
                     ('labels_offset',))
 
 
 def test_from_run_may_differ_where_not_fixed():
-  found = config.from_run(EvalConfig(eval_image_size=64),
+  found = options.from_run(EvalConfig(eval_image_size=64),
                           {'train_image_size': 32}, NAMES, ('model_name',))
   assert found.eval_image_size == 64
 
@@ -197,7 +197,7 @@ def test_from_run_may_differ_where_not_fixed():
 def test_value_of_a_run_out_of_range():
   """A config.json edited by hand."""
   with pytest.raises(ValueError, match='--eval_image_size=0 must be'):
-    config.from_run(EvalConfig(), {'train_image_size': 0}, NAMES, ())
+    options.from_run(EvalConfig(), {'train_image_size': 0}, NAMES, ())
 
 
 def test_no_tensorflow():
