@@ -4,7 +4,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train test test-slow test-oldest lint clean
+.PHONY: help train test test-oldest lint clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
@@ -28,10 +28,7 @@ train: $(VENV)/installed  ## Train resnet_v2_101 on handwritten digits and evalu
 	$(VENV)/bin/python train_image_classifier.py --model_name=resnet_v2_101
 
 test: $(VENV)/installed  ## Run the tests
-	$(VENV)/bin/python -m pytest -q -n 2 -m 'not slow'
-
-test-slow: $(VENV)/installed  ## Run the tests that take minutes each
-	$(VENV)/bin/python -m pytest -q -m slow
+	$(VENV)/bin/python -m pytest -q -n 2
 
 test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets

@@ -16,16 +16,13 @@ from tasks import classification
 NOTABLE_GAP = 0.02
 
 
-def _predict(session, batch, logits, limit, name):
-  """Returns the logits and labels of up to `limit` batches, or of all."""
+def _predict(session, name, batch, logits, batches):
+  """Returns the logits and labels of as many batches."""
   found, labels = [], []
-  with console.progress(limit, unit='batch') as bar:
+  with console.progress(batches, unit='batch') as bar:
     bar.set_description(name)
-    while limit is None or len(found) < limit:
-      try:
-        values = session.run([logits, batch.labels])
-      except tf.errors.OutOfRangeError:
-        break
+    for _ in range(batches):
+      values = session.run([logits, batch.labels])
       found.append(values[0])
       labels.append(values[1])
       bar.update()
@@ -37,7 +34,32 @@ def _even(examples, batch_size):
   return -(-examples // -(-examples // batch_size))
 
 
-def _compare(config, by_moving, by_batch):
+def _passes(config, source, classes):
+  """Builds what is predicted, as arguments of `_predict`.
+
+  The first pass is the evaluation. In the second, if it is asked for, each
+  example has logits by batch norm's moving statistics and by its batch's.
+  """
+  def logits(images, is_training, reuse):
+    network_fn = nets_factory.get_network_fn(config.model_name, classes,
+                                             is_training=is_training)
+    return network_fn(images, reuse=reuse)[0]
+
+  batches = -(-source.num_examples // config.batch_size)
+  batch = input_pipeline.next_batch(source.evaluation(config.batch_size))
+  passes = [('evaluating', batch, logits(batch.images, False, None),
+             min(config.max_num_batches or batches, batches))]
+  examples = min(config.compare_batch_statistics, source.num_examples)
+  if examples:
+    even = _even(source.num_examples, config.batch_size)
+    batch = input_pipeline.next_batch(source.evaluation(even, shuffle=True))
+    both = tf.stack([logits(batch.images, by_batch, True)
+                     for by_batch in (False, True)], axis=1)
+    passes.append(('comparing', batch, both, -(-examples // even)))
+  return passes
+
+
+def _compare(by_moving, by_batch):
   """Prints, and returns, how the two statistics of batch norm compare."""
   gap = by_batch['accuracy'] - by_moving['accuracy']
   console.say(
@@ -51,7 +73,6 @@ def _compare(config, by_moving, by_batch):
         '--recalibrate_batch_norm_batches=100, or a lower '
         '--batch_norm_decay such as 0.9.')
   return {'examples': by_batch['examples'],
-          'batch_size': by_batch['batch_size'],
           'accuracy': by_batch['accuracy'], 'loss': by_batch['loss'],
           'accuracy_with_moving_statistics': by_moving['accuracy']}
 
@@ -99,37 +120,18 @@ def evaluate(given: configs.EvalConfig) -> dict:
     source = input_pipeline.Source(
         dataset, preprocess, config.eval_image_size, config.labels_offset,
         config.num_preprocessing_threads)
-    examples = source.num_examples
-    compared = min(config.compare_batch_statistics, examples)
-    even = _even(examples, config.batch_size)
-    with tf.name_scope('moving_statistics'):
-      batch = input_pipeline.next_batch(source.evaluation(config.batch_size))
-      logits, _ = nets_factory.get_network_fn(
-          config.model_name, len(names), is_training=False)(batch.images)
-    with tf.name_scope('batch_statistics'):
-      shuffled = input_pipeline.next_batch(
-          source.evaluation(even, shuffle=True))
-      both = [nets_factory.get_network_fn(
-          config.model_name, len(names), is_training=by_batch)(
-              shuffled.images, reuse=True)[0] for by_batch in (False, True)]
+    passes = _passes(config, source, len(names))
     restore = checkpoints.restorer(checkpoint, config.moving_average_decay)
     begin = tf.tables_initializer()
-
     console.say(
-        f'Evaluating {checkpoint} on the {examples:,} examples of '
+        f'Evaluating {checkpoint} on the {source.num_examples:,} examples of '
         f'{dataset.name}, split {dataset.split_name}, at '
         f'{config.eval_image_size}x{config.eval_image_size}.')
     with source.naming_bad_records(), tf.Session() as session:
       restore(session)
       session.run(begin)
-      total = -(-examples // config.batch_size)
-      values, labels = _predict(
-          session, batch, logits, min(config.max_num_batches or total, total),
-          'evaluating')
-      if compared:
-        pair, other_labels = _predict(
-            session, shuffled, tf.stack(both, 1), -(-compared // even),
-            'comparing')
+      (values, labels), *compared = [_predict(session, *each)
+                                     for each in passes]
   figures = {
       'checkpoint': checkpoint, 'step': _step(checkpoint),
       'model': config.model_name, 'dataset': dataset.name,
@@ -140,11 +142,9 @@ def evaluate(given: configs.EvalConfig) -> dict:
   console.say(
       f'accuracy {figures["accuracy"]:.2%}, {top_5}loss '
       f'{figures["loss"]:.4f} ({figures["examples"]:,} examples)')
-  if compared:
-    by_moving, by_batch = (
-        {**classification.metrics(pair[:, i], other_labels),
-         'batch_size': even} for i in (0, 1))
-    figures['batch_statistics'] = _compare(config, by_moving, by_batch)
+  for pair, labels_again in compared:
+    figures['batch_statistics'] = _compare(
+        *(classification.metrics(pair[:, i], labels_again) for i in (0, 1)))
   _write(config, figures, classification.confusion_matrix(values, labels),
          names)
   return figures

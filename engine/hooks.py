@@ -134,16 +134,16 @@ class Report(tf.train.SessionRunHook):
     self._events.add_summary(tf.Summary(value=[
         tf.Summary.Value(tag=name, simple_value=value)
         for name, value in row.items() if name != 'step']), step)
-    of, left = '', ''
-    if self._total:
-      of = f' of {self._total}'
-    if self._total and self._timed:
+    of = f' of {self._total}' if self._total else ''
+    speed, left = '', ''
+    if self._timed:
+      speed = f'{row["images_per_second"]:.1f} images/s, '
+    if self._timed and self._total:
       left = f', {duration((self._total - step) * pace)} left'
     console.say(
         f'step {step}{of}: loss {row["loss"]:.4f}, accuracy '
         f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}, '
-        f'{row["images_per_second"]:.1f} images/s, '
-        f'{row["waiting_seconds"]:.2f} s waiting for data{left}')
+        f'{speed}{row["waiting_seconds"]:.2f} s waiting for data{left}')
     self._sums, self._count, self._timed = {}, 0, 0
 
   def _close(self):
