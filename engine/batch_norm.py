@@ -54,6 +54,7 @@ class Population:
 
   def add(self, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
     """Adds `count` values of this mean and unbiased variance."""
+    count = int(count)  # an int32 would overflow below
     total = self.count + count
     delta = mean.astype(np.float64) - self.mean
     self._squares = (self._squares + variance.astype(np.float64) * (count - 1)

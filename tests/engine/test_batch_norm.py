@@ -37,6 +37,15 @@ def test_population_of_large_mean():
       population.variance, np.concatenate(batches).var(0, ddof=1), rtol=1e-6)
 
 
+def test_population_of_many_values():
+  """A session returns the count as an int32, whose products overflow."""
+  population = batch_norm.Population()
+  for value in (-1., 1.):
+    population.add(np.array([value]), np.array([4.]), np.int32(2 ** 30))
+  assert population.count == 2 ** 31
+  np.testing.assert_allclose(population.variance, [5.], rtol=1e-8)
+
+
 def test_population_of_single_values():
   population = batch_norm.Population()
   for value in (1., 2., 6.):
