@@ -20,8 +20,8 @@ $(OLDEST)/installed: setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13) and \
 	  "TensorFlow 2.16 needs Python 3.10 to 3.12: make test-oldest PYTHON=python3.12")'
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python $(INSTALL) 'tensorflow==2.16.*' 'tf-keras==2.16.*' \
-	  tf-slim pytest pytest-xdist
+	$(OLDEST)/bin/python $(INSTALL) --editable '.[test]' \
+	  'tensorflow==2.16.*' 'tf-keras==2.16.*'
 	touch $@
 
 train: $(VENV)/installed  ## Train resnet_v2_101 on handwritten digits and evaluate it
