@@ -5,6 +5,7 @@ length (uint32), the bytes, and the masked CRC-32C of the bytes (uint32), all
 little-endian. Knowing every offset, the order of reading is a matter of
 arithmetic, and a damaged record costs one record instead of the file's rest.
 """
+import contextlib
 import functools
 import hashlib
 import os
@@ -84,11 +85,17 @@ def find_records(path: str, cache_dir: str | None = None) -> np.ndarray:
     return np.load(cached)
   except (OSError, ValueError, EOFError):  # not there, or cut short
     records = _scan(path)
-  cached.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.NamedTemporaryFile(dir=cached.parent, delete=False) as file:
-    np.save(file, records)
-  os.replace(file.name, cached)
+  with contextlib.suppress(OSError):  # a cache that cannot be written is none
+    _keep(cached, records)
   return records
+
+
+def _keep(path, records):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    unfinished = pathlib.Path(folder, path.name)
+    np.save(unfinished, records)
+    unfinished.replace(path)
 
 
 class Reader:

@@ -40,7 +40,8 @@ def layers(graph: tf.Graph) -> list[Layer]:
     if mean is None:  # a second tower, which shares its variables
       continue
     values = op.inputs[0]
-    count = tf.size(values) // tf.shape(values)[-1]
+    with graph.as_default():
+      count = tf.size(values) // tf.shape(values)[-1]
     found.append(Layer(mean, variables[f'{scope}/moving_variance'],
                        (op.outputs[1], op.outputs[2], count)))
   return found

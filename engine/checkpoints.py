@@ -105,7 +105,10 @@ def matching(variables: Iterable[tf.Variable], scopes: str | None,
   if not scopes:
     return variables
   chosen = set()
-  for scope in filter(None, (part.strip() for part in scopes.split(','))):
+  names = [part.strip() for part in scopes.split(',') if part.strip()]
+  if not names:
+    raise ValueError(f'--{flag}={scopes} names no scope.')
+  for scope in names:
     inside = {v.op.name for v in variables
               if f'{v.op.name}/'.startswith(scope.rstrip('/') + '/')}
     if not inside:

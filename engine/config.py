@@ -41,7 +41,8 @@ class TrainConfig(Config):
       None, 'Examples in a step.', low=1, otherwise=32)
   max_number_of_steps: int | None = option(
       None, 'Steps to train. Default: the data set\'s, else endless.', low=1)
-  seed: int = option(0, 'Fixes initial values, order and augmentation.', low=0)
+  seed: int = option(0, 'Fixes initial values, order and augmentation.', low=0,
+                     high=2 ** 31 - 1)
 
   # The optimization.
   optimizer: str = option('momentum', 'The optimizer.',

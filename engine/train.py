@@ -59,7 +59,13 @@ def _timed_batch(batches):
 
 def _introduce(config, dataset, source):
   """Prints what is trained, on what, and where it is written."""
-  parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
+  def count(variables):
+    return f'{sum(v.shape.num_elements() for v in variables):,}'
+  parameters = f'{count(tf.trainable_variables())} parameters'
+  if config.trainable_scopes:
+    trained = checkpoints.matching(
+        tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes')
+    parameters += f', {count(trained)} of them trained'
   size = config.train_image_size
   steps, epochs = 'Endless', ''
   if config.max_number_of_steps:
@@ -67,7 +73,7 @@ def _introduce(config, dataset, source):
     seen = config.max_number_of_steps * config.batch_size
     epochs = f' ({seen / source.num_examples:.3g} epochs)'
   console.say(
-      f'Training {config.model_name} ({parameters:,} parameters) on the '
+      f'Training {config.model_name} ({parameters}) on the '
       f'{source.num_examples:,} examples of {dataset.name}, split '
       f'{dataset.split_name}, in '
       f'{dataset.num_classes - config.labels_offset} classes.\n'

@@ -260,3 +260,12 @@ def test_many_files_from_many_threads(tmp_path):
     assert all(pool.map(read, range(16)))
   if before:
     assert len(os.listdir('/proc/self/fd')) <= before + 64
+
+
+def test_cache_that_cannot_be_written(tmp_path):
+  path = str(tmp_path / 'a.tfrecord')
+  with tf.io.TFRecordWriter(path) as writer:
+    writer.write(b'abc')
+  (tmp_path / 'cache').write_text('a file where the folder should be')
+  found = tfrecord.find_records(path, str(tmp_path / 'cache'))
+  assert found.tolist() == [[12, 3]]

@@ -367,3 +367,8 @@ def test_meta_is_not_needed(save, graph, tmp_path):
   _build(-1)
   restore, _ = checkpoints.warm_start(str(other / 'a'), None)
   assert _restored(restore) == _all(1, 1)
+
+
+def test_scopes_without_a_name(graph):
+  with pytest.raises(ValueError, match='--trainable_scopes=, names no scope'):
+    checkpoints.matching(_build(), ',', 'trainable_scopes')

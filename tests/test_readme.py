@@ -1,0 +1,62 @@
+"""The README's Python runs, and its commands name what there is."""
+import pathlib
+import re
+
+from datasets import dataset_factory
+from engine import config, flags
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / 'README.md').read_text('utf-8')
+
+
+def blocks(language):
+  return re.findall(rf'```{language}\n(.*?)```', README, re.DOTALL)
+
+
+def test_python_runs(capsys):
+  codes = blocks('python')
+  assert len(codes) == 2
+  for code in codes:
+    printed = re.findall(r'^print\(.*?\)  # (.*)$', code, re.MULTILINE)
+    exec(compile(code, 'README.md', 'exec'), {})
+    assert capsys.readouterr().out.splitlines() == printed
+
+
+def test_flags_of_commands_exist():
+  commands = re.findall(r'python (\w+)\.py(.*)',
+                        '\n'.join(blocks('sh')).replace('\\\n', ' '))
+  classes = {'train_image_classifier': config.TrainConfig,
+             'eval_image_classifier': config.EvalConfig,
+             'classify_image': config.ClassifyConfig}
+  assert {script for script, _ in commands} == set(classes)
+  for script, line in commands:
+    flags.parse(classes[script], [script, *line.split()])
+
+
+def test_tables_name_real_flags():
+  fields = (config.TrainConfig.__dataclass_fields__
+            | config.EvalConfig.__dataclass_fields__)
+  for flag in re.findall(r'`--(\w+)', README):
+    assert flag in fields or flag == 'help', flag
+
+
+def test_make_targets_exist():
+  makefile = (ROOT / 'Makefile').read_text()
+  named = re.findall(r'(?:^|`)make ([a-z-]+)', README, re.MULTILINE)
+  assert {'train', 'test', 'test-oldest', 'lint'} <= set(named)
+  for target in named:
+    assert re.search(rf'^{target}:', makefile, re.MULTILINE), target
+
+
+def test_data_sets_are_all_named():
+  line = README.split('Data sets with a name: ')[1].split('.\n')[0]
+  assert re.findall(r'`(\w+)`', line) == list(dataset_factory.DATASETS)
+
+
+def test_scripts_and_rooms_are_in_the_map():
+  tree = README.split('## A map of the tree')[1]
+  rooms = [path.parent.name + '/' for path in ROOT.glob('*/__init__.py')]
+  scripts = [path.name for path in ROOT.glob('*_*.py')]
+  assert len(rooms) == 5 and len(scripts) == 3
+  for name in rooms + scripts:
+    assert name in tree, name
