@@ -49,8 +49,9 @@ def parse(config_class: type[Config], argv: list[str]
   try:
     arguments = values(argv)[1:]
   except flags.Error as error:
-    raise ValueError(f'{str(error).rstrip(".")}. --help lists the flags.'
-                     ) from None
+    text = str(error).replace(' ?', '?').rstrip('.')
+    end = '' if text.endswith('?') else '.'
+    raise ValueError(f'{text}{end} --help lists the flags.') from None
   if values.help:
     raise SystemExit(_help(config_class, argv[0]))
   return config_class(**{field.name: values[field.name].value for field in
