@@ -126,10 +126,15 @@ class Reader:
       file.seek(offset)
       return file.read(length)
 
+  def _locate(self, index):
+    """Returns the number of the file, and of the record in it."""
+    shard = int(np.searchsorted(self._starts, index, side='right')) - 1
+    return shard, index - self._starts[shard]
+
   def name(self, index: int) -> str:
     """Returns 'record 3 of FILE' for the `index`-th record of all files."""
-    shard = int(np.searchsorted(self._starts, index, side='right')) - 1
-    return f'record {index - self._starts[shard]} of {self._paths[shard]}'
+    shard, number = self._locate(index)
+    return f'record {number} of {self._paths[shard]}'
 
   def read(self, index: int) -> bytes:
     """Returns the bytes of record `index`, in [0, len(self)).
@@ -137,8 +142,8 @@ class Reader:
     Raises:
       ValueError: they are not the bytes that were written.
     """
-    shard = int(np.searchsorted(self._starts, index, side='right')) - 1
-    offset, length = self._records[shard][index - self._starts[shard]]
+    shard, number = self._locate(index)
+    offset, length = self._records[shard][number]
     data = self._pread(self._paths[shard], length + _FOOTER, offset)
     if (len(data) != length + _FOOTER or masked_crc(data[:length])
         != struct.unpack('<I', data[length:])[0]):
