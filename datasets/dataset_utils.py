@@ -1,9 +1,13 @@
 """What data sets share: examples as TFRecords, label files, the cache."""
 import os
 import pathlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import tensorflow as tf
+
+from datasets import tfrecord
 
 LABELS_FILENAME = 'labels.txt'
 
@@ -14,38 +18,50 @@ def cache_dir() -> pathlib.Path:
   return pathlib.Path(base) / 'slim-resnets'
 
 
-def _feature(value: bytes | int) -> tf.train.Feature:
-  if isinstance(value, bytes):
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-  return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+def offsets_dir() -> str:
+  """Returns where the places of records in files are cached."""
+  return str(cache_dir() / 'offsets')
+
+
+_LISTS = {bytes: ('bytes_list', tf.train.BytesList),
+          int: ('int64_list', tf.train.Int64List),
+          float: ('float_list', tf.train.FloatList)}
+
+
+def _feature(value):
+  values = value if isinstance(value, list) else [value]
+  if not values:  # of no type, so that it can be read as any
+    return tf.train.Feature()
+  name, kind = _LISTS[type(values[0])]
+  return tf.train.Feature(**{name: kind(value=values)})
 
 
 def image_to_tfexample(image_data: bytes, image_format: bytes, height: int,
-                       width: int, class_id: int) -> tf.train.Example:
+                       width: int, class_id: int,
+                       features: Mapping[str, Any] | None = None
+                       ) -> tf.train.Example:
   """Returns an example in TF-Slim's classification format.
 
   Args:
     image_data: the encoded picture.
-    image_format: b'png' or b'jpg'.
+    image_format: b'png', b'jpg' or b'jpeg'.
     height: of the picture, in pixels.
     width: of the picture, in pixels.
     class_id: the label.
+    features: further ones, by name: bytes, int, float or a list of one of
+      them.
   """
+  features = {'image/encoded': image_data, 'image/format': image_format,
+              'image/class/label': int(class_id), 'image/height': int(height),
+              'image/width': int(width), **(features or {})}
   return tf.train.Example(features=tf.train.Features(feature={
-      'image/encoded': _feature(image_data),
-      'image/format': _feature(image_format),
-      'image/class/label': _feature(int(class_id)),
-      'image/height': _feature(int(height)),
-      'image/width': _feature(int(width)),
-  }))
+      name: _feature(value) for name, value in features.items()}))
 
 
 def write_tfrecord(path: str | os.PathLike,
                    examples: Iterable[tf.train.Example]) -> None:
   """Writes `examples` to the TFRecord file `path`."""
-  with tf.io.TFRecordWriter(os.fspath(path)) as writer:
-    for example in examples:
-      writer.write(example.SerializeToString())
+  tfrecord.write(path, (example.SerializeToString() for example in examples))
 
 
 def write_label_file(labels_to_class_names: dict[int, str],
@@ -68,19 +84,30 @@ def read_label_file(dataset_dir: str | os.PathLike,
   """Returns {label: name} from lines such as '0:daisy'.
 
   Raises:
-    ValueError: a line of another form, or a label given twice.
+    ValueError: a line of another form, a label given twice or left out, or
+      bytes that are not UTF-8.
   """
   path = os.path.join(dataset_dir, filename)
-  with tf.io.gfile.GFile(path, 'r') as file:
-    lines = file.read().splitlines()
+  with tf.io.gfile.GFile(path, 'rb') as file:
+    data = file.read()
+  try:
+    lines = data.decode('utf-8-sig').split('\n')
+  except UnicodeDecodeError as error:
+    raise ValueError(f'{path} is not UTF-8 text ({error}): save it as UTF-8.'
+                     ) from None
   names = {}
   for number, line in enumerate(lines, 1):
     if not line.strip():
       continue
     label, colon, name = line.partition(':')
-    if not colon or not label.strip().isdecimal() or int(label) in names:
+    if (not colon or not re.fullmatch('[0-9]{1,9}', label.strip())
+        or int(label) in names):
       raise ValueError(
-          f'{path}, line {number}: {line!r} should be a new label and a name, '
-          "such as '0:daisy'.")
+          f'{path}, line {number}: {line[:80]!r} should be a new label and a '
+          "name, such as '0:daisy'.")
     names[int(label)] = name.strip()
-  return names
+  gap = next((label for label in range(len(names)) if label not in names), None)
+  if gap is not None:
+    raise ValueError(f'{path} has no line for label {gap}, but one for '
+                     f'{max(names)}: labels count from 0 without gaps.')
+  return dict(sorted(names.items()))

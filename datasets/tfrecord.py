@@ -13,6 +13,7 @@ import pathlib
 import struct
 import tempfile
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -27,67 +28,108 @@ def masked_crc(data: bytes) -> int:
   return (((crc >> 15) | (crc << 17)) + 0xa282ead8) & 0xffffffff
 
 
+class Written(NamedTuple):
+  """A TFRecord file that has been written.
+
+  Fields:
+    records: how many it has.
+    size: in bytes.
+    crc32c: of the whole file.
+  """
+  records: int
+  size: int
+  crc32c: int
+
+
+def write(path: str | os.PathLike, records: Iterable[bytes]) -> Written:
+  """Writes the records to the file `path`."""
+  count, size, crc = 0, 0, google_crc32c.Checksum()
+  with open(path, 'wb') as file:
+    for data in records:
+      length = struct.pack('<Q', len(data))
+      for part in (length, struct.pack('<I', masked_crc(length)), data,
+                   struct.pack('<I', masked_crc(data))):
+        file.write(part)
+        crc.update(part)
+      count += 1
+      size += len(data) + _HEADER + _FOOTER
+  return Written(count, size, int.from_bytes(crc.digest(), 'big'))
+
+
 def _is_local(path: str) -> bool:
   return '://' not in path
 
 
-def _scan(path: str) -> np.ndarray:
-  """Returns int64 [records, 2], the offset and length of every record."""
-  found, offset = [], 0
+class Scan(NamedTuple):
+  """Where the records of a file are.
+
+  Fields:
+    records: int64 [records, 2], their offsets and lengths.
+    damage: what is wrong behind the last of them, '' if nothing is.
+  """
+  records: np.ndarray
+  damage: str = ''
+
+
+def _scan(path: str) -> Scan:
+  found, offset, damage = [], 0, ''
   with tf.io.gfile.GFile(path, 'rb') as file:
     size = file.size()
-    while offset < size:
+    while offset < size and not damage:
       file.seek(offset)
       header = file.read(_HEADER)
       length = (struct.unpack('<Q', header[:8])[0]
                 if len(header) == _HEADER else 0)
+      end = offset + _HEADER + length + _FOOTER
       if (len(header) < _HEADER or masked_crc(header[:8])
           != struct.unpack('<I', header[8:])[0]):
-        raise ValueError(
+        damage = (
             f'{path} is not a TFRecord file, or is damaged: at byte {offset} '
             f'of {size}, after {len(found)} records, there is no record. '
             'Convert or copy it again.')
-      end = offset + _HEADER + length + _FOOTER
-      if end > size:
-        raise ValueError(
+      elif end > size:
+        damage = (
             f'{path} is cut short: record {len(found)} ends at byte {end}, '
             f'the file at {size}. Convert or copy it again.')
-      found.append((offset + _HEADER, length))
-      offset = end
-  return np.array(found, np.int64).reshape(-1, 2)
+      else:
+        found.append((offset + _HEADER, length))
+        offset = end
+  return Scan(np.array(found, np.int64).reshape(-1, 2), damage)
 
 
-def find_records(path: str, cache_dir: str | None = None) -> np.ndarray:
-  """Returns the offset and length of every record in a file.
+def _key(paths: Iterable[str]) -> str:
+  """Returns a name for these files with their sizes and times of change."""
+  facts = []
+  for path in paths:
+    if _is_local(path):  # TensorFlow's stat knows the time by the second
+      stat = os.stat(path)
+      facts.append(
+          f'{os.path.abspath(path)}\n{stat.st_size} {stat.st_mtime_ns}')
+    else:
+      stat = tf.io.gfile.stat(path)
+      facts.append(f'{path}\n{stat.length} {stat.mtime_nsec}')
+  return hashlib.sha256('\n'.join(facts).encode()).hexdigest()
+
+
+def find_records(path: str, cache_dir: str | None = None) -> Scan:
+  """Returns where the records of a file are.
 
   Args:
     path: a TFRecord file, in any file system that TensorFlow reads.
     cache_dir: a folder that keeps the answer for the file's size and time of
       change; None scans it again.
-
-  Returns:
-    int64 [records, 2].
-
-  Raises:
-    ValueError: the file is cut short or no TFRecord file.
   """
   if cache_dir is None:
     return _scan(path)
-  if _is_local(path):  # TensorFlow's stat knows the time by the second
-    stat = os.stat(path)
-    key = f'{os.path.abspath(path)}\n{stat.st_size} {stat.st_mtime_ns}'
-  else:
-    stat = tf.io.gfile.stat(path)
-    key = f'{path}\n{stat.length} {stat.mtime_nsec}'
-  cached = pathlib.Path(cache_dir, hashlib.sha256(key.encode()).hexdigest())
-  cached = cached.with_suffix('.npy')
+  cached = pathlib.Path(cache_dir, _key([path]) + '.npy')
   try:
-    return np.load(cached)
+    return Scan(np.load(cached))
   except (OSError, ValueError, EOFError):  # not there, or cut short
-    records = _scan(path)
-  with contextlib.suppress(OSError):  # a cache that cannot be written is none
-    _keep(cached, records)
-  return records
+    scan = _scan(path)
+  if not scan.damage:
+    with contextlib.suppress(OSError):  # a cache that cannot be written is none
+      _keep(cached, scan.records)
+  return scan
 
 
 def _keep(path, records):
@@ -102,17 +144,27 @@ class Reader:
   """The records of several files as one sequence, read by number.
 
   Safe to call from many threads.
+
+  Attributes:
+    damages: a sentence for each file that is damaged; the records before the
+      damage can be read.
   """
 
   def __init__(self, paths: Sequence[str], cache_dir: str | None = None):
-    """Scans `paths`; see `find_records` for the arguments and errors."""
+    """Scans `paths`; see `find_records` for the arguments."""
     self._paths = list(paths)
-    self._records = [find_records(path, cache_dir) for path in self._paths]
+    scans = [find_records(path, cache_dir) for path in self._paths]
+    self._records = [scan.records for scan in scans]
+    self.damages = [scan.damage for scan in scans if scan.damage]
     self._starts = np.cumsum([0, *map(len, self._records)])
     self._open = functools.lru_cache(64)(self._open_file)
 
   def __len__(self) -> int:
     return int(self._starts[-1])
+
+  def key(self) -> str:
+    """Returns a name for the files with their sizes and times of change."""
+    return _key(self._paths)
 
   def _open_file(self, path):
     # Unbuffered, so that a thread's read touches just the bytes it asks for.
@@ -151,7 +203,3 @@ class Reader:
           f'{self.name(index)} is damaged: its checksum does not fit. '
           'Convert or copy the file again.')
     return data[:length]
-
-  def read_many(self, indices: Iterable[int]) -> np.ndarray:
-    """Returns the bytes of several records, object [n]."""
-    return np.array([self.read(index) for index in indices], object)

@@ -69,16 +69,15 @@ class Population:
     return self._squares / max(self.count - 1, 1)
 
 
-def measure(session: tf.Session, found: list[Layer], batches: int,
+def measure(run: Callable, found: list[Layer], batches: int,
             on_batch: Callable[[], None] = lambda: None
             ) -> dict[tf.Variable, np.ndarray]:
   """Returns the statistics over `batches` batches, by their variables.
 
-  Each session.run is expected to draw a new batch. Depends on the weights
-  and the batches alone, not on the moving averages.
+  Depends on the weights and the batches alone, not on the moving averages.
 
   Args:
-    session: an open session.
+    run: run(fetches) returns their values on a new batch.
     found: what `layers` returned, before the graph was finalized.
     batches: the number of batches.
     on_batch: called after each.
@@ -86,7 +85,7 @@ def measure(session: tf.Session, found: list[Layer], batches: int,
   populations = [Population() for _ in found]
   for _ in range(batches):
     for population, batch in zip(
-        populations, session.run([layer.batch for layer in found]),
+        populations, run([layer.batch for layer in found]),
         strict=True):
       population.add(*batch)
     on_batch()
@@ -105,17 +104,26 @@ def assign(session: tf.Session, values: dict[tf.Variable, np.ndarray]) -> None:
 
 
 def recalibrate(session: tf.Session, found: list[Layer], batches: int,
-                on_batch: Callable[[], None] = lambda: None) -> None:
+                on_batch: Callable[[], None] = lambda: None,
+                run: Callable | None = None) -> None:
   """Replaces the moving averages by the statistics over `batches` batches.
 
-  To do it twice on the same batches is to do it once. See `measure`.
+  To do it twice on the same batches is to do it once.
+
+  Args:
+    session: an open session.
+    found: what `layers` returned, before the graph was finalized.
+    batches: the number of batches.
+    on_batch: called after each.
+    run: see `measure`; session.run if None.
   """
-  assign(session, measure(session, found, batches, on_batch))
+  assign(session, measure(run or session.run, found, batches, on_batch))
 
 
 def recalibrate_averages(session: tf.Session, found: list[Layer], batches: int,
                          shadows: dict[tf.Variable, tf.Variable],
-                         on_batch: Callable[[], None] = lambda: None) -> None:
+                         on_batch: Callable[[], None] = lambda: None,
+                         run: Callable | None = None) -> None:
   """The same for a network whose weights are moving averages themselves.
 
   Args:
@@ -125,10 +133,11 @@ def recalibrate_averages(session: tf.Session, found: list[Layer], batches: int,
     shadows: the moving average of each of the network's variables; those of
       the batch norm layers' means and variances are replaced.
     on_batch: called after each batch.
+    run: see `measure`; session.run if None.
   """
   raw, averages = session.run([list(shadows), list(shadows.values())])
   assign(session, dict(zip(shadows, averages, strict=True)))
-  values = measure(session, found, batches, on_batch)
+  values = measure(run or session.run, found, batches, on_batch)
   assign(session, dict(zip(shadows, raw, strict=True)))
   assign(session, {shadows[variable]: value
                    for variable, value in values.items()})

@@ -218,3 +218,10 @@ def restorer(path: str, moving_average_decay: float | None
                 '--labels_offset.')
   saver = tf.train.Saver(variables, reshape=False)
   return lambda session: saver.restore(session, path)
+
+
+def num_classes(checkpoint: str) -> int | None:
+  """Returns the number of logits a checkpoint was trained for, if any."""
+  shapes = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+  return next((shape[-1] for name, shape in shapes.items()
+               if name.endswith('/logits/weights')), None)

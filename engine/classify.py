@@ -74,17 +74,6 @@ def _class_names(config, run, num_classes):
   return [names[i] for i in range(offset, num_classes + offset)]
 
 
-def _num_classes(checkpoint):
-  """Returns the number of logits that a checkpoint was trained for."""
-  shapes = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
-  found = [shape[-1] for name, shape in shapes.items()
-           if name.endswith('/logits/weights')]
-  if not found:
-    raise ValueError(f'The checkpoint {checkpoint} has no logits: it holds '
-                     'features only, and no class can be told.')
-  return found[0]
-
-
 def _decoder(config):
   """Returns a placeholder for a file's bytes, and the image they become."""
   data = tf.placeholder(tf.string, [])
@@ -139,7 +128,10 @@ def classify(given: configs.ClassifyConfig, arguments: list[str]
   tf.disable_tensor_equality()  # else graphs take twice as long to build
   paths = find_pictures(arguments)
   config, checkpoint, run = resolve.classification(given)
-  num_classes = _num_classes(checkpoint)
+  num_classes = checkpoints.num_classes(checkpoint)
+  if num_classes is None:
+    raise ValueError(f'The checkpoint {checkpoint} has no logits: it holds '
+                     'features only, and no class can be told.')
   names = _class_names(config, run, num_classes)
   results = {}
   with tf.Graph().as_default():

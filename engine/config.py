@@ -4,6 +4,7 @@ Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 """
 import dataclasses
 
+from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.optimizers import OPTIMIZERS
 from engine.options import Config, option
 from engine.schedules import SCHEDULES
@@ -13,11 +14,30 @@ _ONE_DEVICE = ('this version trains in one process on one device; the flag '
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig(Config):
+class PipelineConfig(Config):
+  """What training and evaluation are told of the way to the examples."""
+  skip_bad_examples: int = option(
+      0, 'Leave out, and count, as many bad examples at the most; the next '
+      'one is an error.', low=0)
+  max_image_pixels: int = option(
+      MAX_PIXELS, 'The largest height x width of a picture that is decoded.',
+      low=1, high=MOST_PIXELS)
+  cache: str | None = option(
+      None, 'Decode every picture once, at the start, and keep it in memory, '
+      'or in a file below the cache folder that later runs find.',
+      choices=('memory', 'file'))
+  num_preprocessing_threads: int = option(
+      4, 'Pictures that are decoded at once.', low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(PipelineConfig):
   """What `train_image_classifier.py` is told."""
   # What to train, on what, and where to write it.
   model_name: str = option('resnet_v2_50', 'The network to train.')
-  dataset_name: str = option('digits', 'The data set to train on.')
+  dataset_name: str | None = option(
+      None, 'The data set to train on. Default: tfrecord, which is what '
+      '--dataset_dir describes; without that, digits.')
   dataset_split_name: str = option('train', 'The split to train on.')
   dataset_dir: str | None = option(
       None, 'The folder of the TFRecords. Default: the cache, for a data set '
@@ -43,6 +63,22 @@ class TrainConfig(Config):
       None, 'Steps to train. Default: the data set\'s, else endless.', low=1)
   seed: int = option(0, 'Fixes initial values, order and augmentation.', low=0,
                      high=2 ** 31 - 1)
+
+  # Augmentation, besides that of the preprocessing.
+  rand_augment_layers: int = option(
+      0, 'RandAugment: transformations of each picture; 2 is usual.', low=0)
+  rand_augment_magnitude: float = option(
+      9.0, 'RandAugment: how strong they are.', low=0, high=30)
+  random_erasing: float = option(
+      0.0, 'The share of pictures of which a part is erased; 0.25 is usual.',
+      low=0, high=1)
+  mixup_alpha: float = option(
+      0.0, 'Mix each picture and label with another of the batch, by a weight '
+      'from Beta(alpha, alpha); 0.2 is usual, 0 for none.', low=0)
+  cutmix_alpha: float = option(
+      0.0, 'Replace a part of each picture by another\'s, of an area from '
+      'Beta(alpha, alpha); 1 is usual, 0 for none. With --mixup_alpha too '
+      'every batch has one of both.', low=0)
 
   # The optimization.
   optimizer: str = option('momentum', 'The optimizer.',
@@ -110,8 +146,6 @@ class TrainConfig(Config):
       600, 'Seconds between two batches of images in TensorBoard.', low=1)
   save_interval_secs: int = option(
       600, 'Seconds between two checkpoints.', low=1)
-  num_preprocessing_threads: int = option(
-      4, 'Pictures that are decoded at once.', low=1)
 
   # Accepted from existing command lines.
   master: str = option('', 'Was: the TensorFlow master.', now=_ONE_DEVICE)
@@ -138,7 +172,7 @@ class TrainConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalConfig(Config):
+class EvalConfig(PipelineConfig):
   """What `eval_image_classifier.py` is told."""
   checkpoint_path: str | None = option(
       None, 'The checkpoint, or the folder of a run, whose newest is taken. '
@@ -174,8 +208,6 @@ class EvalConfig(Config):
       1000, 'Evaluate this many examples a second time, with the statistics '
       'of their batch instead of batch norm\'s moving averages; 0 for none.',
       low=0)
-  num_preprocessing_threads: int = option(
-      4, 'Pictures that are decoded at once.', low=1)
   master: str = option('', 'Was: the TensorFlow master.', now=(
       'this version evaluates in one process; the flag is ignored.'))
   quantize: bool = option(
@@ -203,3 +235,39 @@ class ClassifyConfig(Config):
   top: int = option(5, 'The number of classes to print.', low=1)
   json: bool = option(False, 'Print JSON, one object a picture.')
   batch_size: int = option(32, 'Pictures in a step.', low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertConfig(Config):
+  """What `download_and_convert_data.py` is told."""
+  dataset_name: str | None = option(
+      None, 'What to convert: image_folder, csv, cifar10, cifar100, mnist, '
+      'fashion_mnist, idenprof, flowers, imagenet or tfds:NAME. With --verify, '
+      'the data set in --dataset_dir, where that does not say.')
+  dataset_dir: str | None = option(
+      None, 'The folder to write the TFRecords to, or to verify.')
+  source: str | None = option(
+      None, 'What to convert it from: a folder, a file, an archive, or the URL '
+      'of one. Default: the public address of the data set.')
+  validation_fraction: float = option(
+      0.1, 'The share of each class that becomes the validation split, where '
+      'the source has one split.', above=0, high=0.99)
+  labels_file: str | None = option(
+      None, 'csv: the names of the labels, in lines such as 0:chef; imagenet: '
+      'the list of its synsets.')
+  num_shards: int | None = option(
+      None, 'Files in a split. Default: one for a thousand examples.', low=1,
+      high=99999)
+  seed: int = option(0, 'Fixes the split and the order of the examples.', low=0,
+                     high=2 ** 31 - 1)
+  skip_bad_examples: int = option(
+      0, 'Leave out, and name, as many bad pictures at the most; the next one '
+      'is an error.', low=0)
+  max_image_pixels: int = option(
+      MAX_PIXELS, 'The largest height x width of a picture that is taken.',
+      low=1, high=MOST_PIXELS)
+  num_threads: int | None = option(
+      None, 'Pictures that are read at once. Default: one a processor.', low=1)
+  verify: bool = option(
+      False, 'Convert nothing; read every record of --dataset_dir and say what '
+      'is there, and what is wrong.')

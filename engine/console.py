@@ -24,11 +24,12 @@ def say(text: str) -> None:
   sys.stdout.flush()
 
 
-def progress(total: int | None, initial: int = 0, unit: str = 'step'):
-  """Returns a progress bar, which is shown on a terminal only."""
+def progress(total: int | None, initial: int = 0, unit: str = 'step',
+             **options):
+  """Returns a progress bar of tqdm, which is shown on a terminal only."""
   return tqdm.tqdm(total=total, initial=initial, unit=unit, leave=False,
                    dynamic_ncols=True, disable=not sys.stderr.isatty(),
-                   file=sys.stderr)
+                   file=sys.stderr, **options)
 
 
 @contextlib.contextmanager

@@ -16,15 +16,16 @@ from tasks import classification
 NOTABLE_GAP = 0.02
 
 
-def _predict(session, name, batch, logits, batches):
+def _predict(session, name, stream, logits, batches):
   """Returns the logits and labels of as many batches."""
   found, labels = [], []
   with console.progress(batches, unit='batch') as bar:
     bar.set_description(name)
     for _ in range(batches):
-      values = session.run([logits, batch.labels])
-      found.append(values[0])
-      labels.append(values[1])
+      values = stream.run(session, [logits, stream.batch.labels])
+      good = values[1] >= 0  # else another stands in for a bad example
+      found.append(values[0][good])
+      labels.append(values[1][good])
       bar.update()
   return np.concatenate(found), np.concatenate(labels)
 
@@ -46,16 +47,16 @@ def _passes(config, source, classes):
     return network_fn(images, reuse=reuse)[0]
 
   batches = -(-source.num_examples // config.batch_size)
-  batch = input_pipeline.next_batch(source.evaluation(config.batch_size))
-  passes = [('evaluating', batch, logits(batch.images, False, None),
+  stream = source.evaluation(config.batch_size)
+  passes = [('evaluating', stream, logits(stream.batch.images, False, None),
              min(config.max_num_batches or batches, batches))]
   examples = min(config.compare_batch_statistics, source.num_examples)
   if examples:
     even = _even(source.num_examples, config.batch_size)
-    batch = input_pipeline.next_batch(source.evaluation(even, shuffle=True))
-    both = tf.stack([logits(batch.images, by_batch, True)
+    stream = source.evaluation(even, shuffle=True)
+    both = tf.stack([logits(stream.batch.images, by_batch, True)
                      for by_batch in (False, True)], axis=1)
-    passes.append(('comparing', batch, both, -(-examples // even)))
+    passes.append(('comparing', stream, both, -(-examples // even)))
   return passes
 
 
@@ -117,9 +118,8 @@ def evaluate(given: configs.EvalConfig) -> dict:
   with tf.Graph().as_default():
     preprocess = preprocessing_factory.get_preprocessing(
         config.preprocessing_name, False, config.use_grayscale)
-    source = input_pipeline.Source(
-        dataset, preprocess, config.eval_image_size, config.labels_offset,
-        config.num_preprocessing_threads)
+    source = input_pipeline.open_source(config, dataset, preprocess,
+                                        config.eval_image_size)
     passes = _passes(config, source, len(names))
     restore = checkpoints.restorer(checkpoint, config.moving_average_decay)
     begin = tf.tables_initializer()
@@ -127,7 +127,7 @@ def evaluate(given: configs.EvalConfig) -> dict:
         f'Evaluating {checkpoint} on the {source.num_examples:,} examples of '
         f'{dataset.name}, split {dataset.split_name}, at '
         f'{config.eval_image_size}x{config.eval_image_size}.')
-    with source.naming_bad_records(), tf.Session() as session:
+    with tf.Session() as session:
       restore(session)
       session.run(begin)
       (values, labels), *compared = [_predict(session, *each)
@@ -136,7 +136,8 @@ def evaluate(given: configs.EvalConfig) -> dict:
       'checkpoint': checkpoint, 'step': _step(checkpoint),
       'model': config.model_name, 'dataset': dataset.name,
       'split': dataset.split_name, 'image_size': config.eval_image_size,
-      **classification.metrics(values, labels)}
+      **classification.metrics(values, labels),
+      'left_out': len(source.left_out)}
   top_5 = (f'top-5 {figures["top_5_accuracy"]:.2%}, ' if len(names) > 5
            else '')
   console.say(

@@ -6,15 +6,18 @@ begins at step k therefore sees what a run from the start sees from step k on,
 whatever the number of threads.
 """
 import collections
-import contextlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_utils, tfrecord
-from datasets.dataset_factory import Dataset
+from datasets.examples import Examples
+from datasets.limits import MAX_PIXELS
+from engine import console
+from engine.cache import Cache
+from engine.config import PipelineConfig
+from preprocessing.encoded import Encoded
 
 _FEATURES = {
     'image/encoded': tf.FixedLenFeature([], tf.string),
@@ -31,19 +34,31 @@ class Batch(NamedTuple):
 
   Fields:
     images: float32 [batch, size, size, channels].
-    labels: int64 [batch], in [0, number of classes).
+    labels: int64 [batch], in [0, number of classes), and -1 in evaluation
+      where another example stands in for a bad one; or, where examples are
+      mixed, float32 [batch, number of classes].
   """
   images: tf.Tensor
   labels: tf.Tensor
 
 
-def _decode(record):
-  """Returns the image, uint8 [height, width, 3], and the label of a record."""
-  features = tf.io.parse_single_example(record, _FEATURES)
-  image = tf.io.decode_image(features['image/encoded'], channels=3,
-                             expand_animations=False)
-  image.set_shape([None, None, 3])
-  return image, features['image/class/label']
+class _Records:
+  """Records as they are in the files, decoded in the graph."""
+  dtypes, ranks = (tf.string,), (0,)
+
+  def __init__(self, examples, max_pixels):
+    self._examples = examples
+    self._max_pixels = max_pixels
+
+  def load(self, indices):
+    """Returns the records, and the number of the record each really is."""
+    return self._examples.read_many(indices)
+
+  def decode(self, record):
+    """Returns the picture and the label, as it was written."""
+    features = tf.io.parse_single_example(record, _FEATURES)
+    return (Encoded(features['image/encoded'], self._max_pixels),
+            features['image/class/label'])
 
 
 class Source:
@@ -54,77 +69,96 @@ class Source:
   """
 
   def __init__(self, dataset: Dataset, preprocess: Callable, image_size: int,
-               labels_offset: int = 0, num_threads: int = 4):
+               labels_offset: int = 0, num_threads: int = 4, *,
+               skip: int = 0, max_pixels: int = MAX_PIXELS,
+               cache: str | None = None, progress: Callable | None = None):
     """Finds the records.
 
     Args:
       dataset: the split.
-      preprocess: `preprocess(uint8 image, height, width, seed=)`.
+      preprocess: `preprocess(uint8 or encoded image, height, width, seed=)`.
       image_size: height and width of the images, in pixels.
       labels_offset: subtracted from every label.
       num_threads: the number of pictures that are decoded at once.
+      skip: how many bad examples may be left out.
+      max_pixels: the largest height x width of a picture.
+      cache: 'memory' or 'file' to decode every picture once, now.
+      progress: see `Cache`.
 
     Raises:
       ValueError: a damaged file, or no records.
     """
-    self._reader = tfrecord.Reader(
-        dataset.data_sources, str(dataset_utils.cache_dir() / 'offsets'))
-    self._dataset = dataset
+    self._examples = Examples(dataset, labels_offset, max_pixels, skip)
+    self._records = (Cache(self._examples, cache, num_threads, progress)
+                     if cache else _Records(self._examples, max_pixels))
     self._preprocess = preprocess
     self._size = image_size
     self._offset = labels_offset
     self._threads = num_threads
     self._recent = collections.deque(maxlen=32)  # blocks of record numbers
-    self.num_examples = len(self._reader)
-    if not self.num_examples:
-      raise ValueError(
-          f'The {dataset.split_name} split of {dataset.name} has no records: '
-          f'{", ".join(dataset.data_sources[:3])} are empty.')
+    self._told = 0
+    self.num_examples = len(self._examples)
+
+  @property
+  def left_out(self) -> list[str]:
+    """A sentence for each example that was left out."""
+    return self._examples.left_out
+
+  def tell_left_out(self) -> None:
+    """Prints what has been left out since this was called last."""
+    for sentence in self.left_out[self._told:]:
+      self._told += 1
+      console.note(f'left out: {sentence}')
+
+  def leave_out_bad(self) -> bool:
+    """Leaves out what is bad among the latest records; whether there was any.
+
+    Raises:
+      ValueError: more records are bad than may be left out.
+    """
+    return any([self._examples.examine(block) for block in [*self._recent]])
 
   def _read(self, indices):
     def load(numbers):
-      self._recent.append(numbers)
-      return self._reader.read_many(numbers)
-    records = tf.numpy_function(load, [indices], tf.string, stateful=False)
-    records.set_shape(indices.shape)
-    return records
+      *records, found = self._records.load(numbers)
+      self._recent.append(found)
+      return *records, found
 
-  def _example(self, seed):
-    classes = self._dataset.num_classes - self._offset
+    dtypes = (*self._records.dtypes, tf.int64)
+    loaded = tf.numpy_function(load, [indices], dtypes, stateful=False)
+    for tensor, rank in zip(loaded, (*self._records.ranks, 0), strict=True):
+      tensor.set_shape([None] * (1 + rank))
+    return loaded
 
-    def refuse(index, label):
-      raise ValueError(
-          f'The label of {self._reader.name(index)} is {label} after '
-          f'--labels_offset={self._offset}, outside of the {classes} classes '
-          f'of {self._dataset.name}: is --labels_offset right?')
+  def _example(self, seed, evaluates):
+    classes = self._examples.classes
 
-    def make(number, index, record):
-      image, label = _decode(record)
+    def make(number, index, *loaded):
+      *record, found = loaded
+      image, label = self._records.decode(*record)
       label -= self._offset
-      # Raised by Python, which knows the record's file.
-      label = tf.cond(
-          tf.logical_and(label >= 0, label < classes), lambda: label,
-          lambda: tf.numpy_function(refuse, [index, label], tf.int64))
-      label.set_shape([])
+      fits = tf.logical_and(label >= 0, label < classes)
+      with tf.control_dependencies([tf.debugging.Assert(fits, [
+          'A label is out of range:', label])]):
+        label = tf.identity(label)
+      if evaluates:
+        label = tf.where(tf.equal(index, found), label, -1)
       return self._preprocess(image, self._size, self._size,
                               seed=tf.stack([seed, number])), label
     return make
 
-  def _batches(self, numbers: tf.data.Dataset, order: Callable, seed: int,
-               batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
+  def _batches(self, numbers, order, seed, batch_size, evaluates):
     """Reads blocks of example numbers and yields (images, labels)."""
     seed = tf.constant(seed, tf.int64)
 
     def read(block):
       indices = order(block)
-      return block, indices, self._read(indices)
+      return block, indices, *self._read(indices)
 
     return (numbers.map(_as_is(read), num_parallel_calls=2).unbatch()
-            .map(_as_is(self._example(seed)),
+            .map(_as_is(self._example(seed, evaluates)),
                  num_parallel_calls=self._threads)
-            .batch(batch_size, drop_remainder=drop_remainder)
-            .prefetch(2)
-            .with_options(_deterministic()))
+            .batch(batch_size, drop_remainder=not evaluates))
 
   def _shuffled(self, seed):
     def order(numbers):
@@ -138,67 +172,62 @@ class Source:
           max_index=tf.constant(self.num_examples - 1, tf.int64))
     return order
 
-  def training(self, batch_size: int, seed: int, start_step: tf.Tensor
-               ) -> tf.data.Dataset:
-    """Returns endless shuffled, augmented batches of (images, labels).
+  def training(self, batch_size: int, seed: int, start: Any,
+               mix: Callable | None = None) -> 'Stream':
+    """Returns endless shuffled, augmented batches.
 
     Args:
       batch_size: examples in a batch; one may span two epochs.
       seed: fixes the order and the augmentation.
-      start_step: int64 scalar, the number of batches to leave out.
+      start: int64 scalar, the number of batches to leave out.
+      mix: mix(images, labels, seed), float32 [batch, classes] labels in and
+        out, mixes the examples of a batch.
     """
-    steps = tf.data.Dataset.range(start_step, tf.int64.max // batch_size)
     block = tf.range(batch_size, dtype=tf.int64)
-    numbers = steps.map(_as_is(lambda step: step * batch_size + block))
-    return self._batches(numbers, self._shuffled(seed), seed, batch_size, True)
+    classes = self._examples.classes
 
-  def evaluation(self, batch_size: int, shuffle: bool = False
-                 ) -> tf.data.Dataset:
-    """Returns every example once, as batches of (images, labels).
+    def mixed(images, labels, step):
+      return mix(images, tf.one_hot(labels, classes),
+                 tf.stack([tf.constant(seed, tf.int64), step]))
+
+    def batches(start):
+      steps = tf.data.Dataset.range(start, tf.int64.max // batch_size)
+      numbers = steps.map(_as_is(lambda step: step * batch_size + block))
+      found = self._batches(numbers, self._shuffled(seed), seed, batch_size,
+                            False)
+      if mix is None:
+        return found
+      return tf.data.Dataset.zip((found, steps)).map(_as_is(
+          lambda batch, step: mixed(*batch, step)))
+    return Stream(self, batches, start)
+
+  def evaluation(self, batch_size: int, shuffle: bool = False) -> 'Stream':
+    """Returns every example once.
 
     Args:
       batch_size: examples in a batch; the last one may have fewer.
       shuffle: in an order without meaning instead of the files'.
     """
-    numbers = tf.data.Dataset.range(self.num_examples).batch(batch_size)
-    return self._batches(numbers, self._shuffled(0) if shuffle else
-                         lambda numbers: numbers, 0, batch_size, False)
+    def batches(start):
+      numbers = tf.data.Dataset.range(
+          start * batch_size, self.num_examples).batch(batch_size)
+      return self._batches(numbers, self._shuffled(0) if shuffle else
+                           lambda numbers: numbers, 0, batch_size, True)
+    return Stream(self, batches, 0)
 
 
-  @contextlib.contextmanager
-  def naming_bad_records(self):
-    """Turns TensorFlow's failure at a record into one that names it.
+def open_source(config: PipelineConfig, dataset: Dataset,
+                preprocess: Callable, image_size: int) -> Source:
+  """Returns a split's examples as the flags say; see `Source`."""
+  def progress(total, initial, title):
+    console.say(f'{title.capitalize()} {total:,} pictures for --cache.')
+    return console.progress(total, initial, 'picture')
 
-    Raises:
-      ValueError: a record that cannot be decoded; says which and why.
-    """
-    try:
-      yield
-    except tf.errors.InvalidArgumentError:
-      for index in np.concatenate([*self._recent, np.zeros(0, np.int64)]):
-        reason = self._defect(int(index))
-        if reason:
-          raise ValueError(f'{self._reader.name(int(index))} {reason}; remove '
-                           'it, or convert the data again.') from None
-      raise
-
-  def _defect(self, index):
-    """Returns what is wrong with a record, None if nothing is."""
-    record = self._reader.read(index)
-    try:
-      features = tf.train.Example.FromString(record).features.feature
-    except Exception:  # each protobuf runtime has an error of its own
-      return 'is no tf.train.Example'
-    for name, kind in (('image/encoded', 'bytes_list'),
-                       ('image/class/label', 'int64_list')):
-      if len(getattr(features[name], kind).value) != 1:
-        return f'has no single value of {name}'
-    with tf.Graph().as_default(), tf.Session() as session:
-      try:
-        session.run(_decode(tf.constant(record))[0])
-      except tf.errors.OpError:
-        return 'holds a picture that is damaged, or is no PNG, JPEG, GIF or BMP'
-    return None
+  return Source(
+      dataset, preprocess, image_size, config.labels_offset,
+      config.num_preprocessing_threads, skip=config.skip_bad_examples,
+      max_pixels=config.max_image_pixels, cache=config.cache,
+      progress=progress)
 
 
 def _deterministic():
@@ -207,12 +236,67 @@ def _deterministic():
   return options
 
 
-def next_batch(batches: tf.data.Dataset) -> Batch:
-  """Returns the tensors of the next batch in the current graph.
+class Stream:
+  """Batches in the current graph, which leave out bad examples.
 
   The iterator begins when the session runs its table initializers, which is
   after a checkpoint has been restored.
+
+  Attributes:
+    batch: the tensors of the next batch.
+    initializer: the op that begins anew.
+    position: the number of the next batch, to be set where `start` is a
+      tensor.
   """
-  iterator = tf.data.make_initializable_iterator(batches)
-  tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
-  return Batch(*iterator.get_next())
+
+  def __init__(self, source: Source, batches: Callable, start: Any):
+    """Builds the iterator.
+
+    Args:
+      source: where the batches come from.
+      batches: batches(start) returns a tf.data.Dataset.
+      start: int or int64 scalar, the number of batches to leave out.
+    """
+    self._source = source
+    self._start = tf.placeholder_with_default(tf.cast(start, tf.int64), [])
+    iterator = tf.data.make_initializable_iterator(
+        batches(self._start).prefetch(2).with_options(_deterministic()))
+    self.initializer = iterator.initializer
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self.initializer)
+    self.batch = Batch(*iterator.get_next())
+    self.position = 0
+
+  def run(self, session: Any, fetches: Any) -> Any:
+    """Returns session.run(fetches), which take the next batch.
+
+    A failure at a bad example is repeated without that example, if it may be
+    left out: the batch is then what it is where that is known from the start.
+
+    Args:
+      session: a Session or a MonitoredSession.
+      fetches: what to run.
+
+    Raises:
+      ValueError: a bad example; says which, and why.
+    """
+    while True:
+      try:
+        values = session.run(fetches)
+      except tf.errors.InvalidArgumentError:
+        if not self._source.leave_out_bad():
+          raise
+        self._restart(session)
+      else:
+        self.position += 1
+        self._source.tell_left_out()
+        return values
+
+  def _restart(self, session):
+    def restart(plain):
+      plain.run(self.initializer, {self._start: self.position})
+
+    if isinstance(session, tf.train.MonitoredSession):
+      # Its hooks would take a batch.
+      session.run_step_fn(lambda context: restart(context.session))
+    else:
+      restart(session)

@@ -3,15 +3,16 @@ import os
 from typing import Any, NamedTuple
 
 from datasets import dataset_factory
-from engine import checkpoints, config, options
+from engine import checkpoints, config, console, options
 from nets import nets_factory
 from preprocessing import preprocessing_factory
 
-DEFAULT_DATASET = config.TrainConfig.dataset_name
 
-
-def run_dir(model_name: str, dataset_name: str) -> str:
+def run_dir(model_name: str, dataset_name: str, dataset_dir: str | None
+            ) -> str:
   """Returns the default folder of a run."""
+  if dataset_name == dataset_factory.OWN and dataset_dir:
+    dataset_name = os.path.basename(os.path.normpath(dataset_dir))
   return os.path.join('runs', f'{model_name}-{dataset_name}')
 
 
@@ -68,13 +69,23 @@ def training(given: config.TrainConfig
     ValueError: an unknown name, or data that is not there.
   """
   network = nets_factory.get_network(given.model_name)
-  specification = dataset_factory.get_specification(given.dataset_name)
+  given = fill(given, {
+      'dataset_name': dataset_factory.name_of(given.dataset_dir)})
+  specification = dataset_factory.get_specification(
+      given.dataset_name, given.dataset_dir)
+  released = (_released(network, checkpoints.find(given.checkpoint_path))
+              if given.checkpoint_path else None)
   complete = fill(given, dict(specification.suggestions), {
+      'train_image_size': released and released.image_size}, {
       'preprocessing_name': network.preprocessing,
       'train_image_size': network.function.default_image_size,
       'eval_split_name': _other_split(specification, given.dataset_split_name),
-      'train_dir': run_dir(given.model_name, given.dataset_name)},
+      'train_dir': run_dir(given.model_name, given.dataset_name,
+                           given.dataset_dir)},
       given.fallbacks())
+  if released and given.train_image_size is None:
+    _tell_released(given.checkpoint_path, released, complete,
+                   complete.train_image_size)
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   preprocessing_factory.get_preprocessing(complete.preprocessing_name, True)
@@ -83,6 +94,21 @@ def training(given: config.TrainConfig
   _check_classes(dataset, given.labels_offset)
   _check_continues(complete)
   return complete, dataset
+
+
+def _released(network, checkpoint):
+  """Returns what is known of the checkpoint, if it is TF-Slim's."""
+  released = network.released
+  if released and checkpoints.num_classes(checkpoint) == released.num_classes:
+    return released
+  return None
+
+
+def _tell_released(checkpoint, released, complete, size):
+  console.note(
+      f'{checkpoint} has {released.num_classes:,} classes, as TF-Slim released '
+      f'{complete.model_name}: preprocessing {complete.preprocessing_name}, '
+      f'images of {size}x{size}, labels_offset {complete.labels_offset}.')
 
 
 class Evaluation(NamedTuple):
@@ -132,22 +158,32 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
   """
   if given.checkpoint_path is None and given.model_name is not None:
     given = given.replace(checkpoint_path=run_dir(
-        given.model_name, given.dataset_name or DEFAULT_DATASET))
+        given.model_name, given.dataset_name
+        or dataset_factory.name_of(given.dataset_dir), given.dataset_dir))
 
   def names(run):
     found = {name: name for name in ('labels_offset', 'moving_average_decay')}
     found['eval_image_size'] = 'train_image_size'
-    if given.dataset_name in (None, run.get('dataset_name')):
+    name = given.dataset_name
+    if name is None and given.dataset_dir is not None:
+      name = dataset_factory.name_of(given.dataset_dir)
+    if name in (None, run.get('dataset_name')):
       found.update(dataset_name='dataset_name', dataset_dir='dataset_dir',
                    dataset_split_name='eval_split_name')
     return found
 
   complete, checkpoint, run = _open_run(given, names)
-  complete = fill(complete, {'dataset_name': DEFAULT_DATASET})
-  network = nets_factory.get_network(complete.model_name)
-  specification = dataset_factory.get_specification(complete.dataset_name)
-  suggestions = dict(specification.suggestions)
   complete = fill(complete, {
+      'dataset_name': dataset_factory.name_of(complete.dataset_dir)})
+  network = nets_factory.get_network(complete.model_name)
+  specification = dataset_factory.get_specification(
+      complete.dataset_name, complete.dataset_dir)
+  suggestions = dict(specification.suggestions)
+  released = None if run else _released(network, checkpoint)
+  complete = fill(complete, released and {
+      'preprocessing_name': network.preprocessing,
+      'eval_image_size': released.image_size,
+      'labels_offset': released.labels_offset} or {}, {
       'preprocessing_name': suggestions.get('preprocessing_name'),
       'eval_image_size': suggestions.get('train_image_size')}, {
       'preprocessing_name': network.preprocessing,
@@ -155,6 +191,8 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
       'labels_offset': 0, 'use_grayscale': False,
       'dataset_split_name': specification.splits[-1],
       'eval_dir': os.path.join(os.path.dirname(checkpoint), 'eval')})
+  if released:
+    _tell_released(checkpoint, released, complete, complete.eval_image_size)
   dataset = dataset_factory.get_dataset(
       complete.dataset_name, complete.dataset_split_name, complete.dataset_dir)
   _check_classes(dataset, complete.labels_offset)
@@ -171,7 +209,9 @@ def classification(given: config.ClassifyConfig
   complete, checkpoint, run = _open_run(
       given, lambda run: {'eval_image_size': 'train_image_size'})
   network = nets_factory.get_network(complete.model_name)
+  released = None if run else _released(network, checkpoint)
   complete = fill(complete, {
+      'eval_image_size': released and released.image_size}, {
       'preprocessing_name': network.preprocessing,
       'eval_image_size': network.function.default_image_size,
       'use_grayscale': False})

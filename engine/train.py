@@ -1,4 +1,5 @@
 """Training: data, model, loss, optimizer, restore, loop."""
+import functools
 import os
 
 import tensorflow.compat.v1 as tf
@@ -20,7 +21,7 @@ from engine import config as configs
 from engine import evaluate as evaluation
 from nets import nets_factory
 from nets.slim_compat import slim
-from preprocessing import preprocessing_factory
+from preprocessing import mixing, preprocessing_factory
 from tasks import classification
 
 
@@ -48,13 +49,29 @@ def _train_op(config, loss, learning_rate, step):
                   for variable in averaged}
 
 
-def _timed_batch(batches):
-  """Returns the next batch, and the seconds for which it was waited."""
+def _source(config, dataset):
+  """Returns the examples, augmented as the flags say."""
+  preprocess = functools.partial(
+      preprocessing_factory.get_preprocessing(
+          config.preprocessing_name, True, config.use_grayscale),
+      rand_augment_layers=config.rand_augment_layers,
+      rand_augment_magnitude=config.rand_augment_magnitude,
+      random_erasing=config.random_erasing)
+  return input_pipeline.open_source(
+      config, dataset, preprocess, config.train_image_size)
+
+
+def _stream(config, source, step):
+  """Returns the batches, and the seconds for which the next was waited."""
+  mix = None
+  if config.mixup_alpha or config.cutmix_alpha:
+    mix = functools.partial(mixing.mix, mixup_alpha=config.mixup_alpha,
+                            cutmix_alpha=config.cutmix_alpha)
   begin = tf.timestamp()
   with tf.control_dependencies([begin]):
-    batch = input_pipeline.next_batch(batches)
-  with tf.control_dependencies(list(batch)):
-    return batch, tf.timestamp() - begin
+    stream = source.training(config.batch_size, config.seed, step, mix)
+  with tf.control_dependencies(list(stream.batch)):
+    return stream, tf.timestamp() - begin
 
 
 def _introduce(config, dataset, source):
@@ -82,7 +99,7 @@ def _introduce(config, dataset, source):
       f'{config.optimizer}.\nWriting to {config.train_dir}.')
 
 
-def _finisher(config, source, shadows):
+def _finisher(config, source, stream, shadows):
   """Returns what is done in the session when the last step is done."""
   batches = config.recalibrate_batch_norm_batches
   if batches is None:
@@ -93,11 +110,12 @@ def _finisher(config, source, shadows):
 
   def finish(session):
     console.say(f'Recalibrating batch norm over {batches} batches.')
+    run = functools.partial(stream.run, session)
     with console.progress(batches, unit='batch') as bar:
-      batch_norm.recalibrate(session, found, batches, bar.update)
+      batch_norm.recalibrate(session, found, batches, bar.update, run)
       if shadows:
         batch_norm.recalibrate_averages(session, found, batches, shadows,
-                                        bar.update)
+                                        bar.update, run)
   return finish
 
 
@@ -161,13 +179,9 @@ def train(config: configs.TrainConfig) -> dict | None:
     tf.set_random_seed(config.seed)
     step = tf.train.get_or_create_global_step()
 
-    preprocess = preprocessing_factory.get_preprocessing(
-        config.preprocessing_name, True, config.use_grayscale)
-    source = input_pipeline.Source(
-        dataset, preprocess, config.train_image_size, config.labels_offset,
-        config.num_preprocessing_threads)
-    batch, waiting = _timed_batch(
-        source.training(config.batch_size, config.seed, step))
+    source = _source(config, dataset)
+    stream, waiting = _stream(config, source, step)
+    batch = stream.batch
 
     network_fn = nets_factory.get_network_fn(
         config.model_name, dataset.num_classes - config.labels_offset,
@@ -189,6 +203,7 @@ def train(config: configs.TrainConfig) -> dict | None:
 
     _introduce(config, dataset, source)
     latest, start, init_fn = _start(config)
+    stream.position = start
     options.write(config, config.train_dir, num_classes=dataset.num_classes,
                   class_names=resolve.class_names(dataset,
                                                   config.labels_offset))
@@ -205,7 +220,7 @@ def train(config: configs.TrainConfig) -> dict | None:
                        config.log_every_n_steps, config.batch_size),
           hooks.Save(scaffold, checkpoints.prefix(config.train_dir),
                      config.save_interval_secs, done, total,
-                     _finisher(config, source, shadows)),
+                     _finisher(config, source, stream, shadows)),
           tf.train.SummarySaverHook(
               save_secs=config.save_summaries_secs,
               output_dir=config.train_dir, scaffold=scaffold)]
@@ -213,10 +228,9 @@ def train(config: configs.TrainConfig) -> dict | None:
           scaffold, config=_session_config(),
           checkpoint_filename_with_path=latest)
       try:
-        with (source.naming_bad_records(),
-              tf.train.MonitoredSession(creator, session_hooks) as session):
+        with tf.train.MonitoredSession(creator, session_hooks) as session:
           while not session.should_stop():
-            session.run(train_op)
+            stream.run(session, train_op)
       finally:
         stop.restore()
       if stop.received:

@@ -10,37 +10,57 @@ from nets import resnet_v1, resnet_v2
 from nets.slim_compat import slim
 
 
+class Released(NamedTuple):
+  """What TF-Slim's ImageNet checkpoint of a network expects.
+
+  Fields:
+    num_classes: its number of logits, by which it is known.
+    image_size: the height and width it was measured with, in pixels.
+    labels_offset: what is subtracted from ImageNet's labels 0 to 1000.
+  """
+  num_classes: int
+  image_size: int
+  labels_offset: int
+
+
 class Network(NamedTuple):
   """What the registry knows of a network.
 
   Fields:
-    function: builds it, `function(images, num_classes, is_training, ...)`.
+    function: builds it, `function(images, num_classes, is_training, ...)`;
+      its attribute default_image_size is in pixels.
     arg_scope: returns the arg scope to build it under.
     preprocessing: the name of the preprocessing it was published with.
+    released: TF-Slim's checkpoint, None if there is none.
   """
   function: Callable
   arg_scope: Callable
   preprocessing: str
+  released: Released | None = None
 
 
-def _v1(function):
-  return Network(function, resnet_v1.resnet_arg_scope, 'vgg')
+def _v1(function, released=None):
+  return Network(function, resnet_v1.resnet_arg_scope, 'vgg', released)
 
 
-def _v2(function):
-  return Network(function, resnet_v2.resnet_arg_scope, 'inception')
+def _v2(function, released=None):
+  return Network(function, resnet_v2.resnet_arg_scope, 'inception', released)
+
+
+_V1_2016 = Released(1000, 224, 1)
+_V2_2017 = Released(1001, 299, 0)
 
 
 NETWORKS = {
-    'resnet_v1_50': _v1(resnet_v1.resnet_v1_50),
-    'resnet_v1_101': _v1(resnet_v1.resnet_v1_101),
-    'resnet_v1_152': _v1(resnet_v1.resnet_v1_152),
+    'resnet_v1_50': _v1(resnet_v1.resnet_v1_50, _V1_2016),
+    'resnet_v1_101': _v1(resnet_v1.resnet_v1_101, _V1_2016),
+    'resnet_v1_152': _v1(resnet_v1.resnet_v1_152, _V1_2016),
     'resnet_v1_200': _v1(resnet_v1.resnet_v1_200),
     'resnet_v1_50_beta': _v1(resnet_v1.resnet_v1_50_beta),
     'resnet_v1_101_beta': _v1(resnet_v1.resnet_v1_101_beta),
-    'resnet_v2_50': _v2(resnet_v2.resnet_v2_50),
-    'resnet_v2_101': _v2(resnet_v2.resnet_v2_101),
-    'resnet_v2_152': _v2(resnet_v2.resnet_v2_152),
+    'resnet_v2_50': _v2(resnet_v2.resnet_v2_50, _V2_2017),
+    'resnet_v2_101': _v2(resnet_v2.resnet_v2_101, _V2_2017),
+    'resnet_v2_152': _v2(resnet_v2.resnet_v2_152, _V2_2017),
     'resnet_v2_200': _v2(resnet_v2.resnet_v2_200),
 }
 

@@ -7,6 +7,7 @@ it keeps the standardisation and leaves out brightness and contrast. Small
 turns and zooms serve pictures that must not be flipped, such as digits.
 """
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
                          shift: float = 0.0, flip: bool = True,
                          rotation: float = 0.0, zoom: float = 0.0,
                          normalization: str = 'standardize',
-                         per_pixel_mean: Any = None) -> tf.Tensor:
+                         per_pixel_mean: Any = None,
+                         augment: Callable | None = None) -> tf.Tensor:
   """Moves the picture at random, flips and normalises it.
 
   What comes in from outside the picture is black.
@@ -50,6 +52,8 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
       'subtract_mean' for 0..255 less `per_pixel_mean`, 'scale' for [-1, 1].
     per_pixel_mean: for 'subtract_mean', the mean picture of the training set
       in 0..255, [output_height, output_width, C], or the mean colour [C].
+    augment: None, or augment(image, seed) that changes the picture, float32
+      in 0..255, after it was cropped and before it is normalised.
 
   Returns:
     float32 [output_height, output_width, 3 or 1].
@@ -75,6 +79,8 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
   image.set_shape([output_height, output_width, None])
   if flip:
     image = utils.random_flip(image, seed)
+  if augment:
+    image = augment(image, seed)
   return _normalize(image, normalization, per_pixel_mean)
 
 
@@ -105,7 +111,6 @@ def preprocess_for_eval(image: tf.Tensor, output_height: int,
 
 
 preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)
-
 
 
 def _fill(image, height, width, use_grayscale):

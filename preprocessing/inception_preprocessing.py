@@ -5,6 +5,8 @@ https://arxiv.org/abs/1409.4842; the colour distortion is Howard's,
 https://arxiv.org/abs/1312.5402. TF-Slim's ResNet v2 checkpoints expect it:
 RGB in [-1, 1].
 """
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -106,12 +108,28 @@ def distort_color(image: tf.Tensor, seed: Any,
   return tf.clip_by_value(image, 0.0, 1.0)
 
 
+def _checked(image):
+  """Returns the picture, with a check that floats lie in [0, 1]."""
+  if image.dtype.is_integer:
+    return image
+  fits = tf.logical_and(tf.reduce_min(image) >= 0, tf.reduce_max(image) <= 1)
+  with tf.control_dependencies([tf.debugging.Assert(fits, [
+      'A picture of floats must lie in [0, 1], and this one does not: pass '
+      'the uint8 pixels (0 to 255), or divide them by 255.'])]):
+    return tf.identity(image)
+
+
+def _to_unit(image, dtype):
+  """Scales floats that were resized from pixels of `dtype` to [0, 1]."""
+  return image * (1 / dtype.max) if dtype.is_integer else image
+
+
 def preprocess_for_train(image: tf.Tensor, output_height: int,
                          output_width: int, use_grayscale: bool = False,
                          seed: Any = None, *, bbox: Any = None,
                          fast_mode: bool = True, random_crop: bool = True,
-                         flip: bool = True,
-                         color: bool = True) -> tf.Tensor:
+                         flip: bool = True, color: bool = True,
+                         augment: Callable | None = None) -> tf.Tensor:
   """Crops a random window, squashes it to size, flips, distorts the colours.
 
   Args:
@@ -128,27 +146,32 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
     random_crop: whether to crop, rather than squash the whole picture.
     flip: whether to mirror every second picture.
     color: whether to distort the colours.
+    augment: None, or augment(image, seed) that changes the picture, float32
+      in 0..255, after it was cropped and before it is normalised.
 
   Returns:
     float32 [output_height, output_width, 3 or 1] in [-1, 1].
 
   Raises:
-    ValueError: an image or a seed other than described.
+    ValueError: an image or a seed other than described. Floats outside of
+      [0, 1] are an InvalidArgumentError when the graph runs.
   """
   seed = utils.as_seed(seed)
-  image = utils.as_picture(image, use_grayscale, _DTYPES)
-  if random_crop:
-    image = utils.crop(image, sample_window(tf.shape(image), seed, bbox))
-  image = tf.image.convert_image_dtype(image, tf.float32)
-
+  window = functools.partial(sample_window, seed=seed, bbox=bbox)
+  image = _checked(utils.as_picture(image, use_grayscale, _DTYPES,
+                                    window if random_crop else None))
+  dtype = image.dtype
+  if flip:  # here, where a pixel has a byte
+    image = utils.random_flip(image, seed)
   methods = _METHODS[:1] if fast_mode else _METHODS
   image = utils.select(
       utils.draw(seed, 'method', 0, len(methods), tf.int32),
-      [lambda x, method=method: tf.image.resize_images(
-          x, [output_height, output_width], method) for method in methods],
-      image)
-  if flip:
-    image = utils.random_flip(image, seed)
+      [lambda x, method=method: tf.cast(tf.image.resize_images(
+          x, [output_height, output_width], method), tf.float32)
+       for method in methods], image)
+  image = _to_unit(image, dtype)
+  if augment:
+    image = augment(image * 255, seed) / 255
   if color:
     image = distort_color(image, seed, fast_mode)
   # Bicubic resizing overshoots, and distort_color may have been left out.
@@ -176,10 +199,11 @@ def preprocess_for_eval(image: tf.Tensor, output_height: int,
   Raises:
     ValueError: an image or a fraction other than described.
   """
-  image = utils.as_picture(image, use_grayscale, _DTYPES)
+  image = _checked(utils.as_picture(image, use_grayscale, _DTYPES))
+  dtype = image.dtype
   image = tf.image.central_crop(image, central_fraction)
-  image = tf.image.convert_image_dtype(image, tf.float32)
-  return (utils.resize(image, output_height, output_width) - 0.5) * 2.0
+  image = utils.resize(image, output_height, output_width)
+  return (_to_unit(image, dtype) - 0.5) * 2.0
 
 
 preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)

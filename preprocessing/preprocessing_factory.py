@@ -1,4 +1,5 @@
 """The registry of preprocessing recipes: a name to a function of a picture."""
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,8 @@ import tensorflow.compat.v1 as tf
 from preprocessing import (
   cifar_preprocessing,
   inception_preprocessing,
+  mixing,
+  rand_augment,
   vgg_preprocessing,
 )
 from preprocessing import preprocessing_utils as utils
@@ -36,11 +39,15 @@ def get_preprocessing(name: str, is_training: bool,
   Returns:
     fn(image, output_height, output_width, seed=None, **options), which
     returns float32 [output_height, output_width, 3 or 1]. `image` is uint8
-    [height, width, 1 or 3] ('inception' takes floats in [0, 1] too), `seed`
-    None or int [2] and unused in evaluation. `options` are the keyword-only
-    arguments of the recipe's preprocess_for_train and preprocess_for_eval:
-    those of the other function are ignored, so that one set can serve both,
-    and unknown ones are a TypeError. The seed fixes the bits of the output:
+    [height, width, 1 or 3] ('inception' takes floats in [0, 1] too) or
+    `encoded.Encoded`, `seed` None or int [2] and unused in evaluation.
+    `options` are the keyword-only arguments of the recipe's
+    preprocess_for_train and preprocess_for_eval: those of the other function
+    are ignored, so that one set can serve both, and unknown ones are a
+    TypeError. In training every recipe has three more, none of which does
+    anything by default: rand_augment_layers and rand_augment_magnitude (see
+    `rand_augment`) and random_erasing, its probability (see `mixing`).
+    The seed fixes the bits of the output:
 
     >>> fn = get_preprocessing('vgg', is_training=True)
     >>> image = tf.zeros([300, 400, 3], tf.uint8)
@@ -55,9 +62,20 @@ def get_preprocessing(name: str, is_training: bool,
   module, defaults = PREPROCESSING[name]
 
   def preprocess(image: tf.Tensor, output_height: int, output_width: int,
-                 seed: Any = None, **options: Any) -> tf.Tensor:
-    return module.preprocess_image(
+                 seed: Any = None, *, rand_augment_layers: int = 0,
+                 rand_augment_magnitude: float = 9.0,
+                 random_erasing: float = 0.0, **options: Any) -> tf.Tensor:
+    if is_training:
+      seed = utils.as_seed(seed)  # one for all
+    if is_training and rand_augment_layers:
+      options['augment'] = functools.partial(
+          rand_augment.rand_augment, layers=rand_augment_layers,
+          magnitude=rand_augment_magnitude)
+    image = module.preprocess_image(
         image, output_height, output_width, is_training, use_grayscale, seed,
         **{**defaults, **options})
+    if is_training and random_erasing:
+      image = mixing.random_erasing(image, seed, random_erasing)
+    return image
 
   return preprocess

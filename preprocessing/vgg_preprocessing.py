@@ -4,8 +4,10 @@ Simonyan and Zisserman, Very Deep Convolutional Networks For Large-Scale Image
 Recognition, https://arxiv.org/abs/1409.1556. TF-Slim's ResNet v1 checkpoints
 expect it: RGB in 0..255, centred by a mean colour and not scaled.
 """
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from preprocessing import preprocessing_utils as utils
@@ -86,7 +88,8 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
                          seed: Any = None, *,
                          resize_side_min: int = RESIZE_SIDE_MIN,
                          resize_side_max: int = RESIZE_SIDE_MAX,
-                         flip: bool = True) -> tf.Tensor:
+                         flip: bool = True,
+                         augment: Callable | None = None) -> tf.Tensor:
   """Crops at a random scale and place, flips, and subtracts the mean.
 
   Args:
@@ -98,6 +101,8 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
     resize_side_min: see `sample_window`.
     resize_side_max: see `sample_window`.
     flip: whether to mirror every second picture.
+    augment: None, or augment(image, seed) that changes the picture, float32
+      in 0..255, after it was cropped and before it is normalised.
 
   Returns:
     float32 [output_height, output_width, 3 or 1], 0..255 less `MEAN_RGB` or
@@ -107,14 +112,16 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
     ValueError: an image, a seed or sides other than described.
   """
   seed = utils.as_seed(seed)
-  image = utils.as_picture(image, use_grayscale)
-  window = sample_window(tf.shape(image), output_height, output_width, seed,
+
+  def window(shape):
+    return sample_window(shape, output_height, output_width, seed,
                          resize_side_min, resize_side_max)
-  image = utils.crop(image, window)
-  image = utils.resize(image, output_height, output_width)
-  if flip:
+
+  image = utils.as_picture(image, use_grayscale, window=window)
+  if flip:  # here, where a pixel has a byte
     image = utils.random_flip(image, seed)
-  return _centre(image)
+  image = utils.resize(image, output_height, output_width)
+  return _centre(augment(image, seed) if augment else image)
 
 
 def preprocess_for_eval(image: tf.Tensor, output_height: int,
@@ -154,7 +161,8 @@ def preprocess_for_eval(image: tf.Tensor, output_height: int,
 preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)
 
 
-
 def _centre(image):
-  grey = image.shape.as_list()[2] == 1
-  return image - tf.constant([MEAN_GREY] if grey else MEAN_RGB, tf.float32)
+  shape = image.shape.as_list()
+  mean = [MEAN_GREY] if shape[2] == 1 else MEAN_RGB
+  # A whole picture of the mean, since broadcasting three values is slow.
+  return image - tf.constant(np.broadcast_to(mean, shape), tf.float32)

@@ -13,20 +13,28 @@ def loss(logits: tf.Tensor, labels: tf.Tensor,
 
   Args:
     logits: float32 [batch, classes].
-    labels: int64 [batch], in [0, classes).
+    labels: int64 [batch], in [0, classes); or float32 [batch, classes], the
+      share of each class.
     label_smoothing: the share of each label that is spread over all classes
       (Szegedy et al., arXiv:1512.00567, section 7).
 
   Returns:
     A float32 scalar.
   """
-  onehot = tf.one_hot(labels, logits.shape.as_list()[-1])
+  onehot = labels
+  if labels.dtype.is_integer:
+    onehot = tf.one_hot(labels, logits.shape.as_list()[-1])
   return tf.losses.softmax_cross_entropy(
       onehot, logits, label_smoothing=label_smoothing, loss_collection=None)
 
 
 def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-  """Returns the share of a batch whose label is ranked first, float32."""
+  """Returns the share of a batch whose label is ranked first, float32.
+
+  Of mixed labels the largest counts; see `loss` for the arguments.
+  """
+  if not labels.dtype.is_integer:
+    labels = tf.argmax(labels, -1)
   hits = tf.equal(tf.argmax(logits, -1), labels)
   return tf.reduce_mean(tf.cast(hits, tf.float32))
 

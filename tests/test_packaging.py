@@ -15,8 +15,8 @@ import setuptools
 ROOT = pathlib.Path(__file__).parents[1]
 # Loaded by a name in a string, which no walk over imports finds.
 LOADED_BY_NAME = {'tf_keras': 'nets/slim_compat.py'}
-# Compared with in benchmarks; who runs those installs them.
-OPTIONAL = {'torch', 'torchvision'}
+# Who wants to compare with them, or read their data, installs them.
+OPTIONAL = {'torch', 'torchvision', 'tensorflow_datasets'}
 # Run as commands.
 COMMANDS = {'pytest-xdist', 'ruff'}
 

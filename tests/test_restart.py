@@ -161,9 +161,11 @@ def test_a_cut_checkpoint_is_passed_over(flags):
   assert int(fakes.tensors('run')['global_step']) == 6
 
 
-def test_a_finished_run_is_only_evaluated(digits_run, workplace, monkeypatch):
+def test_a_finished_run_is_only_evaluated(digits_run, workplace, monkeypatch,
+                                          cache_home):
   monkeypatch.undo()  # with the evaluation
   monkeypatch.chdir(workplace)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(cache_home))
   fakes.register_tiny_networks(monkeypatch.setitem)
   shutil.copytree(digits_run.folder, 'copy')
   shutil.rmtree('copy/eval')

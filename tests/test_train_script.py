@@ -69,7 +69,7 @@ def test_config_is_complete(digits_run):
   fields = set(configs.TrainConfig.__dataclass_fields__) - {'verbosity'}
   assert set(config) == fields | {'num_classes', 'class_names'}
   assert {name for name, value in config.items() if value is None} == {
-      'dataset_dir', 'moving_average_decay', 'recalibrate_batch_norm_batches',
+      'dataset_dir', 'cache', 'moving_average_decay', 'recalibrate_batch_norm_batches',
       'checkpoint_path', 'checkpoint_exclude_scopes', 'trainable_scopes'}
   assert config['batch_size'] == 16  # the flag, not the data set's 128
   assert config['learning_rate_decay_type'] == 'polynomial'  # the data set's
@@ -132,8 +132,9 @@ def test_it_learns(colours_run):
 
 def test_the_batch_norm_trap_is_told(colours):
   """Without recalibration, the same weights look like chance."""
-  printed = fakes.train(**fakes.learn(colours),
-                        recalibrate_batch_norm_batches=0)
+  flags = {**fakes.learn(colours), 'max_number_of_steps': 20}
+  printed = fakes.train(**flags, recalibrate_batch_norm_batches=0,
+                        batch_norm_decay=0.9999)
   assert printed.status == 0
   assert "note: batch norm's moving statistics cost" in printed.out
   assert '--recalibrate_batch_norm_batches' in printed.out
@@ -223,7 +224,7 @@ def test_labels_offset(flags, workplace, colours):
   # The colours have the label 0, which becomes -1.
   fakes.refused(
       fakes.train(**{**flags, 'train_dir': 'other'}, labels_offset=1),
-      'The label of record', 'flowers_train_0000', ' -1 ', '--labels_offset=1')
+      'flowers_train_0000', 'label 0', '1 to 4', '--labels_offset=1')
 
 
 def test_use_grayscale(flags):

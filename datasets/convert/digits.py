@@ -3,17 +3,19 @@
 They come with scikit-learn (`load_digits`): the test part of E. Alpaydin and
 C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
 """
+import functools
 import io
 import os
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 from PIL import Image
 
 from datasets import dataset_utils
+from datasets.convert import writer
+from datasets.convert.plan import Item, Plan
 
+FILE_PATTERN = 'digits_%s.tfrecord'
 TEST_EXAMPLES = 360
 NAMES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
          'eight', 'nine')
@@ -27,7 +29,8 @@ def _png(image: np.ndarray) -> bytes:
   return data.getvalue()
 
 
-def _write(dataset_dir):
+def plan() -> Plan:
+  """Returns the digits: 1,437 for training, 360 for testing, stratified."""
   from sklearn.datasets import load_digits
   from sklearn.model_selection import train_test_split
 
@@ -35,33 +38,23 @@ def _write(dataset_dir):
   train, test = train_test_split(
       np.arange(len(digits.target)), test_size=TEST_EXAMPLES,
       stratify=digits.target, random_state=0)
-  for split, indices in (('train', train), ('test', test)):
-    dataset_utils.write_tfrecord(
-        dataset_dir / f'digits_{split}.tfrecord',
-        (dataset_utils.image_to_tfexample(
-            _png(digits.images[i]), b'png', 8, 8, digits.target[i])
-         for i in indices))
-  dataset_utils.write_label_file(dict(enumerate(NAMES)), dataset_dir)
+  return Plan('scikit-learn', list(NAMES), {
+      split: [Item(f'digit {i}', int(digits.target[i]),
+                   functools.partial(_png, digits.images[i]))
+              for i in indices]
+      for split, indices in (('train', train), ('test', test))}, 'digits')
 
 
 def ensure(dataset_dir: str | os.PathLike) -> None:
-  """Writes the digits to `dataset_dir`, unless it is there already.
+  """Writes the digits to `dataset_dir`, unless they are there already.
 
-  1,437 examples for training and 360 for testing, stratified, always the
-  same. The folder appears whole or not at all.
+  They are always the same. The folder appears whole or not at all.
   """
-  dataset_dir = pathlib.Path(dataset_dir)
-  if dataset_dir.is_dir():
+  finished = pathlib.Path(dataset_dir, dataset_utils.LABELS_FILENAME)
+  if finished.exists():
     return
-  dataset_dir.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = pathlib.Path(tempfile.mkdtemp(
-      prefix=dataset_dir.name + '-', dir=dataset_dir.parent))
   try:
-    _write(unfinished)
-    unfinished.chmod(0o755)  # mkdtemp makes it private
-    unfinished.rename(dataset_dir)
-  except OSError:
-    if not dataset_dir.is_dir():  # else another process was faster
+    writer.write(plan(), dataset_dir, FILE_PATTERN)
+  except (OSError, ValueError):
+    if not finished.exists():  # else another process was faster
       raise
-  finally:
-    shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,6 +1,7 @@
 """Label files, examples and the cache's folder."""
 import pathlib
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -23,17 +24,52 @@ def test_cache_dir_of_a_home(monkeypatch, tmp_path, value):
   assert dataset_utils.cache_dir() == tmp_path / '.cache' / 'slim-resnets'
 
 
+PLAIN = {'image/encoded': ('bytes_list', [b'\x89PNG']),
+         'image/format': ('bytes_list', [b'png']),
+         'image/class/label': ('int64_list', [7]),
+         'image/height': ('int64_list', [8]),
+         'image/width': ('int64_list', [9])}
+
+
+def _features(example):
+  """Returns {name: (kind, values)}."""
+  kinds = {name: feature.WhichOneof('kind')
+           for name, feature in example.features.feature.items()}
+  return {name: (kind, kind and list(
+      getattr(example.features.feature[name], kind).value))
+          for name, kind in kinds.items()}
+
+
 def test_image_to_tfexample():
   example = dataset_utils.image_to_tfexample(b'\x89PNG', b'png', 8, 9, 7)
-  features = example.features.feature
-  assert {name: (feature.WhichOneof('kind'), list(
-      getattr(feature, feature.WhichOneof('kind')).value))
-          for name, feature in features.items()} == {
-      'image/encoded': ('bytes_list', [b'\x89PNG']),
-      'image/format': ('bytes_list', [b'png']),
-      'image/class/label': ('int64_list', [7]),
-      'image/height': ('int64_list', [8]),
-      'image/width': ('int64_list', [9])}
+  assert _features(example) == PLAIN
+
+
+def test_numbers_of_numpy():
+  example = dataset_utils.image_to_tfexample(
+      b'\x89PNG', b'png', np.int64(8), np.int32(9), np.uint8(7))
+  assert _features(example) == PLAIN
+
+
+def test_further_features():
+  example = dataset_utils.image_to_tfexample(b'\x89PNG', b'png', 8, 9, 7, {
+      'bytes': b'a', 'list of bytes': [b'a', b''], 'int': -3, 'ints': [1, 2],
+      'float': 0.5, 'floats': [0.5, 0.25], 'none': [], 'image/width': 6})
+  assert _features(example) == {
+      **PLAIN, 'bytes': ('bytes_list', [b'a']),
+      'list of bytes': ('bytes_list', [b'a', b'']),
+      'int': ('int64_list', [-3]), 'ints': ('int64_list', [1, 2]),
+      'float': ('float_list', [0.5]), 'floats': ('float_list', [0.5, 0.25]),
+      'none': (None, None), 'image/width': ('int64_list', [6])}
+
+
+@pytest.mark.parametrize('dtype', [tf.int64, tf.float32, tf.string])
+def test_an_empty_list_is_of_any_type(dtype):
+  """A picture without boxes has no labels of boxes, which are integers."""
+  example = dataset_utils.image_to_tfexample(b'', b'png', 1, 1, 0, {'box': []})
+  found = tf.io.parse_single_example(
+      example.SerializeToString(), {'box': tf.io.VarLenFeature(dtype)})
+  assert found['box'].shape == (0,)
 
 
 def test_write_tfrecord(tmp_path):
@@ -49,12 +85,15 @@ def test_write_tfrecord(tmp_path):
 
 
 def test_label_file_round_trip(tmp_path):
-  names = {2: 'Käse: Gouda', 0: 'tabby, cat', 10: '猫', 1: 'x' * 300, 5: ''}
+  names = {2: 'Käse: Gouda', 0: 'tabby, cat', 4: '猫', 1: 'x' * 300, 3: '',
+           **{label: str(label) for label in range(5, 12)}}
   dataset_utils.write_label_file(names, tmp_path)
   lines = (tmp_path / 'labels.txt').read_text('utf-8').splitlines()
-  assert lines == ['0:tabby, cat', '1:' + 'x' * 300, '2:Käse: Gouda', '5:',
-                   '10:猫']
-  assert dataset_utils.read_label_file(str(tmp_path)) == names
+  assert lines[:5] == ['0:tabby, cat', '1:' + 'x' * 300, '2:Käse: Gouda',
+                       '3:', '4:猫']
+  assert lines[5:] == [f'{label}:{label}' for label in range(5, 12)]
+  found = dataset_utils.read_label_file(str(tmp_path))
+  assert found == names and list(found) == list(range(12))
 
 
 def test_label_file_of_another_name(tmp_path):
@@ -66,11 +105,16 @@ def test_label_file_of_another_name(tmp_path):
 
 
 def test_label_file_of_other_hands(tmp_path):
-  """Written on Windows, with spaces and empty lines."""
+  """Written on Windows, with a mark, spaces and empty lines, in any order."""
   pathlib.Path(tmp_path, 'labels.txt').write_bytes(
-      b'0: daisy \r\n\r\n 1 :rose\r\n  \r\n02:tulip')
-  assert dataset_utils.read_label_file(tmp_path) == {
-      0: 'daisy', 1: 'rose', 2: 'tulip'}
+      b'\xef\xbb\xbf1: daisy \r\n\r\n 0 :rose\r\n  \r\n02:tulip')
+  found = dataset_utils.read_label_file(tmp_path)
+  assert list(found.items()) == [(0, 'rose'), (1, 'daisy'), (2, 'tulip')]
+
+
+def test_empty_label_file(tmp_path):
+  dataset_utils.write_label_file({}, tmp_path)
+  assert dataset_utils.read_label_file(tmp_path) == {}
 
 
 @pytest.mark.parametrize('text, number, line', [
@@ -81,10 +125,46 @@ def test_label_file_of_other_hands(tmp_path):
     (':a\n', 1, ':a'),
     ('0:a\n1:b\n0:c\n', 3, '0:c'),
     ('0:a\n00:a\n', 2, '00:a'),
+    ('0:a\n1\n', 2, '1'),
+    ('0:a\n²:b\n', 2, '²:b'),
+    ('٠:a\n', 1, '٠:a'),
+    ('0:a\n1234567890:b\n', 2, '1234567890:b'),
+    ('0:a\n' + 'x' * 300, 2, 'x' * 80),
 ])
 def test_label_file_with_a_bad_line(tmp_path, text, number, line):
   path = tmp_path / 'labels.txt'
-  path.write_text(text)
+  path.write_text(text, 'utf-8')
   with pytest.raises(ValueError, match=f"{path}, line {number}: '{line}' "
                      'should be a new label and a name'):
     dataset_utils.read_label_file(tmp_path)
+
+
+@pytest.mark.parametrize('text, gap, most', [
+    ('1:a\n', 0, 1), ('1:a\n2:b\n', 0, 2), ('0:a\n1:b\n3:c\n', 2, 3),
+    ('0:a\n999999999:b\n', 1, 999999999)])
+def test_label_file_with_a_gap(tmp_path, text, gap, most):
+  (tmp_path / 'labels.txt').write_text(text)
+  with pytest.raises(ValueError) as error:
+    dataset_utils.read_label_file(tmp_path)
+  assert str(error.value) == (
+      f'{tmp_path}/labels.txt has no line for label {gap}, but one for {most}: '
+      'labels count from 0 without gaps.')
+
+
+@pytest.mark.parametrize('data', ['0:Käse\n'.encode('latin-1'),
+                                  '0:a\n'.encode('utf-16')])
+def test_label_file_that_is_not_utf_8(tmp_path, data):
+  (tmp_path / 'labels.txt').write_bytes(data)
+  with pytest.raises(ValueError) as error:
+    dataset_utils.read_label_file(tmp_path)
+  assert str(error.value).startswith(
+      f'{tmp_path}/labels.txt is not UTF-8 text (')
+  assert str(error.value).endswith('): save it as UTF-8.')
+
+
+def test_label_file_of_binary_data(tmp_path):
+  """Says which line, and no more of it than can be read."""
+  (tmp_path / 'labels.txt').write_bytes(b'\0\1\2' * 5000)
+  with pytest.raises(ValueError, match='line 1: ') as error:
+    dataset_utils.read_label_file(tmp_path)
+  assert len(str(error.value)) < 600 and '\0' not in str(error.value)

@@ -55,23 +55,21 @@ def make_dataset(monkeypatch, tmp_path, png):
       paths.append(str(tmp_path / f'noise-{shard}.tfrecord'))
       dataset_utils.write_tfrecord(
           paths[-1], examples[shard * size:(shard + 1) * size])
-    return dataset_factory.Dataset('noise', 'train', tuple(paths),
-                                   num_classes, None)
+    return dataset_factory.make_dataset('noise', 'train', paths, num_classes,
+                                        None)
   return make
 
 
 @pytest.fixture
 def fetch():
-  """fetch(batches, count=None): batches as arrays; all, or the first few."""
-  def run(batches, count=None):
+  """fetch(stream, count=None): batches as arrays; all, or the first few."""
+  def run(stream, count=None):
     found = []
-    iterator = tf.data.make_initializable_iterator(batches)
-    following = iterator.get_next()
     with tf.Session() as session:
-      session.run(iterator.initializer)
+      session.run(stream.initializer)
       while count is None or len(found) < count:
         try:
-          found.append(session.run(following))
+          found.append(stream.run(session, stream.batch))
         except tf.errors.OutOfRangeError:
           break
     return found

@@ -34,17 +34,17 @@ def _joined(batches):
 
 
 def test_types(source):
-  batch = input_pipeline.next_batch(source().training(4, 0, 0))
+  batch = source().training(4, 0, 0).batch
   assert batch.images.shape.as_list() == [4, 8, 8, 3]
   assert batch.images.dtype == tf.float32 and batch.labels.dtype == tf.int64
-  batch = input_pipeline.next_batch(source().evaluation(4))
+  batch = source().evaluation(4).batch
   assert batch.images.shape.as_list() == [None, 8, 8, 3]
 
 
 def test_images_go_with_their_labels(graph, make_dataset, fetch):
   """The first pixel of an example is its number, and so is its label."""
   def plain(image, height, width, seed):
-    return tf.cast(image, tf.float32)
+    return tf.cast(image.pixels(), tf.float32)
   source = input_pipeline.Source(make_dataset(range(N), N), plain, 8)
   for batches in (source.training(5, 0, 0), source.evaluation(5),
                   source.evaluation(5, shuffle=True)):
@@ -111,8 +111,8 @@ def test_far_away_step(source, fetch):
 def test_step_of_a_restored_checkpoint(source):
   """The iterator begins when tables are initialized, at the step by then."""
   step = tf.train.get_or_create_global_step()
-  batch = input_pipeline.next_batch(source().training(4, 0, step))
-  first = input_pipeline.next_batch(source().training(4, 0, 0))
+  batch = source().training(4, 0, step).batch
+  first = source().training(4, 0, 0).batch
   with tf.Session() as session:
     session.run(step.initializer)
     session.run(step.assign(2))
@@ -185,15 +185,16 @@ def test_labels_offset(source, fetch):
 
 
 @pytest.mark.parametrize('labels, offset, number, label', [
-    ([0, 1, 4, 2], 0, 2, 4), ([1, 2, 3, 0], 1, 3, -1), ([-1], 0, 0, -1)])
+    ([0, 1, 4, 2], 0, 2, 4), ([1, 2, 3, 0], 1, 3, 0), ([-1], 0, 0, -1)])
 def test_label_out_of_range(source, fetch, tmp_path, labels, offset, number,
                             label):
   text = _explained(fetch, source(labels, 4, labels_offset=offset, shards=1
                                   ).evaluation(2))
   assert text == (
-      f'The label of record {number} of {tmp_path}/noise-0.tfrecord is '
-      f'{label} after --labels_offset={offset}, outside of the {4 - offset} '
-      'classes of noise: is --labels_offset right?')
+      f'record {number} of {tmp_path}/noise-0.tfrecord has the label {label}, '
+      f'which is not in {offset} to 3 (is --labels_offset={offset} right?): '
+      'mend or remove it, or convert the data again. --skip_bad_examples=1 '
+      'leaves it out.')
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ def broken(graph, monkeypatch, tmp_path):
       for record in records:
         writer.write(record)
     return input_pipeline.Source(
-        dataset_factory.Dataset('noise', 'train', (path,), 4, None),
+        dataset_factory.make_dataset('noise', 'train', [path], 4, None),
         preprocessing_factory.get_preprocessing('cifar', False), 8)
   return build
 
@@ -225,7 +226,7 @@ def test_damaged_record(source, fetch, tmp_path):
   path.write_bytes(data)
   assert _explained(fetch, whole.evaluation(4)) == (
       f'record {N - 1} of {path} is damaged: its checksum does not fit. '
-      'Convert or copy the file again.')
+      'Convert or copy the file again. --skip_bad_examples=1 leaves it out.')
 
 
 RECORDS = {
@@ -248,7 +249,7 @@ def complaint(request, broken, fetch, png):
   if record is None:
     record = _example(good[:len(good) // 2])
   source = broken(_example(good), record)
-  with pytest.raises(ValueError) as error, source.naming_bad_records():
+  with pytest.raises(ValueError) as error:
     fetch(source.evaluation(1))
   return console.explain(error.value)
 

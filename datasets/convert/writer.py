@@ -1,0 +1,239 @@
+"""Writes the examples of a plan as TFRecords that describe themselves."""
+import collections
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets import dataset_utils, description, pictures, tfrecord
+from datasets.convert.plan import Item, Plan
+from datasets.download import disk_errors, no_progress
+from datasets.limits import MAX_PIXELS
+
+_SHARD = 1000  # examples in a file, if no number of files is given
+_MOST_SHARDS = 1024
+_MARK = '.unfinished-'
+
+
+class _Found(NamedTuple):
+  """What a shard holds; see `description.Split`."""
+  written: tfrecord.Written
+  per_class: np.ndarray
+  sizes: list[tuple[int, int]]
+  channels: int
+
+
+class _Stopped(Exception):
+  """Another shard has failed."""
+
+
+class _Writer:
+  """Writes shards in threads, and counts the pictures that are left out."""
+
+  def __init__(self, plan, folder, skip, max_pixels, update):
+    self._plan, self._folder = plan, folder
+    self._skip, self._max_pixels = skip, max_pixels
+    self._update = update
+    self._decoder = pictures.Decoder()
+    self._lock = threading.Lock()
+    self.stopped = threading.Event()
+    self.left_out = []
+
+  def _leave_out(self, item, reason):
+    sentence = f'{item.name} of {self._plan.source} {reason}.'
+    with self._lock:
+      self.left_out.append(sentence)
+      count = len(self.left_out)
+    if count > self._skip:
+      raise ValueError(f'{sentence} Mend or remove it; --skip_bad_examples='
+                       f'{count} leaves {count} such out.')
+
+  def _picture(self, item):
+    """Returns the picture of an item, None if it is left out."""
+    try:
+      return pictures.standard(item.read(), self._decoder, self._max_pixels)
+    except pictures.BadPicture as bad:
+      self._leave_out(item, bad)
+    except OSError as error:
+      self._leave_out(item, f'cannot be read: {error.strerror or error}')
+    return None
+
+  def shard(self, name: str, items: list[Item]) -> _Found:
+    """Writes one file."""
+    classes = len(self._plan.class_names)
+    labels, sizes, channels = collections.Counter(), [], 1
+
+    def records() -> Iterator[bytes]:
+      nonlocal channels
+      for item in items:
+        if self.stopped.is_set():
+          raise _Stopped
+        picture = self._picture(item)
+        if picture is not None:
+          yield _example(item, picture, self._plan).SerializeToString()
+          labels[item.label] += 1
+          sizes.append((picture.height, picture.width))
+          channels = max(channels, picture.channels)
+        with self._lock:
+          self._update()
+
+    written = tfrecord.write(self._folder / name, records())
+    return _Found(written, np.array([labels[i] for i in range(classes)]),
+                  sizes, channels)
+
+
+def _example(item, picture, plan):
+  return dataset_utils.image_to_tfexample(
+      picture.data, picture.format, picture.height, picture.width, item.label,
+      {'image/filename': item.name.encode(),
+       'image/class/text': plan.class_names[item.label].encode(),
+       **item.features})
+
+
+def shard_names(file_pattern: str, split: str, shards: int) -> list[str]:
+  """Returns the names of a split's files.
+
+  >>> shard_names('%s-*', 'train', 2)
+  ['train-00000-of-00002', 'train-00001-of-00002']
+  """
+  return [(file_pattern % split).replace('-*', '*').replace(
+      '*', f'-{number:05}-of-{shards:05}') for number in range(shards)]
+
+
+def _shards(plan, file_pattern, seed, num_shards):
+  """Yields (split, file name, its items), each split in an order by seed."""
+  for split, items in plan.splits.items():
+    count = num_shards or min(-(-len(items) // _SHARD) or 1, _MOST_SHARDS)
+    names = shard_names(file_pattern, split, count if '*' in file_pattern
+                        else 1)
+    order = np.random.default_rng([seed, zlib.crc32(split.encode())]
+                                  ).permutation(len(items))
+    for name, part in zip(names, np.array_split(order, len(names)),
+                          strict=True):
+      yield split, name, [items[i] for i in part]
+
+
+def check_new(dataset_dir: str | os.PathLike) -> None:
+  """Refuses a folder that has something in it."""
+  folder = pathlib.Path(dataset_dir)
+  if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    raise ValueError(f'{folder} exists and is not empty: name another '
+                     '--dataset_dir, or remove it.')
+
+
+@contextlib.contextmanager
+def work_folder(dataset_dir: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """Yields a new folder beside `dataset_dir`, which disappears at the end."""
+  dataset_dir = pathlib.Path(os.path.realpath(dataset_dir))
+  dataset_dir.parent.mkdir(parents=True, exist_ok=True)
+  folder = pathlib.Path(tempfile.mkdtemp(
+      prefix=f'.{dataset_dir.name}{_MARK}', dir=dataset_dir.parent))
+  try:
+    yield folder
+  finally:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _new_folder(dataset_dir):
+  """Yields a folder that becomes `dataset_dir` at the end, or disappears."""
+  check_new(dataset_dir)
+  with work_folder(dataset_dir) as unfinished:
+    yield unfinished
+    unfinished.chmod(0o755)  # mkdtemp makes it private
+    unfinished.rename(os.path.realpath(dataset_dir))
+
+
+def leftovers(dataset_dir: str | os.PathLike) -> list[str]:
+  """Returns what killed conversions to this folder have left beside it."""
+  folder = pathlib.Path(os.path.realpath(dataset_dir))
+  if not folder.parent.is_dir():
+    return []
+  return [str(path) for path in sorted(folder.parent.iterdir())
+          if path.name.startswith(f'.{folder.name}{_MARK}')]
+
+
+def _describe(plan, found):
+  sizes = [size for _, _, shard in found for size in shard.sizes]
+  splits = {}
+  for split in plan.splits:
+    shards = {name: shard for of, name, shard in found if of == split}
+    splits[split] = description.Split(
+        {name: shard.written for name, shard in shards.items()},
+        tuple(sum(shard.per_class for shard in shards.values()).tolist()))
+    if not splits[split].examples:
+      raise ValueError(f'The split {split} of {plan.source} has no examples: '
+                       'none is in the source, or all were left out.')
+  return description.Description(
+      plan.name, tuple(plan.class_names),
+      max(shard.channels for _, _, shard in found),
+      tuple(map(min, zip(*sizes, strict=True))),
+      tuple(map(max, zip(*sizes, strict=True))), splits)
+
+
+def _run(writer, shards, threads):
+  """Writes all shards; the first failure stops the others."""
+  found = []
+  with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    try:
+      futures = {pool.submit(writer.shard, name, items): (split, name)
+                 for split, name, items in shards}
+      for future in concurrent.futures.as_completed(futures):
+        found.append((*futures[future], future.result()))
+    except BaseException:
+      writer.stopped.set()
+      pool.shutdown(cancel_futures=True)
+      raise
+  return sorted(found, key=lambda shard: shard[:2])
+
+
+def write(plan: Plan, dataset_dir: str | os.PathLike, file_pattern: str,
+          seed: int = 0, num_shards: int | None = None, skip: int = 0,
+          max_pixels: int = MAX_PIXELS, threads: int | None = None,
+          progress: Callable = no_progress
+          ) -> tuple[description.Description, list[str]]:
+  """Writes TFRecords, labels.txt and dataset.json to a new folder.
+
+  The folder appears whole or not at all.
+
+  Args:
+    plan: the examples.
+    dataset_dir: the folder; it may exist if it is empty.
+    file_pattern: of a split's files, with %s for the split and perhaps * for
+      the number of the file; without * there is one file a split.
+    seed: fixes the order of the examples.
+    num_shards: the number of files of a split; None for one for each
+      thousand examples.
+    skip: how many bad pictures may be left out.
+    max_pixels: the largest height x width of a picture.
+    threads: files that are written at once; None for one a processor.
+    progress: called with the number of examples, 0 and a title; returns a
+      context manager with update().
+
+  Returns:
+    What dataset.json says, and a sentence for each picture left out.
+
+  Raises:
+    ValueError: the folder is not empty, more pictures are bad than may be
+      skipped, or the disk is full; the sentence says what to do.
+  """
+  shards = list(_shards(plan, file_pattern, seed, num_shards))
+  total = sum(map(len, plan.splits.values()))
+  with disk_errors(os.path.dirname(os.path.abspath(dataset_dir)),
+                   'Name another --dataset_dir, or free space.'), \
+      _new_folder(dataset_dir) as folder:
+    with progress(total, 0, 'writing') as bar:
+      writer = _Writer(plan, folder, skip, max_pixels, lambda: bar.update(1))
+      found = _run(writer, shards, threads or os.cpu_count())
+    described = _describe(plan, found)
+    dataset_utils.write_label_file(dict(enumerate(plan.class_names)), folder)
+    description.write(described, folder)
+  return described, sorted(writer.left_out)

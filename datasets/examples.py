@@ -1,0 +1,202 @@
+"""The examples of a split by number, and which of them are bad."""
+import threading
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
+
+from datasets import dataset_utils, pictures, tfrecord
+from datasets.limits import MAX_PIXELS
+
+_REQUIRED = {'image/encoded': 'bytes_list', 'image/class/label': 'int64_list'}
+
+
+class BadExample(ValueError):
+  """Says what is wrong with a record, to go on behind its name."""
+
+
+class Example(NamedTuple):
+  """A record that is as it should be.
+
+  Fields:
+    label: as it was written.
+    data: the bytes of the picture.
+    image: uint8 [height, width, 3].
+    filename: what it was made from, '' if the record does not say.
+  """
+  label: int
+  data: bytes
+  image: np.ndarray
+  filename: str
+
+
+class Examiner:
+  """Tells what is wrong with a record; safe in many threads."""
+
+  def __init__(self, labels: range, max_pixels: int = MAX_PIXELS):
+    """Sets what is right.
+
+    Args:
+      labels: the labels that may occur.
+      max_pixels: the largest height x width of a picture.
+    """
+    self._labels = labels
+    self._max_pixels = max_pixels
+    self._decoder = pictures.Decoder()
+
+  def __call__(self, record: bytes) -> Example:
+    """Returns the example of a record.
+
+    Raises:
+      BadExample: it is none, or its label or its picture is bad.
+    """
+    try:
+      features = tf.train.Example.FromString(record).features.feature
+    except Exception:  # each protobuf runtime has an error of its own
+      raise BadExample('is no tf.train.Example') from None
+    (data,), (label,) = (self._single(features, name) for name in _REQUIRED)
+    if label not in self._labels:
+      low, high = self._labels.start, self._labels.stop - 1
+      raise BadExample(f'has the label {label}, which is not in {low} to '
+                       f'{high} (is --labels_offset={low} right?)')
+    try:
+      pictures.open_picture(data, self._max_pixels)
+      image = self._decoder(data)
+    except pictures.BadPicture as bad:
+      raise BadExample(f'holds a picture that {bad}') from None
+    names = features['image/filename'].bytes_list.value
+    return Example(label, data, image,
+                   names[0].decode(errors='replace') if names else '')
+
+  def _single(self, features, name):
+    found = getattr(features[name], _REQUIRED[name]).value
+    if len(found) != 1:
+      raise BadExample(f'has no single value of {name}')
+    return found
+
+
+class Examples:
+  """The records of a split by number, with stand-ins for those left out.
+
+  The stand-in of a record is the next one that is good, so that it depends
+  on the data alone. Safe in many threads.
+
+  Attributes:
+    left_out: a sentence for each record that was found bad and left out; a
+      file's damaged end counts as one.
+    classes: the number of labels after labels_offset.
+  """
+
+  def __init__(self, dataset: Dataset, labels_offset: int = 0,
+               max_pixels: int = MAX_PIXELS, skip: int = 0):
+    """Finds the records.
+
+    Args:
+      dataset: the split.
+      labels_offset: subtracted from every label.
+      max_pixels: the largest height x width of a picture.
+      skip: how many bad records may be left out.
+
+    Raises:
+      ValueError: no records, or a damaged file that may not be skipped.
+    """
+    self._reader = tfrecord.Reader(dataset.data_sources,
+                                   dataset_utils.offsets_dir())
+    self._examiner = Examiner(range(labels_offset, dataset.num_classes),
+                              max_pixels)
+    self._skip = skip
+    self._bad = set()
+    self._lock = threading.RLock()
+    self.left_out = []
+    self.classes = dataset.num_classes - labels_offset
+    for damage in self._reader.damages:
+      self._leave_out(damage, damage)
+    if not len(self):
+      raise ValueError(
+          f'The {dataset.split_name} split of {dataset.name} has no records: '
+          f'{", ".join(dataset.data_sources[:3])} are empty.')
+
+  def __len__(self) -> int:
+    return len(self._reader)
+
+  def _leave_out(self, key, sentence):
+    with self._lock:
+      if key in self._bad:
+        return
+      self._bad.add(key)
+      self.left_out.append(sentence)
+      count = len(self.left_out)
+      if count > self._skip:
+        what = 'it' if count == 1 else f'{count} such'
+        raise ValueError(
+            f'{sentence} --skip_bad_examples={count} leaves {what} out.'
+        ) from None
+      if sum(isinstance(bad, int) for bad in self._bad) >= len(self):
+        raise ValueError(f'No record is good: {sentence}')
+
+  def key(self) -> str:
+    """Returns a name for these records that others do not have."""
+    return self._reader.key()
+
+  def stand_in(self, index: int) -> int:
+    """Returns the number of the record that is read for record `index`."""
+    for _ in range(len(self)):
+      if index not in self._bad:
+        return index
+      index = (index + 1) % len(self)
+    raise ValueError(f'No record is good: {self.left_out[-1]}')
+
+  def _read(self, index):
+    """Returns the record, or that of its stand-in, and the latter's number."""
+    while True:
+      index = self.stand_in(index)
+      try:
+        return self._reader.read(index), index
+      except ValueError as damage:
+        self._leave_out(index, str(damage))
+
+  def read_many(self, indices: Iterable[int]
+                ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns records, and the number of the record that each really is.
+
+    Args:
+      indices: of records, in [0, len(self)).
+
+    Returns:
+      bytes, object [n], and int64 [n], which differs from `indices` where a
+      record stands in for a bad one.
+
+    Raises:
+      ValueError: more records are bad than may be left out.
+    """
+    found = [self._read(int(index)) for index in indices]
+    return (np.array([record for record, _ in found], object),
+            np.array([index for _, index in found], np.int64))
+
+  def example(self, index: int) -> Example | None:
+    """Returns an example, decoded; None if it is bad, and so left out.
+
+    Raises:
+      ValueError: more records are bad than may be left out.
+    """
+    if index in self._bad:
+      return None
+    try:
+      return self._examiner(self._reader.read(index))
+    except BadExample as bad:
+      self._leave_out(index, f'{self._reader.name(index)} {bad}: mend or '
+                      'remove it, or convert the data again.')
+    except ValueError as damage:
+      self._leave_out(index, str(damage))
+    return None
+
+  def examine(self, indices: Iterable[int]) -> bool:
+    """Looks for bad records, and leaves them out; whether there was a new one.
+
+    Raises:
+      ValueError: more records are bad than may be left out.
+    """
+    return any([index not in self._bad and self.example(index) is None
+                for index in map(int, indices)])

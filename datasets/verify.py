@@ -1,0 +1,351 @@
+"""Reads every record of a data set, and says what is wrong and what is odd."""
+import concurrent.futures
+import functools
+import glob
+import hashlib
+import itertools
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import google_crc32c
+import numpy as np
+import tensorflow as tf
+
+from datasets import dataset_factory, dataset_utils, description, pictures
+from datasets.contact_sheet import Report, SplitReport, cut
+from datasets.convert.splitting import few
+from datasets.download import no_progress
+from datasets.examples import BadExample, Examiner
+from datasets.tfrecord import Reader
+
+TRAIN = 'train'
+_UNEVEN = 10  # largest to smallest class
+_SMALL, _LARGE, _MANY = 8, 1024, 0.1  # pixels of a side; a share of pictures
+_CHUNK, _NAMED = 1 << 20, 3  # bytes; pictures in a sentence
+_ROW = np.dtype([('good', bool), ('label', np.int64), ('height', np.int64),
+                 ('width', np.int64), ('bytes', np.int64),
+                 ('digest', np.uint64)])
+
+
+class _Data(NamedTuple):
+  """Where a data set is, and what it says of itself."""
+  name: str
+  folder: str
+  class_names: tuple[str, ...]
+  paths: dict[str, list[str]]
+  described: description.Description | None
+  silent: list[str]  # splits without files
+
+
+def _find(name, folder):
+  specification = dataset_factory.get_specification(name, folder)
+  if folder is None:
+    folder = dataset_factory.default_dir(name)
+    specification.ensure(folder)
+  if description.exists(folder):
+    found = description.read(folder)
+    return _Data(found.name, folder, found.class_names, {
+        split: [os.path.join(folder, file) for file in of.files]
+        for split, of in found.splits.items()}, found, [])
+  splits, base = specification.splits, glob.escape(folder)
+  there = [split for split in splits if tf.io.gfile.glob(
+      os.path.join(base, specification.file_pattern % split))]
+  # Without any file the first split's error says where they should be.
+  found = {split: dataset_factory.get_dataset(name, split, folder)
+           for split in there or splits[:1]}
+  names = next(iter(found.values())).labels_to_names or {
+      i: f'class {i}' for i in range(specification.num_classes)}
+  return _Data(name, folder, tuple(names.values()),
+               {split: list(of.data_sources) for split, of in found.items()},
+               None, [split for split in splits if split not in there])
+
+
+def _check_file(path, written):
+  """Returns whether a file can be read, and what is wrong with it, or ''."""
+  crc, size = google_crc32c.Checksum(), 0
+  try:
+    with tf.io.gfile.GFile(path, 'rb') as file:
+      while (data := file.read(_CHUNK)) and written:
+        crc.update(data)
+        size += len(data)
+  except tf.errors.NotFoundError:
+    return False, (f'{path} is missing, which {description.FILENAME} names: '
+                   'copy it again, or convert the data again.')
+  except tf.errors.OpError as error:
+    return False, f'{path} cannot be read: {error.message}.'
+  found = int.from_bytes(crc.digest(), 'big')
+  if not written or (size, found) == (written.size, written.crc32c):
+    return True, ''
+  what = (f'{size:,} bytes instead of {written.size:,}'
+          if size != written.size else
+          f'the checksum {found:08x} instead of {written.crc32c:08x}')
+  return True, f'{path} has {what}. Copy it again, or convert the data again.'
+
+
+class _Split:
+  """The records of a split, of which a row of figures each is kept."""
+
+  def __init__(self, name, data, examiner):
+    self.name, self.problems = name, []
+    written = data.described.splits[name].files if data.described else {}
+    self.paths = []
+    for path in data.paths[name]:
+      readable, wrong = _check_file(path, written.get(os.path.basename(path)))
+      self.problems += [wrong] if wrong else []
+      self.paths += [path] if readable else []
+    # Without the cache of offsets, which would hide what has rotted since.
+    self._reader = Reader(self.paths)
+    self._examiner = examiner
+    self.rows = np.zeros(len(self._reader), _ROW)
+    self._bad, self._classes = [], len(data.class_names)
+
+  def look(self, index: int) -> None:
+    """Examines a record; each one once, in any thread."""
+    where = self._reader.name(index)
+    try:
+      example = self._examiner(self._reader.read(index))
+    except BadExample as bad:
+      self._bad.append((index, f'{where} {bad}.'))
+    except ValueError as damage:
+      self._bad.append((index, str(damage)))
+    except (OSError, tf.errors.OpError) as error:
+      self._bad.append((index, f'{where} cannot be read: {error}.'))
+    else:
+      shape = example.image.shape
+      digest = hashlib.blake2b(repr(shape).encode(), digest_size=8)
+      digest.update(np.ascontiguousarray(example.image))
+      self.rows[index] = (True, example.label, *shape[:2], len(example.data),
+                          int.from_bytes(digest.digest(), 'big'))
+
+  @property
+  def bad(self) -> list[str]:
+    """A sentence for each bad record, in their order."""
+    return [text for _, text in sorted(self._bad)] + self._reader.damages
+
+  @functools.cached_property
+  def per_class(self) -> list[int]:
+    """The number of good records of each label, after the last `look`."""
+    return np.bincount(self.rows['label'][self.rows['good']],
+                       minlength=self._classes).tolist()
+
+  def summary(self, repeated: int) -> SplitReport:
+    """Returns what is for the report."""
+    rows = self.rows[self.rows['good']]
+    heights, widths, sizes = (
+        tuple(int(take(rows[name])) for take in (np.min, np.median, np.max))
+        if len(rows) else (0, 0, 0) for name in ('height', 'width', 'bytes'))
+    return SplitReport(
+        tuple(self.paths), len(self.rows), tuple(self.bad),
+        tuple(self.per_class), heights, widths, sizes[1], repeated)
+
+  def call(self, index: int) -> str:
+    """Returns what people call a good record."""
+    name = self._examiner(self._reader.read(index)).filename
+    return (f'{self._reader.name(index)} ('
+            f'{f"{cut(name, 60)}, " if name else ""}label '
+            f'{self.rows["label"][index]})')
+
+
+def _read(split, threads, progress):
+  """Looks at every record; no more than one a thread is held."""
+  indices, lock = iter(range(len(split.rows))), threading.Lock()
+  stopped = threading.Event()
+
+  def work(bar):
+    while not stopped.is_set():
+      with lock:
+        index = next(indices, None)
+      if index is None:
+        return
+      split.look(index)
+      with lock:
+        bar.update(1)
+
+  with progress(len(split.rows), 0, f'reading {split.name}') as bar, \
+      concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    try:
+      for future in concurrent.futures.as_completed(
+          [pool.submit(work, bar) for _ in range(threads)]):
+        future.result()
+    finally:
+      stopped.set()
+
+
+class _Twins(NamedTuple):
+  """Records of the same picture: their numbers, and one of each for naming."""
+  leaked: Counter
+  repeated: Counter
+  pairs: dict[tuple[str, str], list]
+  conflicts: list
+
+
+def _groups(splits: Sequence[_Split]) -> Iterator[list[tuple[_Split, int]]]:
+  """Yields the records of each picture that occurs twice, in their order."""
+  good = [np.flatnonzero(split.rows['good']) for split in splits]
+  owner = np.repeat(range(len(good)), [*map(len, good)])
+  number = np.concatenate(good)
+  digests = np.concatenate([split.rows['digest'][which] for split, which in
+                            zip(splits, good, strict=True)])
+  order = np.argsort(digests, kind='stable')
+  starts = np.flatnonzero(np.r_[True, np.diff(digests[order]) != 0])
+  ends = np.r_[starts[1:], len(order)]
+  groups = [order[start:end] for start, end in zip(starts, ends, strict=True)
+            if end - start > 1]
+  for group in sorted(groups, key=lambda group: group[0]):
+    yield [(splits[owner[i]], int(number[i])) for i in group]
+
+
+def _compare(splits):
+  twins = _Twins(Counter(), Counter(), {}, [])
+  for group in _groups(splits):
+    sizes = Counter(split.name for split, _ in group)
+    first, labels = {}, {}  # the first record of each split, of each label
+    for split, index in group:
+      first.setdefault(split.name, (split, index))
+      labels.setdefault(split.rows['label'][index], (split, index))
+    for pair in itertools.combinations(first, 2):
+      twins.leaked[pair] += sizes[pair[1]]
+      twins.pairs.setdefault(pair, []).append([first[name] for name in pair])
+    if len(labels) > 1:
+      twins.conflicts.append([*labels.values()])
+    for (name, _), count in Counter(
+        (split.name, split.rows['label'][index]) for split, index in group
+    ).items():
+      twins.repeated[name] += count - 1
+  return twins
+
+
+def _named(groups):
+  """Returns the names of the first groups' records."""
+  named = [' = '.join(split.call(index) for split, index in group[:_NAMED])
+           for group in groups[:_NAMED]]
+  return '; '.join(named) + (' and more.' if len(groups) > _NAMED else '.')
+
+
+def _labels_file(data):
+  """Returns the problems of labels.txt, and the notes on it."""
+  name = dataset_utils.LABELS_FILENAME
+  if not dataset_utils.has_labels(data.folder):
+    return [], [f'There is no {name}; the names of the classes are ' + (
+        f'those of {description.FILENAME}.' if data.described else 'unknown.')]
+  try:
+    found = dataset_utils.read_label_file(data.folder)
+  except ValueError as error:
+    return [str(error)], []
+  different = [str(label) for label, (one, other) in enumerate(
+      itertools.zip_longest(found.values(), data.class_names)) if one != other]
+  return [f'{name} and {description.FILENAME} name label {few(different)} '
+          'differently: restore the one that was changed.'
+          ] if different else [], []
+
+
+def _counts(split, data):
+  """Yields what does not add up, unless bad records or files explain it."""
+  if not len(split.rows):
+    yield f'The split {split.name} has no records.'
+  if split.problems or split.bad or not data.described:
+    return
+  said = data.described.splits[split.name]
+  if said.examples != len(split.rows):
+    yield (f'The split {split.name} has {len(split.rows):,} records instead '
+           f'of {said.examples:,}. Convert the data again.')
+  wrong = [f'{cut(name, 40)} has {found:,} instead of {claimed:,}'
+           for name, found, claimed in zip(
+               data.class_names, split.per_class, said.examples_per_class,
+               strict=True) if found != claimed]
+  if wrong:
+    yield (f'The split {split.name} is not what {description.FILENAME} says: '
+           f'{few(wrong)}. Convert the data again.')
+
+
+def _empty_classes(split, data):
+  background = data.name == 'imagenet' or data.class_names[0] == 'background'
+  empty = [cut(name, 40) for label, name in enumerate(data.class_names)
+           if not split.per_class[label] and (label or not background)]
+  if empty and len(split.rows):
+    yield (f'The split {split.name} has no example of {len(empty):,} of the '
+           f'{len(data.class_names):,} classes: {few(empty)}.')
+
+
+def _odd(split):
+  """Yields notes on the classes and the sizes of a split."""
+  counts = sorted(n for n in split.per_class if n)
+  if counts and counts[-1] > _UNEVEN * counts[0]:
+    yield (f'The classes of the split {split.name} are uneven: the largest '
+           f'has {counts[-1]:,} examples, the smallest {counts[0]:,}.')
+  sides = np.minimum(split.rows['height'], split.rows['width'])
+  small = np.flatnonzero(split.rows['good'] & (sides < _SMALL))
+  if len(small):
+    yield (f'Pictures of {split.name} with a side below {_SMALL} pixels: '
+           f'{len(small):,}, {_named([[(split, int(i))] for i in small])}')
+  large = int((sides > _LARGE).sum())
+  if large > _MANY * len(sides):
+    yield (f'Pictures of {split.name} with both sides above {_LARGE:,} pixels: '
+           f'{large:,} of {len(sides):,}. Training is faster with copies of '
+           'about 512.')
+
+
+def _twin_notes(splits, twins):
+  """Yields the notes on pictures that occur more than once."""
+  totals = {split.name: sum(split.per_class) for split in splits}
+  for (one, other), count in twins.leaked.items():
+    yield (f'Pictures of {other} that are in {one} too: {count:,} of '
+           f'{totals[other]:,}. Results on {other} are too good by them: '
+           f'{_named(twins.pairs[one, other])}')
+  for name, count in (+twins.repeated).items():
+    yield (f'Pictures of {name} that repeat another one of their class: '
+           f'{count:,} of {totals[name]:,}.')
+
+
+def _report(data, splits):
+  twins = _compare(splits)
+  problems, notes = _labels_file(data)
+  notes += [f'The split {name} has no files.' for name in data.silent]
+  for split in splits:
+    problems += [*split.problems, *_counts(split, data)]
+    # A class that is not tested is less grave than one that is not learnt.
+    (problems if split.name == TRAIN else notes).extend(
+        _empty_classes(split, data))
+    notes += _odd(split)
+  notes += _twin_notes(splits, twins)
+  if twins.conflicts:
+    # Published data are as they are: nobody can mend them.
+    (problems if data.name == dataset_factory.OWN else notes).append(
+        f'Pictures with more than one label: {len(twins.conflicts):,}. Keep '
+        f'the right one of {_named(twins.conflicts)}')
+  problems += [text for split in splits for text in split.bad]
+  inside = os.path.join(data.folder, '')
+  return Report(
+      data.name, data.folder, data.class_names,
+      {split.name: split.summary(twins.repeated[split.name])
+       for split in splits},
+      dict(twins.leaked), len(twins.conflicts),
+      *(tuple(text.replace(inside, '') for text in texts)
+        for texts in (problems, notes)))
+
+
+def verify(dataset_name: str, dataset_dir: str | None = None,
+           max_pixels: int = pictures.MAX_PIXELS, threads: int | None = None,
+           progress: Callable = no_progress) -> Report:
+  """Reads every record of a data set; what is wrong with it does not raise.
+
+  Args:
+    dataset_name: a name of the registry.
+    dataset_dir: its folder; None where it is made by itself.
+    max_pixels: the largest height x width of a picture.
+    threads: that read; None for one a processor.
+    progress: called with the number of records, 0 and a title, once a split;
+      returns a context manager with update().
+
+  Raises:
+    ValueError: no such data set, or no files of it.
+  """
+  data = _find(dataset_name, dataset_dir)
+  examiner = Examiner(range(len(data.class_names)), max_pixels)
+  splits = [_Split(name, data, examiner) for name in data.paths]
+  for split in splits:
+    _read(split, threads or os.cpu_count() or 1, progress)
+  return _report(data, splits)

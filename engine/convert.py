@@ -1,0 +1,124 @@
+"""Conversion of pictures to TFRecords, and a look at what is in them."""
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+from datasets import (
+  archives,
+  dataset_factory,
+  dataset_utils,
+  description,
+  download,
+)
+from datasets.convert import registry, writer
+from datasets.convert.plan import Options
+from engine import config as configs
+from engine import console
+
+
+def _bar(total, initial, title):
+  """Returns a progress bar, of bytes but for pictures."""
+  unit = {'writing': 'picture', 'verifying': 'record'}.get(title, 'B')
+  bar = console.progress(total, initial, unit, unit_scale=unit == 'B')
+  bar.set_description(title)
+  return bar
+
+
+def _local(source, name):
+  """Returns what --source names, downloaded if it is an address."""
+  if not download.is_url(source):
+    return source
+  console.say(f'Downloading {source}.')
+  folder = dataset_utils.cache_dir() / 'downloads' / name.replace(':', '-')
+  return download.fetch(download.Download(source), str(folder), _bar)
+
+
+def _downloaded(converter, name):
+  """Returns the archive, or the folder of the files, of a known data set."""
+  folder = str(dataset_utils.cache_dir() / 'downloads' / name)
+  for file in converter.downloads:
+    console.say(f'Downloading {file.url}.')
+    path = download.fetch(file, folder, _bar)
+  return path if converter.archive else folder
+
+
+@contextlib.contextmanager
+def _opened(config) -> Iterator[str | None]:
+  """Yields the source, unpacked to a folder for as long as it is needed."""
+  name = config.dataset_name
+  converter = registry.get_converter(name)
+  registry.check_source(name, config.source)
+  path = None
+  if config.source:
+    path = _local(config.source, name)
+  elif converter.downloads:
+    path = _downloaded(converter, name)
+  if path is None or not os.path.isfile(path) or not archives.is_archive(path):
+    yield path
+    return
+  with writer.work_folder(config.dataset_dir) as folder:
+    console.say(f'Unpacking {path}.')
+    inside = folder / pathlib.Path(path).name.partition('.')[0]
+    archives.unpack(path, str(inside), _bar)
+    yield str(inside)
+
+
+def _introduce(plan):
+  splits = ', '.join(f'{split} {len(items):,}'
+                     for split, items in plan.splits.items())
+  console.say(f'Found {sum(map(len, plan.splits.values())):,} pictures in '
+              f'{len(plan.class_names):,} classes: {splits}.')
+
+
+def _conclude(config, described, left_out):
+  for sentence in left_out:
+    console.note(f'left out: {sentence}')
+  splits = ', '.join(
+      f'{split} {found.examples:,} examples in {len(found.files)} file'
+      f'{"s" * (len(found.files) > 1)}'
+      for split, found in described.splits.items())
+  console.say(
+      f'Written to {config.dataset_dir}: {splits}.\n'
+      'To check it, and see some of it:\n'
+      f'  python download_and_convert_data.py --verify '
+      f'--dataset_dir={config.dataset_dir}\n'
+      'To train on it:\n'
+      f'  python train_image_classifier.py --dataset_dir={config.dataset_dir}')
+
+
+def convert(config: configs.ConvertConfig) -> description.Description | None:
+  """Writes TFRecords that describe themselves, or verifies those there are.
+
+  Args:
+    config: what to do.
+
+  Returns:
+    What was written; None after verifying.
+
+  Raises:
+    ValueError: the source or its pictures are not what they should be, or
+      verifying has found problems; the sentence says what to do.
+  """
+  if not config.dataset_dir:
+    raise ValueError('--dataset_dir is missing: the folder of the TFRecords.')
+  if config.verify:
+    raise ValueError("not yet")
+  if not config.dataset_name:
+    raise ValueError('--dataset_name is missing: '
+                     f'{", ".join(registry.CONVERTERS)} or tfds:NAME.')
+  writer.check_new(config.dataset_dir)
+  for path in writer.leftovers(config.dataset_dir):
+    console.note(f'{path} is left from a conversion that was stopped, unless '
+                 'one is under way: remove it.')
+  with _opened(config) as source:
+    plan = registry.get_converter(config.dataset_name).plan(source, Options(
+        config.validation_fraction, config.seed, config.labels_file))
+    _introduce(plan)
+    described, left_out = writer.write(
+        plan, config.dataset_dir,
+        dataset_factory.registered(plan.name).file_pattern, config.seed,
+        config.num_shards, config.skip_bad_examples, config.max_image_pixels,
+        config.num_threads, _bar)
+  _conclude(config, described, left_out)
+  return described

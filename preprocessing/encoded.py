@@ -1,0 +1,94 @@
+"""A picture that is decoded no further than its recipe needs.
+
+A JPEG's window is decoded without the rows below it and the columns beside
+it, which is most of the time of a training pipeline. Every recipe takes an
+`Encoded` where it takes the pixels.
+"""
+from collections.abc import Callable
+
+import tensorflow.compat.v1 as tf
+
+
+def _number(data, at, size, dtype, little_endian=True):
+  """Returns an integer of `size` bytes at a place in a string scalar."""
+  return tf.cast(tf.io.decode_raw(tf.strings.substr(data, at, size), dtype,
+                                  little_endian=little_endian)[0], tf.int32)
+
+
+# First bytes of a format -> [height, width] from its header. JPEG aside,
+# TensorFlow would tell them only after decoding everything.
+_SIZES = {
+    b'\xff\xd8\xff': lambda data: tf.io.extract_jpeg_shape(data)[:2],
+    b'\x89PN': lambda data: tf.stack([
+        _number(data, at, 4, tf.int32, False) for at in (20, 16)]),
+    b'GIF': lambda data: tf.stack([
+        _number(data, at, 2, tf.uint16) for at in (8, 6)]),
+    # A BMP that is stored from top to bottom has a negative height.
+    b'BM': lambda data: tf.abs(tf.stack([
+        _number(data, at, 4, tf.int32) for at in (22, 18)])),
+}
+_JPEG = next(iter(_SIZES))
+
+
+def _begins(data, first):
+  return tf.equal(tf.strings.substr(data, 0, len(first)), first)
+
+
+def _decode(data):
+  return tf.io.decode_image(data, channels=3, expand_animations=False)
+
+
+class Encoded:
+  """The bytes of a JPEG, PNG, GIF or BMP file in a graph.
+
+  Attributes:
+    data: string scalar.
+    size: int32 [2], the height and width that the header tells.
+  """
+
+  def __init__(self, data: tf.Tensor, max_pixels: int | None = None):
+    """Reads the header.
+
+    Args:
+      data: string scalar, the bytes of the file.
+      max_pixels: the largest height x width that is decoded; of more, and of
+        bytes that are no picture, running the graph is an
+        InvalidArgumentError.
+    """
+    size = lambda: tf.constant([0, 0])  # noqa: E731, what is none has none
+    for first, read in reversed(_SIZES.items()):
+      size = self._choice(data, first, read, size)
+    self.size = size()
+    if max_pixels is not None:
+      pixels = tf.reduce_prod(tf.cast(self.size, tf.int64))
+      with tf.control_dependencies([tf.debugging.Assert(
+          tf.logical_and(pixels > 0, pixels <= max_pixels),
+          ['The picture has', pixels, 'pixels, which is none or too many.'])]):
+        data = tf.identity(data)
+        self.size = tf.identity(self.size)
+    self.data = data
+
+  @staticmethod
+  def _choice(data, first, read, otherwise):
+    return lambda: tf.cond(_begins(data, first), lambda: read(data), otherwise)
+
+  def pixels(self, window: Callable[[tf.Tensor], tf.Tensor] | None = None
+             ) -> tf.Tensor:
+    """Returns the picture, or a part of it, as uint8 [height, width, 3].
+
+    Args:
+      window: a function of the picture's shape, int32 [3], that returns the
+        part, int32 [4] (y, x, height, width). None for all.
+    """
+    if window is None:
+      image = _decode(self.data)
+    else:
+      y, x, height, width = tf.unstack(window(tf.concat([self.size, [3]], 0)))
+      image = tf.cond(
+          _begins(self.data, _JPEG),
+          lambda: tf.io.decode_and_crop_jpeg(
+              self.data, tf.stack([y, x, height, width]), channels=3),
+          lambda: tf.slice(_decode(self.data), [y, x, 0],
+                           tf.stack([height, width, 3])))
+    image.set_shape([None, None, 3])
+    return image
