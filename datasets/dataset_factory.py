@@ -138,8 +138,12 @@ def _guessed(folder):
   if not splits:
     raise ValueError(f'No file in {folder} has train, validation, val or test '
                      'in its name: is it the folder of TFRecords?')
-  return Specification('*%s*', splits,
-                       len(dataset_utils.read_label_file(folder)))
+  names = dataset_utils.read_label_file(folder)
+  if len(names) < 2:
+    raise ValueError(
+        f'{os.path.join(folder, dataset_utils.LABELS_FILENAME)} names '
+        f'{len(names)} classes: it should have a line for each class.')
+  return Specification('*%s*', splits, len(names))
 
 
 def _belongs(path, split):
@@ -269,9 +273,12 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
   if dataset_utils.has_labels(dataset_dir):
     names = dataset_utils.read_label_file(dataset_dir)
     if len(names) != specification.num_classes:
+      cure = ('restore it, or convert the data again.'
+              if description.exists(dataset_dir) else 'are these data of your '
+              f'own? Then pass --dataset_name={OWN}.')
       raise ValueError(
           f'{os.path.join(dataset_dir, dataset_utils.LABELS_FILENAME)} names '
           f'{len(names)} classes, but {name} has {specification.num_classes}: '
-          f'are these data of your own? Then pass --dataset_name={OWN}.')
+          f'{cure}')
   return make_dataset(name, split_name, files, specification.num_classes,
                       names, reader)

@@ -58,10 +58,15 @@ def image_to_tfexample(image_data: bytes, image_format: bytes, height: int,
       name: _feature(value) for name, value in features.items()}))
 
 
+def serialize(example: tf.train.Example) -> bytes:
+  """Returns the bytes of an example, the same in every process."""
+  return example.SerializeToString(deterministic=True)
+
+
 def write_tfrecord(path: str | os.PathLike,
                    examples: Iterable[tf.train.Example]) -> None:
   """Writes `examples` to the TFRecord file `path`."""
-  tfrecord.write(path, (example.SerializeToString() for example in examples))
+  tfrecord.write(path, map(serialize, examples))
 
 
 def write_label_file(labels_to_class_names: dict[int, str],

@@ -127,8 +127,8 @@ def _encode(image, form, **options):
   return data.getvalue()
 
 
-def standard(data: bytes, decoder: Decoder, max_pixels: int = MAX_PIXELS
-             ) -> Picture:
+def standard(data: bytes, decoder: Decoder, max_pixels: int = MAX_PIXELS,
+             first_of_many: bool = False) -> Picture:
   """Returns the picture in a form that TensorFlow decodes rightly.
 
   JPEG and PNG bytes stay as they are, unless the picture is turned by EXIF
@@ -141,6 +141,8 @@ def standard(data: bytes, decoder: Decoder, max_pixels: int = MAX_PIXELS
     data: the bytes of the file.
     decoder: tries whether the picture is whole.
     max_pixels: the largest height x width.
+    first_of_many: whether to take the first picture of an animation, rather
+      than refuse it.
 
   Raises:
     BadPicture: it is empty, no picture, damaged, too large, animated, or has
@@ -150,7 +152,7 @@ def standard(data: bytes, decoder: Decoder, max_pixels: int = MAX_PIXELS
   width, height = image.size
   try:
     frames = getattr(image, 'n_frames', 1)  # may read the whole file
-    if frames > 1 and image.format not in _JPEG:
+    if frames > 1 and image.format not in _JPEG and not first_of_many:
       raise BadPicture(f'holds {frames} pictures, an animation or a stack: '
                        'keep one of them')
     known = image.format in (*_JPEG, 'PNG')

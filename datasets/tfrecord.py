@@ -122,14 +122,25 @@ def find_records(path: str, cache_dir: str | None = None) -> Scan:
   if cache_dir is None:
     return _scan(path)
   cached = pathlib.Path(cache_dir, _key([path]) + '.npy')
-  try:
-    return Scan(np.load(cached))
-  except (OSError, ValueError, EOFError):  # not there, or cut short
-    scan = _scan(path)
+  with contextlib.suppress(Exception):  # NumPy reads what is damaged in
+    records = np.load(cached)           # one of the ways of three parsers
+    if _fill(records, tf.io.gfile.stat(path).length):
+      return Scan(records)
+  scan = _scan(path)
   if not scan.damage:
     with contextlib.suppress(OSError):  # a cache that cannot be written is none
       _keep(cached, scan.records)
   return scan
+
+
+def _fill(records, size):
+  """Whether these are places of records that fill a file without a gap."""
+  if records.dtype != np.int64 or records.shape[1:] != (2,):
+    return False
+  # The first begins behind the end of none.
+  ends = np.r_[-_FOOTER, records.sum(1)] + _FOOTER
+  return (bool((records >= 0).all()) and ends[-1] == size
+          and np.array_equal(records[:, 0], ends[:-1] + _HEADER))
 
 
 def _keep(path, records):

@@ -21,7 +21,6 @@ from datasets.download import no_progress
 from datasets.examples import BadExample, Examiner
 from datasets.tfrecord import Reader
 
-TRAIN = 'train'
 _UNEVEN = 10  # largest to smallest class
 _SMALL, _LARGE, _MANY = 8, 1024, 0.1  # pixels of a side; a share of pictures
 _CHUNK, _NAMED = 1 << 20, 3  # bytes; pictures in a sentence
@@ -307,7 +306,7 @@ def _report(data, splits):
   for split in splits:
     problems += [*split.problems, *_counts(split, data)]
     # A class that is not tested is less grave than one that is not learnt.
-    (problems if split.name == TRAIN else notes).extend(
+    (problems if split.name == 'train' else notes).extend(
         _empty_classes(split, data))
     notes += _odd(split)
   notes += _twin_notes(splits, twins)

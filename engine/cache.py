@@ -1,8 +1,8 @@
 """Pictures that are decoded once, and kept in memory or in a file."""
 import concurrent.futures
-import os
 import pathlib
 import tempfile
+import zipfile
 from collections.abc import Callable
 
 import numpy as np
@@ -14,14 +14,16 @@ from datasets.examples import Examples
 
 KINDS = ('memory', 'file')
 _BLOCK = 64  # pictures that are held beside the cache
-_CURE = '--cache=file keeps them on disk; without --cache none are kept.'
 
 
 def _free_memory():
   """Returns the bytes of memory that are free, as far as can be told."""
   try:
-    return os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-  except (AttributeError, ValueError, OSError):  # not on Linux
+    with open('/proc/meminfo') as file:
+      facts = dict(line.split(':') for line in file)
+    # Not MemFree: Linux gives the pages of files away when asked.
+    return 1024 * int(facts['MemAvailable'].split()[0])
+  except (OSError, KeyError, ValueError):  # not on Linux
     return 1 << 62
 
 
@@ -37,7 +39,8 @@ class _Memory:
     if self._size > self._most:
       raise ValueError(
           f'--cache=memory: after {len(self._pixels):,} pictures half of the '
-          f'free memory ({self._most / 1e9:.2g} GB) is full. {_CURE}')
+          f'free memory ({self._most / 1e9:.2g} GB) is full. --cache=file '
+          'keeps them on disk; without --cache none are kept.')
     self._pixels.append(pixels)
 
   def __getitem__(self, index):
@@ -74,18 +77,36 @@ class Cache:
 
   def _open(self, folder):
     path = folder / (self._examples.key() + '.npz')
+    if not self._find(path):
+      self._write(path)
+    self._pixels = _Mapped(path.with_suffix('.raw'), self._sizes())
+
+  def _sizes(self):
+    return self._shapes.astype(np.int64).prod(1)
+
+  def _find(self, path):
+    """Takes what an earlier run wrote; whether it is there, and fits."""
     try:
       with np.load(path) as found:
         self._shapes, self._labels = found['shapes'], found['labels']
-    except (OSError, ValueError, KeyError, EOFError):  # not there, or damaged
-      self._write(path)
-    sizes = self._shapes.astype(np.int64).prod(1)
-    self._pixels = _Mapped(path.with_suffix('.raw'), sizes)
-    # What was bad then is named again, and counts again.
-    self._examples.examine(np.flatnonzero(sizes == 0))
+      size = path.with_suffix('.raw').stat().st_size
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+      return False  # not there, or damaged
+    sizes = self._sizes()
+    if (len(sizes), sizes.sum()) != (len(self._examples), size):
+      return False
+    # What was bad then is named again, and counts again; with other flags it
+    # may be good, or the largest too large.
+    if any(self._is_good(i) for i in np.flatnonzero(sizes == 0)):
+      return False
+    return any(self._is_good(i) for i in np.argsort(-sizes, kind='stable'))
+
+  def _is_good(self, index):
+    return self._examples.example(int(index)) is not None
 
   def _write(self, path):
-    with disk_errors(str(path.parent), _CURE):
+    with disk_errors(str(path.parent), 'Make room there, name another folder '
+                     'by XDG_CACHE_HOME, or leave --cache out.'):
       path.parent.mkdir(parents=True, exist_ok=True)
       with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         unfinished = pathlib.Path(folder, 'decoded')

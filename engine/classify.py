@@ -5,13 +5,11 @@ import pathlib
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from datasets import dataset_utils
+from datasets import dataset_utils, pictures
 from engine import checkpoints, console, resolve
 from engine import config as configs
 from nets import nets_factory
 from preprocessing import preprocessing_factory
-
-_SUFFIXES = ('.png', '.jpg', '.jpeg', '.gif', '.bmp')
 
 
 def find_pictures(arguments: list[str]) -> list[str]:
@@ -26,10 +24,10 @@ def find_pictures(arguments: list[str]) -> list[str]:
     path = pathlib.Path(argument)
     if path.is_dir():
       inside = [str(file) for file in sorted(path.rglob('*'))
-                if file.suffix.lower() in _SUFFIXES]
+                if file.suffix.lower() in pictures.SUFFIXES]
       if not inside:
         raise ValueError(f'The folder {argument} has no pictures '
-                         f'({", ".join(_SUFFIXES)}).')
+                         f'({", ".join(pictures.SUFFIXES)}).')
       found += inside
     elif path.exists():
       found.append(argument)
@@ -85,15 +83,16 @@ def _decoder(config):
   return data, preprocess(image, size, size)
 
 
-def _decode(session, data, image, paths):
+def _decode(session, decoder, data, image, paths):
   """Returns the images of the files that are pictures; names the others."""
   images = {}
   for path in paths:
     try:
-      images[path] = session.run(image, {data: pathlib.Path(path).read_bytes()})
-    except tf.errors.InvalidArgumentError:
-      console.error(f'{path} is no PNG, JPEG, GIF or BMP picture, or is '
-                    'damaged.')
+      picture = pictures.standard(pathlib.Path(path).read_bytes(), decoder,
+                                  first_of_many=True)
+      images[path] = session.run(image, {data: picture.data})
+    except pictures.BadPicture as bad:
+      console.error(f'{path} {bad}.')
     except OSError as error:
       console.error(console.explain(error))
   return images
@@ -133,7 +132,7 @@ def classify(given: configs.ClassifyConfig, arguments: list[str]
     raise ValueError(f'The checkpoint {checkpoint} has no logits: it holds '
                      'features only, and no class can be told.')
   names = _class_names(config, run, num_classes)
-  results = {}
+  results, decoder = {}, pictures.Decoder()
   with tf.Graph().as_default():
     data, image = _decoder(config)
     images = tf.placeholder(tf.float32, [None, *image.shape])
@@ -145,7 +144,7 @@ def classify(given: configs.ClassifyConfig, arguments: list[str]
     with tf.Session() as session:
       restore(session)
       for start in range(0, len(paths), config.batch_size):
-        decoded = _decode(session, data, image,
+        decoded = _decode(session, decoder, data, image,
                           paths[start:start + config.batch_size])
         if not decoded:
           continue

@@ -28,6 +28,10 @@ _FEATURES = {
 # Without rewriting by AutoGraph: nothing to rewrite, and plainer errors.
 _as_is = tf.autograph.experimental.do_not_convert
 
+# What a bad record raises. The second is Python's, of a message of TensorFlow's
+# that quotes bytes.
+_BAD = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
+
 
 class Batch(NamedTuple):
   """One batch as tensors.
@@ -95,7 +99,8 @@ class Source:
     self._size = image_size
     self._offset = labels_offset
     self._threads = num_threads
-    self._recent = collections.deque(maxlen=32)  # blocks of record numbers
+    # Blocks of record numbers, as many as may be read ahead.
+    self._recent = collections.deque(maxlen=32 + num_threads)
     self._told = 0
     self.num_examples = len(self._examples)
 
@@ -264,7 +269,7 @@ class Stream:
     self.initializer = iterator.initializer
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self.initializer)
     self.batch = Batch(*iterator.get_next())
-    self.position = 0
+    self.position = start if isinstance(start, int) else 0
 
   def run(self, session: Any, fetches: Any) -> Any:
     """Returns session.run(fetches), which take the next batch.
@@ -282,7 +287,7 @@ class Stream:
     while True:
       try:
         values = session.run(fetches)
-      except tf.errors.InvalidArgumentError:
+      except _BAD:
         if not self._source.leave_out_bad():
           raise
         self._restart(session)
@@ -296,7 +301,8 @@ class Stream:
       plain.run(self.initializer, {self._start: self.position})
 
     if isinstance(session, tf.train.MonitoredSession):
-      # Its hooks would take a batch.
-      session.run_step_fn(lambda context: restart(context.session))
+      # Its hooks would take a batch. It looks at the argument's name.
+      session.run_step_fn(
+          lambda step_context: restart(step_context.session))
     else:
       restart(session)

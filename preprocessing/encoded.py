@@ -10,8 +10,13 @@ import tensorflow.compat.v1 as tf
 
 
 def _number(data, at, size, dtype, little_endian=True):
-  """Returns an integer of `size` bytes at a place in a string scalar."""
-  return tf.cast(tf.io.decode_raw(tf.strings.substr(data, at, size), dtype,
+  """Returns an integer of `size` bytes at a place in a string scalar.
+
+  Behind the end there are zeros: an error of TensorFlow's would quote bytes
+  that are no text, of which Python makes a UnicodeDecodeError.
+  """
+  padded = tf.strings.substr(data, 0, at + size) + b'\0' * (at + size)
+  return tf.cast(tf.io.decode_raw(tf.strings.substr(padded, at, size), dtype,
                                   little_endian=little_endian)[0], tf.int32)
 
 
@@ -28,14 +33,31 @@ _SIZES = {
         _number(data, at, 4, tf.int32) for at in (22, 18)])),
 }
 _JPEG = next(iter(_SIZES))
+_JPEG_END = b'\xff\xd9'
 
 
 def _begins(data, first):
   return tf.equal(tf.strings.substr(data, 0, len(first)), first)
 
 
+def _is_whole_jpeg(data):
+  """Whether the bytes begin and end as those of a JPEG.
+
+  One that is cut short must not be good or bad by the window it is seen in.
+  """
+  end = tf.maximum(tf.strings.length(data) - len(_JPEG_END), 0)
+  return tf.logical_and(_begins(data, _JPEG), tf.equal(
+      tf.strings.substr(data, end, len(_JPEG_END)), _JPEG_END))
+
+
 def _decode(data):
   return tf.io.decode_image(data, channels=3, expand_animations=False)
+
+
+def _cut(image, window):
+  # Its own shape: that of a GIF's first frame may not be the header's.
+  y, x, height, width = tf.unstack(window(tf.shape(image)))
+  return tf.slice(image, [y, x, 0], tf.stack([height, width, 3]))
 
 
 class Encoded:
@@ -83,12 +105,10 @@ class Encoded:
     if window is None:
       image = _decode(self.data)
     else:
-      y, x, height, width = tf.unstack(window(tf.concat([self.size, [3]], 0)))
       image = tf.cond(
-          _begins(self.data, _JPEG),
+          _is_whole_jpeg(self.data),
           lambda: tf.io.decode_and_crop_jpeg(
-              self.data, tf.stack([y, x, height, width]), channels=3),
-          lambda: tf.slice(_decode(self.data), [y, x, 0],
-                           tf.stack([height, width, 3])))
+              self.data, window(tf.concat([self.size, [3]], 0)), channels=3),
+          lambda: _cut(_decode(self.data), window))
     image.set_shape([None, None, 3])
     return image

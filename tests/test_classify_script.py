@@ -104,10 +104,11 @@ def test_nothing_to_classify(colours_run, workplace):
   fakes.refused(classify(colours_run, 'missing.png'), 'missing.png')
 
 
-@pytest.mark.parametrize('data', [
-    b'', b'just text', b'\x89PNG\r\n\x1a\n and no more',
-    fakes.encode(fakes.picture(0, 0), 'png')[:500]])
-def test_not_a_picture(data, colours_run, workplace):
+@pytest.mark.parametrize('data, reason', [
+    (b'', 'is empty'), (b'just text', 'is no picture, or is damaged'),
+    (b'\x89PNG\r\n\x1a\n and no more', 'is no picture, or is damaged'),
+    (fakes.encode(fakes.picture(0, 0), 'png')[:500], 'is damaged')])
+def test_not_a_picture(data, reason, colours_run, workplace):
   (workplace / 'broken.png').write_bytes(data)
   (workplace / 'sound.png').write_bytes(
       fakes.encode(fakes.picture(0, 0), 'png'))
@@ -115,7 +116,7 @@ def test_not_a_picture(data, colours_run, workplace):
   assert printed.status == 1
   assert printed.out.startswith('sound.png\n')
   assert printed.err.splitlines() == [
-      'error: broken.png is no PNG, JPEG, GIF or BMP picture, or is damaged.',
+      f'error: broken.png {reason}.',
       'error: 1 of 2 files could not be classified: see above.']
 
 

@@ -3,6 +3,7 @@ import pathlib
 import re
 
 from datasets import dataset_factory
+from datasets.convert import registry
 from engine import config, flags
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -27,7 +28,8 @@ def test_flags_of_commands_exist():
                         '\n'.join(blocks('sh')).replace('\\\n', ' '))
   classes = {'train_image_classifier': config.TrainConfig,
              'eval_image_classifier': config.EvalConfig,
-             'classify_image': config.ClassifyConfig}
+             'classify_image': config.ClassifyConfig,
+             'download_and_convert_data': config.ConvertConfig}
   assert {script for script, _ in commands} == set(classes)
   for script, line in commands:
     flags.parse(classes[script], [script, *line.split()])
@@ -35,7 +37,8 @@ def test_flags_of_commands_exist():
 
 def test_tables_name_real_flags():
   fields = (config.TrainConfig.__dataclass_fields__
-            | config.EvalConfig.__dataclass_fields__)
+            | config.EvalConfig.__dataclass_fields__
+            | config.ConvertConfig.__dataclass_fields__)
   for flag in re.findall(r'`--(\w+)', README):
     assert flag in fields or flag == 'help', flag
 
@@ -49,14 +52,21 @@ def test_make_targets_exist():
 
 
 def test_data_sets_are_all_named():
-  line = README.split('Data sets with a name: ')[1].split('.\n')[0]
+  line = README.split('Data sets with a name for training: ')[1].split('.')[0]
   assert re.findall(r'`(\w+)`', line) == list(dataset_factory.DATASETS)
+
+
+def test_converters_are_all_named():
+  table = README.split('| `--dataset_name` |')[1].split('\n\n')[0]
+  names = re.findall(r'`([\w:]+)`', ''.join(
+      row.split('|')[1] for row in table.splitlines()[2:]))
+  assert sorted(names) == sorted([*registry.CONVERTERS, 'tfds:NAME'])
 
 
 def test_scripts_and_rooms_are_in_the_map():
   tree = README.split('## A map of the tree')[1]
   rooms = [path.parent.name + '/' for path in ROOT.glob('*/__init__.py')]
   scripts = [path.name for path in ROOT.glob('*_*.py')]
-  assert len(rooms) == 5 and len(scripts) == 3
+  assert len(rooms) == 5 and len(scripts) == 4
   for name in rooms + scripts:
     assert name in tree, name

@@ -51,10 +51,11 @@ class _Writer:
     sentence = f'{item.name} of {self._plan.source} {reason}.'
     with self._lock:
       self.left_out.append(sentence)
-      count = len(self.left_out)
-    if count > self._skip:
-      raise ValueError(f'{sentence} Mend or remove it; --skip_bad_examples='
-                       f'{count} leaves {count} such out.')
+      if len(self.left_out) <= self._skip:
+        return
+    count = self._skip + 1  # there may be more by now, in other threads
+    raise ValueError(f'{sentence} Mend or remove it; --skip_bad_examples='
+                     f'{count} leaves {count} such out.')
 
   def _picture(self, item):
     """Returns the picture of an item, None if it is left out."""
@@ -78,7 +79,7 @@ class _Writer:
           raise _Stopped
         picture = self._picture(item)
         if picture is not None:
-          yield _example(item, picture, self._plan).SerializeToString()
+          yield dataset_utils.serialize(_example(item, picture, self._plan))
           labels[item.label] += 1
           sizes.append((picture.height, picture.width))
           channels = max(channels, picture.channels)
@@ -121,44 +122,58 @@ def _shards(plan, file_pattern, seed, num_shards):
       yield split, name, [items[i] for i in part]
 
 
+def _is_work(path, folder):
+  return path.name.startswith(f'.{folder.name}{_MARK}')
+
+
 def check_new(dataset_dir: str | os.PathLike) -> None:
   """Refuses a folder that has something in it."""
-  folder = pathlib.Path(dataset_dir)
-  if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-    raise ValueError(f'{folder} exists and is not empty: name another '
+  folder = pathlib.Path(os.path.realpath(dataset_dir))
+  if folder.exists() and (not folder.is_dir() or not all(
+      _is_work(path, folder) for path in folder.iterdir())):
+    raise ValueError(f'{dataset_dir} exists and is not empty: name another '
                      '--dataset_dir, or remove it.')
 
 
 @contextlib.contextmanager
 def work_folder(dataset_dir: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Yields a new folder beside `dataset_dir`, which disappears at the end."""
-  dataset_dir = pathlib.Path(os.path.realpath(dataset_dir))
-  dataset_dir.parent.mkdir(parents=True, exist_ok=True)
-  folder = pathlib.Path(tempfile.mkdtemp(
-      prefix=f'.{dataset_dir.name}{_MARK}', dir=dataset_dir.parent))
+  """Yields a new folder beside `dataset_dir`, which disappears at the end.
+
+  If `dataset_dir` exists it is within: another disk may be mounted there.
+  """
+  folder = pathlib.Path(os.path.realpath(dataset_dir))
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  work = pathlib.Path(tempfile.mkdtemp(
+      prefix=f'.{folder.name}{_MARK}',
+      dir=folder if folder.is_dir() else folder.parent))
   try:
-    yield folder
+    yield work
   finally:
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _new_folder(dataset_dir):
   """Yields a folder that becomes `dataset_dir` at the end, or disappears."""
   check_new(dataset_dir)
-  with work_folder(dataset_dir) as unfinished:
+  folder = pathlib.Path(os.path.realpath(dataset_dir))
+  existed = folder.is_dir()
+  with work_folder(folder) as unfinished:
     yield unfinished
-    unfinished.chmod(0o755)  # mkdtemp makes it private
-    unfinished.rename(os.path.realpath(dataset_dir))
+    if existed:
+      for path in sorted(unfinished.iterdir(),
+                         key=lambda path: path.name == description.FILENAME):
+        path.rename(folder / path.name)  # what describes the others last
+    else:
+      unfinished.chmod(0o755)  # mkdtemp makes it private
+      unfinished.rename(folder)
 
 
 def leftovers(dataset_dir: str | os.PathLike) -> list[str]:
-  """Returns what killed conversions to this folder have left beside it."""
+  """Returns what killed conversions to this folder have left."""
   folder = pathlib.Path(os.path.realpath(dataset_dir))
-  if not folder.parent.is_dir():
-    return []
-  return [str(path) for path in sorted(folder.parent.iterdir())
-          if path.name.startswith(f'.{folder.name}{_MARK}')]
+  return [str(path) for place in (folder.parent, folder) if place.is_dir()
+          for path in sorted(place.iterdir()) if _is_work(path, folder)]
 
 
 def _describe(plan, found):

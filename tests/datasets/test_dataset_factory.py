@@ -1,19 +1,50 @@
 """The registry of data sets, and the files it finds."""
+import dataclasses
+import io
+import os
 import re
 
+import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
+from PIL import Image
 
-from datasets import dataset_factory, dataset_utils
+from datasets import dataset_factory, dataset_utils, description
+from datasets.convert import writer
+from datasets.convert.plan import Item, Plan
+from nets.slim_compat import slim
 
-# Name -> (files of one split, that split, classes).
+CIFAR = {'preprocessing_name': 'cifar', 'train_image_size': 32}
+# Name -> (its pattern, files of one split, that split, the other one, classes).
 FILES = {
-    'digits': (['digits_test.tfrecord'], 'test', 10),
-    'cifar10': (['cifar10_train.tfrecord'], 'train', 10),
-    'flowers': (['flowers_validation_00000-of-00002.tfrecord',
+    'digits': ('digits_%s.tfrecord', ['digits_test.tfrecord'], 'test', 'train',
+               10),
+    'cifar10': ('cifar10_%s.tfrecord', ['cifar10_train.tfrecord'], 'train',
+                'test', 10),
+    'cifar100': ('cifar100_%s.tfrecord', ['cifar100_train.tfrecord'], 'train',
+                 'test', 100),
+    'fashion_mnist': ('fashion_mnist_%s.tfrecord',
+                      ['fashion_mnist_test.tfrecord'], 'test', 'train', 10),
+    'flowers': ('flowers_%s*.tfrecord',
+                ['flowers_validation_00000-of-00002.tfrecord',
                  'flowers_validation_00001-of-00002.tfrecord'], 'validation',
-                5),
-    'imagenet': ([f'train-{i:05}-of-01024' for i in range(3)], 'train', 1001),
-    'mnist': (['mnist_test.tfrecord'], 'test', 10),
+                'train', 5),
+    'idenprof': ('idenprof_%s*.tfrecord',
+                 ['idenprof_train-00000-of-00001.tfrecord'], 'train', 'test',
+                 10),
+    'imagenet': ('%s-*', [f'train-{i:05}-of-01024' for i in range(3)], 'train',
+                 'validation', 1001),
+    'mnist': ('mnist_%s.tfrecord', ['mnist_test.tfrecord'], 'test', 'train',
+              10),
+}
+SUGGESTIONS = {
+    'digits': {'preprocessing_name': 'digits', 'train_image_size': 32,
+               'batch_size': 128, 'max_number_of_steps': 200,
+               'learning_rate': 0.03, 'num_epochs_per_decay': 17.8,
+               'learning_rate_decay_type': 'polynomial'},
+    'cifar10': CIFAR, 'cifar100': CIFAR,
+    'fashion_mnist': {'preprocessing_name': 'cifar', 'train_image_size': 28},
+    'mnist': {'preprocessing_name': 'digits', 'train_image_size': 28},
 }
 
 
@@ -23,24 +54,71 @@ def cache(monkeypatch, tmp_path):
   return tmp_path / 'cache' / 'slim-resnets'
 
 
+def _png(number, height=4, width=5):
+  pixels = np.random.RandomState(number).randint(0, 256, (height, width, 3))
+  data = io.BytesIO()
+  Image.fromarray(pixels.astype(np.uint8)).save(data, 'png')
+  return data.getvalue()
+
+
+def _write(path, *labels, **features):
+  """Writes a TFRecord file of pictures of these labels."""
+  dataset_utils.write_tfrecord(path, [
+      dataset_utils.image_to_tfexample(_png(label), b'png', 4, 5, label,
+                                       features) for label in labels])
+
+
+def _convert(folder, name='tfrecord', classes=('a', 'b', 'c'), size=(4, 5)):
+  """Writes a folder with a dataset.json."""
+  plan = Plan('SOURCE', list(classes), {
+      split: [Item(f'{split} {i}', i % 2, lambda i=i: _png(i, *size))
+              for i in range(count)]
+      for split, count in (('train', 5), ('special', 2))}, name)
+  writer.write(plan, folder, '%s-*.tfrecord', num_shards=2)
+  return str(folder)
+
+
+def _refused(text, *arguments, **options):
+  with pytest.raises(ValueError) as error:
+    dataset_factory.get_dataset(*arguments, **options)
+  assert str(error.value) == text
+
+
 def test_every_name_is_tested():
-  assert FILES.keys() == dataset_factory.DATASETS.keys()
+  assert [*FILES, 'tfrecord'] == sorted(
+      dataset_factory.DATASETS, key=[*FILES, 'tfrecord'].index)
+  assert dataset_factory.OWN == 'tfrecord'
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_specification(name, tmp_path):
+  pattern, _, split, other, classes = FILES[name]
+  found = dataset_factory.DATASETS[name]
+  assert (found.file_pattern, found.num_classes) == (pattern, classes)
+  assert {*found.splits} == {split, other} and found.splits[0] == 'train'
+  assert found.suggestions == SUGGESTIONS.get(name, {})
+  assert (found.ensure is not None) == (name == 'digits')
+  assert dataset_factory.get_specification(name, str(tmp_path)) == found
 
 
 @pytest.mark.parametrize('name', FILES)
 def test_files_are_found_and_sorted(tmp_path, name):
-  files, split, classes = FILES[name]
-  for file in [*reversed(files), 'other.tfrecord', 'labels.md']:
-    (tmp_path / file).touch()
+  _, files, split, _, classes = FILES[name]
+  for i, file in enumerate([*reversed(files), 'other.tfrecord', 'labels.md']):
+    _write(tmp_path / file, *range(i + 1))
   dataset = dataset_factory.get_dataset(name, split, str(tmp_path))
-  assert dataset == dataset_factory.Dataset(
-      name, split, tuple(str(tmp_path / file) for file in files), classes,
-      None)
+  assert isinstance(dataset, slim.dataset.Dataset)
+  assert dataset.data_sources == [str(tmp_path / file) for file in files]
+  assert dataset.num_samples == sum(range(len(files) + 1))
+  assert (dataset.name, dataset.split_name) == (name, split)
+  assert dataset.num_classes == classes
+  assert dataset.labels_to_names is None
+  assert dataset.reader is tf.TFRecordReader
 
 
 @pytest.mark.parametrize('name', FILES)
 def test_splits_do_not_share_files(tmp_path, name):
-  specification = dataset_factory.get_specification(name)
+  specification = dataset_factory.get_specification(name, str(tmp_path))
   for split in specification.splits:
     (tmp_path / (specification.file_pattern.replace('*', '0') % split)).touch()
   found = [dataset_factory.get_dataset(name, split, str(tmp_path)).data_sources
@@ -51,24 +129,49 @@ def test_splits_do_not_share_files(tmp_path, name):
 
 def test_labels(tmp_path):
   (tmp_path / 'mnist_test.tfrecord').touch()
-  dataset_utils.write_label_file({0: 'naught', 1: 'one'}, tmp_path)
+  names = {label: f'name {label}' for label in range(10)}
+  dataset_utils.write_label_file(names, tmp_path)
   dataset = dataset_factory.get_dataset('mnist', 'test', str(tmp_path))
-  assert dataset.labels_to_names == {0: 'naught', 1: 'one'}
+  assert dataset.labels_to_names == names
+
+
+@pytest.mark.parametrize('count', [9, 11])
+def test_labels_of_other_data(tmp_path, count):
+  (tmp_path / 'mnist_test.tfrecord').touch()
+  dataset_utils.write_label_file(dict(enumerate('abcdefghijk'[:count])),
+                                 tmp_path)
+  _refused(f'{tmp_path}/labels.txt names {count} classes, but mnist has 10: '
+           'are these data of your own? Then pass --dataset_name=tfrecord.',
+           'mnist', 'test', str(tmp_path))
 
 
 def test_file_pattern(tmp_path):
-  for file in ('my-train.rec', 'mnist_train.tfrecord'):
-    (tmp_path / file).touch()
+  _write(tmp_path / 'my-train.rec', 0, 1)
+  _write(tmp_path / 'mnist_train.tfrecord', 0)
   dataset = dataset_factory.get_dataset('mnist', 'train', str(tmp_path),
                                         'my-%s.*')
-  assert dataset.data_sources == (str(tmp_path / 'my-train.rec'),)
+  assert dataset.data_sources == [str(tmp_path / 'my-train.rec')]
+  assert dataset.num_samples == 2
+
+
+def test_reader(tmp_path):
+  (tmp_path / 'mnist_train.tfrecord').touch()
+  assert dataset_factory.get_dataset(
+      'mnist', 'train', str(tmp_path), reader=tf.TextLineReader
+  ).reader is tf.TextLineReader
 
 
 def test_digits_make_themselves(cache):
   dataset = dataset_factory.get_dataset('digits', 'train')
-  assert dataset.data_sources == (
-      str(cache / 'digits' / 'digits_train.tfrecord'),)
+  assert dataset.data_sources == [
+      str(cache / 'digits' / 'digits_train.tfrecord')]
   assert dataset.labels_to_names[3] == 'three'
+  assert dataset.num_samples == 1437
+  folder = str(cache / 'digits')
+  for name in ('digits', 'tfrecord'):
+    assert dataset_factory.get_dataset(name, 'test', folder).num_samples == 360
+    found = dataset_factory.get_specification(name, folder)
+    assert found.suggestions == SUGGESTIONS['digits']
 
 
 def test_nothing_is_made_in_a_folder_of_the_user(tmp_path):
@@ -82,49 +185,310 @@ def test_default_dir(cache):
   assert not cache.exists()
 
 
-@pytest.mark.parametrize('name', sorted(FILES.keys() - {'digits'}))
+@pytest.mark.parametrize('name', sorted({*FILES, 'tfrecord'} - {'digits'}))
 def test_missing_dir(name):
-  with pytest.raises(ValueError, match=f'--dataset_name={name} needs '
-                     '--dataset_dir, the folder of its TFRecords'):
-    dataset_factory.get_dataset(
-        name, dataset_factory.DATASETS[name].splits[0])
+  text = (f'--dataset_name={name} needs --dataset_dir, the folder of its '
+          'TFRecords.')
+  _refused(text, name, 'train')
+  for function in (dataset_factory.get_specification,
+                   dataset_factory.default_dir):
+    with pytest.raises(ValueError, match=re.escape(text)):
+      function(name)
 
 
 @pytest.mark.parametrize('name, hint', [
-    ('digit', r' Did you mean digits\?'), ('flower', r' Did you mean flowers'),
-    ('cifar', r' Did you mean cifar10\?'), ('zzz', r"'zzz'\. The data sets")])
-def test_unknown_name(name, hint):
-  with pytest.raises(ValueError, match=f'no data set named {name!r}'
-                     '.*The data sets are: digits, cifar10, flowers') as error:
-    dataset_factory.get_dataset(name, 'train')
-  assert re.search(hint, str(error.value))
+    ('digit', ' Did you mean digits?'), ('flower', ' Did you mean flowers?'),
+    ('cifar', ' Did you mean cifar10 or cifar100?'),
+    ('tfrecords', ' Did you mean tfrecord?'), ('zzz', '')])
+def test_unknown_name(name, hint, tmp_path):
+  text = (f'There is no data set named {name!r}.{hint} The data sets are: '
+          f'{", ".join(dataset_factory.DATASETS)}.')
+  _refused(text, name, 'train')
+  _refused(text, name, 'train', str(tmp_path))
 
 
 def test_unknown_split():
-  with pytest.raises(ValueError, match="The data set digits has no split "
-                     "'validation'; it has train and test"):
-    dataset_factory.get_dataset('digits', 'validation')
+  _refused("The data set digits has no split 'validation'; it has train and "
+           'test.', 'digits', 'validation')
 
 
 def test_no_files(tmp_path):
   (tmp_path / 'mnist_test.tfrecord').touch()
-  with pytest.raises(ValueError) as error:
-    dataset_factory.get_dataset('mnist', 'train', str(tmp_path))
-  assert str(error.value) == (
-      f'There is no file {tmp_path}/mnist_train.tfrecord: is '
-      f'--dataset_dir={tmp_path} the folder of the TFRecords of mnist, split '
-      'train?')
+  _refused(f'There is no file {tmp_path}/mnist_train.tfrecord: is '
+           f'--dataset_dir={tmp_path} the folder of the TFRecords of mnist, '
+           'split train?', 'mnist', 'train', str(tmp_path))
 
 
-def test_suggestions_are_flags():
+def _check_suggestions(name, suggestions):
   from engine import config
-  for name, specification in dataset_factory.DATASETS.items():
-    config.TrainConfig(dataset_name=name, **specification.suggestions)
+  fields = {field.name for field in dataclasses.fields(config.TrainConfig)}
+  assert suggestions.keys() <= fields
+  config.TrainConfig(dataset_name=name, **suggestions)
+
+
+@pytest.mark.parametrize('name', dataset_factory.DATASETS)
+def test_suggestions_are_flags(name):
+  _check_suggestions(name, dataset_factory.DATASETS[name].suggestions)
 
 
 def test_folder_with_glob_characters(tmp_path):
   folder = tmp_path / 'run [1]'
   folder.mkdir()
-  (folder / 'mnist_test.tfrecord').touch()
+  _write(folder / 'mnist_test.tfrecord', 1)
   dataset = dataset_factory.get_dataset('mnist', 'test', str(folder))
-  assert dataset.data_sources == (str(folder / 'mnist_test.tfrecord'),)
+  assert dataset.data_sources == [str(folder / 'mnist_test.tfrecord')]
+
+
+# Folders that describe themselves.
+
+@pytest.mark.parametrize('name, given', [
+    ('tfrecord', 'tfrecord'), ('flowers', 'tfrecord'), ('flowers', 'flowers'),
+    ('tfds:pets', 'tfrecord')])
+def test_described(tmp_path, name, given):
+  """What the folder says goes before the registry."""
+  folder = _convert(tmp_path / 'data', name)
+  (tmp_path / 'data' / 'train-00009.tfrecord').write_text('of another day')
+  dataset = dataset_factory.get_dataset(given, 'train', folder)
+  assert dataset.data_sources == [
+      f'{folder}/train-0000{i}-of-00002.tfrecord' for i in (0, 1)]
+  assert (dataset.num_samples, dataset.num_classes) == (5, 3)
+  assert dataset.labels_to_names == {0: 'a', 1: 'b', 2: 'c'}
+  assert (dataset.name, dataset.split_name) == (given, 'train')
+  assert dataset_factory.get_dataset(given, 'special', folder).num_samples == 2
+  assert dataset_factory.get_specification(given, folder).splits == (
+      'train', 'special')
+
+
+def test_described_by_another_name(tmp_path):
+  folder = _convert(tmp_path / 'data', 'flowers')
+  _refused(f'--dataset_name=mnist contradicts the data in {folder}, which are '
+           'flowers: leave the flag out.', 'mnist', 'train', folder)
+
+
+def test_described_without_that_split(tmp_path):
+  _refused("The data set tfrecord has no split 'test'; it has train and "
+           'special.', 'tfrecord', 'test', _convert(tmp_path / 'data'))
+
+
+def test_described_with_other_labels(tmp_path):
+  folder = _convert(tmp_path / 'data')
+  dataset_utils.write_label_file({0: 'a'}, folder)
+  _refused(f'{folder}/labels.txt names 1 classes, but tfrecord has 3: restore '
+           'it, or convert the data again.', 'tfrecord', 'train', folder)
+
+
+def test_described_with_a_file_cut_short(tmp_path):
+  folder = _convert(tmp_path / 'data')
+  file = os.path.join(folder, 'train-00001-of-00002.tfrecord')
+  os.truncate(file, os.path.getsize(file) - 1)
+  with pytest.raises(ValueError, match=f'{file} has .* it is cut short or was '
+                     'changed'):
+    dataset_factory.get_dataset('tfrecord', 'train', folder)
+  dataset_factory.get_dataset('tfrecord', 'special', folder)
+  os.remove(file)
+  with pytest.raises(ValueError, match=f'{file} is missing'):
+    dataset_factory.get_dataset('tfrecord', 'train', folder)
+
+
+def test_described_wrongly(tmp_path):
+  folder = _convert(tmp_path / 'data')
+  (tmp_path / 'data' / description.FILENAME).write_text('{}')
+  with pytest.raises(ValueError, match='dataset.json is not as the converter '
+                     'wrote it: version is null'):
+    dataset_factory.get_specification('tfrecord', folder)
+
+
+def test_described_with_a_pattern(tmp_path):
+  folder = _convert(tmp_path / 'data')
+  dataset = dataset_factory.get_dataset('tfrecord', 'train', folder,
+                                        '%s-00001-*')
+  assert dataset.data_sources == [f'{folder}/train-00001-of-00002.tfrecord']
+  assert dataset.num_samples == 2
+
+
+@pytest.mark.parametrize('size, expected', [
+    ((4, 5), CIFAR), ((64, 33), {**CIFAR, 'train_image_size': 64}),
+    ((65, 8), {}), ((8, 65), {})])
+def test_small_pictures(tmp_path, size, expected):
+  folder = _convert(tmp_path / 'data', size=size)
+  found = dataset_factory.get_specification('tfrecord', folder).suggestions
+  assert found == expected
+  _check_suggestions('tfrecord', found)
+
+
+def test_suggestions_of_a_known_name(tmp_path):
+  """Those of the registry go before those for small pictures."""
+  folder = _convert(tmp_path / 'data', 'mnist')
+  assert dataset_factory.get_specification(
+      'tfrecord', folder).suggestions == SUGGESTIONS['mnist']
+
+
+def test_name_of(tmp_path):
+  assert dataset_factory.name_of(None) == 'digits'
+  assert dataset_factory.name_of(str(tmp_path)) == 'tfrecord'
+  for name, expected in (('tfrecord', 'tfrecord'), ('mnist', 'mnist'),
+                         ('tfds:pets', 'tfrecord')):
+    assert dataset_factory.name_of(
+        _convert(tmp_path / expected / name, name)) == expected
+
+
+# Folders of TFRecords with labels.txt and no dataset.json.
+
+def _folder(tmp_path, *names, labels='ab'):
+  folder = tmp_path / 'own'
+  folder.mkdir()
+  for i, name in enumerate(names):
+    _write(folder / name, *[0, 1][:1 + i % 2])
+  if labels:
+    dataset_utils.write_label_file(dict(enumerate(labels)), folder)
+  return str(folder)
+
+
+@pytest.mark.parametrize('names, splits', [
+    (['mydata_train_00000-of-00002.tfrecord',
+      'mydata_train_00001-of-00002.tfrecord', 'val-0.tfrecord'],
+     {'train': [0, 1], 'val': [2]}),
+    (['train-00000-of-00001', 'validation-00000-of-00001', 'test-0'],
+     {'train': [0], 'validation': [1], 'test': [2]}),
+    (['train.tfrecord', 'test.tfrecord'], {'train': [0], 'test': [1]}),
+    (['1_train.rec', 'x.test.2.gz'], {'train': [0], 'test': [1]}),
+    (['training_notes.txt', 'contrain.tfrecord', 'trainer.tfrecord',
+      'latest.tfrecord', 'validations', 'train.txt', 'train.json', 'test.csv',
+      'test.png', 'val.tfrecord'], {'val': [9]})])
+def test_guessed(tmp_path, names, splits):
+  folder = _folder(tmp_path, *names)
+  found = dataset_factory.get_specification('tfrecord', folder)
+  assert (found.splits, found.num_classes) == ((*splits,), 2)
+  assert found.suggestions == {}
+  for split, numbers in splits.items():
+    dataset = dataset_factory.get_dataset('tfrecord', split, folder)
+    assert dataset.data_sources == [f'{folder}/{names[i]}' for i in numbers]
+    assert dataset.num_samples == sum(1 + i % 2 for i in numbers)
+    assert (dataset.name, dataset.num_classes) == ('tfrecord', 2)
+    assert dataset.labels_to_names == {0: 'a', 1: 'b'}
+
+
+def test_folders_are_no_records(tmp_path):
+  folder = _folder(tmp_path, 'train-0')
+  for name in ('train', 'test', 'run-train'):
+    os.makedirs(os.path.join(folder, name, 'daisy'))
+  assert dataset_factory.get_specification('tfrecord', folder).splits == (
+      'train',)
+  assert dataset_factory.get_dataset(
+      'tfrecord', 'train', folder).data_sources == [f'{folder}/train-0']
+
+
+def test_guessed_without_that_split(tmp_path):
+  _refused("The data set tfrecord has no split 'test'; it has train and val.",
+           'tfrecord', 'test', _folder(tmp_path, 'val-0', 'train-0'))
+
+
+def test_guessed_with_a_pattern(tmp_path):
+  folder = _folder(tmp_path, 'train-0', 'train-1')
+  dataset = dataset_factory.get_dataset('tfrecord', 'train', folder, '%s-1')
+  assert dataset.data_sources == [f'{folder}/train-1']
+
+
+def test_no_labels(tmp_path):
+  folder = _folder(tmp_path, 'train-0', labels='')
+  _refused(f'{folder} has no dataset.json and no labels.txt: is it the folder '
+           'of TFRecords? python download_and_convert_data.py makes one. For '
+           "records of TF-Slim's data sets, name them by --dataset_name.",
+           'tfrecord', 'train', folder)
+
+
+def test_no_folder(tmp_path):
+  with pytest.raises(ValueError, match='has no dataset.json and no labels.txt'):
+    dataset_factory.get_dataset('tfrecord', 'train', str(tmp_path / 'none'))
+
+
+@pytest.mark.parametrize('text, count', [('', 0), ('0:a\n', 1)])
+def test_too_few_labels(tmp_path, text, count):
+  folder = _folder(tmp_path, 'train-0')
+  (tmp_path / 'own' / 'labels.txt').write_text(text)
+  _refused(f'{folder}/labels.txt names {count} classes: it should have a line '
+           'for each class.', 'tfrecord', 'train', folder)
+
+
+@pytest.mark.parametrize('names', [[], ['a.tfrecord', 'training.tfrecord']])
+def test_no_names_of_splits(tmp_path, names):
+  folder = _folder(tmp_path, *names)
+  _refused(f'No file in {folder} has train, validation, val or test in its '
+           'name: is it the folder of TFRecords?', 'tfrecord', 'train', folder)
+
+
+# What TF-Slim makes of them.
+
+BOXES = {f'image/object/bbox/{side}': values for side, values in (
+    ('ymin', [0.125, 0.0]), ('xmin', [0.25, 0.5]), ('ymax', [0.5, 1.0]),
+    ('xmax', [0.75, 0.625]))}
+
+
+def _decode(dataset, record):
+  items = dataset.decoder.list_items()
+  with tf.Graph().as_default(), tf.Session() as session:
+    return dict(zip(items, session.run(
+        dataset.decoder.decode(tf.constant(record), items)), strict=True))
+
+
+def test_decoder(tmp_path):
+  folder = _folder(tmp_path, 'train-0')
+  dataset = dataset_factory.get_dataset('tfrecord', 'train', folder)
+  assert sorted(dataset.decoder.list_items()) == sorted(
+      dataset.items_to_descriptions) == [
+          'filename', 'image', 'label', 'label_text', 'object/bbox',
+          'object/label']
+  found = _decode(dataset, dataset_utils.image_to_tfexample(
+      _png(1), b'png', 4, 5, 1, {
+          **BOXES, 'image/object/bbox/label': [1, 0],
+          'image/filename': b'x.png', 'image/class/text': b'b'
+      }).SerializeToString())
+  np.testing.assert_array_equal(
+      found['image'], np.asarray(Image.open(io.BytesIO(_png(1)))))
+  assert found['image'].dtype == np.uint8
+  assert (found['label'], found['label'].dtype) == (1, np.int64)
+  assert (found['label_text'], found['filename']) == (b'b', b'x.png')
+  assert found['object/bbox'].dtype == np.float32
+  assert found['object/bbox'].tolist() == [[0.125, 0.25, 0.5, 0.75],
+                                           [0.0, 0.5, 1.0, 0.625]]
+  assert found['object/label'].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize('features', [
+    {}, {name: [] for name in (*BOXES, 'image/object/bbox/label')}])
+def test_decoder_without_boxes(tmp_path, features):
+  (tmp_path / 'mnist_test.tfrecord').touch()
+  found = _decode(
+      dataset_factory.get_dataset('mnist', 'test', str(tmp_path)),
+      dataset_utils.image_to_tfexample(_png(1), b'png', 4, 5, 1, features
+                                       ).SerializeToString())
+  assert found['object/bbox'].shape == (0, 4)
+  assert found['object/label'].shape == (0,)
+  assert (found['label'], found['filename'], found['label_text']) == (
+      1, b'', b'')
+
+
+def test_data_provider(tmp_path):
+  folder = _convert(tmp_path / 'data')
+  dataset = dataset_factory.get_dataset('tfrecord', 'train', folder)
+  with tf.Graph().as_default():
+    provider = slim.dataset_data_provider.DatasetDataProvider(
+        dataset, num_readers=1, shuffle=False, num_epochs=1)
+    image, label, name = provider.get(['image', 'label', 'filename'])
+    with tf.Session() as session:
+      session.run([tf.global_variables_initializer(),
+                   tf.local_variables_initializer()])
+      coordinator = tf.train.Coordinator()
+      threads = tf.train.start_queue_runners(session, coordinator)
+      found = [session.run((name, label, image)) for _ in range(5)]
+      with pytest.raises(tf.errors.OutOfRangeError):
+        session.run(image)
+      coordinator.request_stop()
+      coordinator.join(threads)
+  assert sorted(name for name, _, _ in found) == [
+      f'train {i}'.encode() for i in range(5)]
+  for name, label, image in found:
+    number = int(name.split()[1])
+    assert label == number % 2
+    np.testing.assert_array_equal(
+        image, np.asarray(Image.open(io.BytesIO(_png(number)))))

@@ -13,10 +13,12 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from datasets import dataset_utils, tfrecord
-from datasets.convert import digits
+from datasets import dataset_utils, description, tfrecord
+from datasets.convert import digits, writer
 
 ROOT = pathlib.Path(__file__).parents[2]
+FILES = ['dataset.json', 'digits_test.tfrecord', 'digits_train.tfrecord',
+         'labels.txt']
 
 
 @pytest.fixture(scope='module')
@@ -26,10 +28,25 @@ def folder(tmp_path_factory):
   return path
 
 
+@pytest.fixture
+def few(monkeypatch):
+  """Just ten digits of each split, which are soon written."""
+  plan = digits.plan()
+  for items in plan.splits.values():
+    del items[10:]
+  monkeypatch.setattr(digits, 'plan', lambda: plan)
+
+
 def _features(folder, split):
   reader = tfrecord.Reader([str(folder / f'digits_{split}.tfrecord')])
   return [tf.train.Example.FromString(data).features.feature
-          for data in reader.read_many(range(len(reader)))]
+          for data in map(reader.read, range(len(reader)))]
+
+
+def _same(folder, other):
+  assert sorted(os.listdir(other)) == FILES
+  for name in FILES:
+    assert (other / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def _images(features):
@@ -43,12 +60,37 @@ def _labels(features):
 
 
 def test_files(folder):
-  assert sorted(os.listdir(folder)) == [
-      'digits_test.tfrecord', 'digits_train.tfrecord', 'labels.txt']
+  assert sorted(os.listdir(folder)) == FILES
   assert os.listdir(folder.parent) == ['digits']
   assert folder.stat().st_mode & 0o777 == 0o755
   names = dataset_utils.read_label_file(folder)
   assert names[0] == 'zero' and names[9] == 'nine' and len(names) == 10
+
+
+def test_description(folder):
+  found = description.read(str(folder))
+  assert (found.name, found.class_names) == ('digits', digits.NAMES)
+  assert (found.channels, found.smallest, found.largest) == (1, (8, 8), (8, 8))
+  assert list(found.splits) == ['train', 'test']
+  for split, examples in (('train', 1437), ('test', 360)):
+    assert found.splits[split].examples == examples
+    assert list(found.splits[split].files) == [f'digits_{split}.tfrecord']
+    description.check_files(found.splits[split], str(folder))
+    assert found.splits[split].examples_per_class == tuple(
+        np.bincount(_labels(_features(folder, split))))
+
+
+def test_plan():
+  """Nothing is encoded before it is asked for."""
+  plan = digits.plan()
+  assert (plan.name, plan.source) == ('digits', 'scikit-learn')
+  item = plan.splits['test'][0]
+  number = int(item.name.removeprefix('digit '))
+  source = load_digits()
+  assert item.label == source.target[number]
+  image = np.asarray(Image.open(io.BytesIO(item.read())))
+  np.testing.assert_array_equal(
+      image, np.round(source.images[number] * (255 / 16)))
 
 
 def test_stratified(folder):
@@ -87,6 +129,10 @@ def test_pixels(folder):
 
 def test_features(folder):
   features = _features(folder, 'test')[0]
+  label, = features['image/class/label'].int64_list.value
+  assert features['image/class/text'].bytes_list.value[:] == [
+      digits.NAMES[label].encode()]
+  assert features['image/filename'].bytes_list.value[0].startswith(b'digit ')
   assert features['image/format'].bytes_list.value[:] == [b'png']
   assert features['image/height'].int64_list.value[:] == [8]
   assert features['image/width'].int64_list.value[:] == [8]
@@ -94,58 +140,75 @@ def test_features(folder):
 
 def test_same_bytes_again(folder, tmp_path):
   digits.ensure(str(tmp_path / 'again'))
-  for name in os.listdir(folder):
-    assert (tmp_path / 'again' / name).read_bytes() == (
-        folder / name).read_bytes()
+  _same(folder, tmp_path / 'again')
 
 
-def test_what_is_there_stays(tmp_path):
+def test_an_empty_folder_is_filled(few, tmp_path):
   (tmp_path / 'digits').mkdir()
   digits.ensure(tmp_path / 'digits')
-  assert os.listdir(tmp_path / 'digits') == []
+  assert sorted(os.listdir(tmp_path / 'digits')) == FILES
 
 
-@pytest.mark.parametrize('failure', [OSError(28, 'No space left on device'),
-                                     KeyboardInterrupt()])
-def test_whole_or_not_at_all(monkeypatch, tmp_path, failure):
+def test_an_old_folder_stays(tmp_path):
+  """Written before there was a dataset.json."""
+  for name in FILES[1:]:
+    (tmp_path / name).write_text('old')
+  digits.ensure(tmp_path)
+  assert sorted(os.listdir(tmp_path)) == FILES[1:]
+  assert {(tmp_path / name).read_text() for name in FILES[1:]} == {'old'}
+
+
+def test_another_folder_stays(few, tmp_path):
+  (tmp_path / 'digits').mkdir()
+  (tmp_path / 'digits' / 'mine').write_text('x')
+  with pytest.raises(ValueError, match='digits exists and is not empty'):
+    digits.ensure(tmp_path / 'digits')
+  assert os.listdir(tmp_path / 'digits') == ['mine']
+
+
+@pytest.mark.parametrize('failure, seen', [
+    (OSError(28, 'No space left on device'), ValueError),
+    (KeyboardInterrupt(), KeyboardInterrupt)])
+def test_whole_or_not_at_all(few, monkeypatch, tmp_path, failure, seen):
   def fail(*args):
     raise failure
   with monkeypatch.context() as patch:
     patch.setattr(dataset_utils, 'write_label_file', fail)
-    with pytest.raises(type(failure)):
+    with pytest.raises(seen):
       digits.ensure(tmp_path / 'digits')
     assert os.listdir(tmp_path) == []
   digits.ensure(tmp_path / 'digits')
-  assert len(os.listdir(tmp_path / 'digits')) == 3
+  assert sorted(os.listdir(tmp_path / 'digits')) == FILES
 
 
-def test_left_by_a_killed_process(tmp_path):
+def test_left_by_a_killed_process(few, tmp_path):
   """What a killed process leaves is not taken for the data set."""
-  (tmp_path / 'digits-abc123').mkdir()
-  (tmp_path / 'digits-abc123' / 'digits_train.tfrecord').write_bytes(b'half')
+  left = tmp_path / '.digits.unfinished-abc123'
+  left.mkdir()
+  (left / 'digits_train.tfrecord').write_bytes(b'half')
+  assert writer.leftovers(tmp_path / 'digits') == [str(left)]
   digits.ensure(tmp_path / 'digits')
-  assert len(os.listdir(tmp_path / 'digits')) == 3
+  assert sorted(os.listdir(tmp_path / 'digits')) == FILES
 
 
-def test_threads_at_once(monkeypatch, folder, tmp_path):
+def test_threads_at_once(few, monkeypatch, tmp_path):
+  digits.ensure(tmp_path / 'alone')
   barrier = threading.Barrier(2, timeout=60)
-  write = digits._write
+  write = description.write
 
-  def together(path):
-    write(path)
+  def together(*arguments):
+    write(*arguments)
     barrier.wait()  # both are finished before either renames
-  monkeypatch.setattr(digits, '_write', together)
+  monkeypatch.setattr(description, 'write', together)
   with concurrent.futures.ThreadPoolExecutor(2) as pool:
     for future in [pool.submit(digits.ensure, tmp_path / 'digits')
                    for _ in range(2)]:
       future.result()
-  assert os.listdir(tmp_path) == ['digits']
-  for name in os.listdir(folder):
-    assert (tmp_path / 'digits' / name).read_bytes() == (
-        folder / name).read_bytes()
+  assert sorted(os.listdir(tmp_path)) == ['alone', 'digits']
+  _same(tmp_path / 'alone', tmp_path / 'digits')
 
 
-def test_processes_at_once(tmp_path):
+def test_processes_at_once(folder, tmp_path):
   code = ('import sys; from datasets.convert import digits; '
           'digits.ensure(sys.argv[1])')
   processes = [subprocess.Popen(
@@ -154,4 +217,4 @@ def test_processes_at_once(tmp_path):
   assert [process.communicate(timeout=120) and process.returncode
           for process in processes] == [0, 0]
   assert os.listdir(tmp_path) == ['digits']
-  assert len(os.listdir(tmp_path / 'digits')) == 3
+  _same(folder, tmp_path / 'digits')

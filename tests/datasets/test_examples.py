@@ -1,5 +1,6 @@
 """Records that are bad: named, counted, left out, and what stands for them."""
 import concurrent.futures
+import io
 import itertools
 import os
 import pathlib
@@ -9,9 +10,9 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from datasets import dataset_factory, dataset_utils, examples
-from tests import fakes
 
 CLASSES = 5
 
@@ -21,8 +22,15 @@ def cache(monkeypatch, tmp_path):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
 
-def _picture(number, form='png'):
-  return fakes.encode(fakes.picture(number % CLASSES, number, 8), form)
+def _pixels(number, size=8):
+  return np.random.RandomState(number).randint(
+      0, 256, (size, size, 3)).astype(np.uint8)
+
+
+def _picture(number, form='png', size=8):
+  data = io.BytesIO()
+  Image.fromarray(_pixels(number, size)).save(data, form)
+  return data.getvalue()
 
 
 def _record(number, **features):
@@ -36,7 +44,7 @@ def _record(number, **features):
     del example.features.feature[name]
     if value is not None:
       example.features.feature[name].CopyFrom(dataset_utils._feature(value))
-  return example.SerializeToString()
+  return dataset_utils.serialize(example)
 
 
 def _huge_png():
@@ -47,7 +55,7 @@ def _huge_png():
   return bytes(data)
 
 
-JPEG = fakes.encode(fakes.picture(1, 1, 32), 'jpeg')
+JPEG = _picture(1, 'jpeg', 32)
 NO_PICTURE = 'holds a picture that is no picture, or is damaged'
 BAD = {  # name: (the record, what is said of it)
     'no proto': (b'\xff' * 50, 'is no tf.train.Example'),
@@ -131,8 +139,7 @@ def test_good_records(tmp_path):
     assert (label, data) == (number % 5, _picture(number))
     assert filename == f'Bild {number}.png'
     assert image.dtype == np.uint8
-    assert image.tolist() == np.asarray(
-        fakes.picture(number % 5, number, 8)).tolist()
+    assert image.tolist() == _pixels(number).tolist()
   assert not found.examine(range(5)) and found.left_out == []
 
 

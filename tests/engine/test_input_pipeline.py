@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from datasets import dataset_factory, dataset_utils
+from datasets import dataset_factory, dataset_utils, tfrecord
 from engine import console, input_pipeline
-from preprocessing import preprocessing_factory
+from preprocessing import mixing, preprocessing_factory
 
 N = 23
 
@@ -262,3 +262,311 @@ def test_bad_record_is_a_line(complaint):
 
 def test_bad_record_is_named(complaint, tmp_path):
   assert f'record 1 of {tmp_path}/a.tfrecord' in complaint
+
+
+# Bad examples that are left out.
+
+
+GOOD, BAD = 9, 4  # records, and the number of the bad one
+SEED, BATCH = 3, 5
+
+
+def _jpeg_cut_short(png):
+  """Of which the upper windows could be decoded."""
+  image = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype('u1')
+  with tf.Graph().as_default(), tf.Session() as session:
+    return session.run(tf.io.encode_jpeg(image))[:-20]
+
+
+def _flip(path, at):
+  data = bytearray(path.read_bytes())
+  data[at] ^= 1
+  path.write_bytes(data)
+
+
+def _noise(png, number, side=8, label=None):
+  image = np.random.RandomState(number).randint(0, 256, (side, side, 3))
+  return dataset_utils.image_to_tfexample(
+      png(image.astype(np.uint8)), b'png', side, side,
+      number if label is None else label).SerializeToString()
+
+
+MAKERS = {
+    **{name: lambda png, record=record: record
+       for name, record in RECORDS.items() if record is not None},
+    'half a picture': lambda png: _noise(png, 4)[:-60],
+    'bytes that are no text': lambda png: b'\xff\xfe\x80' * 9,
+    'a JPEG cut short': lambda png: _example(_jpeg_cut_short(png)),
+    'too many pixels': lambda png: _noise(png, 4, 9),
+    'a label too large': lambda png: _noise(png, 4, label=GOOD),
+    'a negative label': lambda png: _noise(png, 4, label=-1),
+}
+KINDS = [*MAKERS, 'a flipped bit', 'a file cut short']
+
+
+class Trial:
+  """A data set of nine pictures, as it is mended and as it is damaged.
+
+  Attributes:
+    mended: the data, with the next record in the place of the bad one.
+    damaged: the data, with the bad one.
+    named: what it is called.
+  """
+
+  def __init__(self, folder, png, kind, bad=(BAD,)):
+    self.kind = kind
+    good = [_noise(png, number) for number in range(GOOD)]
+    mended, damaged = list(good), list(good)
+    self.lost = kind == 'a file cut short'
+    for number in bad:
+      if kind in MAKERS:
+        damaged[number] = MAKERS[kind](png)
+      mended[number] = good[(number + 1) % GOOD]
+    first = [number for number in bad if number < BAD + 1][0]
+    if self.lost:
+      del mended[BAD]
+    self.mended = self._write(folder / 'mended.tfrecord', mended)
+    path = folder / 'damaged-0.tfrecord'
+    self.damaged = self._write(path, damaged[:BAD + 1])
+    self.damaged += self._write(folder / 'damaged-1.tfrecord',
+                                damaged[BAD + 1:])
+    if kind == 'a flipped bit':
+      offset, length = tfrecord.find_records(str(path)).records[first]
+      _flip(path, offset + length // 2)
+    elif self.lost:
+      path.write_bytes(path.read_bytes()[:-7])
+    self.named = f'record {first} ' + (
+        f'ends at byte {path.stat().st_size + 7}' if self.lost else
+        f'of {path}')
+
+  def _write(self, path, records):
+    tfrecord.write(path, records)
+    return [str(path)]
+
+  def open(self, paths, recipe='inception', **options):
+    training = recipe != 'plain'
+    preprocess = preprocessing_factory.get_preprocessing(
+        recipe if training else 'cifar', training)
+    return input_pipeline.Source(
+        dataset_factory.make_dataset('noise', 'train', paths, GOOD, None),
+        preprocess, 8, max_pixels=4096 if 'JPEG' in self.kind else 64,
+        **options)
+
+
+def _same(got, want):
+  for one, other in zip(got, want, strict=True):
+    np.testing.assert_array_equal(one.labels, other.labels)
+    assert one.images.tobytes() == other.images.tobytes()
+
+
+@pytest.fixture
+def trial(graph, monkeypatch, tmp_path, png):
+  """trial(kind, **options): see `Trial`."""
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  return lambda *arguments, **options: Trial(tmp_path, png, *arguments,
+                                             **options)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_training_goes_on_as_if_the_record_were_mended(trial, fetch, kind,
+                                                       capsys):
+  """With the same bits, from the start and from anywhere, in any threads."""
+  trial = trial(kind)
+  want = fetch(trial.open(trial.mended).training(BATCH, SEED, 0), 6)
+  assert capsys.readouterr().out == ''
+  for start, threads in (0, 8), (2, 1):
+    source = trial.open(trial.damaged, num_threads=threads, skip=1)
+    stream = source.training(BATCH, SEED, tf.constant(start, tf.int64))
+    stream.position = start
+    _same(fetch(stream, 6 - start), want[start:])
+    assert stream.position == 6
+    (sentence,) = source.left_out
+    assert trial.named in sentence
+    # The cure's number is for those who did not pass the flag.
+    assert '--skip_bad_examples' not in sentence
+    assert capsys.readouterr().out == f'note: left out: {sentence}\n'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_evaluation_without_the_record(trial, fetch, kind):
+  trial = trial(kind)
+  source = trial.open(trial.damaged, 'plain', skip=1)
+  want = fetch(trial.open(trial.mended, 'plain').evaluation(BATCH))
+  for shuffle in (False, True):
+    got = fetch(source.evaluation(BATCH, shuffle))
+    labels = _joined(got)
+    assert len(labels) == source.num_examples == GOOD - trial.lost
+    assert sorted(label for label in labels if label >= 0) == [
+        label for label in range(GOOD) if label != BAD]
+    assert labels.count(-1) == (0 if trial.lost else 1)
+    if not shuffle:
+      assert trial.lost or labels[BAD] == -1
+      # What stands there is a picture, for the statistics of a batch.
+      for one, other in zip(got, want, strict=True):
+        assert one.images.tobytes() == other.images.tobytes()
+  assert len(source.left_out) == 1
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('evaluates', [False, True])
+def test_one_bad_record_too_many(trial, fetch, kind, evaluates):
+  trial = trial(kind)
+
+  def run():
+    source = trial.open(trial.damaged, 'plain')
+    fetch(source.evaluation(BATCH) if evaluates else
+          source.training(BATCH, SEED, 0), 3)
+
+  with pytest.raises((tf.errors.OpError, ValueError)) as error:
+    run()
+  text = console.explain(error.value)
+  assert trial.named in text and '\n' not in text
+  assert text.endswith(' --skip_bad_examples=1 leaves it out.')
+
+
+@pytest.mark.parametrize('kind', ['text', 'half a picture'])
+def test_the_flag_names_its_next_value(trial, fetch, kind):
+  trial = trial(kind, (1, BAD, 7))
+  for skip in (0, 1, 2):
+    source = trial.open(trial.damaged, 'plain', skip=skip)
+    text = _explained(fetch, source.training(BATCH, SEED, 0), 6)
+    what = 'it' if skip == 0 else f'{skip + 1} such'
+    assert text.endswith(f'--skip_bad_examples={skip + 1} leaves {what} out.')
+    assert 'damaged-' in text
+  source = trial.open(trial.damaged, skip=3)
+  want = fetch(trial.open(trial.mended).training(BATCH, SEED, 0), 6)
+  _same(fetch(source.training(BATCH, SEED, 0), 6), want)
+  assert len(source.left_out) == 3
+
+
+def test_neighbours_and_the_last_record(trial, fetch):
+  """The stand-in of the last record is the first good one."""
+  trial = trial('text', (0, 7, 8))
+  source = trial.open(trial.damaged, 'plain', skip=3)
+  labels = _joined(fetch(source.training(GOOD, SEED, 0), 4)[1:])
+  counts = np.bincount(labels, minlength=GOOD).tolist()
+  assert counts == [0, 12, 3, 3, 3, 3, 3, 0, 0]
+
+
+def test_no_record_is_good(trial, fetch):
+  trial = trial('text', range(GOOD))
+  source = trial.open(trial.damaged, 'plain', skip=99)
+  assert 'No record is good' in _explained(
+      fetch, source.training(BATCH, SEED, 0), 6)
+
+
+def test_far_behind_what_is_read_ahead(trial, fetch):
+  """Many threads, and one example a batch: many records are under way."""
+  trial = trial('half a picture')
+  source = trial.open(trial.damaged, 'plain', num_threads=96, skip=1)
+  want = trial.open(trial.mended, 'plain')
+  _same(fetch(source.training(1, SEED, 0), 30),
+        fetch(want.training(1, SEED, 0), 30))
+
+
+def test_a_start_that_is_a_number(trial, fetch):
+  trial = trial('text')
+  want = fetch(trial.open(trial.mended).training(BATCH, SEED, 0), 9)
+  stream = trial.open(trial.damaged, skip=1).training(BATCH, SEED, 7)
+  assert stream.position == 7
+  _same(fetch(stream, 2), want[7:])
+  assert stream.position == 9
+
+
+def test_another_failure_is_not_a_bad_record(trial):
+  """Nothing is left out, and nothing repeated for ever."""
+  trial = trial('text')
+  stream = trial.open(trial.mended, skip=9).training(BATCH, SEED, 0)
+  fails = tf.debugging.Assert(tf.reduce_any(stream.batch.labels < 0), ['no'])
+  with tf.Session() as session:
+    session.run(stream.initializer)
+    with pytest.raises(tf.errors.InvalidArgumentError, match='no'):
+      stream.run(session, fails)
+
+
+class Count(tf.train.SessionRunHook):
+  """Takes a value along with each step, as the hooks of a training do."""
+
+  def __init__(self, fetch):
+    self._fetch, self.found = fetch, []
+
+  def before_run(self, run_context):
+    return tf.train.SessionRunArgs(self._fetch)
+
+  def after_run(self, run_context, run_values):
+    self.found.append(run_values.results.tolist())
+
+
+@pytest.mark.parametrize('kind', ['half a picture', 'a flipped bit',
+                                  'bytes that are no text'])
+def test_in_a_monitored_session(trial, kind):
+  """No step is lost and none is done twice."""
+  trial = trial(kind)
+
+  def weights(source):
+    with tf.Graph().as_default():
+      step = tf.train.get_or_create_global_step()
+      stream = source().training(BATCH, SEED, step)
+      weight = tf.get_variable('weight', [8, 8, 3], use_resource=True,
+                               initializer=tf.zeros_initializer())
+      train = tf.group(weight.assign(
+          0.5 * weight + tf.reduce_mean(stream.batch.images, 0)),
+                       step.assign_add(1))
+      with tf.control_dependencies([train]):
+        done = tf.identity(step.read_value())
+      hook = Count(done)
+      labels = Count(stream.batch.labels)
+      with tf.train.MonitoredSession(hooks=[hook, labels]) as session:
+        for _ in range(7):
+          stream.run(session, train)
+        final = session.run_step_fn(
+            lambda context: context.session.run(weight))
+      assert hook.found == list(range(1, 8)) and stream.position == 7
+      return final, labels.found
+
+  want, labels = weights(lambda: trial.open(trial.mended))
+  got, labels_again = weights(lambda: trial.open(trial.damaged, skip=1))
+  assert labels == labels_again
+  np.testing.assert_array_equal(got, want)
+
+
+# Mixed examples.
+
+
+def _mix(images, labels, seed):
+  return mixing.mix(images, labels, seed, 0.4, 1.0)
+
+
+def test_mixed_batches(trial, fetch):
+  """A function of the seed and the step, also behind a bad record."""
+  trial = trial('half a picture')
+  source = trial.open(trial.mended)
+  want = fetch(source.training(BATCH, SEED, 0, _mix), 6)
+  for images, labels in want:
+    assert images.shape == (BATCH, 8, 8, 3) and images.dtype == np.float32
+    assert labels.shape == (BATCH, GOOD) and labels.dtype == np.float32
+    np.testing.assert_allclose(labels.sum(1), 1, atol=1e-6)
+    assert labels.min() >= 0
+  assert any(0 < labels.max(1).min() < 0.99 for _, labels in want)
+  # The same examples as without, each mixed with its neighbour.
+  plain = fetch(source.training(BATCH, SEED, 0), 6)
+  for (_, labels), (_, numbers) in zip(want, plain, strict=True):
+    one = np.eye(GOOD)[numbers]
+    share = np.roll(one, -1, 0) - one
+    kept = 1 - ((labels - one) * share).sum() / (share ** 2).sum()
+    np.testing.assert_allclose(labels, one + (1 - kept) * share, atol=1e-5)
+  for start in (0, 4):
+    again = trial.open(trial.damaged, skip=1, num_threads=1).training(
+        BATCH, SEED, start, _mix)
+    _same(fetch(again, 6 - start), want[start:])
+  other = fetch(source.training(BATCH, SEED + 1, 0, _mix), 1)
+  assert not np.array_equal(other[0].labels, want[0].labels)
+
+
+def test_mixed_labels_after_the_offset(source, fetch):
+  stream = source([1, 2, 3], 4, labels_offset=1).training(6, 0, 0, _mix)
+  (batch,) = fetch(stream, 1)
+  assert batch.labels.shape == (6, 3)
+  assert stream.batch.labels.shape.as_list() == [6, 3]
+  assert stream.batch.images.shape.as_list() == [6, 8, 8, 3]
+  np.testing.assert_allclose(batch.labels.sum(0), 2, atol=1e-5)

@@ -50,6 +50,18 @@ def test_maps_have_the_registry_keys():
         'vgg' if module is resnet_v1 else 'inception')
 
 
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_what_tf_slim_released(name):
+  family, depth = name.removeprefix('resnet_').split('_', 1)
+  released = nets_factory.NETWORKS[name].released
+  if depth in ('50', '101', '152'):
+    assert released == {'v1': (1000, 224, 1), 'v2': (1001, 299, 0)}[family]
+    # What remains of ImageNet's 1001 labels are the logits.
+    assert released.num_classes + released.labels_offset == 1001
+  else:
+    assert released is None
+
+
 @pytest.mark.parametrize('name', BUILT)
 def test_parameters_of_built_networks(graph, name):
   nets_factory.get_network_fn(name, 1000)(tf.zeros([1, 32, 32, 3]))

@@ -51,6 +51,20 @@ def test_other_dtypes(run, dtype):
                              run(evaluate(32), image), atol=2e-3)
 
 
+@pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize('recipe', [evaluate, train])
+def test_floats_outside_of_0_to_1_are_refused(run, recipe, dtype):
+  """Those of a decoded picture, or of one that is normalised already."""
+  recipe, image = recipe(32), golden.photo(0, 40, 50)
+  for wrong in (image.astype(dtype), (image / 127.5 - 1).astype(dtype),
+                np.full((40, 50, 3), np.nan, dtype)):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=(
+        r'floats must lie in \[0, 1\].*uint8 pixels .*divide them by 255')):
+      run(recipe, wrong)
+  for right in (image / 255).astype(dtype), np.eye(9, dtype=dtype)[..., None]:
+    assert np.isfinite(run(recipe, right)).all()
+
+
 def test_whole_picture(run):
   image = golden.photo(0, 32, 32)
   got = run(evaluate(32, central_fraction=1.0), image)

@@ -306,6 +306,44 @@ def test_pictures_of_one_pixel_and_soft_labels(function):
     np.testing.assert_allclose(mixed_labels.sum(1), 1, atol=1e-6)
 
 
+def test_one_of_both_with_equal_odds():
+  images, labels = batch(4)
+  alphas = {'mixup_alpha': 0.7, 'cutmix_alpha': 1.0}
+  mixer, again = (Mixer(mixing.mix, images, labels, **alphas)
+                  for _ in range(2))
+  each = [Mixer(mixing.mixup, images, labels, alpha=0.7),
+          Mixer(mixing.cutmix, images, labels, alpha=1.0)]
+  chosen = []
+  for i in range(200):
+    got = mixer(3, i)
+    same = [np.array_equal(got[0], one(3, i)[0]) for one in each]
+    assert sum(same) == 1
+    chosen.append(same.index(True))
+    np.testing.assert_array_equal(got[1], each[chosen[-1]](3, i)[1])
+    np.testing.assert_array_equal(got[0], again(3, i)[0])
+  assert 75 < sum(chosen) < 125
+
+
+@pytest.mark.parametrize('alphas,function', [
+    ({'mixup_alpha': 0.4}, mixing.mixup),
+    ({'cutmix_alpha': 0.4}, mixing.cutmix)])
+def test_one_alone(alphas, function):
+  images, labels = batch(3)
+  mixer = Mixer(mixing.mix, images, labels, **alphas)
+  alone = Mixer(function, images, labels, alpha=0.4)
+  for i in range(5):
+    for got, want in zip(mixer(0, i), alone(0, i), strict=True):
+      np.testing.assert_array_equal(got, want)
+
+
+def test_neither():
+  images, labels = batch(3)
+  got = Mixer(mixing.mix, images, labels, mixup_alpha=0.0,
+              cutmix_alpha=0.0)(0, 1)
+  np.testing.assert_array_equal(got[0], images)
+  np.testing.assert_array_equal(got[1], labels)
+
+
 @pytest.mark.parametrize('function', MIXERS)
 def test_mixing_in_a_parallel_map(function):
   images, labels = batch(4)

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from preprocessing import cifar_preprocessing, preprocessing_factory
+from preprocessing import (
+  cifar_preprocessing,
+  preprocessing_factory,
+  vgg_preprocessing,
+)
 from preprocessing import preprocessing_utils as utils
 from tests import golden
 
@@ -77,6 +81,95 @@ def test_one_set_of_options_serves_training_and_evaluation(run):
   image = golden.photo(0, 32, 32)
   np.testing.assert_array_equal(run(get('cifar', padding=2), image),
                                 run(get('cifar'), image))
+
+
+# Options under which a recipe's output is linear in the augmented picture, and
+# what takes it back to 0..255.
+LINEAR = {
+    'vgg': ({}, lambda x: x + vgg_preprocessing.MEAN_RGB),
+    'inception': ({'color': False}, lambda x: (x + 1) * 127.5),
+    'cifar': ({'normalization': 'scale'}, lambda x: (x + 1) * 127.5),
+    'digits': ({}, lambda x: (x + 1) * 127.5)}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_augment_is_given_levels_and_what_it_returns_is_used(run, name):
+  options, levels = LINEAR[name]
+  image, given = golden.photo(0, 40, 50), []
+
+  def invert(picture, seed):
+    given.append((picture.dtype, picture.shape.as_list(), seed.dtype))
+    return 255 - picture + tf.cast(seed[1], tf.float32) / 8
+
+  plain = get(name, True, **options)
+  augmented = get(name, True, **options, augment=invert)
+  for i in (0, 3):
+    want = 255 - levels(run(plain, image, (5, i))) + i / 8
+    got = levels(run(augmented, image, (5, i)))
+    assert want.min() > -1 and want.max() > 100
+    # Inception's output ends at white.
+    np.testing.assert_allclose(
+        got, np.minimum(want, 255) if name == 'inception' else want, atol=2e-3)
+  assert given == [(tf.float32, [32, 32, 3], tf.int64)]
+  np.testing.assert_array_equal(run(get(name, augment=invert), image),
+                                run(get(name), image))
+
+
+@pytest.mark.parametrize('options', [
+    {'random_erasing': 1.0},
+    {'rand_augment_layers': 2, 'rand_augment_magnitude': 20.0}])
+@pytest.mark.parametrize('name', NAMES)
+def test_further_augmentation(run, name, options):
+  """In training alone, and by the seed."""
+  image, plain = golden.photo(0, 40, 50), get(name, True)
+  recipe, again = (get(name, True, **options) for _ in range(2))
+  changed = 0
+  for i in range(8):
+    got = run(recipe, image, (1, i))
+    assert got.shape == (32, 32, 3) and got.dtype == np.float32
+    assert np.isfinite(got).all()
+    np.testing.assert_array_equal(got, run(again, image, (1, i)))
+    changed += not np.array_equal(got, run(plain, image, (1, i)))
+  assert changed > 4
+  np.testing.assert_array_equal(run(get(name, **options), image),
+                                run(get(name), image))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_erased_is_a_part_of_what_the_recipe_gives(run, name):
+  image, plain = golden.photo(0, 40, 50), get(name, True)
+  erased = get(name, True, random_erasing=1.0)
+  for i in range(4):
+    want, got = (run(recipe, image, (2, i)) for recipe in (plain, erased))
+    hit = (got != want).any(2)
+    assert 0 < hit.mean() < 0.5 and (got[hit] == 0).all()
+
+
+def test_how_strong_rand_augment_is(run):
+  """The strength arrives: a stronger one changes more."""
+  image, plain = golden.photo(0, 40, 50), get('digits', True)
+  moved = []
+  for magnitude in 3.0, 30.0:
+    recipe = get('digits', True, rand_augment_layers=1,
+                 rand_augment_magnitude=magnitude)
+    moved.append(np.mean([np.abs(run(recipe, image, (0, i))
+                                 - run(plain, image, (0, i)))
+                          for i in range(40)]))
+  assert moved[1] > 2 * moved[0]
+  with pytest.raises(ValueError, match='magnitude is 31'):
+    run(get('vgg', True, rand_augment_layers=1, rand_augment_magnitude=31),
+        image)
+
+
+@pytest.mark.parametrize('grey', [False, True])
+@pytest.mark.parametrize('name', NAMES)
+def test_none_of_it_leaves_the_bits(run, name, grey):
+  image, plain = golden.photo(0, 40, 50), get(name, True, grey=grey)
+  none = get(name, True, grey=grey, rand_augment_layers=0,
+             rand_augment_magnitude=30.0, random_erasing=0.0)
+  for i in range(4):
+    np.testing.assert_array_equal(run(none, image, (1, i)),
+                                  run(plain, image, (1, i)))
 
 
 @pytest.mark.parametrize('name,nearest', [

@@ -46,6 +46,39 @@ def test_accuracy(graph):
       assert value == expected
 
 
+@pytest.mark.parametrize('smoothing', [0.0, 0.1])
+def test_loss_of_mixed_labels(graph, smoothing):
+  logits, _ = _random()
+  shares = np.random.RandomState(1).dirichlet(np.ones(7), 50).astype('f')
+  target = shares * (1 - smoothing) + smoothing / 7
+  expected = -(target * _log_softmax(logits)).sum(-1).mean()
+  loss = classification.loss(tf.constant(logits), tf.constant(shares),
+                             smoothing)
+  assert loss.dtype == tf.float32 and loss.shape == ()
+  with tf.Session() as session:
+    assert session.run(loss) == pytest.approx(expected, rel=1e-6)
+  assert tf.losses.get_losses() == []
+
+
+def test_one_hot_labels_are_those_of_integers(graph):
+  logits, labels = _random()
+  both = [(classification.loss(logits, each, 0.1),
+           classification.accuracy(logits, each))
+          for logits in [tf.constant(logits)]
+          for each in (tf.constant(labels), tf.one_hot(labels, 7))]
+  with tf.Session() as session:
+    integers, one_hot = session.run(both)
+  assert integers == one_hot and 0 < integers[1] < 1
+
+
+def test_accuracy_of_mixed_labels(graph):
+  """The largest share is the label."""
+  logits = tf.constant([[0., 2, 1], [5, 0, 0], [1, 2, 3], [1, 1, 0]])
+  shares = tf.constant([[.3, .4, .3], [.2, 0, .8], [.1, .2, .7], [.5, .5, 0]])
+  with tf.Session() as session:
+    assert session.run(classification.accuracy(logits, shares)) == 0.75
+
+
 def test_cross_entropies():
   logits, labels = _random()
   before = logits.copy()

@@ -58,11 +58,15 @@ def _files(folder):
   return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def _examples(folder, *names):
+def _records(folder, *names):
   reader = tfrecord.Reader([str(folder / name) for name in names])
   assert not reader.damages
-  return [tf.train.Example.FromString(reader.read(i)).features.feature
-          for i in range(len(reader))]
+  return [reader.read(i) for i in range(len(reader))]
+
+
+def _examples(folder, *names):
+  return [tf.train.Example.FromString(record).features.feature
+          for record in _records(folder, *names)]
 
 
 def _names(folder, split='train'):
@@ -239,6 +243,9 @@ def test_threads_do_not_change_a_bit(tmp_path):
                         (17, 3, 30)]
   assert _files(tmp_path / '1') == _files(tmp_path / '2') == _files(
       tmp_path / '7')
+  for record in _records(tmp_path / '1', 'train-00000-of-00005.tfrecord'):
+    example = tf.train.Example.FromString(record)
+    assert record == dataset_utils.serialize(example)  # as in any process
 
 
 def test_every_picture_is_read_once(tmp_path):
