@@ -10,7 +10,8 @@ from tf_slim.data.dataset import Dataset
 from datasets import dataset_utils, pictures, tfrecord
 from datasets.limits import MAX_PIXELS
 
-_REQUIRED = {'image/encoded': 'bytes_list', 'image/class/label': 'int64_list'}
+_REQUIRED = {'image/encoded': (tf.string, 'bytes_list'),
+             'image/class/label': (tf.int64, 'int64_list')}
 
 
 class BadExample(ValueError):
@@ -32,6 +33,14 @@ class Example(NamedTuple):
   filename: str
 
 
+def _features(record):
+  """Returns the features by name; none of a record that protobuf refuses."""
+  try:
+    return tf.train.Example.FromString(record).features.feature
+  except Exception:  # each protobuf runtime has an error of its own
+    return tf.train.Features().feature
+
+
 class Examiner:
   """Tells what is wrong with a record; safe in many threads."""
 
@@ -45,6 +54,15 @@ class Examiner:
     self._labels = labels
     self._max_pixels = max_pixels
     self._decoder = pictures.Decoder()
+    # TensorFlow's parser, which the training uses, refuses some records that
+    # protobuf's takes.
+    with tf.Graph().as_default() as graph:
+      self._record = tf.placeholder(tf.string, [])
+      parsed = tf.io.parse_single_example(self._record, {
+          name: tf.VarLenFeature(kind)
+          for name, (kind, _) in _REQUIRED.items()})
+      self._values = [parsed[name].values for name in _REQUIRED]
+      self._session = tf.Session(graph=graph)
 
   def __call__(self, record: bytes) -> Example:
     """Returns the example of a record.
@@ -52,29 +70,35 @@ class Examiner:
     Raises:
       BadExample: it is none, or its label or its picture is bad.
     """
-    try:
-      features = tf.train.Example.FromString(record).features.feature
-    except Exception:  # each protobuf runtime has an error of its own
-      raise BadExample('is no tf.train.Example') from None
-    (data,), (label,) = (self._single(features, name) for name in _REQUIRED)
+    data, label = self._parse(record)
     if label not in self._labels:
       low, high = self._labels.start, self._labels.stop - 1
       raise BadExample(f'has the label {label}, which is not in {low} to '
-                       f'{high} (is --labels_offset={low} right?)')
+                       f'{high}, with --labels_offset={low}')
     try:
       pictures.open_picture(data, self._max_pixels)
       image = self._decoder(data)
     except pictures.BadPicture as bad:
       raise BadExample(f'holds a picture that {bad}') from None
-    names = features['image/filename'].bytes_list.value
+    names = _features(record)['image/filename'].bytes_list.value
     return Example(label, data, image,
                    names[0].decode(errors='replace') if names else '')
 
-  def _single(self, features, name):
-    found = getattr(features[name], _REQUIRED[name]).value
-    if len(found) != 1:
-      raise BadExample(f'has no single value of {name}')
-    return found
+  def _parse(self, record):
+    """Returns the picture's bytes and the label."""
+    try:
+      values = self._session.run(self._values, {self._record: record})
+    except (tf.errors.OpError, UnicodeDecodeError):  # its text quotes bytes
+      features = _features(record)
+      if all(features[name].WhichOneof('kind') in (None, kind)
+             for name, (_, kind) in _REQUIRED.items()):
+        raise BadExample('is no tf.train.Example') from None
+      values = [getattr(features[name], kind).value
+                for name, (_, kind) in _REQUIRED.items()]
+    for name, found in zip(_REQUIRED, values, strict=True):
+      if len(found) != 1:
+        raise BadExample(f'has no single value of {name}')
+    return values[0][0], int(values[1][0])
 
 
 class Examples:

@@ -16,6 +16,7 @@ from datasets.limits import MAX_PIXELS, MOST_PIXELS
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.gif', '.bmp', '.webp', '.tif', '.tiff',
             '.ppm', '.pgm')
 
+_DECODED = (b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'BM')  # by TensorFlow
 _EXIF_ORIENTATION = 0x0112
 _JPEG = ('JPEG', 'MPO')  # MPO: a JPEG of a phone, with a preview behind it
 _GREY = ('1', 'L', 'LA', 'La', 'I;16', 'I;16L', 'I;16B', 'I;16N')
@@ -83,10 +84,12 @@ class Decoder:
       BadPicture: it is damaged, or of another kind.
     """
     try:
-      return self._session.run(self._image, {self._data: data})
-    except tf.errors.OpError:
-      raise BadPicture('is damaged, or is no JPEG, PNG, GIF or BMP picture'
-                       ) from None
+      # New versions take WebP too, which old ones and the training do not.
+      if data.startswith(_DECODED):
+        return self._session.run(self._image, {self._data: data})
+    except (tf.errors.OpError, UnicodeDecodeError):  # its text quotes bytes
+      pass
+    raise BadPicture('is damaged, or is no JPEG, PNG, GIF or BMP picture')
 
 
 def _is_turned(image):

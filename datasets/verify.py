@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import dataset_factory, dataset_utils, description, pictures
-from datasets.contact_sheet import Report, SplitReport, cut
 from datasets.convert.splitting import few
 from datasets.download import no_progress
 from datasets.examples import BadExample, Examiner
+from datasets.report import Report, SplitReport, cut
 from datasets.tfrecord import Reader
 
 _UNEVEN = 10  # largest to smallest class
@@ -163,7 +163,7 @@ def _read(split, threads, progress):
       with lock:
         bar.update(1)
 
-  with progress(len(split.rows), 0, f'reading {split.name}') as bar, \
+  with progress(len(split.rows), 0, 'verifying') as bar, \
       concurrent.futures.ThreadPoolExecutor(threads) as pool:
     try:
       for future in concurrent.futures.as_completed(

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from datasets import (
   archives,
+  contact_sheet,
   dataset_factory,
   dataset_utils,
   description,
   download,
+  verify,
 )
 from datasets.convert import registry, writer
 from datasets.convert.plan import Options
@@ -87,6 +89,29 @@ def _conclude(config, described, left_out):
       f'  python train_image_classifier.py --dataset_dir={config.dataset_dir}')
 
 
+def check(config: configs.ConvertConfig) -> None:
+  """Prints what is in the records, and draws some of them.
+
+  Writes contact_sheet.png to `config.dataset_dir`.
+
+  Raises:
+    ValueError: there are no data, or something is wrong with them.
+  """
+  name = config.dataset_name or dataset_factory.name_of(config.dataset_dir)
+  report = verify.verify(name, config.dataset_dir, config.max_image_pixels,
+                         config.num_threads, _bar)
+  for line in report.lines():
+    console.say(line)
+  sheet = os.path.join(config.dataset_dir, 'contact_sheet.png')
+  shown = contact_sheet.pick(report.paths, report.class_names,
+                             config.max_image_pixels, seed=config.seed)
+  if shown:
+    contact_sheet.draw(sheet, shown)
+    console.say(f'Some of the pictures are in {sheet}.')
+  if report.problems:
+    raise ValueError(f'{config.dataset_dir} has problems: see above.')
+
+
 def convert(config: configs.ConvertConfig) -> description.Description | None:
   """Writes TFRecords that describe themselves, or verifies those there are.
 
@@ -103,7 +128,7 @@ def convert(config: configs.ConvertConfig) -> description.Description | None:
   if not config.dataset_dir:
     raise ValueError('--dataset_dir is missing: the folder of the TFRecords.')
   if config.verify:
-    raise ValueError("not yet")
+    return check(config)
   if not config.dataset_name:
     raise ValueError('--dataset_name is missing: '
                      f'{", ".join(registry.CONVERTERS)} or tfds:NAME.')

@@ -12,7 +12,7 @@ def run_dir(model_name: str, dataset_name: str, dataset_dir: str | None
             ) -> str:
   """Returns the default folder of a run."""
   if dataset_name == dataset_factory.OWN and dataset_dir:
-    dataset_name = os.path.basename(os.path.normpath(dataset_dir))
+    dataset_name = os.path.basename(os.path.abspath(dataset_dir))
   return os.path.join('runs', f'{model_name}-{dataset_name}')
 
 

@@ -10,6 +10,7 @@ import time
 import pytest
 import tensorflow.compat.v1 as tf
 
+from datasets import tfrecord
 from engine import hooks
 from tests import fakes
 
@@ -110,6 +111,26 @@ def test_crash_before_the_first_checkpoint(flags, monkeypatch):
   assert steps('run') == [1, 2, 3]
   assert fakes.train(**flags).status == 0
   assert steps('run') == [1, 2, 3, 4, 5, 6]
+
+
+def test_mixed_augmented_and_without_a_bad_record(flags, workplace):
+  """What is left out, and how the rest is mixed, does not depend on it."""
+  folder = workplace / 'data'
+  shutil.copytree(flags['dataset_dir'], folder)
+  path = folder / 'flowers_train_00001-of-00002.tfrecord'
+  records = list(tf.io.tf_record_iterator(str(path)))
+  records[6] = records[6].replace(b'IDAT', b'IDLE')
+  tfrecord.write(path, records)
+  flags = {**flags, 'dataset_dir': str(folder), 'batch_size': 24,
+           'skip_bad_examples': 1, 'mixup_alpha': 0.2, 'cutmix_alpha': 1,
+           'rand_augment_layers': 1}
+  for total, run in (6, 'whole'), (3, 'run'), (6, 'run'):
+    printed = fakes.train(**{**flags, 'max_number_of_steps': total,
+                             'train_dir': run})
+    assert printed.status == 0, printed.err
+    assert printed.out.count(f'left out: record 6 of {path}') == 1
+  assert 'Continuing from run/model.ckpt-3, step 3.' in printed.out
+  assert fakes.differing('whole', 'run') == []
 
 
 def went_on_after_a_save():

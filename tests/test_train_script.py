@@ -69,8 +69,9 @@ def test_config_is_complete(digits_run):
   fields = set(configs.TrainConfig.__dataclass_fields__) - {'verbosity'}
   assert set(config) == fields | {'num_classes', 'class_names'}
   assert {name for name, value in config.items() if value is None} == {
-      'dataset_dir', 'cache', 'moving_average_decay', 'recalibrate_batch_norm_batches',
-      'checkpoint_path', 'checkpoint_exclude_scopes', 'trainable_scopes'}
+      'dataset_dir', 'cache', 'moving_average_decay', 'trainable_scopes',
+      'recalibrate_batch_norm_batches', 'checkpoint_path',
+      'checkpoint_exclude_scopes'}
   assert config['batch_size'] == 16  # the flag, not the data set's 128
   assert config['learning_rate_decay_type'] == 'polynomial'  # the data set's
   assert config['class_names'][7] == 'seven'

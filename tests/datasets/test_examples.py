@@ -78,8 +78,8 @@ BAD = {  # name: (the record, what is said of it)
     'label as float': (_record(0, label=1.0),
                        'has no single value of image/class/label'),
     'label below': (
-        _record(0, label=-1), 'has the label -1, which is not in 0 to 4 (is '
-        '--labels_offset=0 right?)'),
+        _record(0, label=-1), 'has the label -1, which is not in 0 to 4, with '
+        '--labels_offset=0'),
     'label above': (_record(0, label=5),
                     'has the label 5, which is not in 0 to 4'),
     'label far above': (_record(0, label=2 ** 63 - 1),
@@ -192,7 +192,7 @@ def test_labels_offset(tmp_path):
   found = _open(path, labels_offset=1)
   assert found.classes == 4 and found.example(1).label == 1
   with pytest.raises(ValueError, match='record 0 of .* has the label 0, which '
-                     r'is not in 1 to 4 \(is --labels_offset=1 right\?\): men'):
+                     'is not in 1 to 4, with --labels_offset=1: mend'):
     found.example(0)
 
 
