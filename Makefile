@@ -4,7 +4,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train test test-oldest lint clean
+.PHONY: help train test test-oldest fuzz lint clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
@@ -32,6 +32,9 @@ test: $(VENV)/installed  ## Run the tests
 
 test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets
+
+fuzz: $(VENV)/installed  ## Read thousands of damaged files, in about a minute
+	FUZZ=150 $(VENV)/bin/python -m pytest -q tests/datasets/test_fuzz.py
 
 lint: $(VENV)/installed  ## Check the style
 	$(VENV)/bin/ruff check .

@@ -271,7 +271,7 @@ def _unpack(archive, folder, progress):
     raise
   except UnicodeDecodeError as error:  # zipfile reads all names at once
     _text(archive, error.object)
-  except (NotImplementedError, RuntimeError) as error:
+  except RuntimeError as error:  # an encryption or a method it does not know
     raise ValueError(f'{archive} cannot be unpacked here: {error}. Unpack it '
                      'with another program, and give the folder.') from error
   except Exception as error:

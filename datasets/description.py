@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from datasets.convert.splitting import is_writable
 from datasets.tfrecord import Written
 
 FILENAME = 'dataset.json'
@@ -91,7 +92,7 @@ def _numbers(values, key, length=None):
 
 def _is_file_name(name):
   return (name not in ('', '.', '..') and os.path.basename(name) == name
-          and '\0' not in name)
+          and is_writable(name))
 
 
 def _split(values, name, classes):
@@ -116,14 +117,16 @@ def _parse(values: Any) -> Description:
     raise _Wrong(f'version is {values["version"]}, written by a later release, '
                  f'and this one knows version {_VERSION}')
   names = _take(values, 'class_names', list, lambda found: len(found) > 1
-                and all(isinstance(name, str) for name in found))
+                and all(isinstance(name, str) and is_writable(name)
+                        for name in found))
   _take(values, 'num_classes', int, lambda n: n == len(names))
   return Description(
-      _take(values, 'name', str), tuple(names),
+      _take(values, 'name', str, is_writable), tuple(names),
       _take(values, 'channels', int, lambda n: n in (1, 3)),
       _numbers(values, 'smallest', 2), _numbers(values, 'largest', 2),
       {name: _split(values['splits'], name, len(names))
-       for name in _take(values, 'splits', dict, bool)})
+       for name in _take(values, 'splits', dict, lambda found: bool(found)
+                         and all(map(is_writable, found)))})
 
 
 def read(folder: str) -> Description:

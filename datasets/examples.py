@@ -131,7 +131,7 @@ class Examples:
     self._examiner = Examiner(range(labels_offset, dataset.num_classes),
                               max_pixels)
     self._skip = skip
-    self._bad = set()
+    self._bad, self._good = set(), set()  # as far as they were examined
     self._lock = threading.RLock()
     self.left_out = []
     self.classes = dataset.num_classes - labels_offset
@@ -222,5 +222,8 @@ class Examples:
     Raises:
       ValueError: more records are bad than may be left out.
     """
-    return any([index not in self._bad and self.example(index) is None
-                for index in map(int, indices)])
+    new = [index for index in dict.fromkeys(map(int, indices))
+           if index not in self._bad and index not in self._good]
+    good = {index for index in new if self.example(index) is not None}
+    self._good |= good
+    return len(good) < len(new)

@@ -1,7 +1,9 @@
 """Conversion of pictures to TFRecords, and a look at what is in them."""
 import contextlib
+import logging
 import os
 import pathlib
+import warnings
 from collections.abc import Iterator
 
 from datasets import (
@@ -66,6 +68,20 @@ def _opened(config) -> Iterator[str | None]:
     yield str(inside)
 
 
+@contextlib.contextmanager
+def _errors_only():
+  """Hides Pillow's remarks on pictures that it reads nevertheless."""
+  logger = logging.getLogger('PIL')
+  level = logger.level
+  with warnings.catch_warnings():
+    warnings.filterwarnings('ignore', module='PIL')
+    logger.setLevel(logging.CRITICAL)
+    try:
+      yield
+    finally:
+      logger.setLevel(level)
+
+
 def _introduce(plan):
   splits = ', '.join(f'{split} {len(items):,}'
                      for split, items in plan.splits.items())
@@ -112,6 +128,7 @@ def check(config: configs.ConvertConfig) -> None:
     raise ValueError(f'{config.dataset_dir} has problems: see above.')
 
 
+@_errors_only()
 def convert(config: configs.ConvertConfig) -> description.Description | None:
   """Writes TFRecords that describe themselves, or verifies those there are.
 

@@ -85,7 +85,7 @@ def training(given: config.TrainConfig
       given.fallbacks())
   if released and given.train_image_size is None:
     _tell_released(given.checkpoint_path, released, complete,
-                   complete.train_image_size)
+                   _size(complete.train_image_size))
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   preprocessing_factory.get_preprocessing(complete.preprocessing_name, True)
@@ -104,11 +104,16 @@ def _released(network, checkpoint):
   return None
 
 
-def _tell_released(checkpoint, released, complete, size):
+def _tell_released(checkpoint, released, complete, *more):
   console.note(
       f'{checkpoint} has {released.num_classes:,} classes, as TF-Slim released '
-      f'{complete.model_name}: preprocessing {complete.preprocessing_name}, '
-      f'images of {size}x{size}, labels_offset {complete.labels_offset}.')
+      f'{complete.model_name}: '
+      + ', '.join([f'preprocessing {complete.preprocessing_name}', *more])
+      + '.')
+
+
+def _size(pixels):
+  return f'images of {pixels}x{pixels}'
 
 
 class Evaluation(NamedTuple):
@@ -192,7 +197,9 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
       'dataset_split_name': specification.splits[-1],
       'eval_dir': os.path.join(os.path.dirname(checkpoint), 'eval')})
   if released:
-    _tell_released(checkpoint, released, complete, complete.eval_image_size)
+    _tell_released(checkpoint, released, complete,
+                   _size(complete.eval_image_size),
+                   f'labels_offset {complete.labels_offset}')
   dataset = dataset_factory.get_dataset(
       complete.dataset_name, complete.dataset_split_name, complete.dataset_dir)
   _check_classes(dataset, complete.labels_offset)

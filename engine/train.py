@@ -147,8 +147,10 @@ def _evaluate(config):
     console.note(f'no evaluation: {missing}')
     figures = None
   else:
+    shared = configs.PipelineConfig.__dataclass_fields__
     figures = evaluation.evaluate(configs.EvalConfig(
-        checkpoint_path=config.train_dir, verbosity=config.verbosity))
+        checkpoint_path=config.train_dir,
+        **{name: getattr(config, name) for name in shared}))
   picture = curves.draw(config.train_dir, figures)
   if picture:
     console.say(f'The curves are in {picture}.')

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from datasets.convert import image_folder
+from datasets.convert import image_folder, splitting
 from datasets.convert.idx import encode_png
 from datasets.convert.plan import Item, Options, Plan
 from datasets.convert.splitting import few
@@ -37,10 +37,12 @@ def _find_folder(source: str, inner: str, files: list[str]) -> pathlib.Path:
 
 
 def _names(path: pathlib.Path, count: int) -> list[str]:
-  names = path.read_text('utf-8').split()
-  if len(names) != count:
-    raise ValueError(f'{path} has {len(names)} class names; it should have '
-                     f'{count}. Download it again.')
+  names = path.read_bytes().decode(errors='surrogateescape').split()
+  for name in names:
+    splitting.check_name(name, f'{path}: the class')
+  if len(names) != count or len({*names}) != count:
+    raise ValueError(f'{path} has {len({*names})} class names; it should '
+                     f'have {count}. Download it again.')
   return names
 
 

@@ -28,6 +28,11 @@ def few(names: Iterable[str]) -> str:
   return ', '.join(names[:SHOWN]) + (f' and {more} more' if more > 0 else '')
 
 
+def is_writable(name: str) -> bool:
+  """Whether a name has no control character, and no bytes but UTF-8."""
+  return not _UNWRITABLE.search(name)
+
+
 def check_name(name: str, what: str) -> None:
   """Refuses a name that cannot be written to a file of text.
 
@@ -38,7 +43,7 @@ def check_name(name: str, what: str) -> None:
   Raises:
     ValueError: it has a control character, or bytes that are not UTF-8.
   """
-  if _UNWRITABLE.search(name):
+  if not is_writable(name):
     raise ValueError(
         f'{what} {ascii(name)} has a control character, or bytes that are '
         'not UTF-8, in its name. Rename it.')

@@ -6,10 +6,13 @@ one line or in a result that holds together.
 
 What cannot be told: a JPEG whose coefficients have changed, or a BMP whose
 pixels have, is a picture like any other; a file of records that ends where
-another one would begin is whole (dataset.json knows its size).
+another one would begin is whole (dataset.json knows its size). In training, a
+JPEG that is damaged outside of the window that is decoded may pass.
 """
 import contextlib
+import gzip
 import io
+import json
 import os
 import random
 import signal
@@ -24,15 +27,18 @@ from PIL import Image
 from datasets import (
   dataset_factory,
   dataset_utils,
+  description,
   examples,
   pictures,
   tfrecord,
 )
+from datasets.convert import cifar, csv_list, idx
+from datasets.convert.plan import Options
 from engine import input_pipeline
 from preprocessing import preprocessing_factory
 from tests import fakes
 
-FUZZ = int(os.environ.get('FUZZ', 40))
+FUZZ = int(os.environ.get('FUZZ', 50))
 SECONDS = 10  # for a mutation
 CLASSES = 5
 MAX_PIXELS = 1_000_000
@@ -144,25 +150,23 @@ def limited(what, seconds=SECONDS):
     signal.signal(signal.SIGALRM, before)
 
 
-def attempt(what, function, *words):
-  """Returns the function's result, None for a ValueError of one line.
+def attempt(what, function, *arguments, says=('',)):
+  """Returns what the function does, None for a ValueError of one line.
 
   Args:
-    what: the mutation, said where it is the first that fails.
-    function: takes nothing.
-    words: the error has one of them, such as the path; no matter which error
-      if there are none.
+    what: the mutation, named by the assertion that fails.
+    function: called with the arguments.
+    *arguments: of the function.
+    says: the error names one of them, such as the path.
   """
   try:
     with limited(what):
-      return function()
-  except UnicodeError as error:  # a ValueError too
-    raise AssertionError(f'{what}: {error!r}') from error
+      return function(*arguments)
   except ValueError as error:
     text = str(error)
-    assert len(text.splitlines()) == 1, (what, text)
-    assert text.isprintable() and len(text) < 600, (what, text)
-    assert not words or any(str(word) in text for word in words), (what, text)
+    assert not isinstance(error, UnicodeError), (what, text)
+    assert text.isprintable() and len(text) < 700, (what, text)
+    assert any(str(word) in text for word in says), (what, text)
     return None
   except Exception as error:
     raise AssertionError(f'{what}: {error!r}') from error
@@ -200,15 +204,14 @@ def test_record_files(tmp_path, name):
     chance = random.Random(f'{name} {number}')
     data = mutate(files[name], files[chance.choice(list(files))], chance)
     path = put(tmp_path / 'a', data)
-    reader = attempt(number, lambda: tfrecord.Reader([str(path)]))
+    reader = attempt(number, tfrecord.Reader, [str(path)])
     assert reader is not None
     assert len(reader.damages) <= 1
     reported = list(reader.damages)
     for text in reported:
       assert str(path) in text and len(text.splitlines()) == 1
     for i in range(len(reader)):
-      found = attempt(number, lambda: reader.read(i),
-                      f'record {i} of {path}')
+      found = attempt(number, reader.read, i, says=[f'record {i} of {path}'])
       reported += [i] if found is None else []
       assert name == 'empty' or found is None or found == records[i], (
           number, i)
@@ -237,7 +240,7 @@ def test_records_whose_places_are_known(tmp_path, kind):
     reader = tfrecord.Reader([str(path)], str(kept))
     assert not reader.damages and len(reader) == len(RECORDS['one'])
     for i, record in enumerate(RECORDS['one']):
-      found = attempt(number, lambda: reader.read(i), f'record {i} of {path}')
+      found = attempt(number, reader.read, i, says=[f'record {i} of {path}'])
       assert found in (None, record), (number, i)
 
 
@@ -318,7 +321,7 @@ def test_picture_files(decoder, kind):
     if kind != 'tiff':
       pictures.standard(data, decoder)
   for number, data in mutations(kind, sources):
-    found = attempt(number, lambda: pictures.standard(finish(data), decoder))
+    found = attempt(number, pictures.standard, finish(data), decoder)
     if found is None:
       continue
     assert found.data.startswith(MAGIC[found.format]), number
@@ -436,11 +439,11 @@ def test_evaluation(split, graph):
 
 
 def test_training(split, graph):
-  """Every failure is explained by a bad record, for several epochs."""
+  """Every failure is explained by a bad record, for more than an epoch."""
   source = split.source(True)
-  labels = run(source.training(16, 1, 0), 3 * len(split.labels) // 16)
+  labels = run(source.training(64, 1, 0), 2 + len(split.labels) // 64)
   split.left_out(source)
-  assert len(labels) > 2 * len(split.labels)
+  assert len(labels) > len(split.labels)
   assert set(labels) <= set(range(CLASSES))
 
 
@@ -453,8 +456,8 @@ LABELS = {'plain': b'0:daisy\n1:rose\n2:tulip\n', 'one': b'0:a',
 def test_label_files(tmp_path):
   for number, data in mutations('labels', LABELS, 4 * FUZZ):
     path = put(tmp_path / 'labels.txt', data)
-    names = attempt(number, lambda: dataset_utils.read_label_file(tmp_path),
-                    path)
+    names = attempt(number, dataset_utils.read_label_file, tmp_path,
+                    says=[path])
     if names is not None:
       assert list(names) == list(range(len(names))), number
       assert all(name == name.strip() and '\n' not in name
@@ -506,11 +509,11 @@ def test_descriptions(tmp_path, kind):
       for _ in range(chance.choice((1, 1, 2))):
         replant(values, chance)
       path.write_text(json.dumps(values), 'utf-8')
-    found = attempt(number, lambda: description.read(str(tmp_path)), path)
+    found = attempt(number, description.read, str(tmp_path), says=[path])
     if found is not None:
       check_description(found, path)
-      attempt(number, lambda: dataset_factory.get_dataset(
-          found.name, 'train', str(tmp_path)))
+      attempt(number, dataset_factory.get_dataset, found.name, 'train',
+              str(tmp_path))
 
 
 def check_description(found, path):
@@ -546,8 +549,8 @@ def check_plan(number, found, classes=None):
 
 
 CSVS = {
-    'names': 'path,label\na.png,red\nb/c.png,"blue, dark"\n"d ""e"".png",red\n'
-             'a.png,red\nf.png,"blue, dark"\n'.encode(),
+    'names': b'path,label\na.png,red\nb/c.png,"blue, dark"\n'
+             b'"d ""e"".png",red\na.png,red\nf.png,"blue, dark"\n',
     'splits': b'label,note,path,split\r\n1,x,a.png,train\r\n0,y,f.png,val\r\n'
               b'0,,b/c.png,train\r\n'}
 
@@ -558,8 +561,8 @@ def test_csv_files(tmp_path):
     put(tmp_path / name, PNGS['noise'])
   for number, data in mutations('csv', CSVS, 4 * FUZZ):
     path = put(tmp_path / 'list.csv', data)
-    found = attempt(number, lambda: csv_list.plan(str(path), Options()),
-                    path, 'two examples')
+    found = attempt(number, csv_list.plan, str(path), Options(),
+                    says=[path, 'No class has two examples'])
     if found is not None:
       check_plan(number, found)
 
@@ -594,7 +597,7 @@ def test_folders_of_binary_files(tmp_path, kind):
   for number, data in mutations(kind, files):
     path = tmp_path / names[number % len(names)]
     put(path, data)
-    found = attempt(number, lambda: plan(str(tmp_path), Options()), tmp_path)
+    found = attempt(number, plan, str(tmp_path), Options(), says=[tmp_path])
     if found is not None:
       check_plan(number, found, 10)
     put(path, files[path.name])

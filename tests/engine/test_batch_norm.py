@@ -188,3 +188,50 @@ def test_evaluation_is_mended(graph, trained, tiny):
   scale = np.abs(expected).mean()
   assert np.abs(before - expected).mean() > 2 * scale
   assert np.abs(after - expected).mean() < 0.5 * scale
+
+
+def test_batches_of_a_run_of_its_own(graph, trained):
+  """Every batch comes by `run`, and nothing else takes one."""
+  _, initializer, _, _ = trained
+  found = batch_norm.layers(graph)
+  taken = []
+  with tf.Session() as session:
+    session.run([tf.global_variables_initializer(), initializer])
+    batch_norm.recalibrate(session, found, 3)
+    want = _values(session, found)
+    session.run(initializer)
+
+    def run(fetches):
+      taken.append(fetches)
+      return session.run(fetches)
+
+    batch_norm.recalibrate(session, found, 3, run=run)
+    np.testing.assert_equal(_values(session, found), want)
+  assert len(taken) == 3
+
+
+def test_averages_by_a_run_of_its_own(graph, trained):
+  """The weights come back; their averages have the statistics."""
+  _, initializer, _, _ = trained
+  found = batch_norm.layers(graph)
+  averages = tf.train.ExponentialMovingAverage(0.5)
+  variables = tf.global_variables()
+  averages.apply(variables)
+  shadows = {variable: averages.average(variable) for variable in variables}
+  taken = []
+  with tf.Session() as session:
+    session.run([tf.global_variables_initializer(), initializer])
+    batch_norm.recalibrate(session, found, 3)
+    want = _values(session, found)
+    session.run(initializer)
+    before = session.run(variables)
+    # As yet the averages are the weights.
+    batch_norm.recalibrate_averages(
+        session, found, 3, shadows,
+        run=lambda fetches: (taken.append(1), session.run(fetches))[1])
+    np.testing.assert_equal(session.run(variables), before)
+    got = [session.run([shadows[layer.mean], shadows[layer.variance]])
+           for layer in found]
+  assert len(taken) == 3
+  for pair, other in zip(got, want, strict=True):
+    np.testing.assert_allclose(pair, other, rtol=1e-5, atol=1e-6)
