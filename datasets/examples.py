@@ -1,4 +1,5 @@
 """The examples of a split by number, and which of them are bad."""
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -76,13 +77,25 @@ class Examiner:
       raise BadExample(f'has the label {label}, which is not in {low} to '
                        f'{high}, with --labels_offset={low}')
     try:
-      pictures.open_picture(data, self._max_pixels)
-      image = self._decoder(data)
+      image = self._decode(data)
     except pictures.BadPicture as bad:
       raise BadExample(f'holds a picture that {bad}') from None
     names = _features(record)['image/filename'].bytes_list.value
     return Example(label, data, image,
                    names[0].decode(errors='replace') if names else '')
+
+  def _decode(self, data):
+    try:
+      pictures.open_picture(data, self._max_pixels)
+    except pictures.TooLarge:
+      raise
+    except pictures.BadPicture as bad:
+      if not data:
+        raise
+      with contextlib.suppress(pictures.BadPicture):
+        return self._decoder(data)  # as training would, whatever Pillow says
+      raise bad from None
+    return self._decoder(data)
 
   def _parse(self, record):
     """Returns the picture's bytes and the label."""

@@ -27,6 +27,10 @@ class BadPicture(ValueError):
   """Says what is wrong, to go on behind the picture's name."""
 
 
+class TooLarge(BadPicture):
+  """The picture has more pixels than are decoded."""
+
+
 class Picture(NamedTuple):
   """A picture file that TensorFlow decodes rightly.
 
@@ -55,13 +59,13 @@ def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
   try:
     image = Image.open(io.BytesIO(data))
   except Image.DecompressionBombError:
-    raise BadPicture(f'has more than {MOST_PIXELS:,} pixels: shrink it'
-                     ) from None
+    raise TooLarge(f'has more than {MOST_PIXELS:,} pixels: shrink it'
+                   ) from None
   except Exception:  # Pillow's readers raise what they like
     raise BadPicture('is no picture, or is damaged') from None
   width, height = image.size
   if width * height > max_pixels:
-    raise BadPicture(
+    raise TooLarge(
         f'has {width}x{height} = {width * height:,} pixels, more than '
         f'--max_image_pixels={max_pixels}: shrink it, or raise the limit')
   return image

@@ -18,7 +18,8 @@ class PipelineConfig(Config):
   """What training and evaluation are told of the way to the examples."""
   skip_bad_examples: int = option(
       0, 'Leave out, and count, as many bad examples at the most; the next '
-      'one is an error.', low=0)
+      'one is an error. JPEGs are then decoded whole, which takes longer.',
+      low=0)
   max_image_pixels: int = option(
       MAX_PIXELS, 'The largest height x width of a picture that is decoded.',
       low=1, high=MOST_PIXELS)

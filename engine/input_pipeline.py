@@ -50,9 +50,10 @@ class _Records:
   """Records as they are in the files, decoded in the graph."""
   dtypes, ranks = (tf.string,), (0,)
 
-  def __init__(self, examples, max_pixels):
+  def __init__(self, examples, max_pixels, whole):
     self._examples = examples
     self._max_pixels = max_pixels
+    self._whole = whole
 
   def load(self, indices):
     """Returns the records, and the number of the record each really is."""
@@ -61,7 +62,7 @@ class _Records:
   def decode(self, record):
     """Returns the picture and the label, as it was written."""
     features = tf.io.parse_single_example(record, _FEATURES)
-    return (Encoded(features['image/encoded'], self._max_pixels),
+    return (Encoded(features['image/encoded'], self._max_pixels, self._whole),
             features['image/class/label'])
 
 
@@ -84,7 +85,8 @@ class Source:
       image_size: height and width of the images, in pixels.
       labels_offset: subtracted from every label.
       num_threads: the number of pictures that are decoded at once.
-      skip: how many bad examples may be left out.
+      skip: how many bad examples may be left out; with any, JPEGs are decoded
+        whole, so that one that is damaged is bad wherever it is looked at.
       max_pixels: the largest height x width of a picture.
       cache: 'memory' or 'file' to decode every picture once, now.
       progress: see `Cache`.
@@ -93,8 +95,9 @@ class Source:
       ValueError: a damaged file, or no records.
     """
     self._examples = Examples(dataset, labels_offset, max_pixels, skip)
-    self._records = (Cache(self._examples, cache, num_threads, progress)
-                     if cache else _Records(self._examples, max_pixels))
+    self._records = (
+        Cache(self._examples, cache, num_threads, progress) if cache
+        else _Records(self._examples, max_pixels, whole=skip > 0))
     self._preprocess = preprocess
     self._size = image_size
     self._offset = labels_offset
@@ -235,9 +238,12 @@ def open_source(config: PipelineConfig, dataset: Dataset,
       progress=progress)
 
 
-def _deterministic():
+def _options():
   options = tf.data.Options()
   options.deterministic = True
+  # Pictures are prepared side by side; to share out one among threads as well
+  # costs more than it gains.
+  options.threading.max_intra_op_parallelism = 1
   return options
 
 
@@ -265,7 +271,7 @@ class Stream:
     self._source = source
     self._start = tf.placeholder_with_default(tf.cast(start, tf.int64), [])
     iterator = tf.data.make_initializable_iterator(
-        batches(self._start).prefetch(2).with_options(_deterministic()))
+        batches(self._start).prefetch(2).with_options(_options()))
     self.initializer = iterator.initializer
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self.initializer)
     self.batch = Batch(*iterator.get_next())

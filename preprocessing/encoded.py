@@ -68,7 +68,8 @@ class Encoded:
     size: int32 [2], the height and width that the header tells.
   """
 
-  def __init__(self, data: tf.Tensor, max_pixels: int | None = None):
+  def __init__(self, data: tf.Tensor, max_pixels: int | None = None,
+               whole: bool = False):
     """Reads the header.
 
     Args:
@@ -76,7 +77,10 @@ class Encoded:
       max_pixels: the largest height x width that is decoded; of more, and of
         bytes that are no picture, running the graph is an
         InvalidArgumentError.
+      whole: whether to decode all of a JPEG for a part of it, so that damage
+        anywhere is an error.
     """
+    self._whole = whole
     size = lambda: tf.constant([0, 0])  # noqa: E731, what is none has none
     for first, read in reversed(_SIZES.items()):
       size = self._choice(data, first, read, size)
@@ -104,6 +108,8 @@ class Encoded:
     """
     if window is None:
       image = _decode(self.data)
+    elif self._whole:
+      image = _cut(_decode(self.data), window)
     else:
       image = tf.cond(
           _is_whole_jpeg(self.data),

@@ -86,6 +86,15 @@ def test_a_bad_record_is_left_out(flags, folder):
   assert figures['batch_statistics']['examples'] == 11
 
 
+def test_the_evaluation_of_a_training_has_its_flags(flags, folder):
+  named = damage(folder, 'validation_00000-of-00001', 7)
+  printed = fakes.train(**flags, skip_bad_examples=1)
+  assert printed.status == 0, printed.err
+  assert f'note: left out: {named} ' in printed.out
+  figures = json.loads(pathlib.Path('run/eval/eval.json').read_text())
+  assert (figures['examples'], figures['left_out']) == (11, 1)
+
+
 def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   """With the same bits as for data with the next record in its place."""
   flags = {**flags, 'batch_size': 2, 'max_number_of_steps': 1,

@@ -128,11 +128,7 @@ def _check_files(path: pathlib.Path, found: dict[str, _Row]) -> None:
 def _read_labels(labels_file: str) -> dict[int, str]:
   if not os.path.isfile(labels_file):
     raise ValueError(f'The labels file {labels_file} does not exist.')
-  names = dataset_utils.read_label_file(*os.path.split(labels_file))
-  if sorted(names) != list(range(len(names))):
-    raise ValueError(f'{labels_file} should name the labels 0 to '
-                     f'{len(names) - 1}, one a line; some are missing.')
-  return names
+  return dataset_utils.read_label_file(*os.path.split(labels_file))
 
 
 def _numbers(rows: list[_Row], labels_file: str | None

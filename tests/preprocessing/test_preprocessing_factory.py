@@ -185,7 +185,8 @@ def test_unknown_names(name, nearest):
 def test_unknown_options(is_training):
   with pytest.raises(TypeError, match=(
       "Unknown preprocessing option 'resize_side'. Did you mean "
-      "'resize_side_m..'\\? Valid: flip, resize_side_max, resize_side_min.")):
+      "'resize_side_m..'\\? Valid: augment, flip, resize_side_max, "
+      'resize_side_min.')):
     get('vgg', is_training, resize_side=9)(np.zeros((9, 9, 3), np.uint8), None)
 
 

@@ -176,8 +176,8 @@ def test_refused(folder, text, words):
 @pytest.mark.parametrize('names, text, words', [
     ('0:x\n1:y\n', 'path,label\na.png,0\nb.png,2\n', 'list.csv, line 3: the '
      'label 2 should be a number from 0 to 1 of {}/names, or a name.'),
-    ('0:x\n2:y\n', 'path,label\na.png,0\n', 'names should name the labels 0 '
-     'to 1, one a line; some are missing.'),
+    ('0:x\n2:y\n', 'path,label\na.png,0\n', 'names has no line for label 1, '
+     'but one for 2: '),
     (None, 'path,label\na.png,0\n', 'names does not exist.'),
 ])
 def test_labels_file_refused(folder, names, text, words):
