@@ -207,10 +207,11 @@ class Reader:
     """
     shard, number = self._locate(index)
     offset, length = self._records[shard][number]
-    data = self._pread(self._paths[shard], length + _FOOTER, offset)
-    if (len(data) != length + _FOOTER or masked_crc(data[:length])
-        != struct.unpack('<I', data[length:])[0]):
+    # Apart, rather than cut apart, which would copy the record.
+    data, footer = (self._pread(self._paths[shard], size, at) for size, at in
+                    ((length, offset), (_FOOTER, offset + length)))
+    if struct.pack('<I', masked_crc(data)) != footer:
       raise ValueError(
           f'{self.name(index)} is damaged: its checksum does not fit. '
           'Convert or copy the file again.')
-    return data[:length]
+    return data
