@@ -37,6 +37,7 @@ from engine import input_pipeline
 from preprocessing import preprocessing_factory
 
 SIZE, BATCH = 224, 32
+THREADS = 4  # the default of --num_preprocessing_threads, here and in TF-Slim
 MEAN = (123.68, 116.78, 103.94)
 
 
@@ -59,7 +60,7 @@ def ours(dataset, preprocessing: str = 'vgg'):
   """Returns the op that takes a batch of this project's, and how to begin."""
   source = input_pipeline.Source(
       dataset, preprocessing_factory.get_preprocessing(preprocessing, True),
-      SIZE, num_threads=os.cpu_count())
+      SIZE, num_threads=THREADS)
   stream = source.training(BATCH, 0, 0)
   return stream.batch.images.op, stream.initializer
 
@@ -91,7 +92,7 @@ def original(dataset):
     return image, found['image/class/label']
 
   batches = (tf.data.TFRecordDataset(dataset.data_sources).repeat()
-             .shuffle(1000).map(prepare, num_parallel_calls=os.cpu_count())
+             .shuffle(1000).map(prepare, num_parallel_calls=THREADS)
              .batch(BATCH).prefetch(2))
   return _ops(batches)
 
@@ -220,6 +221,7 @@ def main() -> None:
   parser.add_argument('--quality', type=int, default=90)
   parser.add_argument('--records', type=int, default=0)
   given = parser.parse_args()
+  tf.get_logger().setLevel('ERROR')  # not what is deprecated
   with tempfile.TemporaryDirectory() as folder:
     os.environ['XDG_CACHE_HOME'] = os.path.join(folder, 'cache')
     path = pathlib.Path(folder, 'data')
