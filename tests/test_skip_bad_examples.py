@@ -57,7 +57,9 @@ def losses(folder='run'):
 
 def test_a_bad_record_is_refused(flags, folder, unevaluated):
   named = damage(folder)
-  fakes.refused(fakes.train(**flags), named, '--skip_bad_examples=1')
+  printed = fakes.train(**flags)
+  fakes.refused(printed, named, '--skip_bad_examples=1')
+  assert 'left out' not in printed.out
 
 
 def test_a_bad_record_is_left_out(flags, folder):
