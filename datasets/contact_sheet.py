@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from datasets import dataset_utils, pictures, tfrecord
 from datasets.download import disk_errors
-from datasets.examples import BadExample, Examiner
+from datasets.examples import BadExample, Examiner, features_of
 from datasets.report import cut
 
 COLUMNS, ROWS = 8, 6
@@ -46,11 +46,8 @@ def _fit(image: np.ndarray) -> Image.Image:
 
 def _label(record):
   """Returns the label of a record, -1 if it has none."""
-  try:
-    features = tf.train.Example.FromString(record).features.feature
-  except Exception:  # each protobuf runtime has an error of its own
-    return -1
-  return next(iter(features['image/class/label'].int64_list.value), -1)
+  label = features_of(record)['image/class/label'].int64_list.value
+  return next(iter(label), -1)
 
 
 def _candidates(reader, random):

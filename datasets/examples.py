@@ -1,7 +1,7 @@
 """The examples of a split by number, and which of them are bad."""
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ class Example(NamedTuple):
   filename: str
 
 
-def _features(record):
+def features_of(record: bytes) -> Mapping[str, tf.train.Feature]:
   """Returns the features by name; none of a record that protobuf refuses."""
   try:
     return tf.train.Example.FromString(record).features.feature
@@ -80,7 +80,7 @@ class Examiner:
       image = self._decode(data)
     except pictures.BadPicture as bad:
       raise BadExample(f'holds a picture that {bad}') from None
-    names = _features(record)['image/filename'].bytes_list.value
+    names = features_of(record)['image/filename'].bytes_list.value
     return Example(label, data, image,
                    names[0].decode(errors='replace') if names else '')
 
@@ -102,7 +102,7 @@ class Examiner:
     try:
       values = self._session.run(self._values, {self._record: record})
     except (tf.errors.OpError, UnicodeDecodeError):  # its text quotes bytes
-      features = _features(record)
+      features = features_of(record)
       if all(features[name].WhichOneof('kind') in (None, kind)
              for name, (_, kind) in _REQUIRED.items()):
         raise BadExample('is no tf.train.Example') from None

@@ -128,7 +128,8 @@ def _upright(image):
   return image.convert('L' if image.mode in _GREY else 'RGB')
 
 
-def _encode(image, form, **options):
+def encode(image: Image.Image, form: str, **options) -> bytes:
+  """Returns the bytes of a file of the format `form`, as Pillow calls it."""
   data = io.BytesIO()
   image.save(data, form, **options)
   return data.getvalue()
@@ -174,7 +175,7 @@ def standard(data: bytes, decoder: Decoder, max_pixels: int = MAX_PIXELS,
       upright = _upright(image)  # reads every pixel
       form, options = (('jpeg', {'quality': 95, 'subsampling': 0})
                        if image.format in _JPEG else ('png', {}))
-      found = Picture(_encode(upright, form, **options), form.encode(),
+      found = Picture(encode(upright, form, **options), form.encode(),
                       upright.height, upright.width,
                       1 if upright.mode == 'L' else 3)
   except BadPicture:

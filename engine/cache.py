@@ -12,7 +12,6 @@ from datasets import dataset_utils
 from datasets.download import disk_errors, no_progress
 from datasets.examples import Examples
 
-KINDS = ('memory', 'file')
 _BLOCK = 64  # pictures that are held beside the cache
 
 

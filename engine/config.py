@@ -9,6 +9,8 @@ from engine.optimizers import OPTIMIZERS
 from engine.options import Config, option
 from engine.schedules import SCHEDULES
 
+CACHES = ('memory', 'file')
+
 _ONE_DEVICE = ('this version trains in one process on one device; the flag '
                'is ignored.')
 
@@ -26,7 +28,7 @@ class PipelineConfig(Config):
   cache: str | None = option(
       None, 'Decode every picture once, at the start, and keep it in memory, '
       'or in a file below the cache folder that later runs find.',
-      choices=('memory', 'file'))
+      choices=CACHES)
   num_preprocessing_threads: int = option(
       4, 'Pictures that are decoded at once.', low=1)
 

@@ -144,7 +144,7 @@ def _numbers(rows: list[_Row], labels_file: str | None
   labels = {row.label: int(row.label) for row in rows}
   if names is None:
     return labels, [str(i) for i in range(max(labels.values()) + 1)]
-  return labels, [names[i] for i in sorted(names)]
+  return labels, list(names.values())
 
 
 def _names(rows: list[_Row], labels_file: str | None
@@ -153,8 +153,7 @@ def _names(rows: list[_Row], labels_file: str | None
   if labels_file is None:
     names = sorted({row.label for row in rows})
   else:
-    listed = _read_labels(labels_file)
-    names = [listed[i] for i in sorted(listed)]
+    names = list(_read_labels(labels_file).values())
   labels = {name: label for label, name in enumerate(names)}
   for row in rows:
     if row.label not in labels:

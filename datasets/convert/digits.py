@@ -4,14 +4,13 @@ They come with scikit-learn (`load_digits`): the test part of E. Alpaydin and
 C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
 """
 import functools
-import io
 import os
 import pathlib
 
 import numpy as np
 from PIL import Image
 
-from datasets import dataset_utils
+from datasets import dataset_utils, pictures
 from datasets.convert import writer
 from datasets.convert.plan import Item, Plan
 
@@ -23,10 +22,8 @@ NAMES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
 
 def _png(image: np.ndarray) -> bytes:
   """Encodes ink of 0 to 16 as a grey picture of 0 to 255."""
-  data = io.BytesIO()
-  Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8)).save(
-      data, 'png')
-  return data.getvalue()
+  image = np.round(image * (255 / 16)).astype(np.uint8)
+  return pictures.encode(Image.fromarray(image), 'png')
 
 
 def plan() -> Plan:

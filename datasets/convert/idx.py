@@ -1,7 +1,6 @@
 """MNIST and its like: pictures and labels in IDX files."""
 import functools
 import gzip
-import io
 import math
 import os
 import pathlib
@@ -11,6 +10,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from datasets import pictures
 from datasets.convert import digits, image_folder
 from datasets.convert.plan import Item, Options, Plan
 
@@ -25,9 +25,7 @@ def encode_png(image: np.ndarray) -> bytes:
   Args:
     image: uint8 [height, width] for grey or [height, width, 3] for colour.
   """
-  data = io.BytesIO()
-  Image.fromarray(np.ascontiguousarray(image)).save(data, 'png')
-  return data.getvalue()
+  return pictures.encode(Image.fromarray(np.ascontiguousarray(image)), 'png')
 
 
 def _find(folder: pathlib.Path, stem: str, dimensions: int) -> pathlib.Path:

@@ -11,12 +11,12 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from datasets import dataset_factory, dataset_utils, examples, tfrecord
-from engine import cache, input_pipeline
+from engine import cache, config, input_pipeline
 from preprocessing import preprocessing_factory
 from tests import golden
 
 N, BAD = 11, 4
-KINDS = cache.KINDS
+KINDS = config.CACHES
 
 
 def record(number, form='png', label=None, cut=None):
