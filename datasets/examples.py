@@ -162,13 +162,15 @@ class Examples:
     with self._lock:
       if key in self._bad:
         return
-      self._bad.add(key)
       count = len(self.left_out) + 1
       if count > self._skip:
         what = 'it' if count == 1 else f'{count} such'
         raise ValueError(
             f'{sentence} --skip_bad_examples={count} leaves {what} out.'
         ) from None
+      # What is refused is not noted: another thread may be reading it, and
+      # must be refused as well rather than given a stand-in.
+      self._bad.add(key)
       self.left_out.append(sentence)
       if sum(isinstance(bad, int) for bad in self._bad) >= len(self):
         raise ValueError(f'No record is good: {sentence}')

@@ -222,6 +222,10 @@ def test_a_checksum(tmp_path):
         f'record 1 of {path} is damaged: its checksum does not fit. Convert or '
         'copy the file again. --skip_bad_examples=1 leaves it out.')
     read(_open(path, skip=1))
+  found = _open(path)
+  for _ in range(2):  # as two threads do: no stand-in for what was refused
+    with pytest.raises(ValueError, match=f'record 1 of {path} is damaged'):
+      found.read_many([1])
   found = _open(path, skip=1)
   records, numbers = found.read_many([0, 1, 2])  # seen without examining
   assert numbers.tolist() == [0, 2, 2] and len(found.left_out) == 1
