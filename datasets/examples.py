@@ -42,6 +42,11 @@ def features_of(record: bytes) -> Mapping[str, tf.train.Feature]:
     return tf.train.Features().feature
 
 
+def _filename(record):
+  names = features_of(record)['image/filename'].bytes_list.value
+  return names[0].decode(errors='replace') if names else ''
+
+
 class Examiner:
   """Tells what is wrong with a record; safe in many threads."""
 
@@ -80,9 +85,7 @@ class Examiner:
       image = self._decode(data)
     except pictures.BadPicture as bad:
       raise BadExample(f'holds a picture that {bad}') from None
-    names = features_of(record)['image/filename'].bytes_list.value
-    return Example(label, data, image,
-                   names[0].decode(errors='replace') if names else '')
+    return Example(label, data, image, _filename(record))
 
   def _decode(self, data):
     try:
@@ -178,6 +181,14 @@ class Examples:
   def key(self) -> str:
     """Returns a name for these records that others do not have."""
     return self._reader.key()
+
+  def name(self, index: int) -> str:
+    """Returns 'record 3 of FILE' for record `index`."""
+    return self._reader.name(index)
+
+  def filename(self, index: int) -> str:
+    """Returns what record `index` was made from, '' if it does not say."""
+    return _filename(self._reader.read(index))
 
   def stand_in(self, index: int) -> int:
     """Returns the number of the record that is read for record `index`."""

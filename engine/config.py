@@ -5,9 +5,10 @@ Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 import dataclasses
 
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
-from engine.optimizers import OPTIMIZERS
+from engine import forms
+from engine.optimization import OptimizationConfig
 from engine.options import Config, option
-from engine.schedules import SCHEDULES
+from engine.selection import METRICS
 
 CACHES = ('memory', 'file')
 
@@ -34,7 +35,7 @@ class PipelineConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig(PipelineConfig):
+class TrainConfig(PipelineConfig, OptimizationConfig):
   """What `train_image_classifier.py` is told."""
   # What to train, on what, and where to write it.
   model_name: str = option('resnet_v2_50', 'The network to train.')
@@ -64,6 +65,8 @@ class TrainConfig(PipelineConfig):
       None, 'Examples in a step.', low=1, otherwise=32)
   max_number_of_steps: int | None = option(
       None, 'Steps to train. Default: the data set\'s, else endless.', low=1)
+  num_epochs: float | None = option(
+      None, 'Epochs to train, instead of --max_number_of_steps.', above=0)
   seed: int = option(0, 'Fixes initial values, order and augmentation.', low=0,
                      high=2 ** 31 - 1)
 
@@ -83,47 +86,6 @@ class TrainConfig(PipelineConfig):
       'Beta(alpha, alpha); 1 is usual, 0 for none. With --mixup_alpha too '
       'every batch has one of both.', low=0)
 
-  # The optimization.
-  optimizer: str = option('momentum', 'The optimizer.',
-                          choices=tuple(OPTIMIZERS))
-  learning_rate: float | None = option(
-      None, 'The initial learning rate.', above=0, otherwise=0.01)
-  learning_rate_decay_type: str | None = option(
-      None, 'How the learning rate falls.', choices=tuple(SCHEDULES),
-      otherwise='exponential')
-  end_learning_rate: float = option(
-      0.0001, 'The last learning rate of a polynomial decay.', low=0)
-  learning_rate_decay_factor: float = option(
-      0.94, 'The factor of an exponential decay.', above=0)
-  num_epochs_per_decay: float | None = option(
-      None, 'Epochs between two exponential decays, or of the whole '
-      'polynomial one.', above=0, otherwise=2.0)
-  weight_decay: float = option(0.00004, 'The L2 weight of kernels.', low=0)
-  label_smoothing: float = option(
-      0.0, 'The share of a label spread over all classes.', low=0, high=1)
-  momentum: float = option(
-      0.9, 'The momentum of the momentum optimizer.', low=0)
-  adadelta_rho: float = option(0.95, 'The decay of adadelta.', low=0, high=1)
-  adagrad_initial_accumulator_value: float = option(
-      0.1, 'The start of adagrad\'s accumulators.', above=0)
-  adam_beta1: float = option(
-      0.9, 'The decay of adam\'s first moment.', low=0, high=1)
-  adam_beta2: float = option(
-      0.999, 'The decay of adam\'s second moment.', low=0, high=1)
-  opt_epsilon: float = option(
-      1e-8, 'Added to a denominator by adadelta, adam and rmsprop.', above=0)
-  ftrl_learning_rate_power: float = option(
-      -0.5, 'The learning rate power of ftrl.', high=0)
-  ftrl_initial_accumulator_value: float = option(
-      0.1, 'The start of ftrl\'s accumulators.', low=0)
-  ftrl_l1: float = option(0.0, 'The L1 weight of ftrl.', low=0)
-  ftrl_l2: float = option(0.0, 'The L2 weight of ftrl.', low=0)
-  rmsprop_momentum: float = option(0.9, 'The momentum of rmsprop.', low=0)
-  rmsprop_decay: float = option(0.9, 'The decay of rmsprop.', low=0, high=1)
-  moving_average_decay: float | None = option(
-      None, 'Also keep moving averages of all weights, of this decay.',
-      low=0, high=1)
-
   # Batch norm.
   batch_norm_decay: float = option(
       0.997, 'What a step keeps of batch norm\'s moving averages.', low=0,
@@ -132,6 +94,10 @@ class TrainConfig(PipelineConfig):
       None, 'At the end, replace batch norm\'s moving averages by the '
       'statistics over this many training batches; 0 keeps them. Default: '
       'one pass over the data, at most 100.', low=0)
+
+  freeze_batch_norm: bool = option(
+      False, 'Normalize by the moving averages of the checkpoint, and leave '
+      'them as they are; gamma and beta are trained.')
 
   # Fine-tuning.
   checkpoint_path: str | None = option(
@@ -143,12 +109,33 @@ class TrainConfig(PipelineConfig):
   ignore_missing_vars: bool = option(
       False, 'Accept a checkpoint that lacks variables of the network.')
 
+  # Evaluation while training.
+  evaluate_every: str | None = option(
+      None, 'How often to evaluate, such as 500 or 1epoch. Default: at the '
+      'end.', form=forms.interval)
+  best_metric: str = option(
+      'accuracy', 'The figure that tells the best checkpoints.',
+      choices=tuple(METRICS))
+  keep_best: int = option(
+      1, 'The number of best checkpoints kept in TRAIN_DIR/best.', low=1)
+  early_stopping_patience: int | None = option(
+      None, 'Stop after so many evaluations without a better --best_metric.',
+      low=1)
+
   # The loop.
   log_every_n_steps: int = option(10, 'Steps between two lines.', low=1)
   save_summaries_secs: int = option(
       600, 'Seconds between two batches of images in TensorBoard.', low=1)
   save_interval_secs: int = option(
       600, 'Seconds between two checkpoints.', low=1)
+  keep_checkpoints: int = option(
+      5, 'The number of newest checkpoints kept.', low=1)
+  profile_steps: str | None = option(
+      None, 'Write a profile of these steps for TensorBoard, such as 20,30.',
+      form=forms.span)
+  accept_changes: bool = option(
+      False, 'Go on with the run in --train_dir though it was begun with '
+      'other flags.')
 
   # Accepted from existing command lines.
   master: str = option('', 'Was: the TensorFlow master.', now=_ONE_DEVICE)
@@ -178,8 +165,16 @@ class TrainConfig(PipelineConfig):
 class EvalConfig(PipelineConfig):
   """What `eval_image_classifier.py` is told."""
   checkpoint_path: str | None = option(
-      None, 'The checkpoint, or the folder of a run, whose newest is taken. '
-      'Default: runs/MODEL-DATASET.')
+      None, 'The checkpoint, or the folder of a run; several with commas '
+      'between are an ensemble, whose probabilities are averaged. Default: '
+      'runs/MODEL-DATASET.')
+  checkpoints: str = option(
+      'newest', 'Of a run\'s folder: the newest checkpoint, the best, all one '
+      'after the other, or each new one as it appears, until the run is done.',
+      choices=('newest', 'best', 'all', 'new'))
+  timeout_secs: float | None = option(
+      None, '--checkpoints=new: end when no checkpoint has appeared for so '
+      'long. Default: wait on.', above=0)
   model_name: str | None = option(
       None, 'The network. Default: the run\'s.')
   dataset_name: str | None = option(
@@ -205,8 +200,17 @@ class EvalConfig(PipelineConfig):
   max_num_batches: int | None = option(
       None, 'Stop after this many batches. Default: all of the split.', low=1)
   moving_average_decay: float | None = option(
-      None, 'If given, evaluate the moving averages of the weights.', low=0,
-      high=1)
+      None, 'If given, evaluate the moving averages of the weights. Default: '
+      'the run\'s.', low=0, high=1)
+  raw_weights: bool = option(
+      False, 'Evaluate the weights, though the run has moving averages.')
+  flip: bool = option(
+      False, 'Average the probabilities of each picture and its mirror image.')
+  ten_crop: bool = option(
+      False, 'Average over four corners, the centre, and their mirror images.')
+  scales: str | None = option(
+      None, 'Average over sizes of the picture, such as 0.8,1,1.2.',
+      form=forms.positives)
   compare_batch_statistics: int = option(
       1000, 'Evaluate this many examples a second time, with the statistics '
       'of their batch instead of batch norm\'s moving averages; 0 for none.',
@@ -217,6 +221,14 @@ class EvalConfig(PipelineConfig):
       False, 'Was: evaluate a quantized graph.',
       now='TensorFlow 2 has no graph rewriter for quantized training; the '
       'flag is ignored.')
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectConfig(Config):
+  """What `inspect_checkpoint.py` is told, besides the checkpoint."""
+  model_name: str | None = option(
+      None, 'A network to compare the checkpoint with.')
+  json: bool = option(False, 'Print JSON.')
 
 
 @dataclasses.dataclass(frozen=True)

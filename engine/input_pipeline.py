@@ -41,9 +41,11 @@ class Batch(NamedTuple):
     labels: int64 [batch], in [0, number of classes), and -1 in evaluation
       where another example stands in for a bad one; or, where examples are
       mixed, float32 [batch, number of classes].
+    records: int64 [batch], the number of each example's record.
   """
   images: tf.Tensor
   labels: tf.Tensor
+  records: tf.Tensor
 
 
 class _Records:
@@ -51,13 +53,13 @@ class _Records:
   dtypes, ranks = (tf.string,), (0,)
 
   def __init__(self, examples, max_pixels, whole):
-    self._examples = examples
+    self.examples = examples
     self._max_pixels = max_pixels
     self._whole = whole
 
   def load(self, indices):
     """Returns the records, and the number of the record each really is."""
-    return self._examples.read_many(indices)
+    return self.examples.read_many(indices)
 
   def decode(self, record):
     """Returns the picture and the label, as it was written."""
@@ -70,6 +72,7 @@ class Source:
   """The examples of a split, and how they become images and labels.
 
   Attributes:
+    examples: the records by number.
     num_examples: the number of records.
   """
 
@@ -94,10 +97,10 @@ class Source:
     Raises:
       ValueError: a damaged file, or no records.
     """
-    self._examples = Examples(dataset, labels_offset, max_pixels, skip)
+    self.examples = Examples(dataset, labels_offset, max_pixels, skip)
     self._records = (
-        Cache(self._examples, cache, num_threads, progress) if cache
-        else _Records(self._examples, max_pixels, whole=skip > 0))
+        Cache(self.examples, cache, num_threads, progress) if cache
+        else _Records(self.examples, max_pixels, whole=skip > 0))
     self._preprocess = preprocess
     self._size = image_size
     self._offset = labels_offset
@@ -105,12 +108,12 @@ class Source:
     # Blocks of record numbers, as many as may be read ahead.
     self._recent = collections.deque(maxlen=32 + num_threads)
     self._told = 0
-    self.num_examples = len(self._examples)
+    self.num_examples = len(self.examples)
 
   @property
   def left_out(self) -> list[str]:
     """A sentence for each example that was left out."""
-    return self._examples.left_out
+    return self.examples.left_out
 
   def tell_left_out(self) -> None:
     """Prints what has been left out since this was called last."""
@@ -124,7 +127,7 @@ class Source:
     Raises:
       ValueError: more records are bad than may be left out.
     """
-    return any([self._examples.examine(block) for block in [*self._recent]])
+    return any([self.examples.examine(block) for block in [*self._recent]])
 
   def _read(self, indices):
     def load(numbers):
@@ -139,7 +142,7 @@ class Source:
     return loaded
 
   def _example(self, seed, evaluates):
-    classes = self._examples.classes
+    classes = self.examples.classes
 
     def make(number, index, *loaded):
       *record, found = loaded
@@ -152,11 +155,11 @@ class Source:
       if evaluates:
         label = tf.where(tf.equal(index, found), label, -1)
       return self._preprocess(image, self._size, self._size,
-                              seed=tf.stack([seed, number])), label
+                              seed=tf.stack([seed, number])), label, found
     return make
 
   def _batches(self, numbers, order, seed, batch_size, evaluates):
-    """Reads blocks of example numbers and yields (images, labels)."""
+    """Reads blocks of example numbers and yields the fields of `Batch`."""
     seed = tf.constant(seed, tf.int64)
 
     def read(block):
@@ -192,11 +195,11 @@ class Source:
         out, mixes the examples of a batch.
     """
     block = tf.range(batch_size, dtype=tf.int64)
-    classes = self._examples.classes
+    classes = self.examples.classes
 
-    def mixed(images, labels, step):
-      return mix(images, tf.one_hot(labels, classes),
-                 tf.stack([tf.constant(seed, tf.int64), step]))
+    def mixed(images, labels, records, step):
+      return *mix(images, tf.one_hot(labels, classes),
+                  tf.stack([tf.constant(seed, tf.int64), step])), records
 
     def batches(start):
       steps = tf.data.Dataset.range(start, tf.int64.max // batch_size)

@@ -7,6 +7,7 @@ import difflib
 import json
 import math
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 CONFIG_FILENAME = 'config.json'
@@ -15,7 +16,8 @@ CONFIG_FILENAME = 'config.json'
 def option(default: Any, text: str, *, choices: tuple = (),
            low: float = -math.inf, above: float = -math.inf,
            high: float = math.inf, now: str = '',
-           otherwise: Any = None) -> Any:
+           otherwise: Any = None,
+           form: Callable[[str], Any] | None = None) -> Any:
   """Returns a field of a configuration.
 
   Args:
@@ -27,12 +29,14 @@ def option(default: Any, text: str, *, choices: tuple = (),
     high: the greatest value.
     otherwise: with a default of None, the value where neither a flag nor the
       data set gives one.
+    form: for a text of some form, what it means: a function of
+      engine/forms.py.
     now: for a flag of TF-Slim that has lost its meaning, what happens now;
       given another value than the default, this is said.
   """
   return dataclasses.field(default=default, metadata={
       'text': text, 'choices': choices, 'low': low, 'above': above,
-      'high': high, 'now': now, 'otherwise': otherwise})
+      'high': high, 'now': now, 'otherwise': otherwise, 'form': form})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +81,11 @@ def _check(field, value):
     hint = f' Did you mean {near[0]}?' if near else ''
     raise ValueError(f'--{field.name}={value} is unknown.{hint} It can be '
                      f'{", ".join(meta["choices"])}.')
+  if meta['form']:
+    try:
+      meta['form'](value)
+    except ValueError as error:
+      raise ValueError(f'--{field.name}={value} {error}.') from None
   if isinstance(value, (int, float)) and not (
       meta['low'] <= value <= meta['high'] and value > meta['above']
       and abs(value) < math.inf):

@@ -68,10 +68,11 @@ def test_config_is_complete(digits_run):
   config = json.loads((digits_run.folder / 'config.json').read_text())
   fields = set(configs.TrainConfig.__dataclass_fields__) - {'verbosity'}
   assert set(config) == fields | {'num_classes', 'class_names'}
-  assert {name for name, value in config.items() if value is None} == {
-      'dataset_dir', 'cache', 'moving_average_decay', 'trainable_scopes',
-      'recalibrate_batch_norm_batches', 'checkpoint_path',
-      'checkpoint_exclude_scopes'}
+  for name in (
+      'dataset_name', 'eval_split_name', 'train_dir', 'preprocessing_name',
+      'train_image_size', 'batch_size', 'max_number_of_steps', 'learning_rate',
+      'learning_rate_decay_type', 'num_epochs_per_decay'):
+    assert config[name] is not None, name
   assert config['batch_size'] == 16  # the flag, not the data set's 128
   assert config['learning_rate_decay_type'] == 'polynomial'  # the data set's
   assert config['class_names'][7] == 'seven'

@@ -28,11 +28,11 @@ def source(graph, make_dataset):
 
 
 def _labels(batches):
-  return [labels.tolist() for _, labels in batches]
+  return [labels.tolist() for _, labels, _ in batches]
 
 
 def _joined(batches):
-  return np.concatenate([labels for _, labels in batches]).tolist()
+  return np.concatenate([labels for _, labels, _ in batches]).tolist()
 
 
 def test_types(source):
@@ -50,7 +50,7 @@ def test_images_go_with_their_labels(graph, make_dataset, fetch):
   source = input_pipeline.Source(make_dataset(range(N), N), plain, 8)
   for batches in (source.training(5, 0, 0), source.evaluation(5),
                   source.evaluation(5, shuffle=True)):
-    for images, labels in fetch(batches, 4):
+    for images, labels, _ in fetch(batches, 4):
       np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
 
 
@@ -79,7 +79,7 @@ def test_one_example(source, fetch):
   batches = fetch(source([4]).training(3, 0, 0), 2)
   assert _labels(batches) == [[4, 4, 4]] * 2
   # The same picture, augmented anew each time.
-  images = np.concatenate([images for images, _ in batches])
+  images = np.concatenate([images for images, _, _ in batches])
   assert len({image.tobytes() for image in images}) > 3
 
 
@@ -96,7 +96,7 @@ def test_continues_exactly(source, fetch, batch_size, start, threads):
   whole = fetch(source().training(batch_size, 3, 0), start + 3)
   rest = fetch(source(num_threads=threads).training(
       batch_size, 3, tf.constant(start, tf.int64)), 3)
-  for (images, labels), (images_again, labels_again) in zip(
+  for (images, labels, _), (images_again, labels_again, _) in zip(
       whole[start:], rest, strict=True):
     np.testing.assert_array_equal(labels, labels_again)
     assert images.tobytes() == images_again.tobytes()
@@ -127,7 +127,7 @@ def test_step_of_a_restored_checkpoint(source):
 def test_augmentation_differs_by_epoch(source, fetch):
   """The same example is another picture the next time."""
   seen = {}
-  for images, labels in fetch(source().training(N, 0, 0), 4):
+  for images, labels, _ in fetch(source().training(N, 0, 0), 4):
     for image, label in zip(images, labels, strict=True):
       seen.setdefault(label, set()).add(image.tobytes())
   assert len(seen) == N and all(len(images) > 1 for images in seen.values())
@@ -434,6 +434,21 @@ def test_the_flag_names_its_next_value(trial, fetch):
   assert len(source.left_out) == 3
 
 
+@pytest.mark.parametrize('training', [True, False])
+def test_records_tell_the_numbers(make_dataset, training):
+  """Noise picture n has n as its first pixel."""
+  with tf.Graph().as_default(), tf.Session() as session:
+    source = input_pipeline.Source(
+        make_dataset([i % 10 for i in range(12)]),
+        lambda image, height, width, seed: tf.cast(image.pixels()
+                                                   [0, 0], tf.float32), 8)
+    stream = source.training(5, 0, 3) if training else source.evaluation(5)
+    session.run(stream.initializer)
+    batch = stream.run(session, stream.batch)
+  assert batch.records.tolist() == batch.images[:, 0].tolist()
+  assert len(set(batch.records)) == 5
+
+
 def test_neighbours_and_the_last_record(trial, fetch):
   """The stand-in of the last record is the first good one."""
   trial = trial('text', (0, 7, 8))
@@ -545,15 +560,15 @@ def test_mixed_batches(trial, fetch):
   trial = trial('half a picture')
   source = trial.open(trial.mended)
   want = fetch(source.training(BATCH, SEED, 0, _mix), 6)
-  for images, labels in want:
+  for images, labels, _ in want:
     assert images.shape == (BATCH, 8, 8, 3) and images.dtype == np.float32
     assert labels.shape == (BATCH, GOOD) and labels.dtype == np.float32
     np.testing.assert_allclose(labels.sum(1), 1, atol=1e-6)
     assert labels.min() >= 0
-  assert any(0 < labels.max(1).min() < 0.99 for _, labels in want)
+  assert any(0 < labels.max(1).min() < 0.99 for _, labels, _ in want)
   # The same examples as without, each mixed with its neighbour.
   plain = fetch(source.training(BATCH, SEED, 0), 6)
-  for (_, labels), (_, numbers) in zip(want, plain, strict=True):
+  for (_, labels, _), (_, numbers, _) in zip(want, plain, strict=True):
     one = np.eye(GOOD)[numbers]
     share = np.roll(one, -1, 0) - one
     kept = 1 - ((labels - one) * share).sum() / (share ** 2).sum()

@@ -1,0 +1,99 @@
+"""What flags with a text of some form mean.
+
+Each function returns the meaning, or raises ValueError with what is wrong, to
+go on behind '--flag=value'. Nothing here imports TensorFlow.
+"""
+import math
+import re
+from typing import NamedTuple
+
+
+class Length(NamedTuple):
+  """A time in a training.
+
+  Fields:
+    number: how much.
+    unit: 'steps' or 'epochs'.
+  """
+  number: float
+  unit: str
+
+  def steps(self, steps_per_epoch: float) -> int:
+    """Returns the number of steps, at least 1 unless it is none at all."""
+    if self.unit == 'steps' or not self.number:
+      return int(self.number)
+    return max(1, round(self.number * steps_per_epoch))
+
+
+def _parts(text):
+  parts = [part.strip() for part in text.split(',')]
+  if not all(parts):
+    raise ValueError('must be a list with a comma between two items')
+  return parts
+
+
+def _number(text):
+  try:
+    number = float(text)
+  except ValueError:
+    number = math.nan
+  if not math.isfinite(number):
+    raise ValueError(f'has {text!r}, which is no number')
+  return number
+
+
+def length(text: str) -> Length:
+  """Returns the length that '500', '500steps' or '2.5epochs' means."""
+  found = re.fullmatch(r'(\d+|\d*\.\d+|\d+\.)\s*(steps?|epochs?|)', text)
+  if not found or (not found[2].startswith('epoch') and '.' in found[1]):
+    raise ValueError(f'has {text!r}: write steps as 500, epochs as 5epochs')
+  unit = 'epochs' if found[2].startswith('epoch') else 'steps'
+  return Length(float(found[1]), unit)
+
+
+def interval(text: str) -> Length:
+  """Returns a `length` that is not 0."""
+  found = length(text)
+  if not found.number:
+    raise ValueError('must be more than 0')
+  return found
+
+
+def lengths(text: str) -> list[Length]:
+  """Returns the lengths in '80epochs,120epochs': of one unit, rising."""
+  found = [interval(part) for part in _parts(text)]
+  numbers = [each.number for each in found]
+  if len({each.unit for each in found}) > 1 or numbers != sorted(set(numbers)):
+    raise ValueError('must rise, all in steps or all in epochs')
+  return found
+
+
+def positives(text: str) -> list[float]:
+  """Returns the numbers above 0 in '0.8,1,1.2'."""
+  found = [_number(part) for part in _parts(text)]
+  if min(found) <= 0:
+    raise ValueError('must have numbers above 0')
+  return found
+
+
+def factors(text: str) -> dict[str, float]:
+  """Returns {'scope': 10.0, ...} of 'scope=10,...'."""
+  found = {}
+  for part in _parts(text):
+    scope, equals, number = part.rpartition('=')
+    if not equals or not scope.strip():
+      raise ValueError(f'has {part!r}: write scopes as SCOPE=NUMBER')
+    if scope.strip() in found:
+      raise ValueError(f'names {scope.strip()} twice')
+    found[scope.strip()] = _number(number)
+    if found[scope.strip()] < 0:
+      raise ValueError(f'has {part!r}: a factor is at least 0')
+  return found
+
+
+def span(text: str) -> tuple[int, int]:
+  """Returns the first and the last step of '20,30'."""
+  found = re.fullmatch(r'(\d+)\s*,\s*(\d+)', text)
+  if not found or not 1 <= int(found[1]) <= int(found[2]):
+    raise ValueError('must be the first and the last step, such as 20,30')
+  return int(found[1]), int(found[2])
