@@ -1,6 +1,7 @@
 """The registry of networks: every name that --model_name takes."""
 import difflib
 import functools
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -37,6 +38,12 @@ class Network(NamedTuple):
   arg_scope: Callable
   preprocessing: str
   released: Released | None = None
+
+  @property
+  def zero_inits_last_gamma(self) -> bool:
+    """Whether the arg scope has the option `zero_init_last_gamma`."""
+    return 'zero_init_last_gamma' in inspect.signature(
+        self.arg_scope).parameters
 
 
 def _v1(function, released=None):
@@ -78,8 +85,19 @@ def get_network(name: str) -> Network:
   return NETWORKS[name]
 
 
+def check_zero_init(name: str) -> None:
+  """Raises ValueError if the units of network `name` end without a gamma."""
+  if not get_network(name).zero_inits_last_gamma:
+    known = [n for n, net in NETWORKS.items() if net.zero_inits_last_gamma]
+    raise ValueError(
+        f'zero_init_last_gamma: the units of {name} end with a convolution '
+        'and have no last batch norm to begin at 0. Leave it out, or take '
+        f'one of {", ".join(known)}.')
+
+
 def get_network_fn(name: str, num_classes: int | None,
                    weight_decay: float = 0.0, is_training: bool = False,
+                   zero_init_last_gamma: bool = False,
                    **arg_scope_options) -> Callable:
   """Returns a function that builds the network `name` from images.
 
@@ -88,6 +106,8 @@ def get_network_fn(name: str, num_classes: int | None,
     num_classes: the number of logits; None or 0 for features.
     weight_decay: the L2 weight of the convolutions' kernels.
     is_training: whether batch norm uses the batch's statistics.
+    zero_init_last_gamma: whether every residual unit begins as its shortcut
+      (arXiv:1706.02677, section 5.1).
     **arg_scope_options: more arguments of the network's arg scope, such as
       `batch_norm_decay`.
 
@@ -97,9 +117,13 @@ def get_network_fn(name: str, num_classes: int | None,
     has the attribute `default_image_size`, in pixels.
 
   Raises:
-    ValueError: there is no such network.
+    ValueError: there is no such network, or its units do not end with the
+      batch norm that `zero_init_last_gamma` is about.
   """
   network = get_network(name)
+  if zero_init_last_gamma:
+    check_zero_init(name)
+    arg_scope_options['zero_init_last_gamma'] = True
 
   @functools.wraps(network.function)
   def network_fn(images: tf.Tensor, **kwargs):

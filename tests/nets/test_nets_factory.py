@@ -144,3 +144,56 @@ def test_batch_norm_options_arrive(graph, short):
 def test_evaluation_by_default(graph, short):
   build('resnet_v2_50')
   assert tf.get_collection(tf.GraphKeys.UPDATE_OPS) == []
+
+
+def _initial():
+  """Returns {name: initial value} of the variables built so far."""
+  with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    return {v.op.name: session.run(v) for v in tf.global_variables()}
+
+
+@pytest.mark.parametrize('name', [n for n in PARAMETERS if '_v1_' in n])
+def test_last_gammas_begin_at_zero(graph, short, name):
+  """Those of every unit's conv3, and nothing else beside betas and means."""
+  build(name, zero_init_last_gamma=True, is_training=True)
+  initial = _initial()
+  gammas = {n: v for n, v in initial.items() if n.endswith('/gamma')}
+  zero = {n for n, v in gammas.items() if not v.any()}
+  assert len(zero) == 4 and zero == {
+      n for n in gammas if n.endswith('/bottleneck_v1/conv3/BatchNorm/gamma')}
+  assert all((v == 1).all() for n, v in gammas.items() if n not in zero)
+  assert all(v.std() > 0 for n, v in initial.items()
+             if n.endswith('/weights'))
+
+
+def test_gammas_begin_at_one_by_default(graph, short):
+  """The variables are the same ones, with and without."""
+  names = []
+  for option in ({}, {'zero_init_last_gamma': False},
+                 {'zero_init_last_gamma': True}):
+    with tf.Graph().as_default():
+      build('resnet_v1_50', **option)
+      initial = _initial()
+    names.append(list(initial))
+    if option != {'zero_init_last_gamma': True}:
+      assert all((v == 1).all() for n, v in initial.items()
+                 if n.endswith('/gamma'))
+  assert names[0] == names[1] == names[2]
+
+
+def test_units_without_a_last_gamma(graph, short):
+  """Refused before anything is built."""
+  for call in (nets_factory.check_zero_init,
+               lambda name: nets_factory.get_network_fn(
+                   name, 10, zero_init_last_gamma=True)):
+    with pytest.raises(ValueError) as error:
+      call('resnet_v2_101')
+    assert str(error.value) == (
+        'zero_init_last_gamma: the units of resnet_v2_101 end with a '
+        'convolution and have no last batch norm to begin at 0. Leave it out, '
+        'or take one of resnet_v1_50, resnet_v1_101, resnet_v1_152, '
+        'resnet_v1_200, resnet_v1_50_beta, resnet_v1_101_beta.')
+  assert graph.get_operations() == []
+  nets_factory.check_zero_init('resnet_v1_50')
+  build('resnet_v2_50', zero_init_last_gamma=False)

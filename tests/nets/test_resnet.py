@@ -345,3 +345,28 @@ def test_wrong_number_of_unit_rates(family):
   with pytest.raises(ValueError, match=r'block4 has 3 units and needs as many '
                                        r'rates, but 2 are given: \[1, 2\]'):
     family[1]('block4', 8, 3, 1, (1, 2))
+
+
+@pytest.mark.parametrize('depth', [8, 12], ids=['identity', 'projection'])
+def test_a_fresh_unit_is_its_shortcut(graph, depth):
+  """With zero_init_last_gamma: relu(shortcut), exactly."""
+  inputs = tf.constant(np.random.RandomState(0).randn(2, 6, 6, 8), tf.float32)
+  with slim.arg_scope(resnet_v1.resnet_arg_scope(zero_init_last_gamma=True)):
+    output = resnet_v1.bottleneck(inputs, depth, 4, 1, scope='unit')
+  shortcut = inputs
+  if depth != 8:  # normalized and not activated
+    shortcut = graph.get_tensor_by_name(
+        'unit/shortcut/BatchNorm/FusedBatchNormV3:0')
+  with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    found, expected = session.run([output, tf.nn.relu(shortcut)])
+  assert found.shape == (2, 6, 6, depth) and found.max() > 0.1
+  np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize('option', ['use_batch_norm', 'batch_norm_scale'])
+def test_there_must_be_a_gamma_to_begin_at_zero(option):
+  with pytest.raises(ValueError, match=(
+      'zero_init_last_gamma=True needs batch norm with a gamma: leave '
+      f'{option}=False out.')):
+    resnet_v1.resnet_arg_scope(zero_init_last_gamma=True, **{option: False})
