@@ -1,11 +1,17 @@
 """Checkpoints: which one to take, what to restore from it, and what not."""
 import difflib
 import os
+import re
+import tarfile
 from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow.compat.v1 as tf
 
+from engine import identify
 from nets.slim_compat import slim
+
+_FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
+_FIRST_FORMAT = re.compile(r'\.ckpt(-\d+)?$')
 
 
 def prefix(train_dir: str) -> str:
@@ -41,10 +47,17 @@ def listed(folder: str) -> list[str]:
   if state:
     return [os.path.join(folder, os.path.basename(path))
             for path in state.all_model_checkpoint_paths]
-  # Copied without the file `checkpoint`, or that one is damaged.
+  # Copied without the file `checkpoint`, or that one is damaged, or released.
   found = tf.io.gfile.glob(os.path.join(folder, '*.index'))
+  found += [path for path in tf.io.gfile.glob(os.path.join(folder, '*.ckpt*'))
+            if _FIRST_FORMAT.search(path) and not tf.io.gfile.isdir(path)]
   return [path.removesuffix('.index') for path in
           sorted(found, key=lambda path: tf.io.gfile.stat(path).mtime_nsec)]
+
+
+def version(path: str) -> str:
+  """Returns the format of a checkpoint, V1 or V2."""
+  return 'V2' if tf.io.gfile.exists(f'{path}.index') else 'V1'
 
 
 def to_continue(train_dir: str) -> str | None:
@@ -61,11 +74,12 @@ def to_continue(train_dir: str) -> str | None:
   return found
 
 
-def find(path: str) -> str:
+def find(path: str, flag: str = '--checkpoint_path') -> str:
   """Returns the checkpoint that a user means by `path`.
 
   Args:
     path: a checkpoint, one of its files, or a folder of checkpoints.
+    flag: what the user gave it by, for the error.
 
   Raises:
     ValueError: there is none.
@@ -75,18 +89,31 @@ def find(path: str) -> str:
     if found is None:
       raise ValueError(
           f'There is no readable checkpoint in {path}: train first, or name '
-          'another folder with --checkpoint_path.')
+          f'another folder with {flag}.')
     return found
-  for ending in ('.index', '.meta', '.data-00000-of-00001'):
-    path = path.removesuffix(ending)
+  path = _FILE_ENDING.sub('', path)
   if not tf.train.checkpoint_exists(path):
-    raise ValueError(f'There is no checkpoint {path}: --checkpoint_path takes '
-                     'a checkpoint, or the folder of a run.')
+    folder, name = os.path.split(path)
+    near = [os.path.join(folder, other) for other in difflib.get_close_matches(
+        name, map(os.path.basename, listed(folder)), n=2)]
+    hint = f' Did you mean {" or ".join(near)}?' if near else ''
+    raise ValueError(f'There is no checkpoint {path}: {flag} takes a '
+                     f'checkpoint, or the folder of a run.{hint}')
   if not is_readable(path):
+    if _is_archive(path):
+      raise ValueError(f'{path} is an archive: unpack it, and name the '
+                       f'checkpoint that was in it with {flag}.')
     raise ValueError(f'The checkpoint {path} is damaged, or is another kind '
-                     'of file: copy it again, or name another with '
-                     '--checkpoint_path.')
+                     f'of file: copy it again, or name another with {flag}.')
   return path
+
+
+def _is_archive(path):
+  try:
+    with tarfile.open(path) as file:
+      return file.next() is not None
+  except (tarfile.TarError, OSError, EOFError):
+    return False
 
 
 def matching(variables: Iterable[tf.Variable], scopes: str | None,
@@ -130,53 +157,8 @@ def _scopes(variables):
   return list(found)
 
 
-def warm_start(path: str, exclude_scopes: str | None,
-               ignore_missing: bool = False
-               ) -> tuple[Callable[[tf.Session], None], str]:
-  """Prepares to start from another run's weights, or from a released one.
-
-  Args:
-    path: a checkpoint or a folder of them, in the V1 or the V2 format.
-    exclude_scopes: scopes, with commas between, not to restore.
-    ignore_missing: accept variables that the checkpoint lacks.
-
-  Returns:
-    A function that restores into a session, and a line for the user.
-
-  Raises:
-    ValueError: a scope that does not exist, a variable that the checkpoint
-      lacks, or that has another shape there.
-  """
-  path = find(path)
-  shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-  variables = slim.get_model_variables()
-  excluded = set()
-  if exclude_scopes:
-    excluded = {v.op.name for v in matching(
-        variables, exclude_scopes, 'checkpoint_exclude_scopes')}
-  wanted = {v.op.name: v for v in variables if v.op.name not in excluded}
-  if not wanted:
-    raise ValueError(f'--checkpoint_exclude_scopes={exclude_scopes} leaves '
-                     'nothing to restore: leave --checkpoint_path out.')
-  missing = [name for name in wanted if name not in shapes]
-  if missing and (not ignore_missing or len(missing) == len(wanted)):
-    raise ValueError(
-        f'The checkpoint {path} lacks {len(missing)} of the {len(wanted)} '
-        f'variables to restore, {_some(missing)}; it holds '
-        f'{_some(list(shapes))}. Is it of another network? To train them '
-        'afresh, name them in --checkpoint_exclude_scopes, or set '
-        '--ignore_missing_vars.')
-  restored = {n: v for n, v in wanted.items() if n in shapes}
-  _check_shapes(path, restored, shapes,
-                'for another number of classes pass '
-                '--checkpoint_exclude_scopes={scope}, or see --labels_offset.')
-  saver = tf.train.Saver(restored, reshape=False)
-  line = (f'{len(restored)} variables restored from {path}, '
-          f'{len(excluded)} left out, {len(missing)} missing')
-  return (lambda session: saver.restore(session, path)), line
-
-
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+  """Returns the first three of the names, and how many more there are."""
   more = f' and {len(names) - 3} more' if len(names) > 3 else ''
   return ', '.join(names[:3]) + more
 
@@ -203,6 +185,9 @@ def restorer(path: str, moving_average_decay: float | None
     ValueError: the checkpoint does not fit the network.
   """
   variables = {v.op.name: v for v in slim.get_model_variables()}
+  identify.check(
+      path, {name: v.shape.as_list() for name, v in variables.items()},
+      identify.read(path).values())
   if moving_average_decay:
     averages = tf.train.ExponentialMovingAverage(moving_average_decay)
     variables = {averages.average_name(v): v for v in variables.values()}
@@ -212,7 +197,7 @@ def restorer(path: str, moving_average_decay: float | None
     cure = ('was it trained with --moving_average_decay?'
             if moving_average_decay else 'is --model_name right?')
     raise ValueError(f'The checkpoint {path} lacks {len(missing)} variables '
-                     f'of the network, {_some(missing)}: {cure}')
+                     f'of the network, {some(missing)}: {cure}')
   _check_shapes(path, variables, shapes,
                 'is the number of classes right? See --dataset_name and '
                 '--labels_offset.')
@@ -222,6 +207,6 @@ def restorer(path: str, moving_average_decay: float | None
 
 def num_classes(checkpoint: str) -> int | None:
   """Returns the number of logits a checkpoint was trained for, if any."""
-  shapes = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
-  return next((shape[-1] for name, shape in shapes.items()
-               if name.endswith('/logits/weights')), None)
+  return next((shape[-1] for name, shape in
+               identify.read(checkpoint).values().items()
+               if f'/{name}'.endswith('/logits/weights')), None)

@@ -1,7 +1,7 @@
 """Which checkpoint is taken, what is restored from it, and what not."""
 import os
 import pathlib
-import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from engine import checkpoints
 from nets.slim_compat import slim
+from tests import fakes
 
 
 def _build(scale=1.0, classes=3, more=False):
@@ -178,6 +179,58 @@ def test_find_garbage(tmp_path, data):
     checkpoints.find(str(path))
 
 
+@pytest.mark.parametrize('name, near', [
+    ('model.ckpt-3', 'model.ckpt-2'), ('modle.ckpt-2', 'model.ckpt-2'),
+    ('zzz', None)])
+def test_find_suggests(save, tmp_path, name, near):
+  save('model.ckpt', steps=(1, 2))
+  with pytest.raises(ValueError) as error:
+    checkpoints.find(str(tmp_path / name))
+  assert ('Did you mean' in str(error.value)) == (near is not None)
+  assert near is None or str(tmp_path / near) in str(error.value)
+
+
+def test_find_names_what_it_was_given_by(tmp_path):
+  (tmp_path / 'garbage').write_text('no checkpoint')
+  for name in '', 'nowhere', 'garbage':
+    with pytest.raises(ValueError, match=r'\bPATH\b'):
+      checkpoints.find(str(tmp_path / name), 'PATH')
+
+
+def test_find_in_an_archive(save, tmp_path):
+  """As TF-Slim's are downloaded."""
+  path = save('old.ckpt', version=tf.train.SaverDef.V1)
+  archive = tmp_path / 'resnet_v1_50_2016_08_28.tar.gz'
+  with tarfile.open(archive, 'w:gz') as file:
+    file.add(path, 'old.ckpt')
+  with pytest.raises(ValueError, match=f'{archive} is an archive: unpack it'):
+    checkpoints.find(str(archive))
+
+
+@pytest.mark.parametrize('name', ['resnet_v1_50.ckpt', 'model.ckpt-7'])
+def test_find_first_format_in_a_folder(save, tmp_path, name):
+  """Without the file `checkpoint`, as released ones are unpacked."""
+  (tmp_path / 'a').mkdir()
+  path = save(f'a/{name}', version=tf.train.SaverDef.V1)
+  (tmp_path / 'a/checkpoint').unlink()
+  assert checkpoints.version(path) == 'V1'
+  assert checkpoints.find(str(tmp_path / 'a')) == path
+  save('a/b.ckpt', steps=(3,))
+  assert checkpoints.version(str(tmp_path / 'a/b.ckpt-3')) == 'V2'
+
+
+def test_num_classes(save, tmp_path):
+  assert checkpoints.num_classes(save('a', classes=7)) == 7
+  shadows = str(tmp_path / 'shadows')
+  fakes.write_checkpoint(shadows, {
+      'logits/weights/ExponentialMovingAverage': np.zeros([5, 4], np.float32),
+      'logits/weights/Momentum': np.zeros([5, 4], np.float32)})
+  assert checkpoints.num_classes(shadows) == 4
+  bare = str(tmp_path / 'bare')
+  fakes.write_checkpoint(bare, {'conv1/weights': np.zeros(3, np.float32)})
+  assert checkpoints.num_classes(bare) is None
+
+
 def test_find_first_format(save):
   path = save('old.ckpt', version=tf.train.SaverDef.V1)
   assert os.path.isfile(path) and not os.path.exists(path + '.index')
@@ -213,103 +266,6 @@ def test_matching_nothing(graph, scope, near):
   with pytest.raises(ValueError, match='--trainable_scopes: no variable is '
                      f"under the scope '{scope}'. The nearest are:.*{near}"):
     checkpoints.matching(_build(), f'net/conv1,{scope}', 'trainable_scopes')
-
-
-# Warm start.
-
-
-@pytest.mark.parametrize('version', [tf.train.SaverDef.V1,
-                                     tf.train.SaverDef.V2])
-def test_warm_start(save, graph, version):
-  path = save('a', version=version)
-  _build(-1)
-  restore, line = checkpoints.warm_start(path, None)
-  assert line == f'4 variables restored from {path}, 0 left out, 0 missing'
-  assert _restored(restore) == _all(1, 1)
-
-
-def test_warm_start_from_a_folder(save, graph, tmp_path):
-  save('run/model.ckpt', steps=(5, 7))
-  _build(-1)
-  restore, _ = checkpoints.warm_start(str(tmp_path / 'run'), None)
-  assert _restored(restore) == _all(7, 7)
-
-
-def test_warm_start_does_not_restore_the_step(save, graph):
-  path = save('a')
-  _build(-1)
-  step = tf.train.get_or_create_global_step()
-  restore, _ = checkpoints.warm_start(path, None)
-  with tf.Session() as session:
-    session.run(tf.global_variables_initializer())
-    restore(session)
-    assert session.run(step) == 0
-
-
-def test_warm_start_with_other_classes(save, graph):
-  path = save('a', classes=1001)
-  _build(-1)
-  with pytest.raises(ValueError) as error:
-    checkpoints.warm_start(path, None)
-  assert str(error.value) == (
-      'net/logits/weights is [5, 3] in the network and [5, 1001] in the '
-      f'checkpoint {path}: for another number of classes pass '
-      '--checkpoint_exclude_scopes=net/logits, or see --labels_offset.')
-  restore, line = checkpoints.warm_start(path, 'net/logits')
-  assert line == f'2 variables restored from {path}, 2 left out, 0 missing'
-  assert _restored(restore) == _all(1, -1)
-
-
-def test_warm_start_transposed(save, graph):
-  """As many values are not the same shape."""
-  path = save('a', classes=4)
-  with tf.variable_scope('net'):
-    slim.model_variable('logits/weights', [4, 5])
-  with pytest.raises(ValueError, match=r'is \[4, 5\] in .* and \[5, 4\] in '):
-    checkpoints.warm_start(path, None)
-
-
-def test_warm_start_excludes_an_unknown_scope(save, graph):
-  path = save('a')
-  _build()
-  with pytest.raises(ValueError, match='--checkpoint_exclude_scopes: no '
-                     "variable is under the scope 'net/logit'. The nearest "
-                     'are: net/logits,'):
-    checkpoints.warm_start(path, 'net/logit')
-
-
-def test_warm_start_lacks_variables(save, graph):
-  path = save('a')
-  _build(-1, more=True)
-  with pytest.raises(ValueError, match=f'The checkpoint {path} lacks 1 of the '
-                     '5 variables to restore, net/conv2/weights; it holds .*'
-                     '--ignore_missing_vars'):
-    checkpoints.warm_start(path, None)
-  restore, line = checkpoints.warm_start(path, None, ignore_missing=True)
-  assert line == f'4 variables restored from {path}, 0 left out, 1 missing'
-  assert _restored(restore) == {**_all(1, 1), 'net/conv2/weights': -1}
-  _, line = checkpoints.warm_start(path, 'net/conv2')
-  assert line == f'4 variables restored from {path}, 1 left out, 0 missing'
-
-
-@pytest.mark.parametrize('ignore_missing', [False, True])
-def test_warm_start_from_another_network(save, graph, ignore_missing):
-  """To ignore all that is missing would be to restore nothing."""
-  path = save('a')
-  with tf.variable_scope('other'):
-    _build()
-  with pytest.raises(ValueError, match=r'lacks 4 of the 4 variables .*'
-                     'other/net/conv1/weights, .* and 1 more; it holds .*'
-                     'Is it of another network'):
-    checkpoints.warm_start(path, None, ignore_missing)
-
-
-def test_warm_start_without_anything_to_restore(save, graph):
-  path = save('a')
-  _build()
-  with pytest.raises(ValueError, match='--checkpoint_exclude_scopes=net '
-                     'leaves nothing to restore'):
-    checkpoints.warm_start(path, 'net')
 
 
 # Evaluation.
@@ -357,16 +313,16 @@ def test_restorer_of_other_classes(save, graph):
       'and --labels_offset.')
 
 
-def test_meta_is_not_needed(save, graph, tmp_path):
-  """Released checkpoints come without their graph."""
-  path = save('a')
-  other = tmp_path / 'other'
-  other.mkdir()
-  for ending in ('.index', '.data-00000-of-00001'):
-    shutil.copy(path + ending, other)
-  _build(-1)
-  restore, _ = checkpoints.warm_start(str(other / 'a'), None)
-  assert _restored(restore) == _all(1, 1)
+def test_restorer_of_another_depth(graph, tmp_path, tiny):
+  """Told even where the checkpoint has all that the network needs."""
+  path = str(tmp_path / 'a.ckpt')
+  unit = 'tiny/block1/unit_{}/bottleneck_v1/conv1/weights'
+  fakes.write_checkpoint(path, {
+      unit.format(i): np.zeros([1, 1, 64, 4], np.float32) for i in range(1, 4)})
+  tiny(tf.zeros([1, 32, 32, 3]))
+  with pytest.raises(ValueError, match="its block1 has 3 units, the network's "
+                     '2'):
+    checkpoints.restorer(path, None)
 
 
 def test_scopes_without_a_name(graph):
