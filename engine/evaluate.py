@@ -1,63 +1,97 @@
 """Evaluation: every example once, what was right, and what was taken for what.
 """
-import json
-import os
+from collections.abc import Iterable
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine import checkpoints, console, input_pipeline, resolve
+from engine import (
+  candidates,
+  console,
+  ensemble,
+  predictor,
+  resolve,
+  results,
+)
 from engine import config as configs
-from nets import nets_factory
-from preprocessing import preprocessing_factory
 from tasks import classification
 
 # A gap between the two statistics that is worth a word, in accuracy.
 NOTABLE_GAP = 0.02
 
 
-def _predict(session, name, stream, logits, batches):
-  """Returns the logits and labels of as many batches."""
-  found, labels = [], []
-  with console.progress(batches, unit='batch') as bar:
-    bar.set_description(name)
-    for _ in range(batches):
-      values = stream.run(session, [logits, stream.batch.labels])
-      good = values[1] >= 0  # else another stands in for a bad example
-      found.append(values[0][good])
-      labels.append(values[1][good])
-      bar.update()
-  return np.concatenate(found), np.concatenate(labels)
+class _Run:
+  """A network that is opened once for all checkpoints of a run."""
 
+  def __init__(self, evaluation: resolve.Evaluation):
+    self.config, dataset = evaluation.config, evaluation.dataset
+    names = resolve.class_names(dataset, self.config.labels_offset)
+    self._predictor = predictor.Predictor(self.config, dataset, len(names))
+    self.subject = results.Subject(
+        self.config, dataset, self._predictor.source.examples, names)
 
-def _even(examples, batch_size):
-  """Returns the largest batch size that leaves no small last batch."""
-  return -(-examples // -(-examples // batch_size))
+  def introduce(self, what):
+    """Prints what is evaluated, and how."""
+    config, dataset = self.config, self.subject.dataset
+    views, weights = '', ''
+    if self._predictor.views > 1:
+      views = f', averaging {self._predictor.views} views of each'
+    if config.moving_average_decay:
+      weights = ', with the moving averages of its weights'
+    console.say(
+        f'Evaluating {what} on the {self._predictor.source.num_examples:,} '
+        f'examples of {dataset.name}, split {dataset.split_name}, at '
+        f'{config.eval_image_size}x{config.eval_image_size}{views}{weights}.')
 
+  def evaluate(self, checkpoint):
+    """Returns the figures of a checkpoint, and the predictions."""
+    step = candidates.step_of(checkpoint)  # before it may be removed
+    self._predictor.restore(checkpoint, self.config.moving_average_decay)
+    found = self._predictor.predict()
+    return results.figures_of(
+        self.subject, found, checkpoint=checkpoint, step=step,
+        model=self.config.model_name, views=self._predictor.views,
+        moving_averages=bool(self.config.moving_average_decay)), found
 
-def _passes(config, source, classes):
-  """Builds what is predicted, as arguments of `_predict`.
+  def _statistics(self):
+    """Returns metrics by batch norm's moving and batch statistics, or ()."""
+    wanted = self.config.compare_batch_statistics
+    compared = self._predictor.compare(wanted) if wanted else None
+    return [classification.metrics(each.logits, each.labels)
+            for each in compared or ()]
 
-  The first pass is the evaluation. In the second, if it is asked for, each
-  example has logits by batch norm's moving statistics and by its batch's.
-  """
-  def logits(images, is_training, reuse):
-    network_fn = nets_factory.get_network_fn(config.model_name, classes,
-                                             is_training=is_training)
-    return network_fn(images, reuse=reuse)[0]
+  def say_one_of_many(self, figures):
+    """Prints a line for the checkpoint last evaluated."""
+    line, found = f'step {figures["step"]}: {results.brief(figures)}', ''
+    statistics = self._statistics()
+    if statistics:
+      by_moving, by_batch = [each['accuracy'] for each in statistics]
+      if by_batch - by_moving > NOTABLE_GAP:
+        found = (f' (accuracy {by_batch:.2%} with the statistics of each batch '
+                 'instead of batch norm\'s moving ones)')
+    console.say(line + found)
 
-  batches = -(-source.num_examples // config.batch_size)
-  stream = source.evaluation(config.batch_size)
-  passes = [('evaluating', stream, logits(stream.batch.images, False, None),
-             min(config.max_num_batches or batches, batches))]
-  examples = min(config.compare_batch_statistics, source.num_examples)
-  if examples:
-    even = _even(source.num_examples, config.batch_size)
-    stream = source.evaluation(even, shuffle=True)
-    both = tf.stack([logits(stream.batch.images, by_batch, True)
-                     for by_batch in (False, True)], axis=1)
-    passes.append(('comparing', stream, both, -(-examples // even)))
-  return passes
+  def look_closer(self, checkpoint):
+    """Returns more figures, of what the weights last evaluated are like."""
+    figures, statistics = {}, self._statistics()
+    if statistics:
+      figures['batch_statistics'] = _compare(*statistics)
+    if self.config.moving_average_decay:
+      self._predictor.restore(checkpoint)
+      found = self._predictor.predict(title='without averages')
+      raw = classification.metrics(found.logits, found.labels)
+      console.say('the weights themselves, without moving averages: '
+                  f'{results.brief(raw)}')
+      figures['raw_weights'] = {
+          name: raw[name] for name in ('accuracy', 'loss')}
+    return figures
+
+  def finish(self, checkpoint, figures, found):
+    """Adds what a closer look shows to the figures, and writes all files."""
+    figures.update(self.look_closer(checkpoint))
+    results.write(self.subject, figures, found)
+
+  def close(self):
+    self._predictor.close()
 
 
 def _compare(by_moving, by_batch):
@@ -78,81 +112,108 @@ def _compare(by_moving, by_batch):
           'accuracy_with_moving_statistics': by_moving['accuracy']}
 
 
-def _write(config, figures, confusion, names):
-  """Writes eval.json, per_class.csv and confusion_matrix.png."""
-  os.makedirs(config.eval_dir, exist_ok=True)
-  def path(name):
-    return os.path.join(config.eval_dir, name)
-  classification.write_per_class(path('per_class.csv'), confusion, names,
-                                 config.labels_offset)
-  classification.draw_confusion_matrix(path('confusion_matrix.png'),
-                                       confusion, names)
-  with open(path('eval.json'), 'w') as file:
-    json.dump(figures, file, indent=2)
-    file.write('\n')
-  console.say('eval.json, per_class.csv and confusion_matrix.png are in '
-              f'{config.eval_dir}.')
+# --checkpoints: the one checkpoint that it means in a folder.
+_ONE = {'newest': lambda given: given.checkpoint_path,
+        'best': candidates.find_best}
+
+
+def _evaluate_one(given: configs.EvalConfig) -> dict:
+  evaluation = resolve.evaluation(given.replace(
+      checkpoint_path=_ONE[given.checkpoints](given)))
+  checkpoint, run = evaluation.checkpoint, _Run(evaluation)
+  try:
+    run.introduce(checkpoint)
+    figures, found = run.evaluate(checkpoint)
+    results.say(figures, len(run.subject.names))
+    run.finish(checkpoint, figures, found)
+  finally:
+    run.close()
+  return figures
+
+
+def _evaluate_all(given: configs.EvalConfig) -> dict:
+  """Evaluates each checkpoint of a folder; writes most of the last one."""
+  found = candidates.find_all(given)
+  run = _Run(resolve.evaluation(given.replace(checkpoint_path=found[-1])))
+  rows = []
+  try:
+    run.introduce(f'{len(found)} checkpoints of {given.checkpoint_path}')
+    for checkpoint in found:
+      figures, predictions = run.evaluate(checkpoint)
+      rows.append(figures)
+      run.say_one_of_many(figures)
+      results.write_all(run.config.eval_dir, rows)
+    console.say(f'{results.ALL_FILENAME} has the figures of each. The last:')
+    results.say(figures, len(run.subject.names))
+    run.finish(checkpoint, figures, predictions)
+  finally:
+    run.close()
+  return rows[-1]
+
+
+def _evaluate_new(given: configs.EvalConfig) -> dict:
+  """Evaluates each checkpoint as it appears, and writes all of it."""
+  run, rows = None, []
+  try:
+    for checkpoint in candidates.new(given):
+      try:
+        if run is None:
+          run = _Run(resolve.evaluation(given.replace(
+              checkpoint_path=checkpoint)))
+          run.introduce(given.checkpoint_path)
+        figures, predictions = run.evaluate(checkpoint)
+      except candidates.GONE:
+        if tf.train.checkpoint_exists(checkpoint):
+          raise
+        console.note(f'{checkpoint} was removed before it was evaluated.')
+        continue
+      rows.append(figures)
+      run.say_one_of_many(figures)
+      results.write_all(run.config.eval_dir, rows)
+      results.write(run.subject, figures, predictions)
+  finally:
+    if run is not None:
+      run.close()
+  return rows[-1] if rows else {}
+
+
+_SEVERAL = {'all': _evaluate_all, 'new': _evaluate_new}
+
+
+def _evaluate_ensemble(given: configs.EvalConfig, paths: Iterable[str]
+                       ) -> dict:
+  if given.checkpoints not in _ONE:
+    raise ValueError(
+        f'--checkpoints={given.checkpoints} goes through the folder of one '
+        f'run, and --checkpoint_path={given.checkpoint_path} names '
+        f'{len(paths)}: leave one of the flags out.')
+  return ensemble.evaluate(given, paths, _ONE[given.checkpoints])
 
 
 def evaluate(given: configs.EvalConfig) -> dict:
-  """Evaluates a checkpoint on every example of a split, once.
+  """Evaluates checkpoints on every example of a split, once.
 
-  Writes eval.json, per_class.csv and confusion_matrix.png to
-  `config.eval_dir`.
+  Writes eval.json, per_class.csv, predictions.csv, confusion_matrix.png and
+  worst_mistakes.png to `config.eval_dir`; of several checkpoints of a run
+  also all_checkpoints.csv.
 
   Args:
     given: what to do; fields that are None are completed from the run.
 
   Returns:
-    The figures: checkpoint, step, dataset, split, examples, accuracy,
-    top_5_accuracy (in [0, 1]), loss (nats), and under batch_statistics those
-    of the comparison.
+    The figures, of the last checkpoint if there are several, {} if there is
+    none: checkpoint, step, model, dataset, split, image_size, those of
+    `classification.metrics`, left_out, under batch_statistics those of the
+    comparison and under raw_weights those without moving averages. Of an
+    ensemble there is no step, and under members the figures of each.
 
   Raises:
     ValueError: the configuration, the data or the checkpoint does not fit;
       the sentence says what to do.
   """
   tf.disable_tensor_equality()  # else graphs take twice as long to build
-  config, dataset, checkpoint, _ = resolve.evaluation(given)
-  names = resolve.class_names(dataset, config.labels_offset)
-  with tf.Graph().as_default():
-    preprocess = preprocessing_factory.get_preprocessing(
-        config.preprocessing_name, False, config.use_grayscale)
-    source = input_pipeline.open_source(config, dataset, preprocess,
-                                        config.eval_image_size)
-    passes = _passes(config, source, len(names))
-    restore = checkpoints.restorer(checkpoint, config.moving_average_decay)
-    begin = tf.tables_initializer()
-    console.say(
-        f'Evaluating {checkpoint} on the {source.num_examples:,} examples of '
-        f'{dataset.name}, split {dataset.split_name}, at '
-        f'{config.eval_image_size}x{config.eval_image_size}.')
-    with tf.Session() as session:
-      restore(session)
-      session.run(begin)
-      (values, labels), *compared = [_predict(session, *each)
-                                     for each in passes]
-  figures = {
-      'checkpoint': checkpoint, 'step': _step(checkpoint),
-      'model': config.model_name, 'dataset': dataset.name,
-      'split': dataset.split_name, 'image_size': config.eval_image_size,
-      **classification.metrics(values, labels),
-      'left_out': len(source.left_out)}
-  top_5 = (f'top-5 {figures["top_5_accuracy"]:.2%}, ' if len(names) > 5
-           else '')
-  console.say(
-      f'accuracy {figures["accuracy"]:.2%}, {top_5}loss '
-      f'{figures["loss"]:.4f} ({figures["examples"]:,} examples)')
-  for pair, labels_again in compared:
-    figures['batch_statistics'] = _compare(
-        *(classification.metrics(pair[:, i], labels_again) for i in (0, 1)))
-  _write(config, figures, classification.confusion_matrix(values, labels),
-         names)
-  return figures
-
-
-def _step(checkpoint):
-  """Returns the step a checkpoint was written at, 0 if it does not say."""
-  reader = tf.train.load_checkpoint(checkpoint)
-  return (int(reader.get_tensor('global_step'))
-          if reader.has_tensor('global_step') else 0)
+  given = resolve.with_path(given)
+  paths = candidates.members(given.checkpoint_path)
+  if len(paths) > 1:
+    return _evaluate_ensemble(given, paths)
+  return _SEVERAL.get(given.checkpoints, _evaluate_one)(given)

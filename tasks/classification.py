@@ -1,7 +1,5 @@
-"""Classification: what is predicted, minimized, counted and drawn."""
-import csv
-import pathlib
-from collections.abc import Sequence
+"""Classification: what is predicted, minimized and counted."""
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -47,6 +45,11 @@ def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
           - logits[np.arange(len(labels)), labels])
 
 
+def probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Returns the probability of each label, float64 [examples] in [0, 1]."""
+  return np.exp(-cross_entropies(logits, labels))
+
+
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
   """Returns the share of examples whose label is among the `k` first.
 
@@ -54,6 +57,33 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
   """
   order = np.argsort(-logits, axis=-1, kind='stable')[:, :k]
   return float(np.mean(np.any(order == labels[:, None], axis=-1)))
+
+
+def calibration_error(logits: np.ndarray, labels: np.ndarray,
+                      bins: int = 15) -> float:
+  """Returns by how much probabilities differ from how often they are right.
+
+  The expected calibration error of Guo et al., arXiv:1706.04599, section 2:
+  examples are put into bins of equal width by the probability of what was
+  predicted; in each, the mean probability is compared with the share that is
+  right.
+
+  Args:
+    logits: float [examples, classes].
+    labels: int [examples].
+    bins: their number.
+
+  Returns:
+    The mean difference in [0, 1], each example counting once. Not finite
+    where the logits are not.
+  """
+  predicted = logits.argmax(-1)
+  confidence, hits = probabilities(logits, predicted), predicted == labels
+  # A bin has its upper bound, and not its lower one.
+  number = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1],
+                       right=True)
+  gaps = np.bincount(number, hits - confidence, bins)
+  return float(np.abs(gaps).sum() / len(labels))
 
 
 def metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
@@ -64,15 +94,25 @@ def metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
     labels: int [examples].
 
   Returns:
-    examples (their number), accuracy and top_5_accuracy in [0, 1], and loss,
-    the mean cross-entropy in nats. Logits that are not finite give a
-    non-finite loss.
+    examples: their number.
+    accuracy: the share whose label is ranked first, in [0, 1].
+    top_5_accuracy: the share whose label is among the first five, in [0, 1].
+    loss: the mean cross-entropy in nats, at least 0.
+    mean_recall, mean_f1: the means of recall and of F1 over the classes that
+      occur, in [0, 1].
+    expected_calibration_error: see `calibration_error`, in [0, 1].
+    Logits that are not finite give a non-finite loss.
   """
+  confusion = confusion_matrix(logits, labels)
+  figures, occurs = per_class(confusion), confusion.sum(1) > 0
   return {
       'examples': len(labels),
       'accuracy': top_k(logits, labels, 1),
       'top_5_accuracy': top_k(logits, labels, 5),
       'loss': float(cross_entropies(logits, labels).mean()),
+      'mean_recall': float(figures.recall[occurs].mean()),
+      'mean_f1': float(figures.f1[occurs].mean()),
+      'expected_calibration_error': calibration_error(logits, labels),
   }
 
 
@@ -83,55 +123,47 @@ def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
   return np.bincount(pairs, minlength=classes ** 2).reshape(classes, classes)
 
 
-def write_per_class(path: str | pathlib.Path, confusion: np.ndarray,
-                    names: Sequence[str], labels_offset: int = 0) -> None:
-  """Writes a line a class: label, name, examples, precision, recall, f1.
+class PerClass(NamedTuple):
+  """Figures of each class, float64 [classes], in [0, 1]; 0 for 0 of 0.
+
+  Fields:
+    precision: of what was taken for the class, the share that is of it.
+    recall: of what is of the class, the share that was taken for it.
+    f1: their harmonic mean.
+  """
+  precision: np.ndarray
+  recall: np.ndarray
+  f1: np.ndarray
+
+
+def per_class(confusion: np.ndarray) -> PerClass:
+  """Returns the figures of each class.
 
   Args:
-    path: the CSV file.
     confusion: int [classes, classes], from `confusion_matrix`.
-    names: the classes' names.
-    labels_offset: what the labels in the data were lowered by.
   """
   hits = confusion.diagonal().astype(float)
   actual, predicted = confusion.sum(1), confusion.sum(0)
 
-  def share(of):
-    return np.divide(hits, of, out=np.zeros_like(hits), where=of > 0)
+  def share(part, of):
+    return np.divide(part, of, out=np.zeros_like(hits), where=of > 0)
 
-  precision, recall = share(predicted), share(actual)
-  f1 = np.divide(2 * hits, actual + predicted, out=np.zeros_like(hits),
-                 where=actual + predicted > 0)
-  with open(path, 'w', newline='', encoding='utf-8') as file:
-    writer = csv.writer(file)
-    writer.writerow(['label', 'name', 'examples', 'precision', 'recall', 'f1'])
-    for i, name in enumerate(names):
-      writer.writerow([i + labels_offset, name, actual[i],
-                       *(f'{row[i]:.6f}' for row in
-                         (precision, recall, f1))])
+  return PerClass(share(hits, predicted), share(hits, actual),
+                  share(2 * hits, actual + predicted))
 
 
-def draw_confusion_matrix(path: str | pathlib.Path, confusion: np.ndarray,
-                          names: Sequence[str]) -> None:
-  """Draws the confusion matrix as a PNG, each row in shares of its class."""
-  from matplotlib import figure
-  classes = len(names)
-  side = min(max(5.0, 0.45 * classes + 2.5), 16.0)
-  fig = figure.Figure(figsize=(side, side), layout='constrained')
-  axes = fig.subplots()
-  totals = np.maximum(confusion.sum(1, keepdims=True), 1)
-  picture = axes.imshow(confusion / totals, cmap='Blues', vmin=0, vmax=1)
-  hits = confusion.trace() / max(confusion.sum(), 1)
-  axes.set(xlabel='predicted', ylabel='actual',
-           title=f'{confusion.sum()} examples, {hits:.2%} correct')
-  fig.colorbar(picture, ax=axes, shrink=0.8, label='share of the actual class')
-  if classes <= 30:
-    # A $ in a name is no mathematics.
-    axes.set_xticks(range(classes), names, rotation=60, ha='right',
-                    parse_math=False)
-    axes.set_yticks(range(classes), names, parse_math=False)
-    for i, j in np.argwhere(confusion):
-      dark = confusion[i, j] > totals[i, 0] / 2
-      axes.text(j, i, str(confusion[i, j]), ha='center', va='center',
-                color='white' if dark else 'black')
-  fig.savefig(path, dpi=100)
+def worst_mistakes(logits: np.ndarray, labels: np.ndarray,
+                   count: int) -> np.ndarray:
+  """Returns the wrong predictions of the highest loss, the highest first.
+
+  Args:
+    logits: float [examples, classes].
+    labels: int [examples].
+    count: how many, at most.
+
+  Returns:
+    int [n <= count], of the examples.
+  """
+  wrong = np.flatnonzero(logits.argmax(-1) != labels)
+  losses = cross_entropies(logits[wrong], labels[wrong])
+  return wrong[np.argsort(-losses, kind='stable')[:count]]

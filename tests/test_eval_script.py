@@ -1,4 +1,7 @@
-"""eval_image_classifier.py: every example once, and no flag said twice."""
+"""eval_image_classifier.py: every example once, and no flag said twice.
+
+One checkpoint; several are in test_eval_several.py.
+"""
 import csv
 import json
 import pathlib
@@ -7,8 +10,9 @@ import shutil
 import numpy as np
 import pytest
 
+import classify_image
 import eval_image_classifier
-from tasks import classification
+from tasks import reports
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']
@@ -46,7 +50,7 @@ def test_accuracy_is_that_of_the_confusion_matrix(colours_run, monkeypatch):
 
   def draw(path, confusion, names):
     seen.update(confusion=confusion, names=names)
-  monkeypatch.setattr(classification, 'draw_confusion_matrix', draw)
+  monkeypatch.setattr(reports, 'draw_confusion_matrix', draw)
   figures = evaluate(colours_run, batch_size=5).figures
   confusion = seen['confusion']
   assert confusion.shape == (5, 5) and confusion.sum() == 23
@@ -127,7 +131,8 @@ def test_a_checkpoint_without_its_config(digits_run):
   assert found['loss'] == pytest.approx(expected['loss'], rel=1e-5)
   fakes.refused(
       fakes.call(eval_image_classifier, **flags, model_name='resnet_v1_tiny'),
-      'bare/model.ckpt-6', 'lacks', 'resnet_v1_tiny/', '--model_name')
+      'bare/model.ckpt-6 is of resnet_v2_tiny',
+      'pass --model_name=resnet_v2_tiny')
 
 
 def test_a_data_set_of_another_number_of_classes(digits_run, colours):
@@ -143,3 +148,183 @@ def test_a_config_that_is_cut_short(digits_run):
   path.write_text(path.read_text()[:100])
   fakes.refused(fakes.call(eval_image_classifier, checkpoint_path='copy'),
                 'copy/config.json')
+
+
+# What is written.
+
+
+def rows_of(path):
+  with open(path, newline='', encoding='utf-8') as file:
+    return list(csv.DictReader(file))
+
+
+def test_every_prediction_with_its_file(digits_run):
+  """From which the figures follow."""
+  printed = evaluate(digits_run, batch_size=50, compare_batch_statistics=0)
+  rows, figures = rows_of('out/predictions.csv'), printed.figures
+  assert len(rows) == 360 and rows[0]['file'].startswith('digit ')
+  assert len({row['file'] for row in rows}) == 360
+  for i, row in enumerate(rows):
+    assert row['record'].startswith(f'record {i} of /')
+    assert row['record'].endswith('digits_test.tfrecord')
+  names = 'zero one two three four five six seven eight nine'.split()
+  assert [row['name'] for row in rows] == [
+      names[int(row['label'])] for row in rows]
+  correct = np.array([int(row['correct']) for row in rows])
+  assert correct.tolist() == [
+      int(row['label'] == row['predicted']) for row in rows]
+  assert figures['accuracy'] == correct.mean()
+  losses = np.array([float(row['loss']) for row in rows])
+  assert figures['loss'] == pytest.approx(losses.mean(), abs=1e-6)
+  confidence = np.array([float(row['probability']) for row in rows])
+  number = np.ceil(confidence * 15)
+  assert figures['expected_calibration_error'] == pytest.approx(sum(
+      abs((correct - confidence)[number == n].sum()) for n in range(1, 16))
+      / 360, abs=1e-5)
+  per_class = rows_of('out/per_class.csv')
+  for figure, column in ('mean_recall', 'recall'), ('mean_f1', 'f1'):
+    assert figures[figure] == pytest.approx(np.mean(
+        [float(row[column]) for row in per_class]), abs=1e-6)
+  assert f'{figures["mean_f1"]:.2%}' in printed.out
+  assert f'{figures["expected_calibration_error"]:.2%}' in printed.out
+
+
+def test_the_worst_mistakes(digits_run, monkeypatch):
+  """The wrong ones of the highest loss, and what was thought of each."""
+  drawn = []
+  monkeypatch.setattr('datasets.contact_sheet.draw',
+                      lambda path, shown: drawn.append((path, shown)))
+  printed = evaluate(digits_run, compare_batch_statistics=0)
+  wrong = sorted(
+      (row for row in rows_of('out/predictions.csv') if row['correct'] == '0'),
+      key=lambda row: -float(row['loss']))
+  assert len(wrong) > 48
+  [(path, shown)] = drawn
+  assert path == 'out/worst_mistakes.png' and path[4:] in printed.out
+  assert [(each.title, each.detail) for each in shown] == [
+      (f'is {row["label"]} {row["name"]}', f'taken for '
+       f'{row["predicted_name"]} {float(row["probability"]) * 100:.0f} %')
+      for row in wrong[:48]]
+  assert {each.image.shape for each in shown} == {(8, 8, 3)}
+
+
+def test_the_sheet_of_mistakes_is_drawn_and_removed(digits_run, colours_run):
+  evaluate(digits_run, compare_batch_statistics=0)
+  path = pathlib.Path('out/worst_mistakes.png')
+  assert path.read_bytes()[:4] == b'\x89PNG'
+  printed = evaluate(colours_run)
+  assert printed.figures['accuracy'] == 1
+  assert not path.exists()
+  assert 'no worst_mistakes.png, as there are no mistakes' in printed.out
+  assert not list(pathlib.Path('out').glob('*.tmp'))
+
+
+def test_labels_offset_in_what_is_written(colours_run, colours, monkeypatch):
+  """Labels are those of the data again."""
+  values = fakes.tensors(str(colours_run.folder))
+  values = {name: value[..., 1:] if '/logits/' in name else value
+            for name, value in values.items() if 'Momentum' not in name}
+  pathlib.Path('run').mkdir()
+  data = fakes.write_colours(pathlib.Path('four').absolute(),
+                             labels=(1, 2, 3, 4))
+  fakes.add_checkpoint('run', 30, values)
+  run = json.loads((colours_run.folder / 'config.json').read_text())
+  pathlib.Path('run/config.json').write_text(json.dumps({
+      **run, 'labels_offset': 1, 'dataset_dir': data}))
+  printed = fakes.call(eval_image_classifier, checkpoint_path='run')
+  assert printed.status == 0, printed.err
+  assert json.loads(
+      pathlib.Path('run/eval/eval.json').read_text())['accuracy'] == 1
+  rows = rows_of('run/eval/predictions.csv')
+  assert {(row['label'], row['name']) for row in rows} == {
+      ('1', 'green'), ('2', 'blue'), ('3', 'grey'), ('4', 'white')}
+  assert [row['label'] for row in rows_of('run/eval/per_class.csv')] == list(
+      '1234')
+
+
+# Moving averages of the weights.
+
+
+@pytest.fixture
+def averaged(colours_run):
+  """A copy of the run whose averages are right and whose weights are not."""
+  values = {name: value for name, value in
+            fakes.tensors(str(colours_run.folder)).items()
+            if name.startswith('resnet_v1_tiny/') and 'Momentum' not in name}
+  pathlib.Path('averaged').mkdir()
+  fakes.add_checkpoint('averaged', 30, {
+      **values, **{f'{name}/ExponentialMovingAverage': value
+                   for name, value in values.items()}},
+      logits_biases=np.float32([0, 50, 0, 0, 0]))
+  run = json.loads((colours_run.folder / 'config.json').read_text())
+  pathlib.Path('averaged/config.json').write_text(json.dumps({
+      **run, 'moving_average_decay': 0.9}))
+  return pathlib.Path('averaged')
+
+
+def figures_of(path='averaged/eval/eval.json'):
+  return json.loads(pathlib.Path(path).read_text())
+
+
+def test_moving_averages_and_the_weights_beside(averaged):
+  printed = fakes.call(eval_image_classifier, checkpoint_path=averaged)
+  assert printed.status == 0, printed.err
+  found = figures_of()
+  assert found['accuracy'] == 1 and found['moving_averages'] is True
+  raw = found['raw_weights']
+  assert raw.keys() == {'accuracy', 'loss'}
+  assert raw['accuracy'] == 5 / 23 and raw['loss'] > 10
+  assert 'with the moving averages of its weights' in printed.out
+  assert (f'without moving averages: accuracy 21.74%, loss {raw["loss"]:.4f}'
+          in printed.out)
+  fakes.call(eval_image_classifier, checkpoint_path=averaged, eval_dir='raw',
+             raw_weights=True)
+  found = figures_of('raw/eval.json')
+  assert found['accuracy'] == raw['accuracy']
+  assert found['loss'] == pytest.approx(raw['loss'], rel=1e-6)
+  assert found['moving_averages'] is False and 'raw_weights' not in found
+
+
+def test_averages_that_a_checkpoint_has_not(colours_run):
+  """Asked for, it is an error; a run's, as in its best, they are left out."""
+  fakes.refused(
+      evaluate(colours_run, moving_average_decay=0.9),
+      'model.ckpt-30 lacks moving averages of the weights',
+      'trained with --moving_average_decay', '--raw_weights')
+  fakes.refused(
+      evaluate(colours_run, moving_average_decay=0.9, raw_weights=True),
+      '--raw_weights', '--moving_average_decay=0.9', 'leave one')
+  shutil.copytree(colours_run.folder, 'plain')
+  path = pathlib.Path('plain/config.json')
+  path.write_text(json.dumps({**json.loads(path.read_text()),
+                              'moving_average_decay': 0.9}))
+  printed = fakes.call(eval_image_classifier, checkpoint_path='plain')
+  assert printed.status == 0, printed.err
+  assert figures_of('plain/eval/eval.json')['moving_averages'] is False
+
+
+# Several views.
+
+
+def test_views_through_the_script(colours_run):
+  for flags, count in (({'flip': True}, 2), ({'ten_crop': True}, 10),
+                       ({'scales': '0.75,1', 'flip': True}, 4)):
+    printed = evaluate(colours_run, **flags)
+    assert printed.status == 0, printed.err
+    assert f'at 32x32, averaging {count} views of each' in printed.out
+    assert printed.figures['views'] == count
+    assert printed.figures['accuracy'] > .9
+    assert 'batch_statistics' not in printed.figures
+  fakes.refused(evaluate(colours_run, scales='1,0'), '--scales=1,0',
+                'above 0')
+
+
+def test_the_best_by_its_folder(colours_run):
+  """TRAIN_DIR/best is a run's folder for the other scripts, too."""
+  shutil.copytree(colours_run.folder, 'run/best')
+  fakes.picture(2, 5).save('blue.png')
+  printed = fakes.call(eval_image_classifier, checkpoint_path='run/best')
+  assert printed.status == 0, printed.err
+  printed = fakes.call(classify_image, 'blue.png', checkpoint_path='run/best',
+                       top=1)
+  assert printed.status == 0 and 'blue\n' in printed.out.replace('  ', '')

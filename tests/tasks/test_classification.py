@@ -1,14 +1,12 @@
-"""Losses, figures and pictures of classification, against NumPy and sklearn.
-"""
-import csv
+"""Losses and figures of classification, against NumPy and sklearn."""
 import warnings
 
 import numpy as np
 import pytest
 import sklearn.metrics
 import tensorflow.compat.v1 as tf
-from PIL import Image
 
+from engine import selection
 from tasks import classification
 
 
@@ -146,15 +144,86 @@ def test_top_k_agrees_with_tensorflow(graph):
 
 def test_metrics():
   logits, labels = _random(200, 20)
+  labels[labels == 3] = 4  # a class that does not occur
   found = classification.metrics(logits, labels)
   order = np.argsort(-logits)
+  occur = np.unique(labels)
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore')
+    _, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(
+        labels, order[:, 0], labels=occur, average='macro')
+  assert len(occur) == 19
   assert found == {
       'examples': 200,
       'accuracy': np.mean(order[:, 0] == labels),
       'top_5_accuracy': np.mean([label in row[:5] for label, row in
                                  zip(labels, order, strict=True)]),
       'loss': pytest.approx(
-          -_log_softmax(logits)[np.arange(200), labels].mean(), rel=1e-12)}
+          -_log_softmax(logits)[np.arange(200), labels].mean(), rel=1e-12),
+      'mean_recall': pytest.approx(recall, rel=1e-12),
+      'mean_f1': pytest.approx(f1, rel=1e-12),
+      'expected_calibration_error': pytest.approx(
+          _calibration_error(logits, labels, 15), rel=1e-9)}
+
+
+def test_metrics_are_what_can_select():
+  """A best checkpoint is told by one of them."""
+  assert selection.METRICS.keys() <= classification.metrics(
+      *_random()).keys()
+
+
+def _calibration_error(logits, labels, bins):
+  """Guo et al., equations 2, 3 and 5, literally."""
+  shares = np.exp(_log_softmax(logits))
+  confidence, predicted = shares.max(-1), shares.argmax(-1)
+  total = 0
+  for m in range(1, bins + 1):
+    inside = (confidence > (m - 1) / bins) & (confidence <= m / bins)
+    if inside.any():
+      accuracy = np.mean(predicted[inside] == labels[inside])
+      total += inside.sum() / len(labels) * abs(
+          accuracy - confidence[inside].mean())
+  return total
+
+
+@pytest.mark.parametrize('bins', [1, 2, 15])
+def test_calibration_error(bins):
+  for seed in range(5):
+    logits, labels = _random(100, 4, seed)
+    found = classification.calibration_error(logits, labels, bins)
+    assert found == pytest.approx(_calibration_error(logits, labels, bins),
+                                  rel=1e-9)
+    assert 0 < found < 1
+
+
+def test_calibration_error_of_what_is_known():
+  sure = np.array([[50, 0], [50, 0], [0, 50], [0, 50]], np.float32)
+  error = classification.calibration_error
+  assert error(sure, np.array([0, 0, 1, 1])) == pytest.approx(0, abs=1e-9)
+  assert error(sure, np.array([1, 1, 0, 0])) == pytest.approx(1)
+  assert error(sure, np.array([0, 1, 0, 1])) == pytest.approx(.5)
+  # 75 % sure, and right three times of four.
+  honest = np.log(np.array([[3, 1]] * 4, np.float32))
+  assert error(honest, np.array([0, 0, 0, 1])) == pytest.approx(0, abs=1e-7)
+
+
+def test_probabilities():
+  logits, labels = _random()
+  np.testing.assert_allclose(
+      classification.probabilities(logits, labels),
+      np.exp(_log_softmax(logits))[np.arange(50), labels], rtol=1e-12)
+
+
+def test_worst_mistakes():
+  logits, labels = _random(60, 3)
+  losses = -_log_softmax(logits)[np.arange(60), labels]
+  wrong = [i for i in np.argsort(-losses) if logits[i].argmax() != labels[i]]
+  assert 10 < len(wrong) < 60
+  for count in (1, 10, 60):
+    assert classification.worst_mistakes(logits, labels, count).tolist() == (
+        wrong[:count])
+  assert classification.worst_mistakes(
+      logits, logits.argmax(-1), 10).tolist() == []
 
 
 def test_metrics_of_nan():
@@ -174,58 +243,14 @@ def test_confusion_matrix(classes):
   assert found.sum() == 300
 
 
-def test_per_class(tmp_path):
+def test_per_class():
   """Class 3 has no examples, 5 is never predicted, 6 is neither."""
   logits, labels = _random(100, 7, seed=1)
   logits[:, 5:] = -100
   labels[np.isin(labels, (3, 6))] = 0
   labels[:4] = 5
-  predicted = logits.argmax(-1)
-  assert 3 in predicted and 5 in labels
-  names = ['a', 'b, "c"', 'ü', 'd', 'e', 'f', '猫']
-  path = tmp_path / 'per_class.csv'
-  classification.write_per_class(
-      path, classification.confusion_matrix(logits, labels), names)
-  with open(path, newline='', encoding='utf-8') as file:
-    rows = list(csv.reader(file))
-  assert rows[0] == ['label', 'name', 'examples', 'precision', 'recall', 'f1']
   expected = sklearn.metrics.precision_recall_fscore_support(
-      labels, predicted, labels=range(7), zero_division=0)
-  assert [row[:3] for row in rows[1:]] == [
-      [str(i), name, str(count)] for i, (name, count) in
-      enumerate(zip(names, expected[3], strict=True))]
-  np.testing.assert_allclose(
-      np.array([row[3:] for row in rows[1:]], float).T, expected[:3],
-      atol=5.1e-7)
-
-
-@pytest.mark.parametrize('classes, side', [(2, 500), (10, 700), (200, 1600)])
-def test_drawing(tmp_path, classes, side):
-  logits, labels = _random(300, classes)
-  confusion = classification.confusion_matrix(logits, labels)
-  confusion[0] = 0  # a class without examples
-  path = tmp_path / 'a.png'
-  classification.draw_confusion_matrix(
-      path, confusion, [f'class {i}' for i in range(classes)])
-  with Image.open(path) as image:
-    image.load()
-    assert image.format == 'PNG' and image.size == (side, side)
-    assert len(image.convert('RGB').getcolors(1 << 24)) > 20  # not blank
-
-
-def test_drawing_is_of_the_matrix(tmp_path):
-  drawn = []
-  for i, confusion in enumerate([[[9, 1], [2, 8]], [[9, 1], [3, 7]]]):
-    path = tmp_path / f'{i}.png'
-    classification.draw_confusion_matrix(path, np.array(confusion), 'ab')
-    drawn.append(np.asarray(Image.open(path)))
-  assert (drawn[0] != drawn[1]).any()
-
-
-@pytest.mark.parametrize('name', ['5$ to 10_$', '$\\frac$', 'a\\b^{', '猫'])
-def test_drawing_of_strange_names(tmp_path, name):
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore')  # of glyphs that a font lacks
-    classification.draw_confusion_matrix(
-        tmp_path / 'a.png', np.eye(2, dtype=int), [name, 'b'])
-  assert (tmp_path / 'a.png').stat().st_size > 1000
+      labels, logits.argmax(-1), labels=range(7), zero_division=0)
+  found = classification.per_class(
+      classification.confusion_matrix(logits, labels))
+  np.testing.assert_allclose(found, expected[:3], rtol=1e-12)

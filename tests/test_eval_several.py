@@ -1,0 +1,226 @@
+"""eval_image_classifier.py on several checkpoints: of a run, or of an ensemble.
+"""
+import csv
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+import eval_image_classifier
+from engine import candidates
+from tests import fakes
+
+pytest_plugins = ['tests.fakes']
+pytestmark = pytest.mark.usefixtures('workplace')
+
+
+def evaluate(path, *arguments, **flags):
+  printed = fakes.call(eval_image_classifier, *arguments, checkpoint_path=path,
+                       **flags)
+  assert printed.status == 0, printed.err
+  assert printed.err == ''
+  return printed
+
+
+def figures(path):
+  return json.loads(pathlib.Path(path, 'eval.json').read_text())
+
+
+def rows_of(path):
+  with open(path, newline='', encoding='utf-8') as file:
+    return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def values(digits_run):
+  """The values of the network's variables at the end of the run."""
+  return {name: value for name, value in
+          fakes.tensors(str(digits_run.folder)).items()
+          if name.startswith('resnet_v2_tiny/') and 'Momentum' not in name}
+
+
+def always(digit):
+  """Biases by which everything is this digit."""
+  return {'logits_biases': 1e3 * np.eye(10, dtype=np.float32)[digit]}
+
+
+@pytest.fixture
+def run(digits_run, values):
+  """A copy of the run: step 6, before it 2 and 4, which say 2 and 4."""
+  folder = pathlib.Path('run')
+  folder.mkdir()
+  shutil.copy(digits_run.folder / 'config.json', folder)
+  for step in 2, 4:
+    fakes.add_checkpoint(folder, step, values, **always(step))
+  fakes.add_checkpoint(folder, 6, values)
+  return folder
+
+
+def share(digit):
+  """The share of a digit in the 360 of the test."""
+  return {2: 35, 4: 36}[digit] / 360
+
+
+def test_all(run, digits_run):
+  printed = evaluate(run, checkpoints='all', batch_size=90)
+  rows = rows_of('run/eval/all_checkpoints.csv')
+  assert [row['step'] for row in rows] == ['2', '4', '6']
+  assert [row['checkpoint'] for row in rows] == [
+      f'run/model.ckpt-{step}' for step in (2, 4, 6)]
+  found = figures('run/eval')
+  expected = json.loads((digits_run.folder / 'eval/eval.json').read_text())
+  assert found['step'] == 6 and found['accuracy'] == expected['accuracy']
+  assert found['batch_statistics']['examples'] == 360
+  for name, value in found.items():
+    if isinstance(value, float):
+      assert float(rows[2][name]) == value, name
+  assert [float(row['accuracy']) for row in rows[:2]] == [share(2), share(4)]
+  for line in ('Evaluating 3 checkpoints of run on the 360 examples',
+               f'step 2: accuracy {share(2):.2%}, loss',
+               f'step 6: accuracy {found["accuracy"]:.2%}, loss',
+               'all_checkpoints.csv has the figures of each'):
+    assert printed.out.count(line) == 1, line
+
+
+def test_the_best(run):
+  (run / 'best').mkdir()
+  shutil.copy(run / 'config.json', run / 'best')
+  for path in run.glob('model.ckpt-4.*'):
+    path.rename(run / 'best' / path.name)
+  fakes.refused(
+      fakes.call(eval_image_classifier, checkpoint_path=run,
+                 checkpoints='best'),
+      'no best checkpoint in run', 'train with --evaluate_every')
+  (run / 'best.json').write_text(json.dumps({'metric': 'loss', 'best': [
+      {'step': 4, 'value': 1.5, 'checkpoint': 'best/model.ckpt-4'}]}))
+  evaluate(run, checkpoints='best')
+  found = figures('run/best/eval')
+  assert found['checkpoint'] == 'run/best/model.ckpt-4'
+  assert found['accuracy'] == share(4)
+
+
+def test_new_ones(digits_run, values, monkeypatch):
+  """The evaluation is there first; it ends with the last step, 6."""
+  def begin():
+    pathlib.Path('run').mkdir()
+    shutil.copy(digits_run.folder / 'config.json', 'run')
+
+  def save(step, **changes):
+    return lambda: fakes.add_checkpoint('run', step, values, **changes)
+
+  seen = []
+  events = iter([begin, save(2, **always(2)), lambda: seen.append(
+      figures('run/eval')), save(4, **always(4)), save(6)])
+  monkeypatch.setattr(candidates, '_wait', lambda: next(events)())
+  printed = evaluate('run', checkpoints='new')
+  assert next(events, None) is None
+  assert [(row['step'], row['checkpoint']) for row in seen] == [
+      (2, 'run/model.ckpt-2')]
+  rows = rows_of('run/eval/all_checkpoints.csv')
+  assert [float(row['accuracy']) for row in rows] == [
+      share(2), share(4), figures('run/eval')['accuracy']]
+  assert printed.out.endswith('The run in run is done.\n')
+
+
+def test_moving_statistics_that_lag_behind(colours_run):
+  """As in the middle of a run; the line of such a checkpoint says so."""
+  found = {name: 0 * value if name.endswith('moving_mean') else value
+           for name, value in fakes.tensors(str(colours_run.folder)).items()}
+  pathlib.Path('run').mkdir()
+  shutil.copy(colours_run.folder / 'config.json', 'run')
+  fakes.add_checkpoint('run', 20, found)
+  fakes.add_checkpoint('run', 30, fakes.tensors(str(colours_run.folder)))
+  for choice in 'all', 'new':
+    printed = evaluate('run', checkpoints=choice)
+    lines = {line.split(':')[0]: line for line in printed.out.splitlines()}
+    assert lines['step 20'].endswith(
+        " with the statistics of each batch instead of batch norm's moving "
+        'ones)')
+    assert lines['step 30'].startswith('step 30: accuracy 100.00%, loss ')
+    assert 'instead of' not in lines['step 30']
+
+
+def test_none_comes():
+  printed = evaluate('later', checkpoints='new', timeout_secs=0.01)
+  assert 'No new checkpoint in later for 0.01 seconds' in printed.out
+  assert not pathlib.Path('later').exists()
+
+
+def test_one_that_is_removed_meanwhile(run, monkeypatch):
+  """The run keeps a few checkpoints, and does not wait for us."""
+  def step_of(path, step_of=candidates.step_of):
+    step = step_of(path)
+    if step == 4:  # after this first look at it
+      for file in run.glob('model.ckpt-4.*'):
+        file.unlink()
+    return step
+  monkeypatch.setattr(candidates, 'step_of', step_of)
+  printed = evaluate(run, checkpoints='new', max_num_batches=1)
+  assert [row['step'] for row in rows_of(
+      'run/eval/all_checkpoints.csv')] == ['2', '6']
+  assert 'run/model.ckpt-4 was removed before it was evaluated' in printed.out
+
+
+def test_ctrl_c(run, monkeypatch):
+  def interrupt():
+    raise KeyboardInterrupt
+  (run / 'config.json').write_text((run / 'config.json').read_text().replace(
+      '"max_number_of_steps": 6', '"max_number_of_steps": 100'))
+  monkeypatch.setattr(candidates, '_wait', interrupt)
+  printed = fakes.call(eval_image_classifier, checkpoint_path=run,
+                       checkpoints='new', max_num_batches=1)
+  assert (printed.status, printed.err) == (130, 'error: interrupted.\n')
+  assert len(rows_of('run/eval/all_checkpoints.csv')) == 3
+
+
+# Ensembles.
+
+
+def test_an_ensemble(run):
+  """Its probabilities are the mean of those of its members."""
+  for step in 4, 6:
+    evaluate(f'run/model.ckpt-{step}', eval_dir=f'alone-{step}')
+  printed = evaluate('run/model.ckpt-4,run', batch_size=70)
+  found = figures('run/eval-ensemble')
+  assert found['checkpoint'] == 'run/model.ckpt-4,run/model.ckpt-6'
+  assert 'step' not in found and found['examples'] == 360
+  for member, step in zip(found['members'], (4, 6), strict=True):
+    alone = figures(f'alone-{step}')
+    assert (member['step'], member['accuracy']) == (step, alone['accuracy'])
+    assert member['loss'] == pytest.approx(alone['loss'], rel=1e-5)
+    assert f'run/model.ckpt-{step} (resnet_v2_tiny): accuracy ' in printed.out
+  parts = [rows_of(f'alone-{step}/predictions.csv') for step in (4, 6)]
+  rows = rows_of('run/eval-ensemble/predictions.csv')
+  for row, *members in zip(rows, *parts, strict=True):
+    assert row['file'] == members[0]['file'] == members[1]['file']
+    assert float(row['label_probability']) == pytest.approx(np.mean(
+        [float(each['label_probability']) for each in members]), abs=1e-5)
+  assert {each['predicted'] for each in rows} == {'4'}  # of which one is sure
+  assert found['accuracy'] == share(4)
+
+
+def test_an_ensemble_of_different_networks(run):
+  """Sizes and recipes are those of each; flags are for all."""
+  shutil.copytree(run, 'other')
+  path = pathlib.Path('other/config.json')
+  path.write_text(json.dumps({
+      **json.loads(path.read_text()), 'train_image_size': 24,
+      'preprocessing_name': 'inception'}))
+  evaluate('run,other', eval_dir='out', flip=True)
+  assert [each['image_size'] for each in figures('out')['members']] == [32, 24]
+  evaluate('run,other', eval_dir='out', eval_image_size=16)
+  assert [each['image_size'] for each in figures('out')['members']] == [16, 16]
+
+
+def test_an_ensemble_that_does_not_fit(run, colours_run):
+  def refused(path, *words, **flags):
+    fakes.refused(fakes.call(eval_image_classifier, checkpoint_path=path,
+                             **flags), *words)
+  refused(f'run,{colours_run.folder}', 'model.ckpt-6 and ', 'model.ckpt-30 ',
+          'have 10 and 5 classes')
+  refused('run,', "names nothing between two commas")
+  refused('run,none', 'no checkpoint none')
+  refused('run,run', '--checkpoints=all', 'names 2', 'leave one of the flags',
+          checkpoints='all')
