@@ -4,7 +4,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train test test-oldest fuzz lint clean
+.PHONY: help train test test-oldest fuzz kills lint clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
@@ -35,6 +35,9 @@ test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 
 fuzz: $(VENV)/installed  ## Read 4,800 damaged files, in half a minute
 	FUZZ=150 $(VENV)/bin/python -m pytest -q tests/datasets/test_fuzz.py
+
+kills: $(VENV)/installed  ## Kill a training 20 times, and compare with one that was not
+	KILLS=20 $(VENV)/bin/python -m pytest -q tests/test_kills.py
 
 lint: $(VENV)/installed  ## Check the style
 	$(VENV)/bin/ruff check .

@@ -6,11 +6,15 @@ training went. Here they are replaced by the statistics over some batches
 (Ioffe and Szegedy, arXiv:1502.03167, section 3.1; Wu and Johnson, "Rethinking
 'Batch' in BatchNorm", arXiv:2105.07576, section 3).
 """
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+
+from engine import console
+from engine.input_pipeline import Stream
 
 
 class Layer(NamedTuple):
@@ -103,41 +107,70 @@ def assign(session: tf.Session, values: dict[tf.Variable, np.ndarray]) -> None:
                for variable, value in values.items()})
 
 
-def recalibrate(session: tf.Session, found: list[Layer], batches: int,
-                on_batch: Callable[[], None] = lambda: None,
-                run: Callable | None = None) -> None:
-  """Replaces the moving averages by the statistics over `batches` batches.
+class Recalibration:
+  """What `measure` finds on the batches at which the training stands.
 
-  To do it twice on the same batches is to do it once.
-
-  Args:
-    session: an open session.
-    found: what `layers` returned, before the graph was finalized.
-    batches: the number of batches.
-    on_batch: called after each.
-    run: see `measure`; session.run if None.
+  To do it twice at one step is to do it once: it depends on the weights and
+  the batches alone, and the training goes on with the batch it stands at.
   """
-  assign(session, measure(run or session.run, found, batches, on_batch))
+
+  def __init__(self, stream: Stream, batches: int,
+               shadows: dict[tf.Variable, tf.Variable]):
+    """Finds the layers of the current graph.
+
+    Args:
+      stream: the training's batches.
+      batches: how many to take; 0 leaves all as it is.
+      shadows: see `measure_averages`; {} without.
+    """
+    self._stream, self._shadows = stream, shadows
+    self._layers = layers(tf.get_default_graph()) if batches else []
+    self.batches = batches if self._layers else 0
+
+  def measure(self, session: tf.Session) -> dict[tf.Variable, np.ndarray]:
+    """Returns the statistics by variable, and by moving average."""
+    if not self.batches:
+      return {}
+    run = functools.partial(self._stream.run, session)
+    position = self._stream.position
+    values = {}
+    with console.progress(self.batches, unit='batch') as bar:
+      values.update(measure(run, self._layers, self.batches, bar.update))
+      if self._shadows:
+        values.update(measure_averages(
+            session, run, self._layers, self.batches, self._shadows,
+            bar.update))
+    self._stream.seek(session, position)
+    return values
+
+  def apply(self, session: tf.Session) -> None:
+    """Replaces the moving averages by the statistics, and says so."""
+    if self.batches:
+      console.say(f'Recalibrating batch norm over {self.batches} batches.')
+    assign(session, self.measure(session))
 
 
-def recalibrate_averages(session: tf.Session, found: list[Layer], batches: int,
-                         shadows: dict[tf.Variable, tf.Variable],
-                         on_batch: Callable[[], None] = lambda: None,
-                         run: Callable | None = None) -> None:
+def measure_averages(session: tf.Session, run: Callable, found: list[Layer],
+                     batches: int, shadows: dict[tf.Variable, tf.Variable],
+                     on_batch: Callable[[], None] = lambda: None
+                     ) -> dict[tf.Variable, np.ndarray]:
   """The same for a network whose weights are moving averages themselves.
 
   Args:
     session: an open session.
+    run: see `measure`.
     found: what `layers` returned.
     batches: the number of batches.
-    shadows: the moving average of each of the network's variables; those of
-      the batch norm layers' means and variances are replaced.
+    shadows: the moving average of each of the network's variables.
     on_batch: called after each batch.
-    run: see `measure`; session.run if None.
+
+  Returns:
+    The statistics by the shadows of their variables.
   """
   raw, averages = session.run([list(shadows), list(shadows.values())])
   assign(session, dict(zip(shadows, averages, strict=True)))
-  values = measure(run or session.run, found, batches, on_batch)
-  assign(session, dict(zip(shadows, raw, strict=True)))
-  assign(session, {shadows[variable]: value
-                   for variable, value in values.items()})
+  try:
+    values = measure(run, found, batches, on_batch)
+  finally:
+    assign(session, dict(zip(shadows, raw, strict=True)))
+  return {shadows[variable]: value for variable, value in values.items()}

@@ -5,7 +5,7 @@ Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 import dataclasses
 
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
-from engine import forms
+from engine import forms, optimizers, schedules
 from engine.optimization import OptimizationConfig
 from engine.options import Config, option
 from engine.selection import METRICS
@@ -29,44 +29,49 @@ class PipelineConfig(Config):
   cache: str | None = option(
       None, 'Decode every picture once, at the start, and keep it in memory, '
       'or in a file below the cache folder that later runs find.',
-      choices=CACHES)
+      choices=CACHES, changes='free')
   num_preprocessing_threads: int = option(
-      4, 'Pictures that are decoded at once.', low=1)
+      4, 'Pictures that are decoded at once.', low=1, changes='free')
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(PipelineConfig, OptimizationConfig):
   """What `train_image_classifier.py` is told."""
   # What to train, on what, and where to write it.
-  model_name: str = option('resnet_v2_50', 'The network to train.')
+  model_name: str = option(
+      'resnet_v2_50', 'The network to train.', changes='never')
   dataset_name: str | None = option(
       None, 'The data set to train on. Default: tfrecord, which is what '
-      '--dataset_dir describes; without that, digits.')
+      '--dataset_dir describes; without that, digits.', changes='never')
   dataset_split_name: str = option('train', 'The split to train on.')
   dataset_dir: str | None = option(
       None, 'The folder of the TFRecords. Default: the cache, for a data set '
-      'that is made without a source.')
+      'that is made without a source.', changes='free', folder=True)
   eval_split_name: str | None = option(
       None, 'The split that the run is evaluated on at its end. Default: the '
-      'data set\'s other split.')
-  labels_offset: int = option(
-      0, 'Subtracted from every label: 1 trains ImageNet without its '
-      'background class, as the released resnet_v1 were.', low=0)
+      'data set\'s other split.', changes='free')
+  labels_offset: int | None = option(
+      None, 'Subtracted from every label: 1 trains ImageNet without its '
+      'background class, as the released resnet_v1 were, and as a fine-tuning '
+      'from them does by itself.', low=0, otherwise=0, changes='never')
   train_dir: str | None = option(
       None, 'Where checkpoints and records of the run are written. Default: '
-      'runs/MODEL-DATASET.')
+      'runs/MODEL-DATASET.', changes='free', folder=True)
   preprocessing_name: str | None = option(
       None, 'The preprocessing. Default: the data set\'s, else the network\'s.')
   train_image_size: int | None = option(
       None, 'Height and width of the network\'s input, in pixels. Default: '
       'the data set\'s, else the network\'s.', low=1)
-  use_grayscale: bool = option(False, 'Train on one channel.')
+  use_grayscale: bool = option(False, 'Train on one channel.', changes='never')
   batch_size: int | None = option(
       None, 'Examples in a step.', low=1, otherwise=32)
   max_number_of_steps: int | None = option(
-      None, 'Steps to train. Default: the data set\'s, else endless.', low=1)
+      None, 'Steps to train. Default: the data set\'s, else endless.', low=1,
+      changes='free')
   num_epochs: float | None = option(
-      None, 'Epochs to train, instead of --max_number_of_steps.', above=0)
+      None, 'Epochs to train. With --max_number_of_steps too, the smaller '
+      'counts.', above=0,
+      changes='free')
   seed: int = option(0, 'Fixes initial values, order and augmentation.', low=0,
                      high=2 ** 31 - 1)
 
@@ -105,7 +110,8 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
   checkpoint_exclude_scopes: str | None = option(
       None, 'Scopes, with commas between, not to restore from it.')
   trainable_scopes: str | None = option(
-      None, 'Scopes, with commas between, to train; others stay as they are.')
+      None, 'Scopes, with commas between, to train; others stay as they are.',
+      changes='never')
   ignore_missing_vars: bool = option(
       False, 'Accept a checkpoint that lacks variables of the network.')
 
@@ -117,25 +123,28 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
       'accuracy', 'The figure that tells the best checkpoints.',
       choices=tuple(METRICS))
   keep_best: int = option(
-      1, 'The number of best checkpoints kept in TRAIN_DIR/best.', low=1)
+      1, 'The number of best checkpoints kept in TRAIN_DIR/best.', low=1,
+      changes='free')
   early_stopping_patience: int | None = option(
       None, 'Stop after so many evaluations without a better --best_metric.',
       low=1)
 
   # The loop.
-  log_every_n_steps: int = option(10, 'Steps between two lines.', low=1)
+  log_every_n_steps: int = option(
+      10, 'Steps between two lines.', low=1, changes='free')
   save_summaries_secs: int = option(
-      600, 'Seconds between two batches of images in TensorBoard.', low=1)
+      600, 'Seconds between two batches of images in TensorBoard.', low=1,
+      changes='free')
   save_interval_secs: int = option(
-      600, 'Seconds between two checkpoints.', low=1)
+      600, 'Seconds between two checkpoints.', low=1, changes='free')
   keep_checkpoints: int = option(
-      5, 'The number of newest checkpoints kept.', low=1)
+      5, 'The number of newest checkpoints kept.', low=1, changes='free')
   profile_steps: str | None = option(
       None, 'Write a profile of these steps for TensorBoard, such as 20,30.',
-      form=forms.span)
+      form=forms.span, changes='free')
   accept_changes: bool = option(
       False, 'Go on with the run in --train_dir though it was begun with '
-      'other flags.')
+      'other flags.', changes='free')
 
   # Accepted from existing command lines.
   master: str = option('', 'Was: the TensorFlow master.', now=_ONE_DEVICE)
@@ -160,6 +169,16 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
       now='TensorFlow 2 has no graph rewriter for quantized training; the '
       'flag is ignored.')
 
+  def __post_init__(self):
+    super().__post_init__()
+    optimizers.check(self)
+    schedules.check(self)
+    if self.evaluate_every is None:
+      for name in ('early_stopping_patience', 'plateau_patience'):
+        if getattr(self, name) is not None:
+          raise ValueError(f'--{name} counts evaluations: set '
+                           '--evaluate_every too, such as 1epoch.')
+
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig(PipelineConfig):
@@ -182,7 +201,7 @@ class EvalConfig(PipelineConfig):
   dataset_split_name: str | None = option(
       None, 'The split. Default: the data set\'s last.')
   dataset_dir: str | None = option(
-      None, 'The folder of the TFRecords. Default: the run\'s.')
+      None, 'The folder of the TFRecords. Default: the run\'s.', folder=True)
   labels_offset: int | None = option(
       None, 'Subtracted from every label. Default: the run\'s, else 0.', low=0)
   preprocessing_name: str | None = option(
@@ -195,7 +214,7 @@ class EvalConfig(PipelineConfig):
       None, 'Evaluate on one channel. Default: as the run was trained.')
   eval_dir: str | None = option(
       None, 'Where the results are written. Default: eval, beside the '
-      'checkpoint.')
+      'checkpoint.', folder=True)
   batch_size: int = option(100, 'Examples in a step.', low=1)
   max_num_batches: int | None = option(
       None, 'Stop after this many batches. Default: all of the split.', low=1)

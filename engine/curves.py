@@ -1,13 +1,13 @@
 """curves.png: loss and accuracy over the steps of a run."""
 import os
 
-from engine import hooks
+from engine import records, selection
 
 CURVES_FILENAME = 'curves.png'
 
 
 def draw(train_dir: str, evaluated: dict | None = None) -> str | None:
-  """Draws the curves of the run in `train_dir`, from its metrics.csv.
+  """Draws the curves of the run in `train_dir`, from its CSV files.
 
   Args:
     train_dir: the run's folder.
@@ -18,15 +18,20 @@ def draw(train_dir: str, evaluated: dict | None = None) -> str | None:
     The picture's path; None if nothing has been recorded.
   """
   from matplotlib import figure
-  rows = hooks.read_metrics(train_dir)
+  rows = records.read_metrics(train_dir)
   if not rows:
     return None
   steps = [row['step'] for row in rows]
+  evaluations = selection.read(train_dir)
   fig = figure.Figure(figsize=(9, 4), layout='constrained')
   for axes, name, scale in zip(fig.subplots(1, 2), ('loss', 'accuracy'),
                                (1, 100), strict=True):
     axes.plot(steps, [scale * row[name] for row in rows], label='training',
               marker='.' if len(rows) < 3 else None)
+    if evaluations:
+      axes.plot([row['step'] for row in evaluations],
+                [scale * row[name] for row in evaluations],
+                label='evaluation', marker='.')
     if evaluated:
       axes.plot(evaluated['step'], scale * evaluated[name], 'o',
                 label=evaluated['split'])

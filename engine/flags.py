@@ -5,6 +5,7 @@ that every script can be imported and called in one process.
 """
 import dataclasses
 import importlib
+import inspect
 import sys
 import traceback
 import types
@@ -48,6 +49,10 @@ def parse(config_class: type[Config], argv: list[str]
                                field.metadata['text'], flag_values=values)
   try:
     arguments = values(argv)[1:]
+  except flags.CantOpenFlagFileError as error:
+    path = getattr(error.__context__, 'filename', None) or 'the file'
+    raise ValueError(f'--flagfile: {path} cannot be read. It is looked for '
+                     'from the current folder.') from None
   except flags.Error as error:
     text = str(error).replace(' ?', '?').rstrip('.')
     end = '' if text.endswith('?') else '.'
@@ -58,9 +63,16 @@ def parse(config_class: type[Config], argv: list[str]
                          dataclasses.fields(config_class)}), arguments
 
 
+def _own_first(config_class):
+  """Returns the fields, those of the class itself before the inherited."""
+  fields = dataclasses.fields(config_class)
+  own = inspect.get_annotations(config_class)
+  return sorted(fields, key=lambda field: field.name not in own)
+
+
 def _help(config_class, script):
   lines = [f'{config_class.__doc__}\n\n  python {script} [--flag=value ...]\n']
-  for field in dataclasses.fields(config_class):
+  for field in _own_first(config_class):
     default = '' if field.default in (None, '') else f' ({field.default})'
     text = field.metadata['text']
     if field.metadata['otherwise'] is not None:

@@ -44,7 +44,8 @@ def _number(text):
 
 def length(text: str) -> Length:
   """Returns the length that '500', '500steps' or '2.5epochs' means."""
-  found = re.fullmatch(r'(\d+|\d*\.\d+|\d+\.)\s*(steps?|epochs?|)', text)
+  found = re.fullmatch(
+      r'(\d{1,15}\.?\d{0,15}|\.\d{1,15})\s*(steps?|epochs?|)', text)
   if not found or (not found[2].startswith('epoch') and '.' in found[1]):
     raise ValueError(f'has {text!r}: write steps as 500, epochs as 5epochs')
   unit = 'epochs' if found[2].startswith('epoch') else 'steps'

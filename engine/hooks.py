@@ -1,56 +1,19 @@
 """What happens around the training steps: lines, records, checkpoints."""
-import csv
+import contextlib
+import glob
 import math
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
 
+import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
 from engine import console
-
-METRICS_FILENAME = 'metrics.csv'
-
-
-def read_metrics(train_dir: str) -> list[dict[str, float]]:
-  """Returns the rows of a run's metrics.csv, [] if there is none."""
-  path = os.path.join(train_dir, METRICS_FILENAME)
-  if not os.path.exists(path):
-    return []
-  rows = []
-  with open(path, newline='') as file:
-    for row in csv.DictReader(file):
-      try:
-        rows.append({name: float(value) for name, value in row.items()})
-      except (TypeError, ValueError):  # cut short by a crash or a full disk
-        continue
-  return rows
-
-
-class Records:
-  """Appends to metrics.csv, and forgets what a restarted run does again."""
-
-  def __init__(self, train_dir: str, columns: list[str], start_step: int):
-    rows = [row for row in read_metrics(train_dir) if row['step'] <= start_step]
-    path = os.path.join(train_dir, METRICS_FILENAME)
-    self._file = open(f'{path}.tmp', 'w', newline='')
-    self._writer = csv.DictWriter(self._file, columns, restval='nan',
-                                  extrasaction='ignore')
-    self._writer.writeheader()
-    for row in rows:
-      self.add(row)
-    os.replace(f'{path}.tmp', path)  # the open file goes along
-
-  def add(self, row: dict[str, float]) -> None:
-    self._writer.writerow({
-        **{name: f'{value:.6g}' for name, value in row.items()},
-        'step': int(row['step'])})
-    self._file.flush()
-
-  def close(self) -> None:
-    self._file.close()
+from engine.records import Records
 
 
 def duration(seconds: float) -> str:
@@ -62,7 +25,7 @@ def duration(seconds: float) -> str:
 
 
 class Report(tf.train.SessionRunHook):
-  """Prints and records a line every few steps; stops if the loss is no number.
+  """Prints and records a line every few steps.
 
   A line is also a row of metrics.csv and a point in TensorBoard. It shows
   means over the steps since the last one.
@@ -87,6 +50,7 @@ class Report(tf.train.SessionRunHook):
     self._batch_size = batch_size
     self._sums, self._count = {}, 0
     self._timed, self._warming_up = 0, True
+    self._bar = None
 
   def begin(self):
     self._records = Records(
@@ -103,15 +67,10 @@ class Report(tf.train.SessionRunHook):
   def after_run(self, run_context, run_values):
     values = run_values.results
     step = int(values['step'])
-    if not math.isfinite(values['total_loss']):
-      self._close()
-      raise ValueError(
-          f'The loss is {values["total_loss"]} at step {step}. Training again '
-          'continues from the last checkpoint: lower --learning_rate, or '
-          'check the images and labels.')
     self._bar.update(step - self._bar.n)
     if self._warming_up:  # the first step also prepares the graph
       self._warming_up, self._time = False, time.perf_counter()
+      values['waiting'] = 0
     else:
       self._timed += 1
     for name in ('loss', 'total_loss', 'accuracy', 'waiting'):
@@ -119,6 +78,10 @@ class Report(tf.train.SessionRunHook):
     self._count += 1
     if step % self._every == 0 or step == self._total:
       self._line(step, float(values['learning_rate']))
+
+  def exclude(self, seconds: float) -> None:
+    """Leaves time that was no training out of the next line's speed."""
+    self._time += seconds
 
   def _line(self, step, learning_rate):
     now = time.perf_counter()
@@ -137,35 +100,42 @@ class Report(tf.train.SessionRunHook):
     of = f' of {self._total}' if self._total else ''
     speed, left = '', ''
     if self._timed:
-      speed = f'{row["images_per_second"]:.1f} images/s, '
+      speed = (f', {row["images_per_second"]:.1f} images/s, '
+               f'{row["waiting_seconds"] / seconds:.0%} of the time waiting '
+               'for data')
     if self._timed and self._total:
       left = f', {duration((self._total - step) * pace)} left'
     console.say(
         f'step {step}{of}: loss {row["loss"]:.4f}, accuracy '
-        f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}, '
-        f'{speed}{row["waiting_seconds"]:.2f} s waiting for data{left}')
+        f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}'
+        f'{speed}{left}')
     self._sums, self._count, self._timed = {}, 0, 0
 
-  def _close(self):
+  def end(self, session):
+    self.close()
+
+  def close(self) -> None:
+    """Ends the progress bar and the files, if they have been begun."""
+    if self._bar is None:
+      return
     self._bar.close()
     self._records.close()
     self._events.flush()
-
-  def end(self, session):
-    self._close()
 
 
 class Save(tf.train.SessionRunHook):
   """Saves every few seconds, and once at the end.
 
-  The checkpoint of the last step is written once, after `finish`, so that
-  whoever finds it finds it finished. Weights that are not finite are not
+  The checkpoint of the last step is written after `finish`, so that whoever
+  finds it finds it finished; after early stopping it is there before, and is
+  written again. Weights that are not finite are not
   saved, but an error.
   """
 
   def __init__(self, scaffold: tf.train.Scaffold, path: str, seconds: float,
-               step: tf.Tensor, total: int | None,
-               finish: Callable[[tf.Session], None]):
+               step: tf.Tensor, is_last: Callable[[int], bool],
+               finish: Callable[[tf.Session], None],
+               explain: Callable[[tf.Session], str]):
     """Prepares to save.
 
     Args:
@@ -173,11 +143,13 @@ class Save(tf.train.SessionRunHook):
       path: the prefix of the checkpoints.
       seconds: between two of them.
       step: int64 scalar, the step after a run.
-      total: the last step, None if there is none.
+      is_last: whether a step is the last.
       finish: called with the session when the last step is done.
+      explain: called with the session where weights are not finite; says why.
     """
     self._scaffold, self._path, self._seconds = scaffold, path, seconds
-    self._step, self._total, self._finish = step, total, finish
+    self._step, self._is_last, self._finish = step, is_last, finish
+    self._explain = explain
     self._last = time.monotonic()
     self._saved = None
 
@@ -187,14 +159,31 @@ class Save(tf.train.SessionRunHook):
         for variable in tf.global_variables() if variable.dtype.is_floating
     ] or [True]))
 
-  def _save(self, session, step):
+  def save(self, session: tf.Session, step: int) -> None:
+    """Writes the checkpoint of a step.
+
+    Raises:
+      ValueError: weights are not finite, or the disk is full.
+    """
     if not session.run(self._finite):
+      raise ValueError(f'After step {step} some weights are not finite, and '
+                       f'are not saved: {self._explain(session)}')
+    try:
+      self._scaffold.saver.save(session, self._path, global_step=step)
+    except (tf.errors.OpError, OSError) as error:
+      self._discard(step)
       raise ValueError(
-          f'After step {step} some weights are no longer finite, and are not '
-          'saved. Training again continues from the last checkpoint: lower '
-          '--learning_rate, or check the images and labels.')
-    self._scaffold.saver.save(session, self._path, global_step=step)
+          f'The checkpoint of step {step} cannot be written to {self._path}: '
+          f'{console.explain(error)} The checkpoints before it are whole: make '
+          'room, and the same command goes on from the newest.') from None
     self._last, self._saved = time.monotonic(), step
+
+  def _discard(self, step):
+    """Removes what there is of a checkpoint that could not be written."""
+    for path in glob.glob(glob.escape(f'{self._path}-{step}') + '.*'):
+      with contextlib.suppress(OSError):
+        os.remove(path)
+    shutil.rmtree(f'{self._path}-{step}_temp', ignore_errors=True)
 
   def after_create_session(self, session, coord):
     self._now = int(session.run(tf.train.get_global_step(session.graph)))
@@ -205,17 +194,62 @@ class Save(tf.train.SessionRunHook):
 
   def after_run(self, run_context, run_values):
     self._now = int(run_values.results)
-    if self._total is not None and self._now >= self._total:
+    if self._is_last(self._now):
       run_context.request_stop()
-    elif time.monotonic() - self._last >= self._seconds:
-      self._save(run_context.session, self._now)
+    elif (time.monotonic() - self._last >= self._seconds
+          and self._now != self._saved):
+      self.save(run_context.session, self._now)
 
   def end(self, session):
-    if self._now == self._saved:
-      return
-    if self._now == self._total:
+    if self._is_last(self._now):
       self._finish(session)
-    self._save(session, self._now)
+    elif self._now == self._saved:
+      return
+    self.save(session, self._now)
+
+
+class Profile(tf.train.SessionRunHook):
+  """Writes a profile of some steps for TensorBoard's profiler."""
+
+  def __init__(self, train_dir: str, first: int, last: int, start_step: int):
+    """Prepares to profile the steps `first` to `last`.
+
+    Args:
+      train_dir: below which it is written, in plugins/profile.
+      first: the number of the first step, from 1.
+      last: the number of the last step.
+      start_step: the steps already done.
+    """
+    self._train_dir, self._first, self._last = train_dir, first, last
+    self._step, self._active = start_step, False
+
+  def before_run(self, run_context):
+    self._step += 1
+    if self._step == self._first:
+      tf2.profiler.experimental.start(self._train_dir)
+      self._active = True
+
+  def after_run(self, run_context, run_values):
+    if self._active and self._step >= self._last:
+      self._stop()
+
+  def end(self, session):
+    self._stop()
+
+  def close(self) -> None:
+    """Ends a profile that has been begun."""
+    if self._active:
+      self._active = False
+      tf2.profiler.experimental.stop()
+
+  def _stop(self):
+    if not self._active:
+      return
+    self.close()
+    console.say(
+        f'A profile of steps {self._first} to {self._step} is in '
+        f'{os.path.join(self._train_dir, "plugins", "profile")}; TensorBoard '
+        'with tensorboard-plugin-profile shows it.')
 
 
 class StopOnSignal(tf.train.SessionRunHook):
@@ -243,7 +277,7 @@ class StopOnSignal(tf.train.SessionRunHook):
     if self.received is not None:
       run_context.request_stop()
 
-  def restore(self) -> None:
+  def close(self) -> None:
     """Puts back the handlers from before."""
     for number, handler in self._handlers.items():
       signal.signal(number, handler)

@@ -293,25 +293,35 @@ class Stream:
     Raises:
       ValueError: a bad example; says which, and why.
     """
+    position = self.position
     while True:
+      self.position = position + 1  # hooks, which run meanwhile, may look at it
       try:
         values = session.run(fetches)
       except _BAD:
+        self.position = position
         if not self._source.leave_out_bad():
           raise
-        self._restart(session)
+        self.seek(session)
       else:
-        self.position += 1
         self._source.tell_left_out()
         return values
 
-  def _restart(self, session):
-    def restart(plain):
+  def seek(self, session: Any, position: int | None = None) -> None:
+    """Begins anew at a batch.
+
+    Args:
+      session: a Session or a MonitoredSession, whose hooks are not called.
+      position: the number of the batch; that of the next one if None.
+    """
+    if position is not None:
+      self.position = position
+
+    def begin(plain):
       plain.run(self.initializer, {self._start: self.position})
 
     if isinstance(session, tf.train.MonitoredSession):
       # Its hooks would take a batch. It looks at the argument's name.
-      session.run_step_fn(
-          lambda step_context: restart(step_context.session))
+      session.run_step_fn(lambda step_context: begin(step_context.session))
     else:
-      restart(session)
+      begin(session)

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import json
 import math
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ CONFIG_FILENAME = 'config.json'
 def option(default: Any, text: str, *, choices: tuple = (),
            low: float = -math.inf, above: float = -math.inf,
            high: float = math.inf, now: str = '',
-           otherwise: Any = None,
+           otherwise: Any = None, changes: str = 'told', folder: bool = False,
            form: Callable[[str], Any] | None = None) -> Any:
   """Returns a field of a configuration.
 
@@ -29,6 +30,9 @@ def option(default: Any, text: str, *, choices: tuple = (),
     high: the greatest value.
     otherwise: with a default of None, the value where neither a flag nor the
       data set gives one.
+    changes: whether a run that is continued may have another value: 'free',
+      'told' (with --accept_changes), or 'never'.
+    folder: whether the value is a folder's path, which may not exist yet.
     form: for a text of some form, what it means: a function of
       engine/forms.py.
     now: for a flag of TF-Slim that has lost its meaning, what happens now;
@@ -36,7 +40,8 @@ def option(default: Any, text: str, *, choices: tuple = (),
   """
   return dataclasses.field(default=default, metadata={
       'text': text, 'choices': choices, 'low': low, 'above': above,
-      'high': high, 'now': now, 'otherwise': otherwise, 'form': form})
+      'high': high, 'now': now, 'otherwise': otherwise, 'form': form,
+      'changes': changes, 'folder': folder})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +86,8 @@ def _check(field, value):
     hint = f' Did you mean {near[0]}?' if near else ''
     raise ValueError(f'--{field.name}={value} is unknown.{hint} It can be '
                      f'{", ".join(meta["choices"])}.')
+  if meta['folder'] and os.path.isfile(value):
+    raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
   if meta['form']:
     try:
       meta['form'](value)
@@ -99,21 +106,28 @@ def _check(field, value):
 
 def write(config: Config, folder: str, **facts) -> None:
   """Writes `config` and what was worked out beside it to the folder."""
-  path = pathlib.Path(folder, CONFIG_FILENAME)
   values = {**dataclasses.asdict(config), **facts}
   values.pop('verbosity')
-  unfinished = path.with_suffix('.tmp')
-  unfinished.write_text(json.dumps(values, indent=2) + '\n')
+  write_json(pathlib.Path(folder, CONFIG_FILENAME), values)
+
+
+def write_json(path: str | os.PathLike, values: dict[str, Any]) -> None:
+  """Writes a file that is there in whole or not at all."""
+  unfinished = pathlib.Path(f'{path}.tmp')
+  with open(unfinished, 'w') as file:
+    file.write(json.dumps(values, indent=2) + '\n')
+    file.flush()
+    os.fsync(file.fileno())
   unfinished.replace(path)
 
 
-def read(folder: str) -> dict[str, Any]:
+def read(folder: str, filename: str = CONFIG_FILENAME) -> dict[str, Any]:
   """Returns what `write` wrote to the folder, {} if there is nothing.
 
   Raises:
     ValueError: the file is no JSON object.
   """
-  path = pathlib.Path(folder, CONFIG_FILENAME)
+  path = pathlib.Path(folder, filename)
   if not path.exists():
     return {}
   try:

@@ -1,52 +1,35 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 import functools
-import os
 
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_factory
 from engine import (
   batch_norm,
+  best,
   checkpoints,
   console,
+  continuing,
   curves,
+  diagnosis,
+  forms,
   hooks,
   input_pipeline,
   optimizers,
   options,
+  precision,
   resolve,
   schedules,
+  selection,
+  train_step,
+  validation,
+  warm_start,
 )
 from engine import config as configs
 from engine import evaluate as evaluation
 from nets import nets_factory
 from nets.slim_compat import slim
 from preprocessing import mixing, preprocessing_factory
-from tasks import classification
-
-
-def _session_config():
-  # A GPU is shared with whoever else is on it.
-  return tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))
-
-
-def _train_op(config, loss, learning_rate, step):
-  """Returns the op of one step, and the moving average of each variable."""
-  optimizer = optimizers.build(config, learning_rate)
-  variables = checkpoints.matching(
-      tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes')
-  gradients = optimizer.compute_gradients(loss, variables)
-  updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-  update = tf.group(optimizer.apply_gradients(gradients, step), *updates)
-  if not config.moving_average_decay:
-    return update, {}
-  averages = tf.train.ExponentialMovingAverage(
-      config.moving_average_decay, step)
-  averaged = slim.get_model_variables()
-  with tf.control_dependencies([update]):
-    update = averages.apply(averaged)
-  return update, {variable: averages.average(variable)
-                  for variable in averaged}
 
 
 def _source(config, dataset):
@@ -61,15 +44,17 @@ def _source(config, dataset):
       config, dataset, preprocess, config.train_image_size)
 
 
-def _stream(config, source, step):
+def _stream(config, source, start):
   """Returns the batches, and the seconds for which the next was waited."""
   mix = None
   if config.mixup_alpha or config.cutmix_alpha:
     mix = functools.partial(mixing.mix, mixup_alpha=config.mixup_alpha,
                             cutmix_alpha=config.cutmix_alpha)
+  parts = config.num_micro_batches
   begin = tf.timestamp()
   with tf.control_dependencies([begin]):
-    stream = source.training(config.batch_size, config.seed, step, mix)
+    stream = source.training(config.batch_size // parts, config.seed,
+                             start * parts, mix)
   with tf.control_dependencies(list(stream.batch)):
     return stream, tf.timestamp() - begin
 
@@ -99,72 +84,116 @@ def _introduce(config, dataset, source):
       f'{config.optimizer}.\nWriting to {config.train_dir}.')
 
 
-def _finisher(config, source, stream, shadows):
-  """Returns what is done in the session when the last step is done."""
+def _recalibration(config, source, stream, shadows):
+  """Returns what finds batch norm's statistics, by as many batches as asked."""
   batches = config.recalibrate_batch_norm_batches
   if batches is None:
     batches = min(-(-source.num_examples // config.batch_size), 100)
-  found = batch_norm.layers(tf.get_default_graph())
-  if not batches or not found:
-    return lambda session: None
-
-  def finish(session):
-    console.say(f'Recalibrating batch norm over {batches} batches.')
-    run = functools.partial(stream.run, session)
-    with console.progress(batches, unit='batch') as bar:
-      batch_norm.recalibrate(session, found, batches, bar.update, run)
-      if shadows:
-        batch_norm.recalibrate_averages(session, found, batches, shadows,
-                                        bar.update, run)
-  return finish
+  return batch_norm.Recalibration(
+      stream, batches * config.num_micro_batches, shadows)
 
 
-def _start(config):
-  """Returns the checkpoint to continue, its step, and a warm start if none."""
+def _continue(config):
+  """Returns the checkpoint to continue, None for a new run, and its step."""
   latest = checkpoints.to_continue(config.train_dir)
+  if latest is None:
+    return None, 0
+  return latest, int(
+      tf.train.load_checkpoint(latest).get_tensor('global_step'))
+
+
+def _restore(config, latest, start, finished):
+  """Says where training begins; returns what restores other weights."""
   if latest:
-    step = int(tf.train.load_checkpoint(latest).get_tensor('global_step'))
-    total = config.max_number_of_steps
-    finished = total is not None and step >= total
     console.say(f'{latest} has been trained to the end.' if finished else
-                f'Continuing from {latest}, step {step}.')
-    return latest, step, None
+                f'Continuing from {latest}, step {start}.')
+    return None
   if not config.checkpoint_path:
-    return None, 0, None
-  init_fn, line = checkpoints.warm_start(
-      config.checkpoint_path, config.checkpoint_exclude_scopes,
-      config.ignore_missing_vars)
-  console.say(f'{line}.')
-  return None, 0, lambda scaffold, session: init_fn(session)
+    if config.freeze_batch_norm:
+      console.note('--freeze_batch_norm without --checkpoint_path normalizes '
+                   'by a mean of 0 and a variance of 1.')
+    return None
+  warm = warm_start.prepare(config)
+  for line in warm.lines:
+    console.say(line)
+  warm.write(config.train_dir)
+  return warm.init_fn
 
 
-def _evaluate(config):
-  """Evaluates the finished run, if there are data, and draws its curves."""
+def _summarize(images):
+  """Adds the pictures and histograms for TensorBoard."""
+  tf.summary.image('images', images)
+  for variable in tf.trainable_variables():
+    tf.summary.histogram(f'weights/{variable.op.name}', variable)
+
+
+def _find_eval_data(config):
+  """Returns why there are no data to evaluate on, '' if there are."""
   try:
     dataset_factory.get_dataset(
         config.dataset_name, config.eval_split_name, config.dataset_dir)
   except ValueError as missing:
-    console.note(f'no evaluation: {missing}')
-    figures = None
-  else:
-    shared = configs.PipelineConfig.__dataclass_fields__
-    figures = evaluation.evaluate(configs.EvalConfig(
-        checkpoint_path=config.train_dir,
-        **{name: getattr(config, name) for name in shared}))
+    return str(missing)
+  return ''
+
+
+def _evaluate(config):
+  """Returns the figures of the finished run, None if there are no data."""
+  missing = _find_eval_data(config)
+  if not missing:
+    return evaluation.evaluate(validation.eval_config(config))
+  console.note(f'no evaluation: {missing}')
+  return None
+
+
+def _evaluate_every(config, source):
+  """Returns the steps between two evaluations, None for none."""
+  if config.evaluate_every is None:
+    return None
+  missing = _find_eval_data(config)
+  if missing:
+    raise ValueError(f'--evaluate_every needs data to evaluate on: {missing}')
+  return forms.interval(config.evaluate_every).steps(
+      source.num_examples / config.batch_size)
+
+
+def _scaffold(config, restore):
+  saver = tf.train.Saver(max_to_keep=config.keep_checkpoints,
+                         save_relative_paths=True)
+  # Those of before stay listed, and are deleted in their turn.
+  saver.recover_last_checkpoints(checkpoints.listed(config.train_dir))
+  return tf.train.Scaffold(init_fn=restore, saver=saver)
+
+
+def _profile(config, start):
+  """Returns the hook that profiles, [] if none is asked for."""
+  if config.profile_steps is None:
+    return []
+  return [hooks.Profile(config.train_dir, *forms.span(config.profile_steps),
+                        start)]
+
+
+def _finish(config, validating):
+  """Evaluates the finished run, and draws its curves."""
+  figures = _evaluate(config)
+  if figures:
+    for each in validating:
+      each.conclude(figures)
   picture = curves.draw(config.train_dir, figures)
   if picture:
     console.say(f'The curves are in {picture}.')
   return figures
 
 
-def train(config: configs.TrainConfig) -> dict | None:
+def train(given: configs.TrainConfig) -> dict | None:
   """Trains a network, and evaluates it at the end.
 
   Writes checkpoints, config.json, metrics.csv, curves.png and TensorBoard
-  summaries to `config.train_dir`; started again, continues from there.
+  summaries to `train_dir`, and with --evaluate_every evaluations.csv, best.json
+  and the best checkpoints; started again, continues from there.
 
   Args:
-    config: what to do; fields that are None are completed.
+    given: what to do; fields that are None are completed.
 
   Returns:
     The figures of the evaluation; None if there are no data for one.
@@ -175,68 +204,88 @@ def train(config: configs.TrainConfig) -> dict | None:
     SystemExit: stopped by a signal, after saving.
   """
   tf.disable_tensor_equality()  # else graphs take twice as long to build
-  config, dataset = resolve.training(config)
-  os.makedirs(config.train_dir, exist_ok=True)
-  with tf.Graph().as_default():
+  precision.check(given.precision)
+  config, dataset = resolve.training(given)
+  with continuing.alone(config.train_dir), tf.Graph().as_default():
+    continuing.check(config)
     tf.set_random_seed(config.seed)
     step = tf.train.get_or_create_global_step()
+    latest, start = _continue(config)
 
     source = _source(config, dataset)
+    every = _evaluate_every(config, source)
+    evaluations = selection.Evaluations(config, start, every)
     stream, waiting = _stream(config, source, step)
-    batch = stream.batch
+    stream.position = start * config.num_micro_batches
 
     network_fn = nets_factory.get_network_fn(
         config.model_name, dataset.num_classes - config.labels_offset,
-        config.weight_decay, is_training=True,
-        batch_norm_decay=config.batch_norm_decay)
-    logits, _ = network_fn(batch.images)
+        optimizers.regularizer_weight(config),
+        is_training=not config.freeze_batch_norm,
+        batch_norm_decay=config.batch_norm_decay,
+        zero_init_last_gamma=config.zero_init_last_gamma)
+    logits, end_points = network_fn(stream.batch.images)
 
-    loss = classification.loss(logits, batch.labels, config.label_smoothing)
-    total_loss = loss + tf.losses.get_regularization_loss()
-    learning_rate = schedules.build(config, source.num_examples, step)
-    train_op, shadows = _train_op(config, total_loss, learning_rate, step)
-    with tf.control_dependencies([train_op]):
-      done = tf.identity(step.read_value())
-    fetches = {
-        'step': done, 'loss': loss, 'total_loss': total_loss,
-        'accuracy': classification.accuracy(logits, batch.labels),
-        'learning_rate': learning_rate, 'waiting': waiting}
-    tf.summary.image('images', batch.images)
+    factor = tf.get_local_variable('plateau_factor', initializer=1.0)
+    learning_rate = schedules.build(config, source.num_examples, step, factor)
+    built = train_step.build(config, stream.batch.images, logits,
+                             stream.batch.labels, waiting, learning_rate, step)
+    recalibration = _recalibration(config, source, stream, built.shadows)
+    diagnose = diagnosis.Diagnosis(source, stream, config.num_micro_batches,
+                                   end_points, config.train_dir)
 
+    total = config.max_number_of_steps
+
+    def is_last(number):
+      return total is not None and number >= total or evaluations.over
+
+    finished = is_last(start) and (
+        not evaluations.over or best.is_finished(config.train_dir))
     _introduce(config, dataset, source)
-    latest, start, init_fn = _start(config)
-    stream.position = start
+    restore = _restore(config, latest, start, finished)
     options.write(config, config.train_dir, num_classes=dataset.num_classes,
                   class_names=resolve.class_names(dataset,
                                                   config.labels_offset))
-    total = config.max_number_of_steps
-    if total is None or start < total:
-      saver = tf.train.Saver(max_to_keep=5, save_relative_paths=True)
-      # Those of before stay listed, and are deleted in their turn.
-      saver.recover_last_checkpoints(checkpoints.listed(config.train_dir))
-      scaffold = tf.train.Scaffold(init_fn=init_fn, saver=saver)
-      stop = hooks.StopOnSignal()
-      session_hooks = [
-          stop,
-          hooks.Report(fetches, config.train_dir, start, total,
-                       config.log_every_n_steps, config.batch_size),
-          hooks.Save(scaffold, checkpoints.prefix(config.train_dir),
-                     config.save_interval_secs, done, total,
-                     _finisher(config, source, stream, shadows)),
-          tf.train.SummarySaverHook(
-              save_secs=config.save_summaries_secs,
-              output_dir=config.train_dir, scaffold=scaffold)]
+    scaffold = _scaffold(config, restore)
+    stop = hooks.StopOnSignal()
+    report = hooks.Report(
+        {**built.figures, 'step': built.step, 'learning_rate': learning_rate},
+        config.train_dir, start, total, config.log_every_n_steps,
+        config.batch_size)
+    save = hooks.Save(
+        scaffold, checkpoints.prefix(config.train_dir),
+        config.save_interval_secs, built.step, is_last, recalibration.apply,
+        diagnose.explain)
+    validating = [] if every is None else [validation.Validation(
+        config, every, evaluations, built.step, save.save,
+        values=lambda session: validation.snapshot(
+            session, recalibration.measure(session), built.shadows),
+        set_factor=lambda session, value: batch_norm.assign(
+            session, {factor: value}),
+        names=[v.op.name for v in [*slim.get_model_variables(),
+                                   *built.shadows.values()]],
+        exclude=report.exclude)]
+    profiling = _profile(config, start)
+    _summarize(stream.batch.images)
+    summaries = tf.train.SummarySaverHook(
+        save_secs=config.save_summaries_secs, output_dir=config.train_dir,
+        scaffold=scaffold)
+    if not finished:
       creator = tf.train.ChiefSessionCreator(
-          scaffold, config=_session_config(),
+          scaffold, config=precision.session_config(config.precision),
           checkpoint_filename_with_path=latest)
       try:
-        with tf.train.MonitoredSession(creator, session_hooks) as session:
-          while not session.should_stop():
-            stream.run(session, train_op)
+        with tf.train.MonitoredSession(creator, [
+            report, *validating, save, summaries, *profiling, stop
+        ]) as session:
+          while not session.should_stop() and not evaluations.over:
+            train_step.run(session, diagnose.run, built,
+                           config.num_micro_batches)
       finally:
-        stop.restore()
+        for each in (stop, report, *validating, *profiling):
+          each.close()
       if stop.received:
         curves.draw(config.train_dir)
         console.say('Stopped and saved; the same command goes on from here.')
         raise SystemExit(128 + stop.received)
-  return _evaluate(config)
+    return _finish(config, validating)

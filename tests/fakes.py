@@ -222,6 +222,30 @@ def write_checkpoint(path: str, values: dict[str, np.ndarray]) -> None:
     saver.save(session, path, write_meta_graph=False, write_state=False)
 
 
+def add_checkpoint(folder: str | pathlib.Path, step: int,
+                   values: dict[str, np.ndarray],
+                   **changes: np.ndarray) -> None:
+  """Adds a checkpoint to a run's folder, as its newest.
+
+  Args:
+    folder: has a file `checkpoint`, or none at all.
+    step: of the checkpoint.
+    values: its values by name, besides global_step.
+    **changes: instead of the values whose names end like that; _ is /.
+  """
+  values = {**values, 'global_step': np.int64(step)}
+  for ending, value in changes.items():
+    for name in values:
+      if name.endswith(ending.replace('_', '/')):
+        values[name] = value
+  path = str(pathlib.Path(folder, f'model.ckpt-{step}'))
+  write_checkpoint(path, values)
+  state = tf.train.get_checkpoint_state(str(folder))
+  known = [str(pathlib.Path(folder, pathlib.Path(each).name)) for each in (
+      state.all_model_checkpoint_paths if state else [])]
+  tf.train.update_checkpoint_state(str(folder), path, [*known, path])
+
+
 def tensors(checkpoint: str) -> dict[str, np.ndarray]:
   """All the values of a checkpoint, or of the newest one in a folder."""
   reader = tf.train.load_checkpoint(checkpoint)

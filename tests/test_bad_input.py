@@ -28,8 +28,19 @@ def flags(colours):
         'flowers', "'test'", 'train and validation')),
     ({'optimizer': 'momentun'}, (
         '--optimizer=momentun', 'Did you mean momentum?', 'rmsprop')),
-    ({'learning_rate_decay_type': 'cosine'}, (
-        '--learning_rate_decay_type=cosine', 'exponential')),
+    ({'learning_rate_decay_type': 'cosinus'}, (
+        '--learning_rate_decay_type=cosinus', 'Did you mean cosine?')),
+    ({'learning_rate_decay_type': 'piecewise'}, (
+        '--learning_rate_boundaries', 'such as')),
+    ({'evaluate_every': 'often'}, ('--evaluate_every=often', '5epochs')),
+    ({'evaluate_every': '0'}, ('--evaluate_every=0', 'more than 0')),
+    ({'early_stopping_patience': 2}, (
+        '--early_stopping_patience', '--evaluate_every')),
+    ({'plateau_patience': 2}, ('--plateau_patience', '--evaluate_every')),
+    ({'profile_steps': '3'}, ('--profile_steps=3', '20,30')),
+    ({'batch_size': 81}, ('--batch_size=81', '80 examples', 'split train')),
+    ({'num_micro_batches': 3}, ('--num_micro_batches=3', '--batch_size=8')),
+    ({'num_epochs': 0}, ('--num_epochs=0', 'above 0')),
     ({'preprocessing_name': 'vggg'}, ("'vggg'", 'vgg', 'inception')),
     ({'batch_size': -1}, ('--batch_size=-1', 'at least 1')),
     ({'batch_size': 'many'}, ('batch_size', 'many', '--help')),
@@ -63,7 +74,8 @@ def test_an_argument_that_is_no_flag(flags):
 
 def test_train_dir_is_a_file(flags, workplace):
   (workplace / 'run').write_text('precious')
-  fakes.refused(fakes.train(**flags), 'run', 'exist')
+  assert fakes.train(**flags).err == (
+      'error: --train_dir=run is a file; it must be a folder.\n')
   assert (workplace / 'run').read_text() == 'precious'
 
 

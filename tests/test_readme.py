@@ -23,13 +23,15 @@ def test_python_runs(capsys):
     assert capsys.readouterr().out.splitlines() == printed
 
 
-def test_flags_of_commands_exist():
+def test_flags_of_commands_exist(monkeypatch):
+  monkeypatch.chdir(ROOT)  # where the flag files are
   commands = re.findall(r'python (\w+)\.py(.*)',
                         '\n'.join(blocks('sh')).replace('\\\n', ' '))
   classes = {'train_image_classifier': config.TrainConfig,
              'eval_image_classifier': config.EvalConfig,
              'classify_image': config.ClassifyConfig,
-             'download_and_convert_data': config.ConvertConfig}
+             'download_and_convert_data': config.ConvertConfig,
+             'inspect_checkpoint': config.InspectConfig}
   assert {script for script, _ in commands} == set(classes)
   for script, line in commands:
     flags.parse(classes[script], [script, *line.split()])
@@ -38,9 +40,16 @@ def test_flags_of_commands_exist():
 def test_tables_name_real_flags():
   fields = (config.TrainConfig.__dataclass_fields__
             | config.EvalConfig.__dataclass_fields__
-            | config.ConvertConfig.__dataclass_fields__)
+            | config.ConvertConfig.__dataclass_fields__
+            | config.InspectConfig.__dataclass_fields__)
   for flag in re.findall(r'`--(\w+)', README):
-    assert flag in fields or flag == 'help', flag
+    assert flag in fields or flag in ('help', 'flagfile'), flag
+
+
+def test_recipes_are_all_named():
+  table = README.split('| recipe | |')[1].split('\n\n')[0]
+  assert sorted(re.findall(r'`(\w+)`', table)) == sorted(
+      path.stem for path in ROOT.glob('recipes/*.cfg'))
 
 
 def test_make_targets_exist():
@@ -67,6 +76,6 @@ def test_scripts_and_rooms_are_in_the_map():
   tree = README.split('## A map of the tree')[1]
   rooms = [path.parent.name + '/' for path in ROOT.glob('*/__init__.py')]
   scripts = [path.name for path in ROOT.glob('*_*.py')]
-  assert len(rooms) == 5 and len(scripts) == 4
+  assert len(rooms) == 5 and len(scripts) == 5
   for name in rooms + scripts:
     assert name in tree, name

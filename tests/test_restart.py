@@ -11,7 +11,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import tfrecord
-from engine import hooks
+from engine import continuing, hooks, records
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']
@@ -42,7 +42,7 @@ def flags(colours):
 
 
 def steps(folder):
-  return [int(row['step']) for row in hooks.read_metrics(folder)]
+  return [int(row['step']) for row in records.read_metrics(folder)]
 
 
 def stop_at(monkeypatch, step, stop):
@@ -68,7 +68,7 @@ def test_more_steps_later(flags):
   assert 'step 3 of 6' not in rest.out and 'step 4 of 6' in rest.out
   assert fakes.differing('whole', 'run') == []
   assert steps('run') == [1, 2, 3, 4, 5, 6]
-  losses = [[row['loss'] for row in hooks.read_metrics(folder)]
+  losses = [[row['loss'] for row in records.read_metrics(folder)]
             for folder in ('whole', 'run')]
   assert losses[0] == losses[1]
 
@@ -213,8 +213,10 @@ def test_a_flag_that_contradicts_the_run(flags):
       ('model_name', 'resnet_v1_tiny', 'resnet_v2_tiny'),
       ('optimizer', 'momentum', 'adam'), ('labels_offset', 0, 1),
       ('use_grayscale', False, True), ('moving_average_decay', None, 0.9)):
-    fakes.refused(fakes.train(**{**flags, name: given}), f'--{name}={given}',
-                  f'{name}={begun}', 'the run in run', '--train_dir')
+    fakes.refused(
+        fakes.train(**{**flags, name: given, 'accept_changes': True}),
+        'The run in run was begun with', f'{name}={begun}, not {given}',
+        'name another --train_dir')
   assert pathlib.Path('run/config.json').read_text() == config
   assert fakes.train(**{**flags, 'max_number_of_steps': 3}).status == 0
 
@@ -223,9 +225,23 @@ def test_a_loss_that_is_no_number(flags):
   """The last good checkpoint is kept, and a lower rate goes on from it."""
   fakes.train(**{**flags, 'max_number_of_steps': 3})
   good = fakes.tensors('run')
-  wild = fakes.train(**{**flags, 'learning_rate': 1e30})
-  fakes.refused(wild, 'The loss is', 'at step', '--learning_rate')
+  wild = fakes.train(**{**flags, 'learning_rate': 1e30,
+                        'accept_changes': True})
+  fakes.refused(wild, 'not finite', 'continues from run/model.ckpt-3',
+                '--learning_rate', 'run/non_finite.json')
   assert fakes.tensors('run').keys() == good.keys()
   assert int(fakes.tensors('run')['global_step']) == 3
-  rest = fakes.train(**flags)
+  fakes.refused(fakes.train(**flags), 'learning_rate=1e+30, not 0.05')
+  rest = fakes.train(**flags, accept_changes=True)
   assert rest.status == 0 and 'step 3.' in rest.out
+
+
+def test_a_second_training_in_the_folder(flags):
+  """Nothing of the first one's is touched, and its end frees the folder."""
+  fakes.train(**{**flags, 'max_number_of_steps': 1})
+  before = sorted(os.listdir('run'))
+  with continuing.alone('run'):
+    fakes.refused(fakes.train(**flags), 'Another training is writing to run',
+                  'another --train_dir')
+    assert sorted(os.listdir('run')) == before
+  assert fakes.train(**{**flags, 'max_number_of_steps': 2}).status == 0

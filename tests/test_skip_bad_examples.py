@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 import eval_image_classifier
 from datasets import tfrecord
-from engine import hooks
+from engine import records as recorded
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']
@@ -52,7 +52,7 @@ def flags(folder):
 
 
 def losses(folder='run'):
-  return [row['total_loss'] for row in hooks.read_metrics(folder)]
+  return [row['total_loss'] for row in recorded.read_metrics(folder)]
 
 
 def test_a_bad_record_is_refused(flags, folder, unevaluated):

@@ -423,7 +423,7 @@ def run(stream, batches):
     session.run(stream.initializer)
     for number in range(batches):
       with limited(f'batch {number}', 60):  # it may examine hundreds
-        images, labels = stream.run(session, stream.batch)
+        images, labels, _ = stream.run(session, stream.batch)
       assert np.isfinite(images).all()
       found += labels.tolist()
   return found

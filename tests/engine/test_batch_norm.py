@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from engine import batch_norm
+from engine import batch_norm, input_pipeline
 
 
 def _add(population, batch):
@@ -108,6 +108,11 @@ def trained(graph, tiny):
   return data, iterator.initializer, images, logits
 
 
+def _recalibrate(session, found, batches, on_batch=lambda: None):
+  batch_norm.assign(session, batch_norm.measure(
+      session.run, found, batches, on_batch))
+
+
 def _values(session, found):
   return [session.run([layer.mean, layer.variance]) for layer in found]
 
@@ -119,7 +124,7 @@ def test_first_layer_exactly(graph, trained):
   seen = []
   with tf.Session() as session:
     session.run([tf.global_variables_initializer(), initializer])
-    batch_norm.recalibrate(session, found, 3, lambda: seen.append(1))
+    _recalibrate(session, found, 3, lambda: seen.append(1))
     outputs = np.concatenate([
         session.run(convolved, {images: batch}).reshape(-1, 64)
         for batch in data]).astype(np.float64)
@@ -140,7 +145,7 @@ def test_every_layer_is_replaced(graph, trained):
   found = batch_norm.layers(graph)
   with tf.Session() as session:
     session.run([tf.global_variables_initializer(), initializer])
-    batch_norm.recalibrate(session, found, 3)
+    _recalibrate(session, found, 3)
     for mean, variance in _values(session, found):
       assert (mean != 0).all() and (variance != 1).all()
 
@@ -151,11 +156,124 @@ def test_twice_is_once(graph, trained):
   with tf.Session() as session:
     session.run([tf.global_variables_initializer(), initializer])
     weights = session.run(tf.trainable_variables())
-    batch_norm.recalibrate(session, found, 3)
+    _recalibrate(session, found, 3)
     once = _values(session, found)
-    batch_norm.recalibrate(session, found, 3)
+    _recalibrate(session, found, 3)
     np.testing.assert_equal(_values(session, found), once)
     np.testing.assert_equal(session.run(tf.trainable_variables()), weights)
+
+
+def test_batches_of_a_run_of_its_own(graph, trained):
+  """Every batch comes by `run`, and nothing changes but what is assigned."""
+  _, initializer, _, _ = trained
+  found = batch_norm.layers(graph)
+  taken = []
+  with tf.Session() as session:
+    session.run([tf.global_variables_initializer(), initializer])
+    before = session.run(tf.global_variables())
+
+    def run(fetches):
+      taken.append(fetches)
+      return session.run(fetches)
+
+    values = batch_norm.measure(run, found, 3)
+    np.testing.assert_equal(session.run(tf.global_variables()), before)
+    batch_norm.assign(session, values)
+    for variable, value in values.items():
+      np.testing.assert_allclose(session.run(variable), value, rtol=1e-6)
+  assert len(taken) == 3
+  assert values.keys() == {
+      variable for layer in found for variable in (layer.mean, layer.variance)}
+
+
+def test_averages_by_a_run_of_its_own(graph, trained):
+  """The weights come back; the values are those of their averages."""
+  _, initializer, _, _ = trained
+  found = batch_norm.layers(graph)
+  averages = tf.train.ExponentialMovingAverage(0.5)
+  variables = tf.global_variables()
+  averages.apply(variables)
+  shadows = {variable: averages.average(variable) for variable in variables}
+  kernel = next(v for v in variables if v.op.name == 'tiny/conv1/weights')
+  with tf.Session() as session:
+    session.run([tf.global_variables_initializer(), initializer])
+    # Twice the kernel has twice the mean, and four times the variance.
+    batch_norm.assign(session, {shadows[kernel]: 2 * session.run(kernel)})
+    raw = batch_norm.measure(session.run, found, 3)
+    before = session.run(variables)
+    session.run(initializer)
+    got = batch_norm.measure_averages(
+        session, session.run, found, 3, shadows)
+    np.testing.assert_equal(session.run(variables), before)
+  assert got.keys() == {shadows[variable] for variable in raw}
+  first = next(layer for layer in found
+               if layer.mean.op.name == 'tiny/conv1/BatchNorm/moving_mean')
+  for variable, factor in (first.mean, 2), (first.variance, 4):
+    np.testing.assert_allclose(got[shadows[variable]], factor * raw[variable],
+                               rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def streamed(graph, tiny, make_dataset):
+  """A network on the batches of a stream, which is at batch 2 of noise."""
+  source = input_pipeline.Source(
+      make_dataset(range(10)),
+      lambda image, height, width, seed: tf.random.stateless_normal(
+          [height, width, 3], seed), 16)
+  stream = source.training(4, 0, 0)
+  tiny(stream.batch.images, is_training=True)
+  with tf.Session() as session:
+    session.run([tf.global_variables_initializer(), tf.tables_initializer()])
+    stream.seek(session, 2)
+    yield session, stream
+
+
+def test_recalibration(graph, streamed):
+  """On the batches to come; afterwards the stream stands where it stood."""
+  session, stream = streamed
+  found = batch_norm.layers(graph)
+  want = batch_norm.measure(
+      lambda fetches: stream.run(session, fetches), found, 3)
+  assert stream.position == 5
+  stream.seek(session, 2)
+  recalibration = batch_norm.Recalibration(stream, 3, {})
+  assert recalibration.batches == 3
+  for _ in range(2):  # to do it twice is to do it once
+    recalibration.apply(session)
+    assert stream.position == 2
+    for variable, value in want.items():
+      np.testing.assert_array_equal(session.run(variable),
+                                    value.astype(np.float32))
+  records = stream.run(session, stream.batch.records)
+  stream.seek(session, 2)
+  np.testing.assert_array_equal(
+      stream.run(session, stream.batch.records), records)
+
+
+def test_recalibration_of_averages(graph, streamed):
+  """As yet they are the weights, which have other batches."""
+  session, stream = streamed
+  averages = tf.train.ExponentialMovingAverage(0.5)
+  variables = tf.global_variables()
+  averages.apply(variables)
+  shadows = {variable: averages.average(variable) for variable in variables}
+  session.run(tf.variables_initializer(list(shadows.values())))
+  values = batch_norm.Recalibration(stream, 2, shadows).measure(session)
+  stream.seek(session, 4)
+  later = batch_norm.Recalibration(stream, 2, {}).measure(session)
+  assert len(values) == 2 * len(later) == 4 * len(LAYERS)
+  for variable, value in later.items():
+    np.testing.assert_array_equal(values[shadows[variable]], value)
+
+
+def test_recalibration_by_no_batches(graph, streamed):
+  session, stream = streamed
+  recalibration = batch_norm.Recalibration(stream, 0, {})
+  before = session.run(tf.global_variables())
+  recalibration.apply(session)
+  assert recalibration.batches == 0 and recalibration.measure(session) == {}
+  assert stream.position == 2
+  np.testing.assert_equal(session.run(tf.global_variables()), before)
 
 
 def test_in_a_finalized_graph(graph, trained):
@@ -166,7 +284,7 @@ def test_in_a_finalized_graph(graph, trained):
   graph.finalize()
   with tf.Session() as session:
     session.run([start, initializer])
-    batch_norm.recalibrate(session, found, 1)
+    _recalibrate(session, found, 1)
 
 
 def test_evaluation_is_mended(graph, trained, tiny):
@@ -182,56 +300,9 @@ def test_evaluation_is_mended(graph, trained, tiny):
     iterator = tf.data.make_initializable_iterator(
         tf.data.Dataset.from_tensors(everything))
     session.run(iterator.initializer)
-    batch_norm.recalibrate(session, found, 3)
+    _recalibrate(session, found, 3)
     after = session.run(evaluated, {images: everything})
   # Two batches and the whole differ in the deeper layers only.
   scale = np.abs(expected).mean()
   assert np.abs(before - expected).mean() > 2 * scale
   assert np.abs(after - expected).mean() < 0.5 * scale
-
-
-def test_batches_of_a_run_of_its_own(graph, trained):
-  """Every batch comes by `run`, and nothing else takes one."""
-  _, initializer, _, _ = trained
-  found = batch_norm.layers(graph)
-  taken = []
-  with tf.Session() as session:
-    session.run([tf.global_variables_initializer(), initializer])
-    batch_norm.recalibrate(session, found, 3)
-    want = _values(session, found)
-    session.run(initializer)
-
-    def run(fetches):
-      taken.append(fetches)
-      return session.run(fetches)
-
-    batch_norm.recalibrate(session, found, 3, run=run)
-    np.testing.assert_equal(_values(session, found), want)
-  assert len(taken) == 3
-
-
-def test_averages_by_a_run_of_its_own(graph, trained):
-  """The weights come back; their averages have the statistics."""
-  _, initializer, _, _ = trained
-  found = batch_norm.layers(graph)
-  averages = tf.train.ExponentialMovingAverage(0.5)
-  variables = tf.global_variables()
-  averages.apply(variables)
-  shadows = {variable: averages.average(variable) for variable in variables}
-  taken = []
-  with tf.Session() as session:
-    session.run([tf.global_variables_initializer(), initializer])
-    batch_norm.recalibrate(session, found, 3)
-    want = _values(session, found)
-    session.run(initializer)
-    before = session.run(variables)
-    # As yet the averages are the weights.
-    batch_norm.recalibrate_averages(
-        session, found, 3, shadows,
-        run=lambda fetches: (taken.append(1), session.run(fetches))[1])
-    np.testing.assert_equal(session.run(variables), before)
-    got = [session.run([shadows[layer.mean], shadows[layer.variance]])
-           for layer in found]
-  assert len(taken) == 3
-  for pair, other in zip(got, want, strict=True):
-    np.testing.assert_allclose(pair, other, rtol=1e-5, atol=1e-6)

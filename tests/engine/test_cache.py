@@ -101,7 +101,8 @@ def test_jpegs(open_source, write, fetch, kind):
   """
   write('jpeg')
   batches = [fetch(open_source(k).training(N, 3, 0), 2) for k in (None, kind)]
-  for (images, labels, _), (other, same_labels, _) in zip(*batches, strict=True):
+  for (images, labels, _), (other, same_labels, _) in zip(
+      *batches, strict=True):
     np.testing.assert_array_equal(labels, same_labels)
     np.testing.assert_allclose(images, other, atol=64)
   whole = fetch(open_source(kind).evaluation(N))[0].labels

@@ -150,7 +150,8 @@ def test_help_tells_defaults(capsys):
   text = capsys.readouterr().out
   assert '--momentum (0.9)\n    The momentum of the momentum optimizer.' in text
   assert "Examples in a step. Default: the data set's, else 32." in text
-  assert '--labels_offset (0)' in text
+  assert '--use_grayscale (False)\n    Train on one channel.' in text
+  assert '--labels_offset\n    Subtracted from every label: ' in text
   assert '--num_clones (1)\n    Was: clones to deploy. Now this' in text
 
 

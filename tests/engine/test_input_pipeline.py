@@ -588,3 +588,43 @@ def test_mixed_labels_after_the_offset(source, fetch):
   assert stream.batch.labels.shape.as_list() == [6, 3]
   assert stream.batch.images.shape.as_list() == [6, 8, 8, 3]
   np.testing.assert_allclose(batch.labels.sum(0), 2, atol=1e-5)
+
+
+@pytest.mark.parametrize('batch_size', [5, N + 5])
+def test_seek(source, fetch, batch_size):
+  """Forth and back, to the same bits; `position` says where it stands."""
+  want = fetch(source().training(batch_size, 3, 0), 9)
+  stream = source().training(batch_size, 3, 0)
+  with tf.Session() as session:
+    session.run(stream.initializer)
+    for position in (4, 0, 8, 8):
+      stream.seek(session, position)
+      assert stream.position == position
+      got = stream.run(session, stream.batch)
+      assert stream.position == position + 1
+      for one, other in zip(got, want[position], strict=True):
+        assert one.tobytes() == other.tobytes()
+    stream.seek(session, 2)
+    stream.run(session, stream.batch)
+    stream.seek(session)  # where it stands
+    assert stream.position == 3
+    got = stream.run(session, stream.batch)
+    assert got.images.tobytes() == want[3].images.tobytes()
+
+
+def test_seek_in_a_monitored_session(source, fetch):
+  """Its hooks are not called, and none of them takes a batch."""
+  want = fetch(source().training(5, 3, 0), 8)
+  stream = source().training(5, 3, 0)
+  tf.train.get_or_create_global_step()
+  calls = []
+
+  class Count(tf.train.SessionRunHook):
+    def after_run(self, run_context, run_values):
+      calls.append(1)
+  with tf.train.MonitoredSession(hooks=[Count()]) as session:
+    for position in (6, 1):
+      stream.seek(session, position)
+      got = stream.run(session, stream.batch)
+      assert got.images.tobytes() == want[position].images.tobytes()
+  assert len(calls) == 2

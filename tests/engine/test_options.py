@@ -44,14 +44,80 @@ def test_frozen_and_replaced():
     ('verbosity', 4, 'must be at least -3 and at most 3'),
     ('optimizer', 'adagrat',
      'is unknown. Did you mean adagrad? It can be adadelta, adagrad, adam, '
-     'ftrl, momentum, rmsprop, sgd.'),
-    ('learning_rate_decay_type', 'cosine',
-     'is unknown. It can be fixed, exponential, polynomial.'),
+     'adamw, ftrl, lars, momentum, rmsprop, sgd.'),
+    ('learning_rate_decay_type', 'cosinus',
+     'is unknown. Did you mean cosine? It can be fixed, exponential, '
+     'polynomial, cosine, piecewise.'),
 ])
 def test_out_of_range(name, value, text):
   with pytest.raises(ValueError) as error:
     TrainConfig(**{name: value})
   assert str(error.value).startswith(f'--{name}={value} {text}')
+
+
+@pytest.mark.parametrize('name, value, text', [
+    ('evaluate_every', 'often',
+     "has 'often': write steps as 500, epochs as 5epochs."),
+    ('evaluate_every', '0epochs', 'must be more than 0.'),
+    ('profile_steps', '30,20',
+     'must be the first and the last step, such as 20,30.'),
+    ('warmup', '-3', "has '-3': write steps as 500, epochs as 5epochs."),
+    ('learning_rate_multipliers', 'logits',
+     "has 'logits': write scopes as SCOPE=NUMBER.")])
+def test_texts_of_some_form(name, value, text):
+  with pytest.raises(ValueError) as error:
+    TrainConfig(**{name: value})
+  assert str(error.value) == f'--{name}={value} {text}'
+
+
+@pytest.mark.parametrize('name', ['train_dir', 'dataset_dir'])
+def test_folders(tmp_path, name):
+  for path in (tmp_path, tmp_path / 'not yet'):
+    assert getattr(TrainConfig(**{name: str(path)}), name) == str(path)
+  file = tmp_path / 'file'
+  file.touch()
+  with pytest.raises(ValueError) as error:
+    TrainConfig(**{name: str(file)})
+  assert str(error.value) == (
+      f'--{name}={file} is a file; it must be a folder.')
+
+
+@pytest.mark.parametrize('name', ['early_stopping_patience',
+                                  'plateau_patience'])
+def test_what_counts_evaluations(name):
+  with pytest.raises(ValueError) as error:
+    TrainConfig(**{name: 3})
+  assert str(error.value) == (
+      f'--{name} counts evaluations: set --evaluate_every too, such as '
+      '1epoch.')
+  given = TrainConfig(**{name: 3}, evaluate_every='2epochs')
+  assert getattr(given, name) == 3
+
+
+@pytest.mark.parametrize('given, text', [
+    ({'optimizer': 'momentum', 'momentum': 1.0}, '--momentum=1.0 must be '
+     'below 1'),
+    ({'learning_rate_decay_type': 'piecewise'}, 'piecewise needs '
+     '--learning_rate_boundaries')])
+def test_flags_that_contradict_each_other(given, text):
+  with pytest.raises(ValueError, match=text):
+    TrainConfig(**given)
+
+
+def test_every_field_says_whether_it_may_change():
+  """The fields that shape the graph's variables can never."""
+  found = {}
+  for field in dataclasses.fields(TrainConfig):
+    found.setdefault(field.metadata['changes'], set()).add(field.name)
+  assert found.keys() == {'free', 'told', 'never'}
+  assert found['never'] == {
+      'model_name', 'dataset_name', 'labels_offset', 'use_grayscale',
+      'trainable_scopes', 'optimizer', 'moving_average_decay'}
+  assert {'train_dir', 'dataset_dir', 'max_number_of_steps', 'num_epochs',
+          'save_interval_secs', 'accept_changes', 'keep_best', 'cache',
+          'profile_steps'} <= found['free']
+  assert {'seed', 'batch_size', 'learning_rate', 'num_micro_batches',
+          'evaluate_every', 'best_metric'} <= found['told']
 
 
 FLOATS = [field.name for field in dataclasses.fields(TrainConfig)
@@ -101,7 +167,7 @@ def test_fallbacks():
   found = TrainConfig.fallbacks()
   assert {name: value for name, value in found.items()
           if value is not None} == {
-      'batch_size': 32, 'learning_rate': 0.01,
+      'batch_size': 32, 'labels_offset': 0, 'learning_rate': 0.01,
       'learning_rate_decay_type': 'exponential', 'num_epochs_per_decay': 2.0}
 
 
@@ -131,6 +197,17 @@ def test_failing_write_leaves_the_old(tmp_path):
   with pytest.raises(TypeError):
     options.write(TrainConfig(batch_size=2), str(tmp_path), other={1, 2})
   assert options.read(str(tmp_path))['batch_size'] == 1
+
+
+def test_write_json(tmp_path):
+  path = tmp_path / 'a.json'
+  options.write_json(path, {'a': [1, 2.5, None], 'b': 0.1 + 0.2})
+  assert path.read_text() == (
+      '{\n  "a": [\n    1,\n    2.5,\n    null\n  ],\n'
+      '  "b": 0.30000000000000004\n}\n')
+  options.write_json(str(path), {})
+  assert options.read(str(tmp_path), 'a.json') == {}
+  assert [file.name for file in tmp_path.iterdir()] == ['a.json']
 
 
 def test_nothing_to_read(tmp_path):

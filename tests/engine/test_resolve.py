@@ -222,3 +222,43 @@ def test_digits_stay_the_default():
   assert dataset.num_samples == 1437
   with pytest.raises(ValueError, match='runs/resnet_v1_tiny-digits'):
     resolve.evaluation(config.EvalConfig(model_name='resnet_v1_tiny'))
+
+
+# Which weights are evaluated.
+
+
+def _averages(run, **flags):
+  return resolve.evaluation(config.EvalConfig(
+      checkpoint_path=str(run), **flags)).config.moving_average_decay
+
+
+def test_moving_averages_of_a_run(colours_run, workplace):
+  """They are evaluated where there are any, and no flag says otherwise."""
+  run = workplace / 'run'
+  run.mkdir()
+  found = json.loads((colours_run.folder / 'config.json').read_text())
+  (run / 'config.json').write_text(json.dumps({
+      **found, 'moving_average_decay': 0.9}))
+  fakes.add_checkpoint(run, 1, {'w': np.float32([1])})
+  assert _averages(run) is None
+  assert _averages(run, moving_average_decay=0.5) == 0.5
+  fakes.add_checkpoint(run, 2, {
+      'w': np.float32([1]), 'w/ExponentialMovingAverage': np.float32([1])})
+  assert _averages(run) == 0.9
+  assert _averages(run, moving_average_decay=0.5) == 0.5
+  assert _averages(run, raw_weights=True) is None
+  assert _averages(run, moving_average_decay=0.0) is None
+  with pytest.raises(ValueError, match=(
+      '--raw_weights leaves out the moving averages that '
+      '--moving_average_decay=0.5 asks for: leave one of the flags out')):
+    _averages(run, raw_weights=True, moving_average_decay=0.5)
+
+
+def test_the_default_checkpoint_path():
+  for flags, path in (
+      ({'model_name': 'net', 'dataset_name': 'mnist'}, 'runs/net-mnist'),
+      ({'model_name': 'net', 'checkpoint_path': 'a,b'}, 'a,b')):
+    assert resolve.with_path(
+        config.EvalConfig(**flags)).checkpoint_path == path
+  with pytest.raises(ValueError, match='--checkpoint_path is missing'):
+    resolve.with_path(config.EvalConfig())

@@ -1,0 +1,85 @@
+"""Whether a training may go on with the run that is in its folder."""
+import contextlib
+import dataclasses
+import glob
+import os
+import shutil
+from collections.abc import Iterator
+
+import filelock
+
+from engine import checkpoints, options
+from engine.config import TrainConfig
+
+LOCK_FILENAME = '.lock'
+
+
+def _sweep(train_dir):
+  """Removes what a kill left of a checkpoint that was being written."""
+  folder = glob.escape(train_dir)
+  for path in glob.glob(os.path.join(folder, '*.tempstate*')):
+    os.remove(path)
+  for path in glob.glob(os.path.join(folder, 'model.ckpt-*_temp')):
+    shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def alone(train_dir: str) -> Iterator[None]:
+  """Holds the folder, which is made if need be, for this training alone.
+
+  The hold ends with the process, however that ends.
+
+  Raises:
+    ValueError: another training holds it.
+  """
+  os.makedirs(train_dir, exist_ok=True)
+  lock = filelock.FileLock(os.path.join(train_dir, LOCK_FILENAME))
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    raise ValueError(
+        f'Another training is writing to {train_dir}: wait for it, stop it, '
+        'or name another --train_dir.') from None
+  try:
+    _sweep(train_dir)
+    yield
+  finally:
+    lock.release()
+
+
+def _changes(field, config):
+  """Whether the field may differ: 'free', 'told' or 'never'."""
+  if field.metadata['now'] or field.name == 'verbosity':
+    return 'free'
+  if (field.name == 'max_number_of_steps'
+      and config.learning_rate_decay_type == 'cosine'):
+    return 'told'  # the schedule ends with them
+  return field.metadata['changes']
+
+
+def check(config: TrainConfig) -> None:
+  """Refuses to go on with a run that was begun with other flags.
+
+  Args:
+    config: the complete configuration.
+
+  Raises:
+    ValueError: a flag differs, and `config.accept_changes` is not set, or
+      does not help; all differences are named.
+  """
+  folder = config.train_dir
+  run = options.read(folder) if checkpoints.listed(folder) else {}
+  found = {}
+  for field in dataclasses.fields(config):
+    given = getattr(config, field.name)
+    if field.name in run and run[field.name] != given:
+      found.setdefault(_changes(field, config), []).append(
+          f'{field.name}={run[field.name]}, not {given}')
+  refused = found.get('never', []) + (
+      [] if config.accept_changes else found.get('told', []))
+  if refused:
+    cure = ('' if 'never' in found else
+            'pass --accept_changes to go on with the new values, ')
+    raise ValueError(
+        f'The run in {folder} was begun with {"; ".join(refused)}: {cure}name '
+        'another --train_dir, or continue it as it was begun.')
