@@ -28,7 +28,7 @@ train: $(VENV)/installed  ## Train resnet_v2_101 on handwritten digits and evalu
 	$(VENV)/bin/python train_image_classifier.py --model_name=resnet_v2_101
 
 test: $(VENV)/installed  ## Run the tests
-	$(VENV)/bin/python -m pytest -q -n 2
+	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal
 
 test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets

@@ -24,6 +24,7 @@ class _Run:
 
   def __init__(self, evaluation: resolve.Evaluation):
     self.config, dataset = evaluation.config, evaluation.dataset
+    self._trained = evaluation.run
     names = resolve.class_names(dataset, self.config.labels_offset)
     self._predictor = predictor.Predictor(self.config, dataset, len(names))
     self.subject = results.Subject(
@@ -41,6 +42,16 @@ class _Run:
         f'Evaluating {what} on the {self._predictor.source.num_examples:,} '
         f'examples of {dataset.name}, split {dataset.split_name}, at '
         f'{config.eval_image_size}x{config.eval_image_size}{views}{weights}.')
+
+  def introduce_many(self, what):
+    """The same, of checkpoints from within a training."""
+    self.introduce(what)
+    if self._trained.get('recalibrate_batch_norm_batches', 0) != 0:
+      console.note(
+          'batch norm\'s moving averages are replaced at the end of the '
+          'training, and lag behind the weights in checkpoints before it. '
+          'Training with --evaluate_every measures them at every evaluation, '
+          'and evaluations.csv has what is found.')
 
   def evaluate(self, checkpoint):
     """Returns the figures of a checkpoint, and the predictions."""
@@ -137,7 +148,7 @@ def _evaluate_all(given: configs.EvalConfig) -> dict:
   run = _Run(resolve.evaluation(given.replace(checkpoint_path=found[-1])))
   rows = []
   try:
-    run.introduce(f'{len(found)} checkpoints of {given.checkpoint_path}')
+    run.introduce_many(f'{len(found)} checkpoints of {given.checkpoint_path}')
     for checkpoint in found:
       figures, predictions = run.evaluate(checkpoint)
       rows.append(figures)
@@ -160,7 +171,7 @@ def _evaluate_new(given: configs.EvalConfig) -> dict:
         if run is None:
           run = _Run(resolve.evaluation(given.replace(
               checkpoint_path=checkpoint)))
-          run.introduce(given.checkpoint_path)
+          run.introduce_many(given.checkpoint_path)
         figures, predictions = run.evaluate(checkpoint)
       except candidates.GONE:
         if tf.train.checkpoint_exists(checkpoint):

@@ -84,6 +84,13 @@ def test_all(run, digits_run):
     assert printed.out.count(line) == 1, line
 
 
+def test_lagging_averages_are_told(run):
+  """As the run replaces them at its end alone."""
+  printed = evaluate(run, checkpoints='all')
+  assert 'note: batch norm\'s moving averages are replaced at' in printed.out
+  assert 'note:' not in evaluate(run).out
+
+
 def test_the_best(run):
   (run / 'best').mkdir()
   shutil.copy(run / 'config.json', run / 'best')
