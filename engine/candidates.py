@@ -15,9 +15,7 @@ GONE = (tf.errors.OpError, ValueError, RuntimeError, LookupError)
 
 def step_of(checkpoint: str) -> int:
   """Returns the step a checkpoint was written at, 0 if it does not say."""
-  reader = tf.train.load_checkpoint(checkpoint)
-  return (int(reader.get_tensor('global_step'))
-          if reader.has_tensor('global_step') else 0)
+  return checkpoints.step(checkpoint) or 0
 
 
 def members(checkpoint_path: str) -> list[str]:

@@ -60,6 +60,14 @@ def version(path: str) -> str:
   return 'V2' if tf.io.gfile.exists(f'{path}.index') else 'V1'
 
 
+def step(path: str) -> int | None:
+  """Returns the step a checkpoint was written at, None if it does not say."""
+  reader = tf.train.load_checkpoint(path)
+  if not reader.has_tensor('global_step'):
+    return None
+  return int(reader.get_tensor('global_step'))
+
+
 def to_continue(train_dir: str) -> str | None:
   """Returns the checkpoint a run goes on from, None for a new run.
 

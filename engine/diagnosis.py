@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from engine import options, train_step
-from engine.input_pipeline import Source, Stream
+from engine.input_pipeline import Source, Stream, without_hooks
 
 FILENAME = 'non_finite.json'
 
@@ -64,11 +64,7 @@ class Diagnosis:
     except tf.errors.InvalidArgumentError as error:
       if train_step.NOT_FINITE not in str(error):
         raise
-    if isinstance(session, tf.train.MonitoredSession):
-      sentence = session.run_step_fn(
-          lambda step_context: self.explain(step_context.session))
-    else:
-      sentence = self.explain(session)
+    sentence = without_hooks(session, self.explain)
     raise ValueError(f'The loss is not finite: {sentence}')
 
   def explain(self, session: tf.Session) -> str:

@@ -250,6 +250,20 @@ def _options():
   return options
 
 
+def without_hooks(session: Any, function: Callable) -> Any:
+  """Returns function(plain session); hooks would take a batch.
+
+  Args:
+    session: a Session or a MonitoredSession.
+    function: called with a Session.
+  """
+  if isinstance(session, tf.train.MonitoredSession):
+    # It looks at the argument's name.
+    return session.run_step_fn(
+        lambda step_context: function(step_context.session))
+  return function(session)
+
+
 class Stream:
   """Batches in the current graph, which leave out bad examples.
 
@@ -317,11 +331,5 @@ class Stream:
     if position is not None:
       self.position = position
 
-    def begin(plain):
-      plain.run(self.initializer, {self._start: self.position})
-
-    if isinstance(session, tf.train.MonitoredSession):
-      # Its hooks would take a batch. It looks at the argument's name.
-      session.run_step_fn(lambda step_context: begin(step_context.session))
-    else:
-      begin(session)
+    without_hooks(session, lambda plain: plain.run(
+        self.initializer, {self._start: self.position}))

@@ -32,12 +32,6 @@ def _count(shapes, names):
   return sum(math.prod(shapes[name]) for name in names)
 
 
-def _step(reader):
-  if not reader.has_tensor('global_step'):
-    return None
-  return int(reader.get_tensor('global_step'))
-
-
 def _facts(path, found):
   """Returns what training needs to know, and what tells it."""
   names = ('labels_offset', 'preprocessing_name', 'image_size')
@@ -91,7 +85,7 @@ def describe(path: str) -> dict[str, Any]:
   return {
       'path': path,
       'format': checkpoints.version(path),
-      'step': _step(reader),
+      'step': checkpoints.step(path),
       'network': _network(found),
       'num_classes': found and found.num_classes,
       **_facts(path, found),

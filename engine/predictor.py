@@ -6,7 +6,14 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from engine import checkpoints, console, identify, input_pipeline, views
+from engine import (
+  checkpoints,
+  console,
+  identify,
+  input_pipeline,
+  precision,
+  views,
+)
 from engine.config import EvalConfig
 from nets import nets_factory
 from nets.slim_compat import slim
@@ -100,8 +107,8 @@ class Predictor:
       self._variables = {v.op.name: v for v in slim.get_model_variables()}
     self._compared = None
     self.variables = list(self._variables)
-    self._session = tf.Session(graph=self._graph, config=tf.ConfigProto(
-        gpu_options=tf.GPUOptions(allow_growth=True)))
+    self._session = tf.Session(graph=self._graph,
+                               config=precision.session_config('fp32'))
 
   def _network(self, images, is_training, reuse):
     network_fn = nets_factory.get_network_fn(

@@ -103,12 +103,13 @@ class Evaluations:
       step: the step at which the run is.
       every: steps between two evaluations, None if there are to be none.
     """
-    self._config, self._end = config, config.max_number_of_steps
+    self._config = config
     self._path = os.path.join(config.train_dir, EVALUATIONS_FILENAME)
     self.rows = [
         row for row in read(config.train_dir) if every is not None
         and row['step'] <= step and (
-            row['step'] % every == 0 or row['step'] == self._end)]
+            row['step'] % every == 0 or
+            row['step'] == config.max_number_of_steps)]
 
   @property
   def best(self) -> Row | None:

@@ -160,10 +160,7 @@ class Validation(tf.train.SessionRunHook):
     values, averaged, kept = self._values(session)
     before = self._evaluations.factor
     row = row_of(self._trial(values, averaged), step)
-    is_best = self._best.offer(row, self._evaluations.rows, {
-        **kept, 'global_step': np.int64(step)})
-    self._evaluations.add(row)
-    self._best.settle(self._evaluations.rows)
+    is_best = self._record(row, {**kept, 'global_step': np.int64(step)})
     self._say(row, is_best)
     if self._evaluations.factor != before:
       console.say(
@@ -171,6 +168,18 @@ class Validation(tf.train.SessionRunHook):
           f'{self._config.plateau_patience} evaluations: the learning rate '
           f'is multiplied by {self._evaluations.factor:.3g} from here on.')
     self._set_factor(session, self._evaluations.factor)
+
+  def _record(self, row, kept, finished=False):
+    """Writes an evaluation, and its checkpoint if it is among the best.
+
+    The checkpoint first: what a kill leaves of it then belongs to no row.
+    """
+    others = [old for old in self._evaluations.rows
+              if old['step'] != row['step']]
+    is_best = self._best.offer(row, others, kept)
+    self._evaluations.add(row)
+    self._best.settle(self._evaluations.rows, finished)
+    return is_best
 
   def _say(self, row, is_best):
     metric = self._config.best_metric
@@ -196,12 +205,7 @@ class Validation(tf.train.SessionRunHook):
     """Adds the evaluation of the last checkpoint, which `evaluate` made."""
     reader = tf.train.load_checkpoint(figures['checkpoint'])
     kept = {name: reader.get_tensor(name) for name in self._names}
-    row = row_of(figures, figures['step'])
-    others = [old for old in self._evaluations.rows
-              if old['step'] != row['step']]
-    self._best.offer(row, others, kept)
-    self._evaluations.add(row)
-    self._best.settle(self._evaluations.rows, finished=True)
+    self._record(row_of(figures, figures['step']), kept, finished=True)
     first = self._evaluations.best
     console.say(
         f'The best {self._config.best_metric} was '
