@@ -4,7 +4,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train test test-oldest fuzz kills lint clean
+.PHONY: help train segment test test-oldest fuzz kills lint clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
@@ -26,6 +26,10 @@ $(OLDEST)/installed: setup.py
 
 train: $(VENV)/installed  ## Train resnet_v2_101 on handwritten digits and evaluate it
 	$(VENV)/bin/python train_image_classifier.py --model_name=resnet_v2_101
+
+segment: $(VENV)/installed  ## Train resnet_v1_50 to segment scenes of digits
+	$(VENV)/bin/python train_image_classifier.py \
+	  --flagfile=recipes/digit_scenes_resnet_v1_50.cfg
 
 test: $(VENV)/installed  ## Run the tests
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal

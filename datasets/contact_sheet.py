@@ -2,7 +2,7 @@
 import os
 import pathlib
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -16,8 +16,8 @@ from datasets.examples import BadExample, Examiner, features_of
 from datasets.report import cut
 
 COLUMNS, ROWS = 8, 6
-CELL, _GAP, _CAPTION, _TEXT = 128, 8, 32, 12  # pixels
-_PAPER, _BEHIND, _INK = 'white', (224, 224, 224), 'black'
+CELL, GAP, TEXT, _CAPTION = 128, 8, 12, 32  # pixels
+PAPER, BEHIND, INK = 'white', (224, 224, 224), 'black'
 _MOST_READ = 2000  # records of a split, among which pictures are picked
 
 
@@ -34,14 +34,21 @@ class Shown(NamedTuple):
   detail: str = ''
 
 
-def _fit(image: np.ndarray) -> Image.Image:
-  """Returns the picture as large as a cell allows, in its proportions."""
+def fit(image: np.ndarray, cell: int = CELL, smooth: bool = True
+        ) -> Image.Image:
+  """Returns the picture as large as a cell allows, in its proportions.
+
+  Args:
+    image: uint8 [height, width, 3], or [height, width] for one channel.
+    cell: the side of the cell, in pixels.
+    smooth: whether a larger picture is averaged; a smaller one never is.
+  """
   height, width = image.shape[:2]
-  scale = CELL / max(height, width)
+  scale = cell / max(height, width)
   size = max(1, round(width * scale)), max(1, round(height * scale))
   return Image.fromarray(image).resize(
-      size, Image.Resampling.NEAREST if scale > 1 else
-      Image.Resampling.LANCZOS)
+      size, Image.Resampling.LANCZOS if smooth and scale <= 1 else
+      Image.Resampling.NEAREST)
 
 
 def _label(record):
@@ -65,9 +72,8 @@ def _candidates(reader, random):
         yield indices[turn]
 
 
-def _of_split(split, reader, examiner, class_names, seed, count):
-  """Returns up to `count` (label, picture) of a split, by label."""
-  random = np.random.default_rng([seed, zlib.crc32(split.encode())])
+def _of_split(split, reader, random, count, examiner, class_names):
+  """Returns up to `count` pictures of a split, by label."""
   found = []
   for index in _candidates(reader, random):
     if len(found) == count:
@@ -78,7 +84,7 @@ def _of_split(split, reader, examiner, class_names, seed, count):
       continue
     height, width = image.shape[:2]
     # Only what is drawn is kept.
-    found.append((label, Shown(np.asarray(_fit(image)),
+    found.append((label, Shown(np.asarray(fit(image)),
                                f'{label} {class_names[label]}',
                                f'{split} {width}x{height}')))
   return [shown for _, shown in sorted(found, key=lambda pair: pair[0])]
@@ -99,33 +105,60 @@ def pick(paths: Mapping[str, Sequence[str]], class_names: Sequence[str],
     count: how many, at most.
     seed: fixes the choice.
   """
+  examiner = Examiner(range(len(class_names)), max_pixels)
+  return share_out(paths, count, seed, lambda *split: _of_split(
+      *split, examiner, class_names))
+
+
+def share_out(paths: Mapping[str, Sequence[str]], count: int, seed: int,
+              choose: Callable[[str, tfrecord.Reader, np.random.Generator, int],
+                               list]) -> list:
+  """Returns what is chosen of every split, as evenly as they allow.
+
+  Args:
+    paths: the files of each split.
+    count: how many, at most.
+    seed: fixes the choice.
+    choose: given the name of a split, its records, what to draw lots with,
+      and how many, returns no more than that.
+  """
   readers = {split: tfrecord.Reader(files, dataset_utils.offsets_dir())
              for split, files in paths.items()}
-  examiner = Examiner(range(len(class_names)), max_pixels)
   found = {}
   # The smallest first: what it lacks the others make up.
   for split in sorted(readers, key=lambda split: len(readers[split])):
     share = ((count - sum(map(len, found.values())))
              // (len(readers) - len(found)))
-    found[split] = _of_split(split, readers[split], examiner, class_names,
-                             seed, share)
+    random = np.random.default_rng([seed, zlib.crc32(split.encode())])
+    found[split] = choose(split, readers[split], random, share)
   return [shown for split in paths for shown in found[split]]
 
 
-def _font():
+def font() -> ImageFont.FreeTypeFont:
+  """Returns the font of captions, which matplotlib brings along."""
   return ImageFont.truetype(
       str(pathlib.Path(matplotlib.get_data_path(), 'fonts', 'ttf',
-                       'DejaVuSans.ttf')), _TEXT)
+                       'DejaVuSans.ttf')), TEXT)
 
 
-def _shorten(text, font):
-  """Returns the text, cut to a cell's width."""
-  text = cut(text, CELL)
-  if font.getlength(text) <= CELL:
+def shorten(text: str, face: ImageFont.FreeTypeFont, width: int = CELL) -> str:
+  """Returns the text on one line, cut to a width in pixels."""
+  text = cut(text, width)
+  if face.getlength(text) <= width:
     return text
-  while text and font.getlength(text + '…') > CELL:
+  while text and face.getlength(text + '…') > width:
     text = text[:-1]
   return text + '…'
+
+
+def save(sheet: Image.Image, path: str | os.PathLike) -> None:
+  """Writes a sheet as a PNG.
+
+  Raises:
+    ValueError: the file cannot be written.
+  """
+  with disk_errors(os.path.dirname(os.path.abspath(path)), 'Make room.'):
+    sheet.save(path, 'png')
 
 
 def _cells() -> Iterator[tuple[int, int]]:
@@ -133,8 +166,8 @@ def _cells() -> Iterator[tuple[int, int]]:
   row = 0
   while True:
     for column in range(COLUMNS):
-      yield (_GAP + column * (CELL + _GAP),
-             _GAP + row * (CELL + _CAPTION + _GAP))
+      yield (GAP + column * (CELL + GAP),
+             GAP + row * (CELL + _CAPTION + GAP))
     row += 1
 
 
@@ -148,16 +181,15 @@ def draw(path: str | os.PathLike, shown: Sequence[Shown]) -> None:
     raise ValueError('There are no pictures to draw.')
   corners = list(zip(shown, _cells()))  # noqa: B905 - cells never end
   sheet = Image.new('RGB', (
-      _GAP + min(len(shown), COLUMNS) * (CELL + _GAP),
-      corners[-1][1][1] + CELL + _CAPTION + _GAP), _PAPER)
-  pen, font = ImageDraw.Draw(sheet), _font()
+      GAP + min(len(shown), COLUMNS) * (CELL + GAP),
+      corners[-1][1][1] + CELL + _CAPTION + GAP), PAPER)
+  pen, face = ImageDraw.Draw(sheet), font()
   for picture, (left, top) in corners:
-    pen.rectangle((left, top, left + CELL - 1, top + CELL - 1), _BEHIND)
-    image = _fit(picture.image)
+    pen.rectangle((left, top, left + CELL - 1, top + CELL - 1), BEHIND)
+    image = fit(picture.image)
     sheet.paste(image, (left + (CELL - image.width) // 2,
                         top + (CELL - image.height) // 2))
     for line, text in enumerate((picture.title, picture.detail)):
-      pen.text((left, top + CELL + 1 + line * (_TEXT + 2)),
-               _shorten(text, font), _INK, font)
-  with disk_errors(os.path.dirname(os.path.abspath(path)), 'Make room.'):
-    sheet.save(path, 'png')
+      pen.text((left, top + CELL + 1 + line * (TEXT + 2)),
+               shorten(text, face), INK, face)
+  save(sheet, path)

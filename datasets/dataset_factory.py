@@ -1,4 +1,5 @@
 """The registry of data sets: every name that --dataset_name takes."""
+import contextlib
 import dataclasses
 import difflib
 import glob
@@ -8,14 +9,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
-from tf_slim.data import tfexample_decoder
 from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_utils, description, tfrecord
-from datasets.convert import digits
+from datasets import (
+    class_names,
+    dataset_utils,
+    description,
+    examples,
+    slim_decoders,
+    tfrecord,
+)
+from datasets.convert import digits, scenes
 
 OWN = 'tfrecord'  # the name of a data set of one's own
 _SMALL = 64  # pixels of a side
+_IGNORED = 255  # in masks of which no more is known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,16 +38,32 @@ class Specification:
     ensure: makes the data set in a folder, where that needs no source.
     suggestions: settings that fit the data, by the names of the flags; a
       flag that is given goes before them.
+    task: 'classification' or 'segmentation'.
+    ignore_label: the value of a mask's pixels that do not count, which may be
+      that of a class; None if all count.
+    class_names: of the labels, for a folder without labels.txt; () if that
+      is the one place that has them.
   """
   file_pattern: str
   splits: tuple[str, ...]
   num_classes: int
   ensure: Callable[[str], None] | None = None
   suggestions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  task: str = description.CLASSIFICATION
+  ignore_label: int | None = None
+  class_names: tuple[str, ...] = ()
 
 
 _CIFAR = {'preprocessing_name': 'cifar', 'train_image_size': 32}
 _MNIST = {'preprocessing_name': 'digits', 'train_image_size': 28}
+
+
+def _masks(splits, names, ignore_label=255):
+  """Returns the specification of a public data set of masks."""
+  return Specification('%s-*', splits, len(names),
+                       task=description.SEGMENTATION,
+                       ignore_label=ignore_label, class_names=names)
+
 
 DATASETS = {
     'digits': Specification(
@@ -66,6 +90,24 @@ DATASETS = {
     'imagenet': Specification('%s-*', ('train', 'validation'), 1001),
     'mnist': Specification(
         'mnist_%s.tfrecord', ('train', 'test'), 10, None, _MNIST),
+    'digit_scenes': Specification(
+        scenes.FILE_PATTERN, ('train', 'test'), len(scenes.NAMES),
+        scenes.ensure, {
+            'decoder': 'deeplabv3plus',
+            'decoder_depth': 64,
+            'train_crop_size': str(scenes.SIZE),
+            'batch_size': 16,
+            'max_number_of_steps': 400,
+            'random_flip': False,  # a mirrored digit is another one or none
+            'min_scale_factor': 0.8,
+            'max_scale_factor': 1.25,
+        }, description.SEGMENTATION, scenes.IGNORE_LABEL),
+    'ade20k': _masks(('train', 'val'), class_names.ADE20K, 0),
+    'cityscapes': _masks(('train_fine', 'val_fine', 'train_coarse',
+                          'trainval_fine', 'test_fine'),
+                         class_names.CITYSCAPES),
+    'pascal_voc_seg': _masks(('train', 'val', 'train_aug', 'trainval'),
+                             class_names.PASCAL_VOC),
     OWN: Specification('%s-*.tfrecord', (), 0),
 }
 
@@ -117,11 +159,12 @@ def _described(name, folder):
   suggestions = {}
   if found.name in DATASETS:
     suggestions = DATASETS[found.name].suggestions
-  if not suggestions and max(found.largest) <= _SMALL:
+  if (not suggestions and max(found.largest) <= _SMALL
+      and found.task == description.CLASSIFICATION):
     suggestions = {'preprocessing_name': 'cifar',
                    'train_image_size': max(32, *found.largest)}
   return Specification('', tuple(found.splits), len(found.class_names), None,
-                       suggestions)
+                       suggestions, found.task, found.ignore_label)
 
 
 def _guessed(folder):
@@ -143,7 +186,20 @@ def _guessed(folder):
     raise ValueError(
         f'{os.path.join(folder, dataset_utils.LABELS_FILENAME)} names '
         f'{len(names)} classes: it should have a line for each class.')
-  return Specification('*%s*', splits, len(names))
+  return Specification('*%s*', splits, len(names), None, {}, *_task_of(
+      path for path in paths if any(_belongs(path, of) for of in splits)))
+
+
+def _task_of(paths):
+  """Returns the task and the ignore label, by the first sound record."""
+  for path in paths:
+    records = tfrecord.Reader([path], dataset_utils.offsets_dir())
+    for index in range(len(records)):
+      with contextlib.suppress(ValueError):  # damaged
+        if examples.has_mask(records.read(index)):
+          return description.SEGMENTATION, _IGNORED
+        return description.CLASSIFICATION, None
+  return description.CLASSIFICATION, None
 
 
 def _belongs(path, split):
@@ -195,47 +251,18 @@ def _files(name, split_name, folder, file_pattern):
   return files
 
 
-_FEATURES = {
-    'image/encoded': tf.FixedLenFeature([], tf.string, ''),
-    'image/format': tf.FixedLenFeature([], tf.string, 'jpeg'),
-    'image/class/label': tf.FixedLenFeature([], tf.int64, -1),
-    'image/class/text': tf.FixedLenFeature([], tf.string, ''),
-    'image/filename': tf.FixedLenFeature([], tf.string, ''),
-    **{f'image/object/bbox/{side}': tf.VarLenFeature(tf.float32)
-       for side in ('ymin', 'xmin', 'ymax', 'xmax')},
-    'image/object/bbox/label': tf.VarLenFeature(tf.int64),
-}
-_ITEMS = {  # name: what it is, and its handler
-    'image': ('uint8 [height, width, 3]', tfexample_decoder.Image),
-    'label': ('int64 in [0, num_classes)',
-              lambda: tfexample_decoder.Tensor('image/class/label')),
-    'label_text': ('the name of the class',
-                   lambda: tfexample_decoder.Tensor('image/class/text')),
-    'filename': ('the file it was made from',
-                 lambda: tfexample_decoder.Tensor('image/filename')),
-    'object/bbox': ('float32 [n, 4], boxes (ymin, xmin, ymax, xmax) in [0, 1]',
-                    lambda: tfexample_decoder.BoundingBox(
-                        ['ymin', 'xmin', 'ymax', 'xmax'],
-                        'image/object/bbox/')),
-    'object/label': ('int64 [n], the label of each box',
-                     lambda: tfexample_decoder.Tensor(
-                         'image/object/bbox/label')),
-}
-
-
 def make_dataset(name: str, split_name: str, data_sources: list[str],
                  num_classes: int, labels_to_names: dict[int, str] | None,
-                 reader: Any = None) -> Dataset:
+                 reader: Any = None, task: str = description.CLASSIFICATION,
+                 ignore_label: int | None = None) -> Dataset:
   """Returns files as TF-Slim's Dataset; see `get_dataset`."""
   records = tfrecord.Reader(data_sources, dataset_utils.offsets_dir())
   return Dataset(
       data_sources=data_sources, reader=reader or tf.TFRecordReader,
-      decoder=tfexample_decoder.TFExampleDecoder(
-          _FEATURES, {item: make() for item, (_, make) in _ITEMS.items()}),
-      num_samples=len(records),
-      items_to_descriptions={item: text for item, (text, _) in _ITEMS.items()},
+      decoder=slim_decoders.decoder(task), num_samples=len(records),
+      items_to_descriptions=slim_decoders.descriptions(task),
       name=name, split_name=split_name, num_classes=num_classes,
-      labels_to_names=labels_to_names)
+      labels_to_names=labels_to_names, task=task, ignore_label=ignore_label)
 
 
 def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
@@ -254,7 +281,8 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
   Returns:
     A slim.dataset.Dataset with data_sources (its files, sorted), num_samples
     (counted), num_classes, labels_to_names ({label: name}, or None if there
-    is no labels.txt), decoder and reader, and its name and split_name.
+    is no labels.txt and the registry has no names), decoder and reader, task,
+    ignore_label, and its name and split_name.
 
   Raises:
     ValueError: an unknown name or split, no files, a file of another size
@@ -269,7 +297,7 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
     dataset_dir = default_dir(name)
     specification.ensure(dataset_dir)
   files = _files(name, split_name, dataset_dir, file_pattern)
-  names = None
+  names = dict(enumerate(specification.class_names)) or None
   if dataset_utils.has_labels(dataset_dir):
     names = dataset_utils.read_label_file(dataset_dir)
     if len(names) != specification.num_classes:
@@ -281,4 +309,5 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
           f'{len(names)} classes, but {name} has {specification.num_classes}: '
           f'{cure}')
   return make_dataset(name, split_name, files, specification.num_classes,
-                      names, reader)
+                      names, reader, specification.task,
+                      specification.ignore_label)

@@ -36,6 +36,11 @@ def _feature(value):
   return tf.train.Feature(**{name: kind(value=values)})
 
 
+def _example(features):
+  return tf.train.Example(features=tf.train.Features(feature={
+      name: _feature(value) for name, value in features.items()}))
+
+
 def image_to_tfexample(image_data: bytes, image_format: bytes, height: int,
                        width: int, class_id: int,
                        features: Mapping[str, Any] | None = None
@@ -54,8 +59,33 @@ def image_to_tfexample(image_data: bytes, image_format: bytes, height: int,
   features = {'image/encoded': image_data, 'image/format': image_format,
               'image/class/label': int(class_id), 'image/height': int(height),
               'image/width': int(width), **(features or {})}
-  return tf.train.Example(features=tf.train.Features(feature={
-      name: _feature(value) for name, value in features.items()}))
+  return _example(features)
+
+
+def image_seg_to_tfexample(image_data: bytes, image_format: bytes,
+                           filename: bytes, height: int, width: int,
+                           channels: int, seg_data: bytes,
+                           features: Mapping[str, Any] | None = None
+                           ) -> tf.train.Example:
+  """Returns an example in DeepLab's segmentation format.
+
+  Args:
+    image_data: the encoded picture.
+    image_format: b'png', b'jpg' or b'jpeg'.
+    filename: what people call the picture, in UTF-8.
+    height: of the picture and its mask, in pixels.
+    width: of the picture and its mask, in pixels.
+    channels: 1 for a grey picture, else 3.
+    seg_data: the mask as a PNG of one channel of 8 bits: the class of each
+      pixel, or the ignore label.
+    features: further ones; see `image_to_tfexample`.
+  """
+  return _example({
+      'image/encoded': image_data, 'image/filename': filename,
+      'image/format': image_format, 'image/height': int(height),
+      'image/width': int(width), 'image/channels': int(channels),
+      'image/segmentation/class/encoded': seg_data,
+      'image/segmentation/class/format': b'png', **(features or {})})
 
 
 def serialize(example: tf.train.Example) -> bytes:

@@ -12,6 +12,8 @@ from datasets.convert.splitting import is_writable
 from datasets.tfrecord import Written
 
 FILENAME = 'dataset.json'
+CLASSIFICATION, SEGMENTATION = TASKS = ('classification', 'segmentation')
+MOST_IDS = 256  # that a byte of a mask tells apart
 _VERSION = 1
 
 
@@ -21,15 +23,21 @@ class Split:
 
   Attributes:
     files: what was written, by the files' names.
-    examples_per_class: the number of examples of each label.
+    examples_per_class: the number of examples of each label; for
+      segmentation the number of masks in which the class occurs.
+    pixels_per_class: for segmentation, the number of pixels of each class;
+      ignored ones do not count, so a class that is the ignore label has 0.
+    ignored_pixels: for segmentation, the number of pixels that are ignored.
   """
   files: Mapping[str, Written]
   examples_per_class: tuple[int, ...]
+  pixels_per_class: tuple[int, ...] = ()
+  ignored_pixels: int = 0
 
   @property
   def examples(self) -> int:
     """The number of examples."""
-    return sum(self.examples_per_class)
+    return sum(file.records for file in self.files.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +51,9 @@ class Description:
     smallest: the least height and width of a picture, in pixels.
     largest: the greatest height and width.
     splits: by name.
+    task: 'classification', or 'segmentation' with a mask for each picture.
+    ignore_label: the value of pixels that do not count, in [0, 255]; None if
+      every pixel counts.
   """
   name: str
   class_names: tuple[str, ...]
@@ -50,16 +61,26 @@ class Description:
   smallest: tuple[int, int]
   largest: tuple[int, int]
   splits: Mapping[str, Split]
+  task: str = CLASSIFICATION
+  ignore_label: int | None = None
+
+
+# What only data of segmentation have.
+_DENSE = ('task', 'ignore_label', 'pixels_per_class', 'ignored_pixels')
 
 
 def write(description: Description, folder: str | os.PathLike) -> None:
   """Writes dataset.json to the folder."""
+  left_out = ('files', *(_DENSE if description.task == CLASSIFICATION else ()))
+
+  def shown(values):
+    return {key: value for key, value in values.items() if key not in left_out}
+
   values = {'version': _VERSION, 'num_classes': len(description.class_names),
-            **dataclasses.asdict(description)}
+            **shown(dataclasses.asdict(description))}
   for split, found in description.splits.items():
     values['splits'][split] = {
-        'examples': found.examples,
-        'examples_per_class': found.examples_per_class,
+        'examples': found.examples, **shown(vars(found)),
         'files': {name: file._asdict() for name, file in found.files.items()}}
   pathlib.Path(folder, FILENAME).write_text(
       json.dumps(values, indent=2) + '\n', 'utf-8')
@@ -95,7 +116,7 @@ def _is_file_name(name):
           and is_writable(name))
 
 
-def _split(values, name, classes):
+def _split(values, name, classes, task):
   split = _take(values, name, dict)
   files = {}
   for file in _take(split, 'files', dict, lambda found: bool(found)
@@ -104,12 +125,30 @@ def _split(values, name, classes):
     files[file] = Written(*(
         _take(written, field, int, lambda n: n >= 0)
         for field in Written._fields))
-  found = Split(files, _numbers(split, 'examples_per_class', classes))
-  records = sum(file.records for file in files.values())
-  if not found.examples == records == _take(split, 'examples', int):
+  per_class = _numbers(split, 'examples_per_class', classes)
+  dense = task == SEGMENTATION
+  found = Split(files, per_class, *((
+      _numbers(split, 'pixels_per_class', classes),
+      _take(split, 'ignored_pixels', int, lambda n: n >= 0)) if dense else ()))
+  # A picture has one label, but many classes in its mask.
+  fits = (max(per_class) <= found.examples if dense
+          else sum(per_class) == found.examples)
+  if _take(split, 'examples', int) != found.examples or not fits:
     raise _Wrong(f'the examples of the split {name}, those of its classes and '
                  'the records of its files do not add up')
   return found
+
+
+def _task(values, classes):
+  """Returns the task and the ignore label."""
+  if values.get('task', CLASSIFICATION) == CLASSIFICATION:
+    return CLASSIFICATION, None
+  task = _take(values, 'task', str, TASKS.__contains__)
+  if classes > MOST_IDS:
+    raise _Wrong(f'num_classes is {classes}, and a mask tells {MOST_IDS} apart')
+  if values.get('ignore_label') is None:
+    return task, None
+  return task, _take(values, 'ignore_label', int, range(MOST_IDS).__contains__)
 
 
 def _parse(values: Any) -> Description:
@@ -120,13 +159,15 @@ def _parse(values: Any) -> Description:
                 and all(isinstance(name, str) and is_writable(name)
                         for name in found))
   _take(values, 'num_classes', int, lambda n: n == len(names))
+  task, ignore_label = _task(values, len(names))
   return Description(
       _take(values, 'name', str, is_writable), tuple(names),
       _take(values, 'channels', int, lambda n: n in (1, 3)),
       _numbers(values, 'smallest', 2), _numbers(values, 'largest', 2),
-      {name: _split(values['splits'], name, len(names))
+      {name: _split(values['splits'], name, len(names), task)
        for name in _take(values, 'splits', dict, lambda found: bool(found)
-                         and all(map(is_writable, found)))})
+                         and all(map(is_writable, found)))},
+      task, ignore_label)
 
 
 def read(folder: str) -> Description:

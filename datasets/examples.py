@@ -9,26 +9,24 @@ import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_utils, pictures, tfrecord
+from datasets.description import CLASSIFICATION
+from datasets.labels import READERS, BadExample, Masks
 from datasets.limits import MAX_PIXELS
 
-_REQUIRED = {'image/encoded': (tf.string, 'bytes_list'),
-             'image/class/label': (tf.int64, 'int64_list')}
-
-
-class BadExample(ValueError):
-  """Says what is wrong with a record, to go on behind its name."""
+_PICTURE = ('image/encoded', tf.string, 'bytes_list')
 
 
 class Example(NamedTuple):
   """A record that is as it should be.
 
   Fields:
-    label: as it was written.
+    label: as it was written; for segmentation the mask, uint8 [height, width],
+      of classes and the ignore label.
     data: the bytes of the picture.
     image: uint8 [height, width, 3].
     filename: what it was made from, '' if the record does not say.
   """
-  label: int
+  label: int | np.ndarray
   data: bytes
   image: np.ndarray
   filename: str
@@ -42,6 +40,11 @@ def features_of(record: bytes) -> Mapping[str, tf.train.Feature]:
     return tf.train.Features().feature
 
 
+def has_mask(record: bytes) -> bool:
+  """Whether a record is one of segmentation, good or bad."""
+  return Masks.feature in features_of(record)
+
+
 def _filename(record):
   names = features_of(record)['image/filename'].bytes_list.value
   return names[0].decode(errors='replace') if names else ''
@@ -50,14 +53,20 @@ def _filename(record):
 class Examiner:
   """Tells what is wrong with a record; safe in many threads."""
 
-  def __init__(self, labels: range, max_pixels: int = MAX_PIXELS):
+  def __init__(self, labels: range, max_pixels: int = MAX_PIXELS,
+               task: str = CLASSIFICATION, ignore_label: int | None = None):
     """Sets what is right.
 
     Args:
-      labels: the labels that may occur.
+      labels: that may occur, of records or of the pixels of their masks.
       max_pixels: the largest height x width of a picture.
+      task: 'classification' or 'segmentation'.
+      ignore_label: the value of pixels that do not count; None if all do.
     """
-    self._labels = labels
+    self._read_label = READERS[task](labels, ignore_label)
+    self._required = (_PICTURE, (
+        self._read_label.feature, self._read_label.kind,
+        self._read_label.field))
     self._max_pixels = max_pixels
     self._decoder = pictures.Decoder()
     # TensorFlow's parser, which the training uses, refuses some records that
@@ -65,9 +74,8 @@ class Examiner:
     with tf.Graph().as_default() as graph:
       self._record = tf.placeholder(tf.string, [])
       parsed = tf.io.parse_single_example(self._record, {
-          name: tf.VarLenFeature(kind)
-          for name, (kind, _) in _REQUIRED.items()})
-      self._values = [parsed[name].values for name in _REQUIRED]
+          name: tf.VarLenFeature(kind) for name, kind, _ in self._required})
+      self._values = [parsed[name].values for name, _, _ in self._required]
       self._session = tf.Session(graph=graph)
 
   def __call__(self, record: bytes) -> Example:
@@ -77,15 +85,12 @@ class Examiner:
       BadExample: it is none, or its label or its picture is bad.
     """
     data, label = self._parse(record)
-    if label not in self._labels:
-      low, high = self._labels.start, self._labels.stop - 1
-      raise BadExample(f'has the label {label}, which is not in {low} to '
-                       f'{high}, with --labels_offset={low}')
     try:
       image = self._decode(data)
     except pictures.BadPicture as bad:
       raise BadExample(f'holds a picture that {bad}') from None
-    return Example(label, data, image, _filename(record))
+    return Example(self._read_label(label, image), data, image,
+                   _filename(record))
 
   def _decode(self, data):
     try:
@@ -101,20 +106,20 @@ class Examiner:
     return self._decoder(data)
 
   def _parse(self, record):
-    """Returns the picture's bytes and the label."""
+    """Returns the picture's bytes, and the label as it was written."""
     try:
       values = self._session.run(self._values, {self._record: record})
     except (tf.errors.OpError, UnicodeDecodeError):  # its text quotes bytes
       features = features_of(record)
-      if all(features[name].WhichOneof('kind') in (None, kind)
-             for name, (_, kind) in _REQUIRED.items()):
+      if all(features[name].WhichOneof('kind') in (None, field)
+             for name, _, field in self._required):
         raise BadExample('is no tf.train.Example') from None
-      values = [getattr(features[name], kind).value
-                for name, (_, kind) in _REQUIRED.items()]
-    for name, found in zip(_REQUIRED, values, strict=True):
+      values = [getattr(features[name], field).value
+                for name, _, field in self._required]
+    for (name, _, _), found in zip(self._required, values, strict=True):
       if len(found) != 1:
         raise BadExample(f'has no single value of {name}')
-    return values[0][0], int(values[1][0])
+    return [found[0] for found in values]
 
 
 class Examples:
@@ -145,7 +150,7 @@ class Examples:
     self._reader = tfrecord.Reader(dataset.data_sources,
                                    dataset_utils.offsets_dir())
     self._examiner = Examiner(range(labels_offset, dataset.num_classes),
-                              max_pixels)
+                              max_pixels, dataset.task, dataset.ignore_label)
     self._skip = skip
     self._bad, self._good = set(), set()  # as far as they were examined
     self._lock = threading.RLock()
@@ -236,8 +241,9 @@ class Examples:
     try:
       return self._examiner(self._reader.read(index))
     except BadExample as bad:
-      self._leave_out(index, f'{self._reader.name(index)} {bad}: mend or '
-                      'remove it, or convert the data again.')
+      cure = '' if bad.has_cure else (
+          ': mend or remove it, or convert the data again')
+      self._leave_out(index, f'{self._reader.name(index)} {bad}{cure}.')
     except ValueError as damage:
       self._leave_out(index, str(damage))
     return None

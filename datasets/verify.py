@@ -1,32 +1,42 @@
 """Reads every record of a data set, and says what is wrong and what is odd."""
 import concurrent.futures
-import functools
 import glob
 import hashlib
 import itertools
 import os
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
 import tensorflow as tf
 
-from datasets import dataset_factory, dataset_utils, description, pictures
+from datasets import (
+    dataset_factory,
+    dataset_utils,
+    description,
+    pictures,
+    twins,
+    verify_labels,
+    verify_masks,
+)
 from datasets.convert.splitting import few
 from datasets.download import no_progress
 from datasets.examples import BadExample, Examiner
 from datasets.report import Report, SplitReport, cut
 from datasets.tfrecord import Reader
 
-_UNEVEN = 10  # largest to smallest class
-_SMALL, _LARGE, _MANY = 8, 1024, 0.1  # pixels of a side; a share of pictures
-_CHUNK, _NAMED = 1 << 20, 3  # bytes; pictures in a sentence
+_SMALL = 8  # pixels of a side
+_CHUNK = 1 << 20  # bytes
 _ROW = np.dtype([('good', bool), ('label', np.int64), ('height', np.int64),
                  ('width', np.int64), ('bytes', np.int64),
                  ('digest', np.uint64)])
+
+
+# By task: what is known of the labels of a split.
+_SUBJECTS = {description.CLASSIFICATION: verify_labels.Labels,
+             description.SEGMENTATION: verify_masks.Masks}
 
 
 class _Data(NamedTuple):
@@ -37,6 +47,8 @@ class _Data(NamedTuple):
   paths: dict[str, list[str]]
   described: description.Description | None
   silent: list[str]  # splits without files
+  task: str
+  ignore_label: int | None
 
 
 def _find(name, folder):
@@ -48,7 +60,8 @@ def _find(name, folder):
     found = description.read(folder)
     return _Data(found.name, folder, found.class_names, {
         split: [os.path.join(folder, file) for file in of.files]
-        for split, of in found.splits.items()}, found, [])
+        for split, of in found.splits.items()}, found, [], found.task,
+        found.ignore_label)
   splits, base = specification.splits, glob.escape(folder)
   there = [split for split in splits if tf.io.gfile.glob(
       os.path.join(base, specification.file_pattern % split))]
@@ -59,7 +72,8 @@ def _find(name, folder):
       i: f'class {i}' for i in range(specification.num_classes)}
   return _Data(name, folder, tuple(names.values()),
                {split: list(of.data_sources) for split, of in found.items()},
-               None, [split for split in splits if split not in there])
+               None, [split for split in splits if split not in there],
+               specification.task, specification.ignore_label)
 
 
 def _check_file(path, written):
@@ -99,7 +113,8 @@ class _Split:
     self._reader = Reader(self.paths)
     self._examiner = examiner
     self.rows = np.zeros(len(self._reader), _ROW)
-    self._bad, self._classes = [], len(data.class_names)
+    self._bad = []
+    self.subject = _SUBJECTS[data.task](data)
 
   def look(self, index: int) -> None:
     """Examines a record; each one once, in any thread."""
@@ -116,19 +131,14 @@ class _Split:
       shape = example.image.shape
       digest = hashlib.blake2b(repr(shape).encode(), digest_size=8)
       digest.update(np.ascontiguousarray(example.image))
-      self.rows[index] = (True, example.label, *shape[:2], len(example.data),
-                          int.from_bytes(digest.digest(), 'big'))
+      self.rows[index] = (
+          True, self.subject.add(index, example.label), *shape[:2],
+          len(example.data), int.from_bytes(digest.digest(), 'big'))
 
   @property
   def bad(self) -> list[str]:
     """A sentence for each bad record, in their order."""
     return [text for _, text in sorted(self._bad)] + self._reader.damages
-
-  @functools.cached_property
-  def per_class(self) -> list[int]:
-    """The number of good records of each label, after the last `look`."""
-    return np.bincount(self.rows['label'][self.rows['good']],
-                       minlength=self._classes).tolist()
 
   def summary(self, repeated: int) -> SplitReport:
     """Returns what is for the report."""
@@ -138,14 +148,15 @@ class _Split:
         if len(rows) else (0, 0, 0) for name in ('height', 'width', 'bytes'))
     return SplitReport(
         tuple(self.paths), len(self.rows), tuple(self.bad),
-        tuple(self.per_class), heights, widths, sizes[1], repeated)
+        tuple(self.subject.counted['examples_per_class']), heights, widths,
+        sizes[1], repeated, self.subject.values)
 
   def call(self, index: int) -> str:
     """Returns what people call a good record."""
     name = self._examiner(self._reader.read(index)).filename
-    return (f'{self._reader.name(index)} ('
-            f'{f"{cut(name, 60)}, " if name else ""}label '
-            f'{self.rows["label"][index]})')
+    facts = [cut(name, 60), self.subject.fact(self.rows['label'][index])]
+    facts = ', '.join(filter(None, facts))
+    return self._reader.name(index) + (f' ({facts})' if facts else '')
 
 
 def _read(split, threads, progress):
@@ -171,57 +182,6 @@ def _read(split, threads, progress):
         future.result()
     finally:
       stopped.set()
-
-
-class _Twins(NamedTuple):
-  """Records of the same picture: their numbers, and one of each for naming."""
-  leaked: Counter
-  repeated: Counter
-  pairs: dict[tuple[str, str], list]
-  conflicts: list
-
-
-def _groups(splits: Sequence[_Split]) -> Iterator[list[tuple[_Split, int]]]:
-  """Yields the records of each picture that occurs twice, in their order."""
-  good = [np.flatnonzero(split.rows['good']) for split in splits]
-  owner = np.repeat(range(len(good)), [*map(len, good)])
-  number = np.concatenate(good)
-  digests = np.concatenate([split.rows['digest'][which] for split, which in
-                            zip(splits, good, strict=True)])
-  order = np.argsort(digests, kind='stable')
-  starts = np.flatnonzero(np.r_[True, np.diff(digests[order]) != 0])
-  ends = np.r_[starts[1:], len(order)]
-  groups = [order[start:end] for start, end in zip(starts, ends, strict=True)
-            if end - start > 1]
-  for group in sorted(groups, key=lambda group: group[0]):
-    yield [(splits[owner[i]], int(number[i])) for i in group]
-
-
-def _compare(splits):
-  twins = _Twins(Counter(), Counter(), {}, [])
-  for group in _groups(splits):
-    sizes = Counter(split.name for split, _ in group)
-    first, labels = {}, {}  # the first record of each split, of each label
-    for split, index in group:
-      first.setdefault(split.name, (split, index))
-      labels.setdefault(split.rows['label'][index], (split, index))
-    for pair in itertools.combinations(first, 2):
-      twins.leaked[pair] += sizes[pair[1]]
-      twins.pairs.setdefault(pair, []).append([first[name] for name in pair])
-    if len(labels) > 1:
-      twins.conflicts.append([*labels.values()])
-    for (name, _), count in Counter(
-        (split.name, split.rows['label'][index]) for split, index in group
-    ).items():
-      twins.repeated[name] += count - 1
-  return twins
-
-
-def _named(groups):
-  """Returns the names of the first groups' records."""
-  named = [' = '.join(split.call(index) for split, index in group[:_NAMED])
-           for group in groups[:_NAMED]]
-  return '; '.join(named) + (' and more.' if len(groups) > _NAMED else '.')
 
 
 def _labels_file(data):
@@ -251,79 +211,51 @@ def _counts(split, data):
   if said.examples != len(split.rows):
     yield (f'The split {split.name} has {len(split.rows):,} records instead '
            f'of {said.examples:,}. Convert the data again.')
-  wrong = [f'{cut(name, 40)} has {found:,} instead of {claimed:,}'
-           for name, found, claimed in zip(
-               data.class_names, split.per_class, said.examples_per_class,
-               strict=True) if found != claimed]
-  if wrong:
-    yield (f'The split {split.name} is not what {description.FILENAME} says: '
-           f'{few(wrong)}. Convert the data again.')
+  for field, counted in split.subject.counted.items():
+    unit = ' pixels' if field == 'pixels_per_class' else ''
+    wrong = [f'{cut(name, 40)} has {found:,}{unit} instead of {claimed:,}'
+             for name, found, claimed in zip(
+                 data.class_names, counted, getattr(said, field), strict=True)
+             if found != claimed]
+    if wrong:
+      yield (f'The split {split.name} is not what {description.FILENAME} says: '
+             f'{few(wrong)}. Convert the data again.')
 
 
-def _empty_classes(split, data):
-  background = data.name == 'imagenet' or data.class_names[0] == 'background'
-  empty = [cut(name, 40) for label, name in enumerate(data.class_names)
-           if not split.per_class[label] and (label or not background)]
-  if empty and len(split.rows):
-    yield (f'The split {split.name} has no example of {len(empty):,} of the '
-           f'{len(data.class_names):,} classes: {few(empty)}.')
-
-
-def _odd(split):
-  """Yields notes on the classes and the sizes of a split."""
-  counts = sorted(n for n in split.per_class if n)
-  if counts and counts[-1] > _UNEVEN * counts[0]:
-    yield (f'The classes of the split {split.name} are uneven: the largest '
-           f'has {counts[-1]:,} examples, the smallest {counts[0]:,}.')
+def _small(split):
   sides = np.minimum(split.rows['height'], split.rows['width'])
   small = np.flatnonzero(split.rows['good'] & (sides < _SMALL))
   if len(small):
     yield (f'Pictures of {split.name} with a side below {_SMALL} pixels: '
-           f'{len(small):,}, {_named([[(split, int(i))] for i in small])}')
-  large = int((sides > _LARGE).sum())
-  if large > _MANY * len(sides):
-    yield (f'Pictures of {split.name} with both sides above {_LARGE:,} pixels: '
-           f'{large:,} of {len(sides):,}. Training is faster with copies of '
-           'about 512.')
-
-
-def _twin_notes(splits, twins):
-  """Yields the notes on pictures that occur more than once."""
-  totals = {split.name: sum(split.per_class) for split in splits}
-  for (one, other), count in twins.leaked.items():
-    yield (f'Pictures of {other} that are in {one} too: {count:,} of '
-           f'{totals[other]:,}. Results on {other} are too good by them: '
-           f'{_named(twins.pairs[one, other])}')
-  for name, count in (+twins.repeated).items():
-    yield (f'Pictures of {name} that repeat another one of their class: '
-           f'{count:,} of {totals[name]:,}.')
+           f'{len(small):,}, '
+           f'{twins.named([[(split, int(i))] for i in small])}')
 
 
 def _report(data, splits):
-  twins = _compare(splits)
+  same = twins.compare(splits)
   problems, notes = _labels_file(data)
   notes += [f'The split {name} has no files.' for name in data.silent]
   for split in splits:
-    problems += [*split.problems, *_counts(split, data)]
-    # A class that is not tested is less grave than one that is not learnt.
-    (problems if split.name == 'train' else notes).extend(
-        _empty_classes(split, data))
-    notes += _odd(split)
-  notes += _twin_notes(splits, twins)
-  if twins.conflicts:
+    wrong, odd = split.subject.judge(split)
+    problems += [*split.problems, *_counts(split, data), *wrong]
+    notes += [*odd, *_small(split)]
+  subject = splits[0].subject
+  notes += twins.notes(splits, same, subject.alike)
+  if same.conflicts:
     # Published data are as they are: nobody can mend them.
     (problems if data.name == dataset_factory.OWN else notes).append(
-        f'Pictures with more than one label: {len(twins.conflicts):,}. Keep '
-        f'the right one of {_named(twins.conflicts)}')
+        f'Pictures with more than one {subject.word}: '
+        f'{len(same.conflicts):,}. Keep the right one of '
+        f'{twins.named(same.conflicts)}')
   problems += [text for split in splits for text in split.bad]
   inside = os.path.join(data.folder, '')
   return Report(
       data.name, data.folder, data.class_names,
-      {split.name: split.summary(twins.repeated[split.name])
+      {split.name: split.summary(same.repeated[split.name])
        for split in splits},
-      dict(twins.leaked), len(twins.conflicts),
+      dict(same.leaked), len(same.conflicts),
       *(tuple(text.replace(inside, '') for text in texts)
-        for texts in (problems, notes)))
+        for texts in (problems, notes)), data.task, data.ignore_label)
 
 
 def verify(dataset_name: str, dataset_dir: str | None = None,
@@ -343,7 +275,8 @@ def verify(dataset_name: str, dataset_dir: str | None = None,
     ValueError: no such data set, or no files of it.
   """
   data = _find(dataset_name, dataset_dir)
-  examiner = Examiner(range(len(data.class_names)), max_pixels)
+  subject = _SUBJECTS[data.task]
+  examiner = Examiner(subject.examined(data.class_names), max_pixels, data.task)
   splits = [_Split(name, data, examiner) for name in data.paths]
   for split in splits:
     _read(split, threads or os.cpu_count() or 1, progress)

@@ -215,6 +215,4 @@ def restorer(path: str, moving_average_decay: float | None
 
 def num_classes(checkpoint: str) -> int | None:
   """Returns the number of logits a checkpoint was trained for, if any."""
-  return next((shape[-1] for name, shape in
-               identify.read(checkpoint).values().items()
-               if f'/{name}'.endswith('/logits/weights')), None)
+  return identify.num_classes(identify.read(checkpoint).values())

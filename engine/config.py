@@ -8,10 +8,18 @@ from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine import forms, optimizers, schedules
 from engine.optimization import OptimizationConfig
 from engine.options import Config, option
+from engine.segmentation import (
+  CLASSIFICATION,
+  SEGMENTATION,
+  ModelConfig,
+  SegmentationConfig,
+)
 from engine.selection import METRICS
 
 CACHES = ('memory', 'file')
 
+_WINDOWS = ('Look at larger pictures through windows of this size, such as 513 '
+            'or 513,769, that overlap. Default: at the whole picture.')
 _ONE_DEVICE = ('this version trains in one process on one device; the flag '
                'is ignored.')
 
@@ -29,13 +37,13 @@ class PipelineConfig(Config):
   cache: str | None = option(
       None, 'Decode every picture once, at the start, and keep it in memory, '
       'or in a file below the cache folder that later runs find.',
-      choices=CACHES, changes='free')
+      choices=CACHES, changes='free', task=CLASSIFICATION)
   num_preprocessing_threads: int = option(
       4, 'Pictures that are decoded at once.', low=1, changes='free')
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig(PipelineConfig, OptimizationConfig):
+class TrainConfig(PipelineConfig, OptimizationConfig, SegmentationConfig):
   """What `train_image_classifier.py` is told."""
   # What to train, on what, and where to write it.
   model_name: str = option(
@@ -53,7 +61,8 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
   labels_offset: int | None = option(
       None, 'Subtracted from every label: 1 trains ImageNet without its '
       'background class, as the released resnet_v1 were, and as a fine-tuning '
-      'from them does by itself.', low=0, otherwise=0, changes='never')
+      'from them does by itself.', low=0, otherwise=0, changes='never',
+      task=CLASSIFICATION)
   train_dir: str | None = option(
       None, 'Where checkpoints and records of the run are written. Default: '
       'runs/MODEL-DATASET.', changes='free', folder=True)
@@ -61,7 +70,7 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
       None, 'The preprocessing. Default: the data set\'s, else the network\'s.')
   train_image_size: int | None = option(
       None, 'Height and width of the network\'s input, in pixels. Default: '
-      'the data set\'s, else the network\'s.', low=1)
+      'the data set\'s, else the network\'s.', low=1, task=CLASSIFICATION)
   use_grayscale: bool = option(False, 'Train on one channel.', changes='never')
   batch_size: int | None = option(
       None, 'Examples in a step.', low=1, otherwise=32)
@@ -77,19 +86,22 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
 
   # Augmentation, besides that of the preprocessing.
   rand_augment_layers: int = option(
-      0, 'RandAugment: transformations of each picture; 2 is usual.', low=0)
+      0, 'RandAugment: transformations of each picture; 2 is usual.', low=0,
+      task=CLASSIFICATION)
   rand_augment_magnitude: float = option(
-      9.0, 'RandAugment: how strong they are.', low=0, high=30)
+      9.0, 'RandAugment: how strong they are.', low=0, high=30,
+      task=CLASSIFICATION)
   random_erasing: float = option(
       0.0, 'The share of pictures of which a part is erased; 0.25 is usual.',
-      low=0, high=1)
+      low=0, high=1, task=CLASSIFICATION)
   mixup_alpha: float = option(
       0.0, 'Mix each picture and label with another of the batch, by a weight '
-      'from Beta(alpha, alpha); 0.2 is usual, 0 for none.', low=0)
+      'from Beta(alpha, alpha); 0.2 is usual, 0 for none.', low=0,
+      task=CLASSIFICATION)
   cutmix_alpha: float = option(
       0.0, 'Replace a part of each picture by another\'s, of an area from '
       'Beta(alpha, alpha); 1 is usual, 0 for none. With --mixup_alpha too '
-      'every batch has one of both.', low=0)
+      'every batch has one of both.', low=0, task=CLASSIFICATION)
 
   # Batch norm.
   batch_norm_decay: float = option(
@@ -100,9 +112,11 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
       'statistics over this many training batches; 0 keeps them. Default: '
       'one pass over the data, at most 100.', low=0)
 
-  freeze_batch_norm: bool = option(
-      False, 'Normalize by the moving averages of the checkpoint, and leave '
-      'them as they are; gamma and beta are trained.')
+  freeze_batch_norm: bool | None = option(
+      None, 'Normalize by the moving averages of the checkpoint, and leave '
+      'them as they are; gamma and beta are trained. Default: for '
+      'segmentation from a checkpoint with less than 12 crops at once.',
+      otherwise=False)
 
   # Fine-tuning.
   checkpoint_path: str | None = option(
@@ -119,9 +133,9 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
   evaluate_every: str | None = option(
       None, 'How often to evaluate, such as 500 or 1epoch. Default: at the '
       'end.', form=forms.interval)
-  best_metric: str = option(
-      'accuracy', 'The figure that tells the best checkpoints.',
-      choices=tuple(METRICS))
+  best_metric: str | None = option(
+      None, 'The figure that tells the best checkpoints. Default: accuracy, '
+      'or miou.', choices=tuple(METRICS))
   keep_best: int = option(
       1, 'The number of best checkpoints kept in TRAIN_DIR/best.', low=1,
       changes='free')
@@ -155,7 +169,6 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
       'ignored.')
   worker_replicas: int = option(1, 'Was: worker replicas.', now=_ONE_DEVICE)
   num_ps_tasks: int = option(0, 'Was: parameter servers.', now=_ONE_DEVICE)
-  task: int = option(0, 'Was: the number of this worker.', now=_ONE_DEVICE)
   sync_replicas: bool = option(
       False, 'Was: synchronize replicas.', now=_ONE_DEVICE)
   replicas_to_aggregate: int = option(
@@ -181,7 +194,7 @@ class TrainConfig(PipelineConfig, OptimizationConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalConfig(PipelineConfig):
+class EvalConfig(PipelineConfig, ModelConfig):
   """What `eval_image_classifier.py` is told."""
   checkpoint_path: str | None = option(
       None, 'The checkpoint, or the folder of a run; several with commas '
@@ -203,19 +216,30 @@ class EvalConfig(PipelineConfig):
   dataset_dir: str | None = option(
       None, 'The folder of the TFRecords. Default: the run\'s.', folder=True)
   labels_offset: int | None = option(
-      None, 'Subtracted from every label. Default: the run\'s, else 0.', low=0)
+      None, 'Subtracted from every label. Default: the run\'s, else 0.',
+      low=0, task=CLASSIFICATION)
+  ignore_label: int | None = option(
+      None, 'The value in the masks of pixels that do not count; -1 for none. '
+      'Default: the run\'s, else the data set\'s.', low=-1, high=255,
+      task=SEGMENTATION)
   preprocessing_name: str | None = option(
       None, 'The preprocessing. Default: the run\'s, else the data set\'s, '
       'else the network\'s.')
   eval_image_size: int | None = option(
       None, 'Height and width of the network\'s input, in pixels. Default: the '
-      'run\'s, else the data set\'s, else the network\'s.', low=1)
+      'run\'s, else the data set\'s, else the network\'s.', low=1,
+      task=CLASSIFICATION)
+  eval_crop_size: str | None = option(
+      None, _WINDOWS, form=forms.size, task=SEGMENTATION)
   use_grayscale: bool | None = option(
       None, 'Evaluate on one channel. Default: as the run was trained.')
   eval_dir: str | None = option(
       None, 'Where the results are written. Default: eval, beside the '
       'checkpoint.', folder=True)
-  batch_size: int = option(100, 'Examples in a step.', low=1)
+  batch_size: int | None = option(
+      None, 'Examples in a step. Default: 100; for segmentation, where only '
+      'pictures of one size go together, as many as have a million pixels, '
+      'at most 16.', low=1)
   max_num_batches: int | None = option(
       None, 'Stop after this many batches. Default: all of the split.', low=1)
   moving_average_decay: float | None = option(
@@ -226,7 +250,8 @@ class EvalConfig(PipelineConfig):
   flip: bool = option(
       False, 'Average the probabilities of each picture and its mirror image.')
   ten_crop: bool = option(
-      False, 'Average over four corners, the centre, and their mirror images.')
+      False, 'Average over four corners, the centre, and their mirror images.',
+      task=CLASSIFICATION)
   scales: str | None = option(
       None, 'Average over sizes of the picture, such as 0.8,1,1.2.',
       form=forms.positives)
@@ -251,7 +276,7 @@ class InspectConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassifyConfig(Config):
+class ClassifyConfig(ModelConfig):
   """What `classify_image.py` is told, besides the pictures."""
   checkpoint_path: str | None = option(
       None, 'The checkpoint, or the folder of a run, whose newest is taken.')
@@ -263,9 +288,14 @@ class ClassifyConfig(Config):
       None, 'The preprocessing. Default: the run\'s, else the network\'s.')
   eval_image_size: int | None = option(
       None, 'Height and width of the network\'s input, in pixels. Default: the '
-      'run\'s, else the network\'s.', low=1)
+      'run\'s, else the network\'s.', low=1, task=CLASSIFICATION)
+  eval_crop_size: str | None = option(
+      None, _WINDOWS, form=forms.size, task=SEGMENTATION)
   use_grayscale: bool | None = option(
       None, 'Feed one channel. Default: as the run was trained.')
+  output_dir: str | None = option(
+      None, 'Where masks and overlays are written. Default: segmented, beside '
+      'the checkpoint.', folder=True, task=SEGMENTATION)
   top: int = option(5, 'The number of classes to print.', low=1)
   json: bool = option(False, 'Print JSON, one object a picture.')
   batch_size: int = option(32, 'Pictures in a step.', low=1)
@@ -276,8 +306,9 @@ class ConvertConfig(Config):
   """What `download_and_convert_data.py` is told."""
   dataset_name: str | None = option(
       None, 'What to convert: image_folder, csv, cifar10, cifar100, mnist, '
-      'fashion_mnist, idenprof, flowers, imagenet or tfds:NAME. With --verify, '
-      'the data set in --dataset_dir, where that does not say.')
+      'fashion_mnist, idenprof, flowers, imagenet or tfds:NAME; with a mask '
+      'for each picture, mask_folder or voc_masks. With --verify, the data set '
+      'in --dataset_dir, where that does not say.')
   dataset_dir: str | None = option(
       None, 'The folder to write the TFRecords to, or to verify.')
   source: str | None = option(
@@ -287,8 +318,18 @@ class ConvertConfig(Config):
       0.1, 'The share of each class that becomes the validation split, where '
       'the source has one split.', above=0, high=0.99)
   labels_file: str | None = option(
-      None, 'csv: the names of the labels, in lines such as 0:chef; imagenet: '
-      'the list of its synsets.')
+      None, 'csv and mask_folder: the names of the labels, in lines such as '
+      '0:chef; imagenet: the list of its synsets.')
+  color_table: str | None = option(
+      None, 'mask_folder: what the colours of the masks mean, a CSV file with '
+      'the columns name,r,g,b, or CVAT\'s labelmap.txt.', task=SEGMENTATION)
+  mask_values: str | None = option(
+      None, 'mask_folder: the grey values of the masks, in the order of the '
+      'classes, such as 0,255. Default: they are the classes\' numbers.',
+      form=forms.mask_values, task=SEGMENTATION)
+  ignore_label: int = option(
+      255, 'mask_folder: the value of pixels that do not count; -1 for none.',
+      low=-1, high=255, task=SEGMENTATION)
   num_shards: int | None = option(
       None, 'Files in a split. Default: one for a thousand examples.', low=1,
       high=99999)

@@ -13,17 +13,19 @@ from datasets import (
   dataset_utils,
   description,
   download,
+  overlays,
   verify,
 )
 from datasets.convert import registry, writer
 from datasets.convert.plan import Options
 from engine import config as configs
-from engine import console
+from engine import console, forms
 
 
 def _bar(total, initial, title):
   """Returns a progress bar, of bytes but for pictures."""
-  unit = {'writing': 'picture', 'verifying': 'record'}.get(title, 'B')
+  unit = {'writing': 'picture', 'verifying': 'record',
+          'reading masks': 'mask'}.get(title, 'B')
   bar = console.progress(total, initial, unit, unit_scale=unit == 'B')
   bar.set_description(title)
   return bar
@@ -82,11 +84,23 @@ def _errors_only():
       logger.setLevel(level)
 
 
+# What pictures have to do with classes, by the task.
+_OF = {'classification': 'in', 'segmentation': 'with masks of'}
+
+
+def _check_task(config, plan):
+  for name in config.given_for_another(plan.task):
+    raise ValueError(f'--{name} is for pictures with masks, and '
+                     f'{config.dataset_name} has none: leave the flag out.')
+
+
 def _introduce(plan):
   splits = ', '.join(f'{split} {len(items):,}'
                      for split, items in plan.splits.items())
-  console.say(f'Found {sum(map(len, plan.splits.values())):,} pictures in '
-              f'{len(plan.class_names):,} classes: {splits}.')
+  console.say(f'Found {sum(map(len, plan.splits.values())):,} pictures '
+              f'{_OF[plan.task]} {len(plan.class_names):,} classes: {splits}.')
+  for sentence in plan.notes:
+    console.note(sentence)
 
 
 def _conclude(config, described, left_out):
@@ -105,6 +119,26 @@ def _conclude(config, described, left_out):
       f'  python train_image_classifier.py --dataset_dir={config.dataset_dir}')
 
 
+def _draw_pictures(path, report, _, config):
+  """Draws some pictures with their labels; whether there are any."""
+  shown = contact_sheet.pick(report.paths, report.class_names,
+                             config.max_image_pixels, seed=config.seed)
+  if shown:
+    contact_sheet.draw(path, shown)
+  return bool(shown)
+
+
+def _draw_masks(path, report, ignore_label, config):
+  """Draws some pictures beside their masks; whether there are any."""
+  rows = overlays.pick(report.paths, config.max_image_pixels, seed=config.seed)
+  if rows:
+    overlays.draw(path, rows, report.class_names, ignore_label)
+  return bool(rows)
+
+
+_SHEETS = {'classification': _draw_pictures, 'segmentation': _draw_masks}
+
+
 def check(config: configs.ConvertConfig) -> None:
   """Prints what is in the records, and draws some of them.
 
@@ -119,10 +153,8 @@ def check(config: configs.ConvertConfig) -> None:
   for line in report.lines():
     console.say(line)
   sheet = os.path.join(config.dataset_dir, 'contact_sheet.png')
-  shown = contact_sheet.pick(report.paths, report.class_names,
-                             config.max_image_pixels, seed=config.seed)
-  if shown:
-    contact_sheet.draw(sheet, shown)
+  found = dataset_factory.get_specification(name, config.dataset_dir)
+  if _SHEETS[found.task](sheet, report, found.ignore_label, config):
     console.say(f'Some of the pictures are in {sheet}.')
   if report.problems:
     raise ValueError(f'{config.dataset_dir} has problems: see above.')
@@ -155,12 +187,16 @@ def convert(config: configs.ConvertConfig) -> description.Description | None:
                  'one is under way: remove it.')
   with _opened(config) as source:
     plan = registry.get_converter(config.dataset_name).plan(source, Options(
-        config.validation_fraction, config.seed, config.labels_file))
+        config.validation_fraction, config.seed, config.labels_file,
+        config.color_table,
+        forms.mask_values(config.mask_values) if config.mask_values else (),
+        config.ignore_label if config.ignore_label >= 0 else None, _bar))
+    _check_task(config, plan)
     _introduce(plan)
     described, left_out = writer.write(
         plan, config.dataset_dir,
         dataset_factory.registered(plan.name).file_pattern, config.seed,
         config.num_shards, config.skip_bad_examples, config.max_image_pixels,
-        config.num_threads, _bar)
+        config.num_threads, _bar, console.note)
   _conclude(config, described, left_out)
   return described

@@ -15,6 +15,8 @@ from engine import (
   views,
 )
 from engine.config import EvalConfig
+from engine.segmentation import SEGMENTATION
+from engine.subject import Subject
 
 
 def _classes(member):
@@ -35,6 +37,11 @@ def check(members: Sequence[resolve.Evaluation]) -> None:
     ValueError: two have other classes, or are evaluated on other data.
   """
   first = members[0]
+  if first.config.task == SEGMENTATION:
+    raise ValueError(
+        'An ensemble averages the probabilities of pictures, and '
+        f'{first.checkpoint} is for masks: name one checkpoint, and average '
+        'over --flip and --scales.')
   number, names = _classes(first)
   for other in members[1:]:
     other_number, other_names = _classes(other)
@@ -105,7 +112,7 @@ def evaluate(given: EvalConfig, paths: Sequence[str],
       found.append(opened.predict(title=member.checkpoint))
     finally:
       opened.close()
-    subject = subject or results.Subject(
+    subject = subject or Subject(
         config, first.dataset, opened.source.examples, names)
     each_figures.append(results.figures_of(
         subject._replace(config=member.config,
@@ -114,13 +121,13 @@ def evaluate(given: EvalConfig, paths: Sequence[str],
         step=candidates.step_of(member.checkpoint),
         model=member.config.model_name))
     console.say(f'{member.checkpoint} ({member.config.model_name}): '
-                f'{results.brief(each_figures[-1])}')
+                f'{results.brief(config.task, each_figures[-1])}')
   mean = combine(found)
   figures = results.figures_of(
       subject, mean, checkpoint=','.join(m.checkpoint for m in members),
       model=','.join(m.config.model_name for m in members))
   figures['members'] = each_figures
   console.say(f'The ensemble of {len(members)}, on {_data(first)}:')
-  results.say(figures, len(names))
+  results.say(subject, figures)
   results.write(subject, figures, mean)
   return figures

@@ -8,14 +8,16 @@ from engine import (
   candidates,
   console,
   ensemble,
-  predictor,
+  kinds,
   resolve,
   results,
+  selection,
 )
 from engine import config as configs
-from tasks import classification
+from engine.segmentation import SEGMENTATION
+from engine.subject import Subject
 
-# A gap between the two statistics that is worth a word, in accuracy.
+# A gap between the two statistics that is worth a word, in accuracy or mIOU.
 NOTABLE_GAP = 0.02
 
 
@@ -26,9 +28,11 @@ class _Run:
     self.config, dataset = evaluation.config, evaluation.dataset
     self._trained = evaluation.run
     names = resolve.class_names(dataset, self.config.labels_offset)
-    self._predictor = predictor.Predictor(self.config, dataset, len(names))
-    self.subject = results.Subject(
-        self.config, dataset, self._predictor.source.examples, names)
+    self._predictor = kinds.open_split(self.config, dataset, len(names))
+    self.subject = Subject(
+        self.config, dataset, self._predictor.source.examples, names,
+        getattr(self._predictor, 'mask', None))
+    self._metric = selection.main_metric(self.config.task)
 
   def introduce(self, what):
     """Prints what is evaluated, and how."""
@@ -40,8 +44,8 @@ class _Run:
       weights = ', with the moving averages of its weights'
     console.say(
         f'Evaluating {what} on the {self._predictor.source.num_examples:,} '
-        f'examples of {dataset.name}, split {dataset.split_name}, at '
-        f'{config.eval_image_size}x{config.eval_image_size}{views}{weights}.')
+        f'examples of {dataset.name}, split {dataset.split_name}, '
+        f'{_at(config)}{views}{weights}.')
 
   def introduce_many(self, what):
     """The same, of checkpoints from within a training."""
@@ -67,33 +71,35 @@ class _Run:
     """Returns metrics by batch norm's moving and batch statistics, or ()."""
     wanted = self.config.compare_batch_statistics
     compared = self._predictor.compare(wanted) if wanted else None
-    return [classification.metrics(each.logits, each.labels)
-            for each in compared or ()]
+    return [each.metrics() for each in compared or ()]
+
+  def _brief(self, figures):
+    return results.brief(self.config.task, figures)
 
   def say_one_of_many(self, figures):
     """Prints a line for the checkpoint last evaluated."""
-    line, found = f'step {figures["step"]}: {results.brief(figures)}', ''
+    line, found = f'step {figures["step"]}: {self._brief(figures)}', ''
     statistics = self._statistics()
     if statistics:
-      by_moving, by_batch = [each['accuracy'] for each in statistics]
+      by_moving, by_batch = [each[self._metric] for each in statistics]
       if by_batch - by_moving > NOTABLE_GAP:
-        found = (f' (accuracy {by_batch:.2%} with the statistics of each batch '
-                 'instead of batch norm\'s moving ones)')
+        found = (f' ({self._metric} {by_batch:.2%} with the statistics of each '
+                 'batch instead of batch norm\'s moving ones)')
     console.say(line + found)
 
   def look_closer(self, checkpoint):
     """Returns more figures, of what the weights last evaluated are like."""
     figures, statistics = {}, self._statistics()
     if statistics:
-      figures['batch_statistics'] = _compare(*statistics)
+      figures['batch_statistics'] = _compare(self._metric, *statistics)
     if self.config.moving_average_decay:
       self._predictor.restore(checkpoint)
       found = self._predictor.predict(title='without averages')
-      raw = classification.metrics(found.logits, found.labels)
+      raw = found.metrics()
       console.say('the weights themselves, without moving averages: '
-                  f'{results.brief(raw)}')
+                  f'{self._brief(raw)}')
       figures['raw_weights'] = {
-          name: raw[name] for name in ('accuracy', 'loss')}
+          name: raw[name] for name in (self._metric, 'loss')}
     return figures
 
   def finish(self, checkpoint, figures, found):
@@ -105,22 +111,31 @@ class _Run:
     self._predictor.close()
 
 
-def _compare(by_moving, by_batch):
+def _at(config):
+  """Returns at what size pictures are evaluated."""
+  if config.task != SEGMENTATION:
+    return f'at {config.eval_image_size}x{config.eval_image_size}'
+  seen = ('each at its own size' if not config.eval_crop_size else
+          f'through windows of {config.eval_crop_size}')
+  return f'{seen}, output stride {config.output_stride}'
+
+
+def _compare(metric, by_moving, by_batch):
   """Prints, and returns, how the two statistics of batch norm compare."""
-  gap = by_batch['accuracy'] - by_moving['accuracy']
+  gap = by_batch[metric] - by_moving[metric]
   console.say(
-      f'batch norm: accuracy {by_moving["accuracy"]:.2%} with its moving '
-      f'statistics, {by_batch["accuracy"]:.2%} with those of each batch '
+      f'batch norm: {metric} {by_moving[metric]:.2%} with its moving '
+      f'statistics, {by_batch[metric]:.2%} with those of each batch '
       f'({by_batch["examples"]:,} examples)')
   if gap > NOTABLE_GAP:
     console.note(
-        f'batch norm\'s moving statistics cost {gap:.1%} of accuracy: they '
+        f'batch norm\'s moving statistics cost {gap:.1%} of {metric}: they '
         'have not caught up with the weights. Train with '
         '--recalibrate_batch_norm_batches=100, or a lower '
         '--batch_norm_decay such as 0.9.')
   return {'examples': by_batch['examples'],
-          'accuracy': by_batch['accuracy'], 'loss': by_batch['loss'],
-          'accuracy_with_moving_statistics': by_moving['accuracy']}
+          metric: by_batch[metric], 'loss': by_batch['loss'],
+          f'{metric}_with_moving_statistics': by_moving[metric]}
 
 
 # --checkpoints: the one checkpoint that it means in a folder.
@@ -135,7 +150,7 @@ def _evaluate_one(given: configs.EvalConfig) -> dict:
   try:
     run.introduce(checkpoint)
     figures, found = run.evaluate(checkpoint)
-    results.say(figures, len(run.subject.names))
+    results.say(run.subject, figures)
     run.finish(checkpoint, figures, found)
   finally:
     run.close()
@@ -155,7 +170,7 @@ def _evaluate_all(given: configs.EvalConfig) -> dict:
       run.say_one_of_many(figures)
       results.write_all(run.config.eval_dir, rows)
     console.say(f'{results.ALL_FILENAME} has the figures of each. The last:')
-    results.say(figures, len(run.subject.names))
+    results.say(run.subject, figures)
     run.finish(checkpoint, figures, predictions)
   finally:
     run.close()
@@ -204,9 +219,10 @@ def _evaluate_ensemble(given: configs.EvalConfig, paths: Iterable[str]
 def evaluate(given: configs.EvalConfig) -> dict:
   """Evaluates checkpoints on every example of a split, once.
 
-  Writes eval.json, per_class.csv, predictions.csv, confusion_matrix.png and
-  worst_mistakes.png to `config.eval_dir`; of several checkpoints of a run
-  also all_checkpoints.csv.
+  Writes eval.json, per_class.csv and confusion_matrix.png to
+  `config.eval_dir`, of classification predictions.csv and worst_mistakes.png,
+  of segmentation per_image.csv and overlays.png; of several checkpoints of a
+  run also all_checkpoints.csv.
 
   Args:
     given: what to do; fields that are None are completed from the run.
@@ -214,7 +230,8 @@ def evaluate(given: configs.EvalConfig) -> dict:
   Returns:
     The figures, of the last checkpoint if there are several, {} if there is
     none: checkpoint, step, model, dataset, split, image_size, those of
-    `classification.metrics`, left_out, under batch_statistics those of the
+    `Predictions.metrics` or `Segmented.metrics`, left_out, under
+    batch_statistics those of the
     comparison and under raw_weights those without moving averages. Of an
     ensemble there is no step, and under members the figures of each.
 

@@ -77,6 +77,45 @@ def positives(text: str) -> list[float]:
   return found
 
 
+def whole(text: str) -> list[int]:
+  """Returns the whole numbers above 0 in '6,12,18'."""
+  found = positives(text)
+  if any(number != int(number) for number in found):
+    raise ValueError('must have whole numbers')
+  return [int(number) for number in found]
+
+
+def size(text: str) -> tuple[int, int]:
+  """Returns the height and the width that '513' or '513,769' means."""
+  found = whole(text)
+  if len(found) > 2:
+    raise ValueError('must be a height and a width, such as 513,769')
+  return found[0], found[-1]
+
+
+def weights(text: str) -> list[float] | None:
+  """Returns the numbers from 0 in '0.5,1,2'; None for 'auto'."""
+  if text == 'auto':
+    return None
+  found = [_number(part) for part in _parts(text)]
+  if min(found) < 0 or not max(found):
+    raise ValueError('must have numbers from 0, not all of them 0, or be auto')
+  return found
+
+
+def mask_values(text: str) -> tuple[int, ...]:
+  """Returns the values of class 0, 1... in '0,255'."""
+  parts = _parts(text)
+  if not all(re.fullmatch('[0-9]{1,3}', part) and int(part) < 256
+             for part in parts):
+    raise ValueError('must be numbers from 0 to 255 with a comma between two, '
+                     'such as 0,255')
+  values = tuple(map(int, parts))
+  if len(set(values)) != len(values) or len(values) < 2:
+    raise ValueError('must be two or more different values')
+  return values
+
+
 def factors(text: str) -> dict[str, float]:
   """Returns {'scope': 10.0, ...} of 'scope=10,...'."""
   found = {}

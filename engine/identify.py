@@ -19,6 +19,10 @@ _SLOT = re.compile(
     r'/(Adadelta|Adagrad|Adam|Ftrl|LARS|Momentum|RMSProp)(_\d+)?$')
 _UNIT = re.compile(r'^(|.*?/)block(\d+)/unit_(\d+)/(.*)$')
 _ROOTS = {'7x7': 'conv1/weights', 'beta': 'conv1_1/weights'}
+# Of decoders the last variable before the logits; the largest decoder first.
+_DECODERS = {'deeplabv3plus':
+             'decoder/decoder_conv0/decoder_conv0_2/weights',
+             'aspp': 'concat_projection/weights'}
 _PUBLISHED_DEPTH = 64  # of the bottleneck in block1; twice that in the next
 
 
@@ -70,9 +74,38 @@ def contents(shapes: Shapes) -> Contents:
   return found
 
 
+class Decoder(NamedTuple):
+  """What makes dense logits, told by its variables.
+
+  Fields:
+    name: a key of `decoders.DECODERS`.
+    depth: the channels of its layers, None if it has none.
+  """
+  name: str
+  depth: int | None = None
+
+
+def decoder(shapes: Shapes) -> Decoder:
+  """Returns the decoder that has these variables; fcn if none has."""
+  for name, last in _DECODERS.items():
+    if last in shapes:
+      return Decoder(name, shapes[last][-1])
+  return Decoder('fcn')
+
+
 def read(path: str) -> Contents:
   """Returns what a checkpoint holds, given its prefix."""
   return contents(tf.train.load_checkpoint(path).get_variable_to_shape_map())
+
+
+def num_classes(shapes: Shapes) -> int | None:
+  """Returns the number of logits that variables make, None if there are none.
+
+  Those of a decoder are told from those that its network had before.
+  """
+  ends = ('logits/semantic/weights', '/logits/weights')
+  return next((shape[-1] for end in ends for name, shape in shapes.items()
+               if f'/{name}'.endswith(end)), None)
 
 
 class Network(NamedTuple):
@@ -137,7 +170,8 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
         depths[block] = shapes[match[0]][-1]
   root = next((root for root, name in _ROOTS.items()
                if scope + name in shapes), None)
-  logits = shapes.get(f'{scope}logits/weights')
+  logits = (shapes.get('logits/semantic/weights')
+            or shapes.get(f'{scope}logits/weights'))
   return Network(
       scope, version, dict(sorted(units.items())), dict(sorted(depths.items())),
       root, shapes[scope + _ROOTS[root]][-2] if root else None,

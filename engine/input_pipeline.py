@@ -15,15 +15,10 @@ from tf_slim.data.dataset import Dataset
 from datasets.examples import Examples
 from datasets.limits import MAX_PIXELS
 from engine import console
+from engine import labels as label_kinds
 from engine.cache import Cache
 from engine.config import PipelineConfig
 from preprocessing.encoded import Encoded
-
-_FEATURES = {
-    'image/encoded': tf.FixedLenFeature([], tf.string),
-    'image/class/label': tf.FixedLenFeature([], tf.int64),
-}
-
 
 # Without rewriting by AutoGraph: nothing to rewrite, and plainer errors.
 _as_is = tf.autograph.experimental.do_not_convert
@@ -37,11 +32,12 @@ class Batch(NamedTuple):
   """One batch as tensors.
 
   Fields:
-    images: float32 [batch, size, size, channels].
-    labels: int64 [batch], in [0, number of classes), and -1 in evaluation
-      where another example stands in for a bad one; or, where examples are
-      mixed, float32 [batch, number of classes].
-    records: int64 [batch], the number of each example's record.
+    images: float32 [batch, height, width, channels].
+    labels: int64 [batch], in [0, number of classes); where examples are mixed,
+      float32 [batch, number of classes]; of masks int32 [batch, height,
+      width], where the ignore label may occur too.
+    records: int64 [batch], the number of each example's record; in evaluation
+      -1 where another example stands in for a bad one.
   """
   images: tf.Tensor
   labels: tf.Tensor
@@ -52,8 +48,8 @@ class _Records:
   """Records as they are in the files, decoded in the graph."""
   dtypes, ranks = (tf.string,), (0,)
 
-  def __init__(self, examples, max_pixels, whole):
-    self.examples = examples
+  def __init__(self, examples, labels, max_pixels, whole):
+    self.examples, self._labels = examples, labels
     self._max_pixels = max_pixels
     self._whole = whole
 
@@ -63,9 +59,11 @@ class _Records:
 
   def decode(self, record):
     """Returns the picture and the label, as it was written."""
-    features = tf.io.parse_single_example(record, _FEATURES)
+    features = tf.io.parse_single_example(record, {
+        'image/encoded': tf.FixedLenFeature([], tf.string),
+        **self._labels.features})
     return (Encoded(features['image/encoded'], self._max_pixels, self._whole),
-            features['image/class/label'])
+            self._labels.decode(features))
 
 
 class Source:
@@ -76,7 +74,8 @@ class Source:
     num_examples: the number of records.
   """
 
-  def __init__(self, dataset: Dataset, preprocess: Callable, image_size: int,
+  def __init__(self, dataset: Dataset, preprocess: Callable,
+               image_size: int | tuple[int, int] | None,
                labels_offset: int = 0, num_threads: int = 4, *,
                skip: int = 0, max_pixels: int = MAX_PIXELS,
                cache: str | None = None, progress: Callable | None = None):
@@ -84,8 +83,11 @@ class Source:
 
     Args:
       dataset: the split.
-      preprocess: `preprocess(uint8 or encoded image, height, width, seed=)`.
-      image_size: height and width of the images, in pixels.
+      preprocess: `preprocess(uint8 or encoded image, height, width, seed=)`;
+        for dense labels preprocess(image, mask, height, width, seed=), which
+        returns both.
+      image_size: height and width of the images, in pixels; for dense labels
+        the two, or None for those of each picture.
       labels_offset: subtracted from every label.
       num_threads: the number of pictures that are decoded at once.
       skip: how many bad examples may be left out; with any, JPEGs are decoded
@@ -98,12 +100,12 @@ class Source:
       ValueError: a damaged file, or no records.
     """
     self.examples = Examples(dataset, labels_offset, max_pixels, skip)
+    self._labels = label_kinds.KINDS[dataset.task](
+        preprocess, image_size, self.examples.classes, labels_offset,
+        dataset.ignore_label)
     self._records = (
         Cache(self.examples, cache, num_threads, progress) if cache
-        else _Records(self.examples, max_pixels, whole=skip > 0))
-    self._preprocess = preprocess
-    self._size = image_size
-    self._offset = labels_offset
+        else _Records(self.examples, self._labels, max_pixels, skip > 0))
     self._threads = num_threads
     # Blocks of record numbers, as many as may be read ahead.
     self._recent = collections.deque(maxlen=32 + num_threads)
@@ -142,20 +144,13 @@ class Source:
     return loaded
 
   def _example(self, seed, evaluates):
-    classes = self.examples.classes
-
     def make(number, index, *loaded):
       *record, found = loaded
-      image, label = self._records.decode(*record)
-      label -= self._offset
-      fits = tf.logical_and(label >= 0, label < classes)
-      with tf.control_dependencies([tf.debugging.Assert(fits, [
-          'A label is out of range:', label])]):
-        label = tf.identity(label)
+      image, label = self._labels.prepare(
+          *self._records.decode(*record), tf.stack([seed, number]))
       if evaluates:
-        label = tf.where(tf.equal(index, found), label, -1)
-      return self._preprocess(image, self._size, self._size,
-                              seed=tf.stack([seed, number])), label, found
+        found = tf.where(tf.equal(index, found), found, -1)
+      return image, label, found
     return make
 
   def _batches(self, numbers, order, seed, batch_size, evaluates):
@@ -228,7 +223,8 @@ class Source:
 
 
 def open_source(config: PipelineConfig, dataset: Dataset,
-                preprocess: Callable, image_size: int) -> Source:
+                preprocess: Callable,
+                image_size: int | tuple[int, int] | None) -> Source:
   """Returns a split's examples as the flags say; see `Source`."""
   def progress(total, initial, title):
     console.say(f'{title.capitalize()} {total:,} pictures for --cache.')

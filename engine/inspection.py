@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from engine import checkpoints, console, identify, options
 from engine import config as configs
-from nets import nets_factory
+from nets import decoders, nets_factory
 from nets.slim_compat import slim
 
 _KINDS = {'model': 'model', 'shadows': 'moving average',
@@ -41,6 +41,7 @@ def _facts(path, found):
     return {'labels_offset': run.get('labels_offset'),
             'preprocessing_name': run.get('preprocessing_name'),
             'image_size': run.get('train_image_size'),
+            'crop_size': run.get('train_crop_size'),
             'known_from': options.CONFIG_FILENAME,
             'run': {name: run.get(name)
                     for name in ('model_name', 'dataset_name')}}
@@ -88,6 +89,7 @@ def describe(path: str) -> dict[str, Any]:
       'step': checkpoints.step(path),
       'network': _network(found),
       'num_classes': found and found.num_classes,
+      'decoder': identify.decoder(values)._asdict(),
       **_facts(path, found),
       'parameters': everything - _count(values, statistics),
       'statistics': _count(values, statistics),
@@ -119,8 +121,12 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
   with tf.Graph().as_default():
     images = tf.placeholder(
         tf.float32, [None, 64, 64, found and found.channels or 3])
-    nets_factory.get_network_fn(
-        model_name, found and found.num_classes)(images)
+    decoder, classes = identify.decoder(there), found and found.num_classes
+    if decoder.depth:
+      decoders.build(model_name, decoder.name, images, classes, False,
+                     depth=decoder.depth)
+    else:
+      nets_factory.get_network_fn(model_name, classes)(images)
     here = {v.op.name: v.shape.as_list() for v in slim.get_model_variables()}
   comparison = identify.compare(here, there)
   verdict = ''
@@ -151,9 +157,13 @@ def _summary(told):
               options.CONFIG_FILENAME: f'says {options.CONFIG_FILENAME}',
               None: f'unknown: no {options.CONFIG_FILENAME} beside it, and '
                     'none of the released ones'}[told['known_from']]
-    size = told['image_size']
+    if told['decoder']['depth']:
+      yield 'decoder', (f'{told["decoder"]["name"]}, '
+                        f'{told["decoder"]["depth"]} channels')
+    size, crop = told['image_size'], told.get('crop_size')
     for what, value in (('labels_offset', told['labels_offset']),
                         ('preprocessing', told['preprocessing_name']),
+                        ('crop size', crop) if crop else
                         ('image size', size and f'{size}x{size}')):
       yield what, source if value is None else f'{value} ({source})'
   yield 'parameters', (f'{told["parameters"]:,}, and {told["statistics"]:,} '

@@ -34,7 +34,8 @@ class OptimizationConfig(Config):
       'decays them, and the loss has no L2 term; 0.05 is usual for adamw.',
       low=0)
   label_smoothing: float = option(
-      0.0, 'The share of a label spread over all classes.', low=0, high=1)
+      0.0, 'The share of a label spread over all classes.', low=0, high=1,
+      task='classification')
   momentum: float = option(
       0.9, 'The momentum of the momentum optimizer. Also that of lars.',
       low=0)

@@ -18,7 +18,8 @@ def option(default: Any, text: str, *, choices: tuple = (),
            low: float = -math.inf, above: float = -math.inf,
            high: float = math.inf, now: str = '',
            otherwise: Any = None, changes: str = 'told', folder: bool = False,
-           form: Callable[[str], Any] | None = None) -> Any:
+           form: Callable[[str], Any] | None = None,
+           task: str | None = None) -> Any:
   """Returns a field of a configuration.
 
   Args:
@@ -35,13 +36,14 @@ def option(default: Any, text: str, *, choices: tuple = (),
     folder: whether the value is a folder's path, which may not exist yet.
     form: for a text of some form, what it means: a function of
       engine/forms.py.
+    task: the task that the flag is for, if it is not for all.
     now: for a flag of TF-Slim that has lost its meaning, what happens now;
       given another value than the default, this is said.
   """
   return dataclasses.field(default=default, metadata={
       'text': text, 'choices': choices, 'low': low, 'above': above,
       'high': high, 'now': now, 'otherwise': otherwise, 'form': form,
-      'changes': changes, 'folder': folder})
+      'changes': changes, 'folder': folder, 'task': task})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,17 @@ class Config:
     return {field.name: field.metadata['otherwise']
             for field in dataclasses.fields(cls)}
 
+  def takes(self, name: str, task: str) -> bool:
+    """Whether a field is for the task."""
+    field = self.__dataclass_fields__[name]
+    return field.metadata['task'] in (None, task)
+
+  def given_for_another(self, task: str) -> list[str]:
+    """Returns the names of given flags that are not for the task."""
+    return [field.name for field in dataclasses.fields(self)
+            if not self.takes(field.name, task)
+            and getattr(self, field.name) != field.default]
+
   def replace(self, **changes) -> 'Config':
     """Returns a copy with other values."""
     return dataclasses.replace(self, **changes)
@@ -85,7 +98,7 @@ def _check(field, value):
     near = difflib.get_close_matches(str(value), meta['choices'], n=1)
     hint = f' Did you mean {near[0]}?' if near else ''
     raise ValueError(f'--{field.name}={value} is unknown.{hint} It can be '
-                     f'{", ".join(meta["choices"])}.')
+                     f'{", ".join(map(str, meta["choices"]))}.')
   if meta['folder'] and os.path.isfile(value):
     raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
   if meta['form']:

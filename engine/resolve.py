@@ -4,9 +4,22 @@ import os
 from typing import Any, NamedTuple
 
 from datasets import dataset_factory
-from engine import checkpoints, config, console, identify, options
-from nets import nets_factory
+from engine import (
+  checkpoints,
+  config,
+  forms,
+  identify,
+  model,
+  options,
+  released,
+  task,
+)
+from engine.segmentation import CLASSIFICATION, SEGMENTATION
+from engine.task import fill
+from nets import decoders, nets_factory
 from preprocessing import preprocessing_factory
+
+_CROPS = 8  # in a batch of a training on masks, if nothing else is said
 
 
 def run_dir(model_name: str, dataset_name: str, dataset_dir: str | None
@@ -26,17 +39,17 @@ def class_names(dataset: dataset_factory.Dataset, labels_offset: int
 
 
 def _other_split(specification, split):
-  return next((s for s in specification.splits if s != split), split)
+  """Returns the split to evaluate on; train_aug has what train has."""
+  others = [s for s in specification.splits if s != split]
+  return next((s for s in others if not s.startswith('train')),
+              next(iter(others), split))
 
 
-def fill(given: options.Config, *sources: dict[str, Any]) -> options.Config:
-  """Sets each field that is None from the first source that has it."""
-  changes = {}
-  for source in sources:
-    for name, value in source.items():
-      if value is not None and getattr(given, name) is None:
-        changes.setdefault(name, value)
-  return given.replace(**changes)
+def _last_split(specification):
+  """Returns the split that is evaluated on if nothing else is said."""
+  if specification.task == SEGMENTATION:
+    return _other_split(specification, 'train')
+  return specification.splits[-1]
 
 
 def _check_classes(dataset, labels_offset):
@@ -79,66 +92,51 @@ def training(given: config.TrainConfig
   network = nets_factory.get_network(given.model_name)
   if given.zero_init_last_gamma:
     nets_factory.check_zero_init(given.model_name)
-  given = fill(given, {
-      'dataset_name': dataset_factory.name_of(given.dataset_dir)})
+  given = _named(given)
   specification = dataset_factory.get_specification(
       given.dataset_name, given.dataset_dir)
-  released = _start_from_released(network, given.checkpoint_path)
-  same_classes = released and specification.num_classes == (
-      released.num_classes + released.labels_offset)
-  complete = fill(given, dict(specification.suggestions), {
-      'train_image_size': released and released.image_size,
-      'labels_offset': released.labels_offset if same_classes else None}, {
+  kind = task.of_data(given, specification)
+  found = released.start_from(network, given.checkpoint_path)
+  same_classes = found and specification.num_classes == (
+      found.num_classes + found.labels_offset)
+  complete = fill(given.replace(task=kind), kind, {
+      **specification.suggestions}, {
+      'train_image_size': found and found.image_size,
+      'labels_offset': found.labels_offset if same_classes else None}, {
       'preprocessing_name': network.preprocessing,
       'train_image_size': network.function.default_image_size,
       'eval_split_name': _other_split(specification, given.dataset_split_name),
+      'ignore_label': specification.ignore_label,
       'train_dir': run_dir(given.model_name, given.dataset_name,
                            given.dataset_dir)},
+      {'batch_size': _CROPS} if kind == SEGMENTATION else {},
       given.fallbacks())
-  if released:
-    _tell_released(
-        given.checkpoint_path, released, complete,
-        _size(complete.train_image_size),
+  complete = task.check_metrics(complete)
+  if found and kind != SEGMENTATION:
+    released.tell(
+        given.checkpoint_path, found, complete,
+        complete.train_image_size,
         *([f'labels_offset {complete.labels_offset}'] if same_classes else []))
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   preprocessing_factory.get_preprocessing(complete.preprocessing_name, True)
   dataset = dataset_factory.get_dataset(
       given.dataset_name, given.dataset_split_name, given.dataset_dir)
+  if kind == SEGMENTATION:
+    complete = task.complete(complete, dataset)
   _check_classes(dataset, complete.labels_offset)
-  return _measured(given, complete, dataset), dataset
+  measured = _measured(given, complete, dataset)
+  return task.freeze(given, measured), dataset
 
 
-def _released(network, checkpoint):
-  """Returns what is known of the checkpoint, if it is TF-Slim's."""
-  released = network.released
-  found = identify.network(identify.read(checkpoint).values())
-  if (released and found and found.num_classes == released.num_classes
-      and any(nets_factory.get_network(name) is network
-              for name in found.names)):
-    return released
-  return None
-
-
-def _start_from_released(network, checkpoint_path):
-  """Returns what is known of the checkpoint that a training starts from."""
-  if not checkpoint_path:
-    return None
-  checkpoint = checkpoints.find(checkpoint_path)
-  run = options.read(os.path.dirname(checkpoint))
-  return None if run else _released(network, checkpoint)
-
-
-def _tell_released(checkpoint, released, complete, *more):
-  console.note(
-      f'{checkpoint} has {released.num_classes:,} classes, as TF-Slim released '
-      f'{complete.model_name}: '
-      + ', '.join([f'preprocessing {complete.preprocessing_name}', *more])
-      + '.')
-
-
-def _size(pixels):
-  return f'images of {pixels}x{pixels}'
+def _named(given):
+  """Returns the configuration with the name of the data set."""
+  if given.dataset_name is not None:
+    return given
+  wants_masks = given.task == SEGMENTATION and given.dataset_dir is None
+  return given.replace(
+      dataset_name='digit_scenes' if wants_masks else
+      dataset_factory.name_of(given.dataset_dir))
 
 
 class Evaluation(NamedTuple):
@@ -158,8 +156,9 @@ class Evaluation(NamedTuple):
 
 # What evaluation and classification take over from the run: their field, and
 # its name in the run.
-_SHARED = {'model_name': 'model_name', 'use_grayscale': 'use_grayscale',
-           'preprocessing_name': 'preprocessing_name'}
+_SHARED = {name: name for name in (
+    'model_name', 'use_grayscale', 'preprocessing_name', 'decoder',
+    'decoder_depth', 'multi_grid')}
 # No flag may contradict these.
 _FIXED = (*_SHARED, 'labels_offset')
 
@@ -182,6 +181,22 @@ def _open_run(given, names):
         f'{checkpoint} has no {options.CONFIG_FILENAME} beside it, so the '
         'network is unknown: pass --model_name.')
   return complete, checkpoint, run
+
+
+def _dense(given, complete, checkpoint, run):
+  """Returns the configuration with its decoder and its stride."""
+  found = identify.decoder(identify.read(checkpoint).values())
+  stride = given.output_stride or run.get('output_stride')
+  complete = fill(complete, SEGMENTATION, {
+      'output_stride': stride,
+      'atrous_rates': stride and task.scaled_rates(run, stride),
+      'decoder': found.name, 'decoder_depth': found.depth},
+      given.fallbacks())
+  decoders.check(**model.decoder_options(complete))
+  if complete.eval_crop_size:
+    task.check_size('eval_crop_size', forms.size(complete.eval_crop_size),
+                    complete.output_stride)
+  return complete
 
 
 def with_path(given: config.EvalConfig) -> config.EvalConfig:
@@ -238,34 +253,50 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
     return found
 
   complete, checkpoint, run = _open_run(given, names)
-  complete = complete.replace(
-      moving_average_decay=_averages(given, complete, checkpoint))
-  complete = fill(complete, {
-      'dataset_name': dataset_factory.name_of(complete.dataset_dir)})
+  complete = _named(complete.replace(
+      moving_average_decay=_averages(given, complete, checkpoint)))
   network = nets_factory.get_network(complete.model_name)
   specification = dataset_factory.get_specification(
       complete.dataset_name, complete.dataset_dir)
+  kind = task.of_data(given.replace(dataset_name=complete.dataset_name),
+                      specification)
+  _check_run_task(run, kind, complete.dataset_name)
   suggestions = dict(specification.suggestions)
-  released = None if run else _released(network, checkpoint)
-  complete = fill(complete, released and {
+  found = None if run else released.find(network, checkpoint)
+  complete = fill(complete.replace(task=kind), kind, found and {
       'preprocessing_name': network.preprocessing,
-      'eval_image_size': released.image_size,
-      'labels_offset': released.labels_offset} or {}, {
+      'eval_image_size': found.image_size,
+      'labels_offset': found.labels_offset} or {}, {
       'preprocessing_name': suggestions.get('preprocessing_name'),
       'eval_image_size': suggestions.get('train_image_size')}, {
       'preprocessing_name': network.preprocessing,
       'eval_image_size': network.function.default_image_size,
       'labels_offset': 0, 'use_grayscale': False,
-      'dataset_split_name': specification.splits[-1],
+      'ignore_label': specification.ignore_label,
+      'batch_size': 100 if kind == CLASSIFICATION else None,
+      'dataset_split_name': _last_split(specification),
       'eval_dir': os.path.join(os.path.dirname(checkpoint), 'eval')})
-  if released:
-    _tell_released(checkpoint, released, complete,
-                   _size(complete.eval_image_size),
+  if kind == SEGMENTATION:
+    complete = _dense(given, complete, checkpoint, run).replace(
+        labels_offset=0)
+  elif found:
+    released.tell(checkpoint, found, complete,
+                   complete.eval_image_size,
                    f'labels_offset {complete.labels_offset}')
   dataset = dataset_factory.get_dataset(
       complete.dataset_name, complete.dataset_split_name, complete.dataset_dir)
+  if kind == SEGMENTATION:
+    task.ignore(dataset, complete.ignore_label)
   _check_classes(dataset, complete.labels_offset)
   return Evaluation(complete, dataset, checkpoint, run)
+
+
+def _check_run_task(run, kind, dataset_name):
+  trained = run.get('task') or kind
+  if isinstance(trained, str) and trained != kind:
+    raise ValueError(
+        f'The run was trained for {trained}, but the data set {dataset_name} '
+        f'is for {kind}: name other data, or another --checkpoint_path.')
 
 
 def classification(given: config.ClassifyConfig
@@ -278,10 +309,17 @@ def classification(given: config.ClassifyConfig
   complete, checkpoint, run = _open_run(
       given, lambda run: {'eval_image_size': 'train_image_size'})
   network = nets_factory.get_network(complete.model_name)
-  released = None if run else _released(network, checkpoint)
-  complete = fill(complete, {
-      'eval_image_size': released and released.image_size}, {
+  decoder = identify.decoder(identify.read(checkpoint).values())
+  kind = run.get('task') or given.task or (
+      CLASSIFICATION if decoder.name == 'fcn' else SEGMENTATION)
+  kind = task.of(given, kind, f'the checkpoint {checkpoint}')
+  found = None if run else released.find(network, checkpoint)
+  complete = fill(complete.replace(task=kind), kind, {
+      'eval_image_size': found and found.image_size}, {
       'preprocessing_name': network.preprocessing,
       'eval_image_size': network.function.default_image_size,
-      'use_grayscale': False})
+      'use_grayscale': False,
+      'output_dir': os.path.join(os.path.dirname(checkpoint), 'segmented')})
+  if kind == SEGMENTATION:
+    complete = _dense(given, complete, checkpoint, run)
   return complete, checkpoint, run

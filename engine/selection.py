@@ -11,15 +11,38 @@ from collections.abc import Sequence
 
 EVALUATIONS_FILENAME = 'evaluations.csv'
 
-# The figures of an evaluation that may decide -> whether higher is better.
-METRICS = {
-    'accuracy': True,
-    'top_5_accuracy': True,
-    'mean_recall': True,
-    'mean_f1': True,
-    'loss': False,
-    'expected_calibration_error': False,
+# Of each task the figures of an evaluation that may decide -> whether higher is
+# better. The first of them decides if nothing else is said.
+TASK_METRICS = {
+    'classification': {
+        'accuracy': True,
+        'top_5_accuracy': True,
+        'mean_recall': True,
+        'mean_f1': True,
+        'loss': False,
+        'expected_calibration_error': False,
+    },
+    'segmentation': {
+        'miou': True,
+        'pixel_accuracy': True,
+        'mean_accuracy': True,
+        'frequency_weighted_iou': True,
+        'boundary_f1': True,
+        'loss': False,
+    },
 }
+METRICS = {name: higher for metrics in TASK_METRICS.values()
+           for name, higher in metrics.items()}
+
+
+def main_metric(task: str) -> str:
+  """Returns the figure by which results of a task are compared."""
+  return next(iter(TASK_METRICS[task]))
+
+
+def accuracy_name(task: str) -> str:
+  """Returns the figure that is the share of what was predicted rightly."""
+  return next(name for name in TASK_METRICS[task] if name.endswith('accuracy'))
 
 Row = dict[str, float]  # the figures of an evaluation, and its step
 

@@ -1,9 +1,10 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 import functools
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
-from datasets import dataset_factory
+from datasets import dataset_factory, overlays
 from engine import (
   batch_norm,
   best,
@@ -15,6 +16,7 @@ from engine import (
   forms,
   hooks,
   input_pipeline,
+  model,
   optimizers,
   options,
   precision,
@@ -27,21 +29,27 @@ from engine import (
 )
 from engine import config as configs
 from engine import evaluate as evaluation
-from nets import nets_factory
+from engine.segmentation import SEGMENTATION
 from nets.slim_compat import slim
 from preprocessing import mixing, preprocessing_factory
 
 
 def _source(config, dataset):
   """Returns the examples, augmented as the flags say."""
-  preprocess = functools.partial(
-      preprocessing_factory.get_preprocessing(
-          config.preprocessing_name, True, config.use_grayscale),
+  recipe = (config.preprocessing_name, True, config.use_grayscale)
+  if config.task == SEGMENTATION:
+    return input_pipeline.open_source(config, dataset, functools.partial(
+        preprocessing_factory.get_segmentation_preprocessing(*recipe),
+        min_scale_factor=config.min_scale_factor,
+        max_scale_factor=config.max_scale_factor,
+        scale_factor_step_size=config.scale_factor_step_size,
+        ignore_label=config.ignore_label, flip=config.random_flip,
+        photometric=config.photometric), config.crop)
+  return input_pipeline.open_source(config, dataset, functools.partial(
+      preprocessing_factory.get_preprocessing(*recipe),
       rand_augment_layers=config.rand_augment_layers,
       rand_augment_magnitude=config.rand_augment_magnitude,
-      random_erasing=config.random_erasing)
-  return input_pipeline.open_source(
-      config, dataset, preprocess, config.train_image_size)
+      random_erasing=config.random_erasing), config.train_image_size)
 
 
 def _stream(config, source, start):
@@ -68,7 +76,12 @@ def _introduce(config, dataset, source):
     trained = checkpoints.matching(
         tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes')
     parameters += f', {count(trained)} of them trained'
-  size = config.train_image_size
+  side = config.train_image_size
+  images = f'images of {side}x{side}'
+  if config.task == SEGMENTATION:
+    height, width = config.crop
+    images = (f'crops of {width}x{height}, output stride '
+              f'{config.output_stride}, decoder {config.decoder}')
   steps, epochs = 'Endless', ''
   if config.max_number_of_steps:
     steps = f'{config.max_number_of_steps:,}'
@@ -79,7 +92,7 @@ def _introduce(config, dataset, source):
       f'{source.num_examples:,} examples of {dataset.name}, split '
       f'{dataset.split_name}, in '
       f'{dataset.num_classes - config.labels_offset} classes.\n'
-      f'{steps} steps of {config.batch_size} images of {size}x{size}{epochs}, '
+      f'{steps} steps of {config.batch_size} {images}{epochs}, '
       f'preprocessing {config.preprocessing_name}, optimizer '
       f'{config.optimizer}.\nWriting to {config.train_dir}.')
 
@@ -120,9 +133,15 @@ def _restore(config, latest, start, finished):
   return warm.init_fn
 
 
-def _summarize(images):
-  """Adds the pictures and histograms for TensorBoard."""
+def _summarize(config, images, labels, logits):
+  """Adds the pictures, masks and histograms for TensorBoard."""
   tf.summary.image('images', images)
+  if config.task == SEGMENTATION:
+    ignored = None if config.ignore_label < 0 else config.ignore_label
+    colours = tf.constant(overlays.colour(np.arange(256), ignored))
+    predicted = tf.argmax(logits, -1, output_type=tf.int32)
+    tf.summary.image('masks', tf.gather(colours, labels))
+    tf.summary.image('predicted', tf.gather(colours, predicted))
   for variable in tf.trainable_variables():
     tf.summary.histogram(f'weights/{variable.op.name}', variable)
 
@@ -218,14 +237,12 @@ def train(given: configs.TrainConfig) -> dict | None:
     stream, waiting = _stream(config, source, step)
     stream.position = start * config.num_micro_batches
 
-    network_fn = nets_factory.get_network_fn(
-        config.model_name, dataset.num_classes - config.labels_offset,
-        optimizers.regularizer_weight(config),
+    logits, end_points = model.build(
+        config, stream.batch.images, source.examples.classes,
         is_training=not config.freeze_batch_norm,
+        weight_decay=optimizers.regularizer_weight(config),
         batch_norm_decay=config.batch_norm_decay,
         zero_init_last_gamma=config.zero_init_last_gamma)
-    logits, end_points = network_fn(stream.batch.images)
-
     factor = tf.get_local_variable('plateau_factor', initializer=1.0)
     learning_rate = schedules.build(config, source.num_examples, step, factor)
     built = train_step.build(config, stream.batch.images, logits,
@@ -266,7 +283,7 @@ def train(given: configs.TrainConfig) -> dict | None:
                                    *built.shadows.values()]],
         exclude=report.exclude)]
     profiling = _profile(config, start)
-    _summarize(stream.batch.images)
+    _summarize(config, stream.batch.images, stream.batch.labels, logits)
     summaries = tf.train.SummarySaverHook(
         save_secs=config.save_summaries_secs, output_dir=config.train_dir,
         scaffold=scaffold)

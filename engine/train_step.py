@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from engine import batch_norm, checkpoints, optimizers
+from engine import batch_norm, checkpoints, objective, optimizers
 from engine.config import TrainConfig
 from nets.slim_compat import slim
-from tasks import classification
 
 # The message of the check that stops a step before it changes the weights.
 NOT_FINITE = 'The loss of this batch is not finite'
@@ -110,19 +109,20 @@ def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
   A loss that is not finite, or a network that is not, is an
   InvalidArgumentError with `NOT_FINITE` in its message, and changes no weight
   (batch norm's moving averages may be lost). The gradient of a batch in parts
-  is the mean of theirs, which is that of the whole, but for batch norm: it
-  sees a part at a time.
+  is the mean of theirs, which is that of the whole, but for batch norm, which
+  sees a part at a time, and for masks with ignored pixels, since each part's
+  loss is the mean over its own others.
 
   Args:
     config: the complete configuration.
     images: float32, what the network was built on.
-    logits: float32 [batch, classes], of one micro-batch.
-    labels: see `classification.loss`.
+    logits: of one micro-batch; see `objective.build`.
+    labels: of one micro-batch.
     waiting: float64 scalar, seconds.
     learning_rate: float32 scalar.
     step: the global step.
   """
-  loss = classification.loss(logits, labels, config.label_smoothing)
+  loss, accuracy = objective.build(config, logits, labels, step)
   total_loss = (loss + tf.losses.get_regularization_loss()
                 + optimizers.regularization(config, tf.trainable_variables()))
   total_loss = _checked(total_loss, images)
@@ -130,7 +130,7 @@ def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
   found = _gradients(config, total_loss)
   gradients, variables = [g for g, _ in found], [v for _, v in found]
   figures = {'loss': loss, 'total_loss': total_loss,
-             'accuracy': classification.accuracy(logits, labels),
+             'accuracy': accuracy,
              'waiting': tf.cast(waiting, tf.float32)}
   parts = config.num_micro_batches
   accumulate, clear = None, tf.no_op()

@@ -6,10 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine import best, console, predictor, resolve, selection
+from engine import best, console, kinds, resolve, results, selection
 from engine.config import EvalConfig, PipelineConfig, TrainConfig
 from nets.slim_compat import slim
-from tasks import classification
 
 Values = dict[str, np.ndarray]  # by the names of the network's variables
 
@@ -23,10 +22,12 @@ def eval_config(config: TrainConfig) -> EvalConfig:
 
 def row_of(figures: dict, step: int) -> selection.Row:
   """Returns the row of evaluations.csv for the figures of an evaluation."""
-  row = {'step': step, **{name: figures[name] for name in selection.METRICS}}
+  row = {'step': step, **{name: figures[name] for name in selection.METRICS
+                          if name in figures}}
   raw = figures.get('raw_weights', {})
-  return {**row, **{f'raw_{name}': raw[name]
-                    for name in ('accuracy', 'loss') if name in raw}}
+  return {**row, **{
+      f'raw_{name}': raw[name]
+      for name in ('accuracy', 'miou', 'loss') if name in raw}}
 
 
 def snapshot(session: tf.Session, measured: dict[tf.Variable, np.ndarray],
@@ -70,7 +71,7 @@ class Trial:
     if self._predictor is None:
       evaluation = resolve.evaluation(eval_config(self._config))
       dataset = evaluation.dataset
-      self._predictor = predictor.Predictor(
+      self._predictor = kinds.open_split(
           evaluation.config, dataset,
           dataset.num_classes - evaluation.config.labels_offset)
     return self._predictor
@@ -81,8 +82,7 @@ class Trial:
 
     def figures(of):
       opened.load(of)
-      found = opened.predict()
-      return classification.metrics(found.logits, found.labels)
+      return opened.predict().metrics()
 
     if averaged is None:
       return figures(values)
@@ -182,14 +182,13 @@ class Validation(tf.train.SessionRunHook):
     return is_best
 
   def _say(self, row, is_best):
-    metric = self._config.best_metric
-    also = '' if metric in ('accuracy', 'loss') else (
-        f', {metric} {row[metric]:.4f}')
-    if 'raw_accuracy' in row:
-      also += f' ({row["raw_accuracy"]:.2%} without moving averages)'
+    metric, task = self._config.best_metric, self._config.task
+    main = selection.main_metric(task)
+    also = '' if metric in (main, 'loss') else f', {metric} {row[metric]:.4f}'
+    if f'raw_{main}' in row:
+      also += f' ({row[f"raw_{main}"]:.2%} without moving averages)'
     console.say(
-        f'evaluation at step {row["step"]}: accuracy {row["accuracy"]:.2%}, '
-        f'loss {row["loss"]:.4f}{also}'
+        f'evaluation at step {row["step"]}: {results.brief(task, row)}{also}'
         + (', the best so far' if is_best else ''))
     self._events.add_summary(tf.Summary(value=[
         tf.Summary.Value(tag=f'evaluation/{name}', simple_value=value)

@@ -100,6 +100,7 @@ def prepare(config: TrainConfig) -> WarmStart:
   identify.check_channels(path, wanted, there)
   other_classes = _other_classes(config, wanted, there)
   skipped.update(other_classes)
+  skipped.update(_new_decoder(wanted, there))
   found = identify.compare(
       {name: shape for name, shape in wanted.items() if name not in skipped},
       there)
@@ -135,7 +136,7 @@ def _other_classes(config, wanted, there):
   """Returns {variable: why} of logits that are for other classes."""
   skipped = {}
   for name, shape in wanted.items():
-    if ('logits' in name.split('/')[-2:-1] and name in there
+    if ('logits' in name.split('/')[:-1] and name in there
         and list(there[name][:-1]) == shape[:-1]
         and there[name][-1] != shape[-1]):
       skipped[name] = (f'the checkpoint has {there[name][-1]} classes, the '
@@ -144,6 +145,20 @@ def _other_classes(config, wanted, there):
         offset = (config.labels_offset or 0) + shape[-1] - there[name][-1]
         skipped[name] += f'; with --labels_offset={offset} they would fit'
   return skipped
+
+
+def _new_decoder(wanted, there):
+  """Returns {variable: why} of a decoder of which the checkpoint has nothing.
+
+  It is what is outside of the network's scope.
+  """
+  network = identify.network(wanted)
+  decoder = {name for name in wanted
+             if network and not name.startswith(network.scope)}
+  if decoder & there.keys():
+    return {}
+  return dict.fromkeys(sorted(decoder),
+                       'the checkpoint is of a network without a decoder')
 
 
 def _check(config, path, found, shapes, there):

@@ -2,12 +2,13 @@
 import difflib
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import resnet_v1, resnet_v2
+from nets import resnet_generator, resnet_v1, resnet_v2
 from nets.slim_compat import slim
 
 
@@ -22,6 +23,19 @@ class Released(NamedTuple):
   num_classes: int
   image_size: int
   labels_offset: int
+
+
+class LowLevelFeature(NamedTuple):
+  """The fine feature of a network that a decoder sharpens coarse ones by.
+
+  Fields:
+    end_point: its key in the network's end points.
+    stride: the ratio of the image's resolution to its own, rounded up.
+    channels: how many it has.
+  """
+  end_point: str
+  stride: int
+  channels: int
 
 
 class Network(NamedTuple):
@@ -95,6 +109,63 @@ def check_zero_init(name: str) -> None:
         f'one of {", ".join(known)}.')
 
 
+def low_level_feature(name: str, scope: str | None = None,
+                      **widths: float) -> LowLevelFeature:
+  """Returns where network `name` has the feature that decoders refine with.
+
+  It is the output of the last unit of block1 before the first stride of the
+  blocks (arXiv:1802.02611, section 3.1: Conv2 before striding), and has the
+  same resolution whatever the network's `output_stride`. DeepLab's own code
+  takes the convolution before that unit's addition: the end point plus
+  '/conv3'.
+
+  >>> feature = low_level_feature('resnet_v2_101')
+  >>> feature.end_point, feature.stride, feature.channels
+  ('resnet_v2_101/block1/unit_2/bottleneck_v2', 4, 256)
+
+  Args:
+    name: a key of `networks_map`.
+    scope: the scope that the network was built in, its own if None; with the
+      variable scopes around it, if any, as in all end points.
+    **widths: `min_base_depth` and `depth_multiplier`, if the network is built
+      with them.
+
+  Raises:
+    ValueError: there is no such network, or it strides from the start.
+  """
+  function = get_network(name).function
+  block = function.blocks(**widths)[0]
+  before = list(itertools.takewhile(lambda unit: unit.get('stride', 1) == 1,
+                                    block.args))
+  if not before:
+    raise ValueError(
+        f'{name} has no low-level feature: the first unit of its '
+        f'{block.scope} has a stride. Take a decoder that needs none, or '
+        'another network.')
+  return LowLevelFeature(
+      f'{scope or function.default_scope}/{block.scope}/unit_{len(before)}/'
+      f'{function.unit_scope}', resnet_generator.ROOT_STRIDE,
+      before[-1]['depth'])
+
+
+def get_arg_scope(name: str, zero_init_last_gamma: bool = False,
+                  **options) -> dict:
+  """Returns the arg scope to build network `name`, and heads on it, under.
+
+  Args:
+    name: a key of `networks_map`.
+    zero_init_last_gamma: see `get_network_fn`.
+    **options: those of the network's arg scope.
+
+  Raises:
+    ValueError: as `get_network_fn`.
+  """
+  if zero_init_last_gamma:
+    check_zero_init(name)
+    options['zero_init_last_gamma'] = True
+  return get_network(name).arg_scope(**options)
+
+
 def get_network_fn(name: str, num_classes: int | None,
                    weight_decay: float = 0.0, is_training: bool = False,
                    zero_init_last_gamma: bool = False,
@@ -120,17 +191,15 @@ def get_network_fn(name: str, num_classes: int | None,
     ValueError: there is no such network, or its units do not end with the
       batch norm that `zero_init_last_gamma` is about.
   """
-  network = get_network(name)
+  function = get_network(name).function
   if zero_init_last_gamma:
     check_zero_init(name)
-    arg_scope_options['zero_init_last_gamma'] = True
 
-  @functools.wraps(network.function)
+  @functools.wraps(function)
   def network_fn(images: tf.Tensor, **kwargs):
-    arg_scope = network.arg_scope(weight_decay=weight_decay,
-                                  **arg_scope_options)
-    with slim.arg_scope(arg_scope):
-      return network.function(images, num_classes, is_training=is_training,
-                              **kwargs)
+    with slim.arg_scope(get_arg_scope(
+        name, zero_init_last_gamma, weight_decay=weight_decay,
+        **arg_scope_options)):
+      return function(images, num_classes, is_training=is_training, **kwargs)
 
   return network_fn

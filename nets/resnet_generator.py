@@ -176,6 +176,7 @@ def family(name: str, unit_fn: Callable, preactivation: bool) -> Callable:
   resnet.__module__ = unit_fn.__module__
   resnet.__doc__ = _GENERATOR_DOC
   resnet.default_image_size = 224
+  resnet.unit_scope = name.replace('resnet', unit_fn.__name__)
   return resnet
 
 
@@ -207,10 +208,38 @@ def bottleneck_block(unit_fn: Callable, scope: str, base_depth: int,
       for i, rate in enumerate(rates)])
 
 
+def check_multi_grid(multi_grid: Sequence[int] | None, num_units: int) -> None:
+  """Raises ValueError unless it has a factor for each unit of block4."""
+  if multi_grid is None:
+    return
+  if len(multi_grid) != num_units or min(multi_grid) < 1:
+    raise ValueError(
+        f'multi_grid={list(multi_grid)}: give one dilation factor of 1 or more '
+        f'for each of the {num_units} units of block4, such as '
+        f'{[1 << i for i in range(num_units)]}, or leave it out.')
+
+
 def network(family_fn: Callable, block_fn: Callable, name: str, depth: int,
             root_block: str = '7x7', scope: str | None = None) -> Callable:
-  """Returns the public network function `name` of a family and a depth."""
+  """Returns the public network function `name` of a family and a depth.
+
+  It carries what there is to know without building it: default_image_size,
+  default_scope, unit_scope (that of a unit's operations within its own scope)
+  and blocks, `blocks(min_base_depth, depth_multiplier, multi_grid)`.
+  """
   default_scope = scope or name
+
+  def make_blocks(min_base_depth=8, depth_multiplier=1, multi_grid=None):
+    if depth_multiplier <= 0:
+      raise ValueError(
+          f'depth_multiplier={depth_multiplier} must be above 0; 1 is the '
+          'published width.')
+    check_multi_grid(multi_grid, UNITS[depth][-1])
+    return [
+        block_fn(f'block{i + 1}',
+                 max(int((64 << i) * depth_multiplier), min_base_depth),
+                 num_units, 1 if i == 3 else 2, multi_grid if i == 3 else None)
+        for i, num_units in enumerate(UNITS[depth])]
 
   def resnet_fn(inputs: tf.Tensor, num_classes: int | None = None,
                 is_training: bool | None = True, global_pool: bool = True,
@@ -219,15 +248,7 @@ def network(family_fn: Callable, block_fn: Callable, name: str, depth: int,
                 min_base_depth: int = 8, depth_multiplier: float = 1,
                 reuse: bool | None = None, scope: str = default_scope,
                 multi_grid: Sequence[int] | None = None):
-    if depth_multiplier <= 0:
-      raise ValueError(
-          f'depth_multiplier={depth_multiplier} must be above 0; 1 is the '
-          'published width.')
-    blocks = [
-        block_fn(f'block{i + 1}',
-                 max(int((64 << i) * depth_multiplier), min_base_depth),
-                 num_units, 1 if i == 3 else 2, multi_grid if i == 3 else None)
-        for i, num_units in enumerate(UNITS[depth])]
+    blocks = make_blocks(min_base_depth, depth_multiplier, multi_grid)
     return family_fn(inputs, blocks, num_classes, is_training, global_pool,
                      output_stride, True, spatial_squeeze,
                      store_non_strided_activations, reuse, scope, root_block)
@@ -243,6 +264,12 @@ def network(family_fn: Callable, block_fn: Callable, name: str, depth: int,
     depth_multiplier: a factor on the number of channels of every block.
     multi_grid: the dilation factors of the three units of block4, e.g.
       (1, 2, 4) (arXiv:1706.05587, section 3.2.2).
+
+  Raises:
+    ValueError: `depth_multiplier` or `multi_grid` are out of range.
   """
   resnet_fn.default_image_size = family_fn.default_image_size
+  resnet_fn.default_scope = default_scope
+  resnet_fn.unit_scope = family_fn.unit_scope
+  resnet_fn.blocks = make_blocks
   return resnet_fn

@@ -10,6 +10,7 @@ from preprocessing import (
   inception_preprocessing,
   mixing,
   rand_augment,
+  segmentation_preprocessing,
   vgg_preprocessing,
 )
 from preprocessing import preprocessing_utils as utils
@@ -77,5 +78,47 @@ def get_preprocessing(name: str, is_training: bool,
     if is_training and random_erasing:
       image = mixing.random_erasing(image, seed, random_erasing)
     return image
+
+  return preprocess
+
+
+def get_segmentation_preprocessing(
+    name: str, is_training: bool, use_grayscale: bool = False,
+    ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+  """Returns the function that prepares one picture and its mask.
+
+  Args:
+    name: what the network expects of a picture, as in its registry entry: a
+      key of `segmentation_preprocessing.NORMALIZATIONS`.
+    is_training: whether to augment.
+    use_grayscale: whether the image has one channel instead of three.
+
+  Returns:
+    fn(image, mask, height, width, seed=None, **options), which returns an
+    image, float32 [height, width, 3 or 1], and a mask, int32 [height, width].
+    `image` is uint8 [h, w, 1 or 3] or `encoded.Encoded`, `mask` uint8 [h, w]
+    or [h, w, 1] of the same size, `seed` None or int [2] and unused in
+    evaluation, where height and width may both be None for the picture's own.
+    `options` are the keyword-only arguments of the functions in
+    `segmentation_preprocessing`, of which those of the other are ignored and
+    unknown ones are a TypeError. The seed fixes the bits of the output.
+
+  Raises:
+    ValueError: an unknown name; the nearest and all valid ones are listed.
+  """
+  recipes = segmentation_preprocessing
+  if name not in recipes.NORMALIZATIONS:
+    raise ValueError(utils.unknown('preprocessing of dense labels', name,
+                                   recipes.NORMALIZATIONS))
+  chosen, other = recipes.preprocess_for_train, recipes.preprocess_for_eval
+  if not is_training:
+    chosen, other = other, chosen
+
+  def preprocess(image: Any, mask: tf.Tensor, height: int | None,
+                 width: int | None, seed: Any = None, **options: Any
+                 ) -> tuple[tf.Tensor, tf.Tensor]:
+    return chosen(image, mask, height, width, use_grayscale, seed,
+                  **{'normalization': name,
+                     **utils.own_options(chosen, other, options)})
 
   return preprocess

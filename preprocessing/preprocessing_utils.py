@@ -43,14 +43,24 @@ def recipe(train: Callable, evaluate: Callable) -> Callable[..., tf.Tensor]:
           f'The output size {output_height} x {output_width} is not positive; '
           'give the height and width that the network takes.')
     chosen, other = (train, evaluate) if is_training else (evaluate, train)
-    own, foreign = keyword_options(chosen), keyword_options(other)
-    for name in options:
-      if name not in own | foreign:
-        raise TypeError(unknown('preprocessing option', name, own | foreign))
     return chosen(image, output_height, output_width, use_grayscale, seed,
-                  **{name: options[name] for name in options if name in own})
+                  **own_options(chosen, other, options))
 
   return preprocess_image
+
+
+def own_options(chosen: Callable, other: Callable,
+                options: dict[str, Any]) -> dict[str, Any]:
+  """Returns those of the options that `chosen` has.
+
+  Raises:
+    TypeError: an option that neither function has; all are listed.
+  """
+  own, foreign = keyword_options(chosen), keyword_options(other)
+  for name in options:
+    if name not in own | foreign:
+      raise TypeError(unknown('preprocessing option', name, own | foreign))
+  return {name: options[name] for name in options if name in own}
 
 
 def keyword_options(function: Callable) -> set[str]:

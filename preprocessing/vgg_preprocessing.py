@@ -7,7 +7,6 @@ expect it: RGB in 0..255, centred by a mean colour and not scaled.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from preprocessing import preprocessing_utils as utils
@@ -19,6 +18,24 @@ MEAN_GREY = sum(w * m for w, m in zip(_LUMA, MEAN_RGB, strict=True))
 
 RESIZE_SIDE_MIN = 256
 RESIZE_SIDE_MAX = 512
+
+
+def centre(image: tf.Tensor) -> tf.Tensor:
+  """Subtracts the mean colour.
+
+  Args:
+    image: float32 [height, width, 1 or 3] in 0..255; height and width may be
+      statically unknown.
+
+  Returns:
+    float32 of the same shape, less `MEAN_GREY` or `MEAN_RGB`.
+  """
+  mean = [MEAN_GREY] if image.shape.as_list()[2] == 1 else MEAN_RGB
+  shape = tf.shape(image)
+  # A whole row of the mean, since broadcasting three values is slow.
+  row = tf.tile(tf.constant(mean, tf.float32), shape[1:2])
+  lines = tf.reshape(image, [shape[0], -1]) - row
+  return tf.ensure_shape(tf.reshape(lines, shape), image.shape)
 
 
 def smallest_side(shape: tf.Tensor, output_height: int, output_width: int,
@@ -121,7 +138,7 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
   if flip:  # here, where a pixel has a byte
     image = utils.random_flip(image, seed)
   image = utils.resize(image, output_height, output_width)
-  return _centre(augment(image, seed) if augment else image)
+  return centre(augment(image, seed) if augment else image)
 
 
 def preprocess_for_eval(image: tf.Tensor, output_height: int,
@@ -154,15 +171,8 @@ def preprocess_for_eval(image: tf.Tensor, output_height: int,
   scale = tf.cast(side, tf.float32) / tf.reduce_min(size)
   resized = tf.cast(tf.rint(size * scale), tf.int32)
   offset = (resized - [output_height, output_width]) // 2
-  return _centre(utils.resize_and_crop(image, resized, offset, output_height,
-                                       output_width))
+  return centre(utils.resize_and_crop(image, resized, offset, output_height,
+                                      output_width))
 
 
 preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)
-
-
-def _centre(image):
-  shape = image.shape.as_list()
-  mean = [MEAN_GREY] if shape[2] == 1 else MEAN_RGB
-  # A whole picture of the mean, since broadcasting three values is slow.
-  return image - tf.constant(np.broadcast_to(mean, shape), tf.float32)

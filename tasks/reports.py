@@ -96,26 +96,38 @@ def describe_mistake(label: int, guess: int, share: float,
 
 
 def draw_confusion_matrix(path: str | pathlib.Path, confusion: np.ndarray,
-                          names: Sequence[str]) -> None:
-  """Draws the confusion matrix as a PNG, each row in shares of its class."""
+                          names: Sequence[str], title: str | None = None,
+                          percent: bool = False) -> None:
+  """Draws the confusion matrix as a PNG, each row in shares of its class.
+
+  Args:
+    path: the picture.
+    confusion: int [classes, classes]; [i, j] counts class i taken for j.
+    names: the classes' names.
+    title: None for the number of examples and the share that is correct.
+    percent: whether to write the shares into the fields, in percent and
+      without those below 0.5, instead of the counts.
+  """
   from matplotlib import figure
   classes = len(names)
   side = min(max(5.0, 0.45 * classes + 2.5), 16.0)
   fig = figure.Figure(figsize=(side, side), layout='constrained')
   axes = fig.subplots()
-  totals = np.maximum(confusion.sum(1, keepdims=True), 1)
-  picture = axes.imshow(confusion / totals, cmap='Blues', vmin=0, vmax=1)
+  shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+  whole, unit = (100, 'percent') if percent else (1, 'share')
+  picture = axes.imshow(whole * shares, cmap='Blues', vmin=0, vmax=whole)
   hits = confusion.trace() / max(confusion.sum(), 1)
   axes.set(xlabel='predicted', ylabel='actual',
-           title=f'{confusion.sum()} examples, {hits:.2%} correct')
-  fig.colorbar(picture, ax=axes, shrink=0.8, label='share of the actual class')
+           title=title or f'{confusion.sum()} examples, {hits:.2%} correct')
+  fig.colorbar(picture, ax=axes, shrink=0.8,
+               label=f'{unit} of the actual class')
   if classes <= 30:
     # A $ in a name is no mathematics.
     axes.set_xticks(range(classes), names, rotation=60, ha='right',
                     parse_math=False)
     axes.set_yticks(range(classes), names, parse_math=False)
-    for i, j in np.argwhere(confusion):
-      dark = confusion[i, j] > totals[i, 0] / 2
-      axes.text(j, i, str(confusion[i, j]), ha='center', va='center',
-                color='white' if dark else 'black')
+    fields = np.rint(shares * 100).astype(int) if percent else confusion
+    for i, j in np.argwhere(fields):
+      axes.text(j, i, str(fields[i, j]), ha='center', va='center',
+                color='white' if shares[i, j] > 0.5 else 'black')
   fig.savefig(path, dpi=100)

@@ -6,6 +6,7 @@ imports the module, before pytest does: PYTEST_DONT_REWRITE, lest it warns.
 import contextlib
 import functools
 import io
+import itertools
 import pathlib
 import types
 
@@ -28,13 +29,19 @@ FAMILIES = {1: (resnet_v1.resnet_v1, resnet_v1.resnet_v1_block,
                 resnet_v2.resnet_arg_scope, 'inception')}
 
 
+# Units in the blocks of small networks; a decoder needs a unit before the
+# first stride, and rates a block that can be dilated.
+UNITS = {'tiny': (1, 1), 'small': (2, 1, 1, 1)}
+
+
 def register_tiny_networks(setitem=dict.__setitem__) -> None:
-  """Adds resnet_v1_tiny and resnet_v2_tiny, of two blocks of one unit."""
-  setitem(resnet_generator.UNITS, 'tiny', (1, 1))
-  for version, (family, block, arg_scope, preprocessing) in FAMILIES.items():
-    name = f'resnet_v{version}_tiny'
+  """Adds resnet_v1_tiny, resnet_v2_tiny and the same of 'small'."""
+  for version, depth in itertools.product(FAMILIES, UNITS):
+    family, block, arg_scope, preprocessing = FAMILIES[version]
+    setitem(resnet_generator.UNITS, depth, UNITS[depth])
+    name = f'resnet_v{version}_{depth}'
     function = functools.partial(
-        resnet_generator.network(family, block, name, 'tiny'),
+        resnet_generator.network(family, block, name, depth),
         depth_multiplier=1 / 8)
     functools.update_wrapper(function, function.func)
     function.default_image_size = 32
@@ -111,7 +118,9 @@ def learn(colours: str) -> dict:
           'learning_rate': 0.1, 'log_every_n_steps': 10}
 
 
-def _finished(folder, cache_home, flags):
+def finished(folder: pathlib.Path, cache_home: pathlib.Path, flags: dict
+             ) -> types.SimpleNamespace:
+  """Trains in a folder with the tiny networks; returns what was printed."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('XDG_CACHE_HOME', str(cache_home))
     register_tiny_networks(patch.setitem)
@@ -127,7 +136,7 @@ def digits_run(tmp_path_factory, cache_home) -> types.SimpleNamespace:
 
   Its folder is for reading; copy it for anything else.
   """
-  return _finished(
+  return finished(
       tmp_path_factory.mktemp('runs') / 'digits', cache_home, {
           'model_name': 'resnet_v2_tiny', 'max_number_of_steps': 6,
           'batch_size': 16, 'log_every_n_steps': 2})
@@ -137,7 +146,7 @@ def digits_run(tmp_path_factory, cache_home) -> types.SimpleNamespace:
 def colours_run(tmp_path_factory, cache_home, colours
                 ) -> types.SimpleNamespace:
   """A finished run that has learned the colours; see `digits_run`."""
-  return _finished(
+  return finished(
       tmp_path_factory.mktemp('runs') / 'colours', cache_home,
       learn(colours))
 

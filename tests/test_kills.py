@@ -1,6 +1,6 @@
 """Killed again and again, at any moment, a run ends with the same bits.
 
-KILLS=20 (make kills) kills it more often than the five times by default.
+KILLS=20 (make kills) kills it more often than the three times by default.
 """
 import glob
 import os
@@ -19,7 +19,7 @@ from tests import fakes
 pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 ROOT = pathlib.Path(__file__).parents[1]
-KILLS = int(os.environ.get('KILLS', 5))
+KILLS = int(os.environ.get('KILLS', 3))
 PATIENCE = 120  # seconds for a process to come to the moment of its death
 
 # The training script with a network whose checkpoints, of 5 MB, take some time
@@ -121,7 +121,7 @@ def test_any_moment(argv):
   printed = finish(start(argv, 'run'))
   finish(whole)
   assert deaths >= KILLS - 1
-  assert cut >= KILLS // 5, 'no checkpoint was being written at a kill'
+  assert cut >= max(1, KILLS // 5), 'no checkpoint was being written at a kill'
   assert 'Continuing from run/model.ckpt-' in printed
   assert facts('run') == facts('whole')
   assert fakes.differing('run', 'whole') == []

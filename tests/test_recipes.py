@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 import train_image_classifier
 from datasets import dataset_factory
-from engine import flags, optimizers, resolve, schedules
+from engine import flags, optimizers, schedules, task
 from engine.config import TrainConfig
 from nets import nets_factory
 from tests import fakes
@@ -18,8 +18,8 @@ pytest_plugins = ['tests.fakes']
 
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPES = sorted((ROOT / 'recipes').glob('*.cfg'))
-EXAMPLES = {'digits': 1437, 'cifar10': 50000, 'imagenet': 1281167,
-            'flowers': 3320}  # of the split train
+EXAMPLES = {'digits': 1437, 'digit_scenes': 2000, 'cifar10': 50000,
+            'imagenet': 1281167, 'flowers': 3320}  # of the split train
 recipes = pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
 
 
@@ -34,9 +34,9 @@ def complete(path):
   """Returns the configuration as the data set would complete it."""
   config = parse(path)
   examples = EXAMPLES[config.dataset_name]
-  config = resolve.fill(
-      config, dict(dataset_factory.registered(config.dataset_name).suggestions),
-      config.fallbacks())
+  specification = dataset_factory.registered(config.dataset_name)
+  config = task.fill(config, specification.task, specification.suggestions,
+                     config.fallbacks())
   if config.num_epochs:
     config = config.replace(max_number_of_steps=-int(
         -config.num_epochs * examples // config.batch_size))
@@ -68,7 +68,8 @@ def test_it_is_explained(path):
   assert config.model_name in text
   assert 'arXiv:' in text or "TF-Slim's" in text
   assert 'Expect' in text or 'Measured' in text
-  assert config.dataset_name == 'digits' or '--dataset_dir' in text
+  made = dataset_factory.registered(config.dataset_name).ensure
+  assert made or '--dataset_dir' in text
 
 
 @recipes

@@ -5,12 +5,11 @@ C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
 """
 import functools
 import os
-import pathlib
 
 import numpy as np
 from PIL import Image
 
-from datasets import dataset_utils, pictures
+from datasets import pictures
 from datasets.convert import writer
 from datasets.convert.plan import Item, Plan
 
@@ -26,20 +25,31 @@ def _png(image: np.ndarray) -> bytes:
   return pictures.encode(Image.fromarray(image), 'png')
 
 
-def plan() -> Plan:
-  """Returns the digits: 1,437 for training, 360 for testing, stratified."""
+def parts() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+  """Returns the digits of train and of test, 1,437 and 360, stratified.
+
+  Returns:
+    (numbers, ink, labels) of each split: the digits' numbers in scikit-learn's
+    set [n], their ink of 0 to 16, float64 [n, 8, 8], and their labels [n].
+  """
   from sklearn.datasets import load_digits
   from sklearn.model_selection import train_test_split
 
   digits = load_digits()
-  train, test = train_test_split(
+  both = train_test_split(
       np.arange(len(digits.target)), test_size=TEST_EXAMPLES,
       stratify=digits.target, random_state=0)
+  return {split: (numbers, digits.images[numbers], digits.target[numbers])
+          for split, numbers in zip(('train', 'test'), both, strict=True)}
+
+
+def plan() -> Plan:
+  """Returns the digits as pictures; see `parts`."""
   return Plan('scikit-learn', list(NAMES), {
-      split: [Item(f'digit {i}', int(digits.target[i]),
-                   functools.partial(_png, digits.images[i]))
-              for i in indices]
-      for split, indices in (('train', train), ('test', test))}, 'digits')
+      split: [Item(f'digit {number}', int(label),
+                   functools.partial(_png, image))
+              for number, image, label in zip(*part, strict=True)]
+      for split, part in parts().items()}, 'digits')
 
 
 def ensure(dataset_dir: str | os.PathLike) -> None:
@@ -47,11 +57,4 @@ def ensure(dataset_dir: str | os.PathLike) -> None:
 
   They are always the same. The folder appears whole or not at all.
   """
-  finished = pathlib.Path(dataset_dir, dataset_utils.LABELS_FILENAME)
-  if finished.exists():
-    return
-  try:
-    writer.write(plan(), dataset_dir, FILE_PATTERN)
-  except (OSError, ValueError):
-    if not finished.exists():  # else another process was faster
-      raise
+  writer.ensure(plan, dataset_dir, FILE_PATTERN)

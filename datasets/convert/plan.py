@@ -1,7 +1,11 @@
 """What a converter finds in a source: the examples that are to be written."""
+import contextlib
 import dataclasses
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,10 +17,21 @@ class Options:
       split where the source has one split only, in (0, 1).
     seed: fixes that choice.
     labels_file: for sources whose classes are named in a file of its own.
+    color_table: for masks in colours, the file that tells their classes.
+    mask_values: for masks of other greys than ids, those of class 0, 1...
+    ignore_label: for masks, the id of pixels that do not count, in [0, 255];
+      None if every pixel counts.
+    progress: called with a number of files, 0 and a title, where many are
+      read to plan; returns a context manager with update().
   """
   validation_fraction: float = 0.1
   seed: int = 0
   labels_file: str | None = None
+  color_table: str | None = None
+  mask_values: tuple[int, ...] = ()
+  ignore_label: int | None = 255
+  progress: Callable = lambda total, initial, title: contextlib.nullcontext(
+      types.SimpleNamespace(update=lambda n: None))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,15 +41,19 @@ class Item:
   Attributes:
     name: what people call it: a path within the source, or 'image 7 of FILE'.
       Errors name it; it is stored as image/filename.
-    label: its class, an index of `Plan.class_names`.
+    label: its class, an index of `Plan.class_names`; None if it has a mask.
     read: returns the bytes of the picture file; called in any thread, once.
     features: further features of the example, by name: bytes, int, float, or
       a list of one of them.
+    read_mask: for segmentation, returns the class of each pixel of the
+      picture as people see it, or the ignore label: uint8 [height, width];
+      called in any thread, once. It may raise `pictures.BadPicture`.
   """
   name: str
-  label: int
+  label: int | None
   read: Callable[[], bytes]
   features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  read_mask: Callable[[], np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +65,15 @@ class Plan:
     class_names: the name of each label.
     splits: the examples of each split, by its name.
     name: the data set's name in the registry; 'tfrecord' for one's own.
+    task: 'classification', or 'segmentation' where each example has a mask.
+    ignore_label: the value of pixels that do not count, in [0, 255]; None if
+      every pixel counts.
+    notes: sentences on how the source was understood, to be told.
   """
   source: str
   class_names: list[str]
   splits: dict[str, list[Item]]
   name: str = 'tfrecord'
+  task: str = 'classification'
+  ignore_label: int | None = None
+  notes: tuple[str, ...] = ()

@@ -4,7 +4,16 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from datasets.convert import cifar, csv_list, idx, image_folder, imagenet, tfds
+from datasets.convert import (
+    cifar,
+    csv_list,
+    idx,
+    image_folder,
+    imagenet,
+    mask_folder,
+    tfds,
+    voc_masks,
+)
 from datasets.convert.plan import Options, Plan
 from datasets.download import Download
 
@@ -37,6 +46,9 @@ CONVERTERS = {
     'csv': Converter(
         csv_list.plan,
         source='a CSV file whose first line is path,label.'),
+    'mask_folder': Converter(
+        mask_folder.plan,
+        source='a folder with the folders images and masks.'),
     'cifar10': Converter(cifar.plan_cifar10, (
         Download('https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz',
                  170_052_171, 'md5:c32a1d4ab5d03f1284b67883e8d87530'),), True),
@@ -75,6 +87,10 @@ CONVERTERS = {
         imagenet.plan,
         source='the folder of its tars, for ImageNet cannot be downloaded '
         'without an account: ask for one at https://image-net.org.'),
+    'voc_masks': Converter(voc_masks.plan, (
+        Download('http://host.robots.ox.ac.uk/pascal/VOC/voc2012/'
+                 'VOCtrainval_11-May-2012.tar', None,
+                 'md5:6cd6e144f989b92b3379bac3b3de84fd'),), True),
 }
 
 

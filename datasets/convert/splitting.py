@@ -138,7 +138,8 @@ def complete(splits: dict[str, list[Item]], options: Options
   if list(splits) != ['train']:
     return splits
   items = splits['train']
-  parts = stratified_split([item.label for item in items],
+  # Pictures with masks have no label; they count as one class.
+  parts = stratified_split([item.label or 0 for item in items],
                            options.validation_fraction, options.seed)
   return {split: [items[i] for i in part]
           for split, part in zip(('train', 'validation'), parts, strict=True)}

@@ -1,7 +1,7 @@
 """Writes the examples of a plan as TFRecords that describe themselves."""
-import collections
 import concurrent.futures
 import contextlib
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -9,12 +9,13 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from datasets import dataset_utils, description, pictures, tfrecord
+from datasets.convert import dense
 from datasets.convert.plan import Item, Plan
+from datasets.convert.splitting import few
 from datasets.download import disk_errors, no_progress
 from datasets.limits import MAX_PIXELS
 
@@ -23,12 +24,27 @@ _MOST_SHARDS = 1024
 _MARK = '.unfinished-'
 
 
-class _Found(NamedTuple):
-  """What a shard holds; see `description.Split`."""
-  written: tfrecord.Written
-  per_class: np.ndarray
-  sizes: list[tuple[int, int]]
-  channels: int
+@dataclasses.dataclass
+class _Found:
+  """What a shard holds; see `description.Split`.
+
+  `pixels` are those of each value of the masks; `blank` names the examples
+  all of whose pixels are ignored.
+  """
+  examples: np.ndarray
+  pixels: np.ndarray
+  sizes: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+  channels: int = 1
+  blank: list[str] = dataclasses.field(default_factory=list)
+  written: tfrecord.Written | None = None
+
+  def add(self, item, picture, labels, pixels):
+    self.examples[labels] += 1
+    self.pixels += pixels
+    self.sizes.append((picture.height, picture.width))
+    self.channels = max(self.channels, picture.channels)
+    if not np.size(labels):
+      self.blank.append(item.name)
 
 
 class _Stopped(Exception):
@@ -57,46 +73,49 @@ class _Writer:
     raise ValueError(f'{sentence} Mend or remove it; --skip_bad_examples='
                      f'{count} leaves {count} such out.')
 
-  def _picture(self, item):
-    """Returns the picture of an item, None if it is left out."""
+  def _record(self, item, found):
+    """Returns the bytes of an item, counted; None if it is left out."""
     try:
-      return pictures.standard(item.read(), self._decoder, self._max_pixels)
+      picture = pictures.standard(item.read(), self._decoder, self._max_pixels)
+      example, *counts = _EXAMPLES[self._plan.task](item, picture, self._plan)
     except pictures.BadPicture as bad:
       self._leave_out(item, bad)
     except OSError as error:
       self._leave_out(item, f'cannot be read: {error.strerror or error}')
+    else:
+      found.add(item, picture, *counts)
+      return dataset_utils.serialize(example)
     return None
 
   def shard(self, name: str, items: list[Item]) -> _Found:
     """Writes one file."""
-    classes = len(self._plan.class_names)
-    labels, sizes, channels = collections.Counter(), [], 1
+    found = _Found(np.zeros(len(self._plan.class_names), np.int64),
+                   np.zeros(description.MOST_IDS, np.int64))
 
     def records() -> Iterator[bytes]:
-      nonlocal channels
       for item in items:
         if self.stopped.is_set():
           raise _Stopped
-        picture = self._picture(item)
-        if picture is not None:
-          yield dataset_utils.serialize(_example(item, picture, self._plan))
-          labels[item.label] += 1
-          sizes.append((picture.height, picture.width))
-          channels = max(channels, picture.channels)
+        record = self._record(item, found)
+        if record is not None:
+          yield record
         with self._lock:
           self._update()
 
-    written = tfrecord.write(self._folder / name, records())
-    return _Found(written, np.array([labels[i] for i in range(classes)]),
-                  sizes, channels)
+    found.written = tfrecord.write(self._folder / name, records())
+    return found
 
 
-def _example(item, picture, plan):
+def _labelled(item, picture, plan):
+  """Returns the example of a label, which it counts, and no pixels."""
   return dataset_utils.image_to_tfexample(
       picture.data, picture.format, picture.height, picture.width, item.label,
       {'image/filename': item.name.encode(),
        'image/class/text': plan.class_names[item.label].encode(),
-       **item.features})
+       **item.features}), item.label, 0
+
+
+_EXAMPLES = {'classification': _labelled, 'segmentation': dense.example}
 
 
 def shard_names(file_pattern: str, split: str, shards: int) -> list[str]:
@@ -183,15 +202,26 @@ def _describe(plan, found):
     shards = {name: shard for of, name, shard in found if of == split}
     splits[split] = description.Split(
         {name: shard.written for name, shard in shards.items()},
-        tuple(sum(shard.per_class for shard in shards.values()).tolist()))
+        tuple(sum(shard.examples for shard in shards.values()).tolist()),
+        *dense.pixels(sum(shard.pixels for shard in shards.values()), plan))
     if not splits[split].examples:
       raise ValueError(f'The split {split} of {plan.source} has no examples: '
                        'none is in the source, or all were left out.')
+  dense.check_classes(splits, plan)
   return description.Description(
       plan.name, tuple(plan.class_names),
       max(shard.channels for _, _, shard in found),
       tuple(map(min, zip(*sizes, strict=True))),
-      tuple(map(max, zip(*sizes, strict=True))), splits)
+      tuple(map(max, zip(*sizes, strict=True))), splits, plan.task,
+      plan.ignore_label)
+
+
+def _blank(found):
+  """Yields a sentence on the masks that are wholly ignored."""
+  names = [name for _, _, shard in found for name in shard.blank]
+  if names:
+    yield (f'All pixels of {len(names):,} masks are ignored, so nothing is '
+           f'learnt from them: {few(sorted(names))}.')
 
 
 def _run(writer, shards, threads):
@@ -213,7 +243,8 @@ def _run(writer, shards, threads):
 def write(plan: Plan, dataset_dir: str | os.PathLike, file_pattern: str,
           seed: int = 0, num_shards: int | None = None, skip: int = 0,
           max_pixels: int = MAX_PIXELS, threads: int | None = None,
-          progress: Callable = no_progress
+          progress: Callable = no_progress,
+          note: Callable[[str], None] = lambda sentence: None
           ) -> tuple[description.Description, list[str]]:
   """Writes TFRecords, labels.txt and dataset.json to a new folder.
 
@@ -232,13 +263,15 @@ def write(plan: Plan, dataset_dir: str | os.PathLike, file_pattern: str,
     threads: files that are written at once; None for one a processor.
     progress: called with the number of examples, 0 and a title; returns a
       context manager with update().
+    note: called with a sentence on what is odd, but no error.
 
   Returns:
     What dataset.json says, and a sentence for each picture left out.
 
   Raises:
     ValueError: the folder is not empty, more pictures are bad than may be
-      skipped, or the disk is full; the sentence says what to do.
+      skipped, masks have less than two classes, or the disk is full; the
+      sentence says what to do.
   """
   shards = list(_shards(plan, file_pattern, seed, num_shards))
   total = sum(map(len, plan.splits.values()))
@@ -249,6 +282,27 @@ def write(plan: Plan, dataset_dir: str | os.PathLike, file_pattern: str,
       writer = _Writer(plan, folder, skip, max_pixels, lambda: bar.update(1))
       found = _run(writer, shards, threads or os.cpu_count())
     described = _describe(plan, found)
+    for sentence in _blank(found):
+      note(sentence)
     dataset_utils.write_label_file(dict(enumerate(plan.class_names)), folder)
     description.write(described, folder)
   return described, sorted(writer.left_out)
+
+
+def ensure(make: Callable[[], Plan], dataset_dir: str | os.PathLike,
+           file_pattern: str) -> None:
+  """Writes an embedded data set, unless it is in its folder already.
+
+  Args:
+    make: returns the plan.
+    dataset_dir: its folder, which appears whole or not at all.
+    file_pattern: see `write`.
+  """
+  finished = pathlib.Path(dataset_dir, dataset_utils.LABELS_FILENAME)
+  if finished.exists():
+    return
+  try:
+    write(make(), dataset_dir, file_pattern)
+  except (OSError, ValueError):
+    if not finished.exists():  # else another process was faster
+      raise

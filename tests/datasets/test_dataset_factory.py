@@ -9,10 +9,11 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import dataset_factory, dataset_utils, description
+from datasets import dataset_factory, dataset_utils, description, tfrecord
 from datasets.convert import writer
 from datasets.convert.plan import Item, Plan
 from nets.slim_compat import slim
+from tests.datasets import dense
 
 CIFAR = {'preprocessing_name': 'cifar', 'train_image_size': 32}
 # Name -> (its pattern, files of one split, that split, the other one, classes).
@@ -84,9 +85,26 @@ def _refused(text, *arguments, **options):
   assert str(error.value) == text
 
 
+# Data of segmentation: name -> (pattern, splits, some class names by id, the
+# number of them, the ignore label).
+MASKS = {
+    'digit_scenes': ('digit_scenes_%s.tfrecord', ('train', 'test'),
+                     {}, 11, 255),
+    'ade20k': ('%s-*', ('train', 'val'), {
+        0: 'background', 1: 'wall', 13: 'person', 21: 'car', 126: 'pot',
+        150: 'flag'}, 151, 0),
+    'cityscapes': ('%s-*', ('train_fine', 'val_fine', 'train_coarse',
+                            'trainval_fine', 'test_fine'), {
+        0: 'road', 5: 'pole', 8: 'vegetation', 13: 'car', 18: 'bicycle'},
+                   19, 255),
+    'pascal_voc_seg': ('%s-*', ('train', 'val', 'train_aug', 'trainval'), {
+        0: 'background', 1: 'aeroplane', 15: 'person', 20: 'tvmonitor'},
+                       21, 255),
+}
+
+
 def test_every_name_is_tested():
-  assert [*FILES, 'tfrecord'] == sorted(
-      dataset_factory.DATASETS, key=[*FILES, 'tfrecord'].index)
+  assert {*FILES, *MASKS, 'tfrecord'} == {*dataset_factory.DATASETS}
   assert dataset_factory.OWN == 'tfrecord'
 
 
@@ -185,7 +203,8 @@ def test_default_dir(cache):
   assert not cache.exists()
 
 
-@pytest.mark.parametrize('name', sorted({*FILES, 'tfrecord'} - {'digits'}))
+@pytest.mark.parametrize('name', sorted(
+    {*FILES, *MASKS, 'tfrecord'} - {'digits', 'digit_scenes'}))
 def test_missing_dir(name):
   text = (f'--dataset_name={name} needs --dataset_dir, the folder of its '
           'TFRecords.')
@@ -336,7 +355,7 @@ def test_name_of(tmp_path):
 
 def _folder(tmp_path, *names, labels='ab'):
   folder = tmp_path / 'own'
-  folder.mkdir()
+  folder.mkdir(parents=True)
   for i, name in enumerate(names):
     _write(folder / name, *[0, 1][:1 + i % 2])
   if labels:
@@ -492,3 +511,111 @@ def test_data_provider(tmp_path):
     assert label == number % 2
     np.testing.assert_array_equal(
         image, np.asarray(Image.open(io.BytesIO(_png(number)))))
+
+
+# Data of segmentation.
+
+def _write_masks(path, *numbers):
+  tfrecord.write(path, [dense.record(i, dense.mask(i, 4, 5, [0, 1, 255]))
+                        for i in numbers])
+
+
+@pytest.mark.parametrize('name', MASKS)
+def test_specification_of_masks(name, tmp_path):
+  pattern, splits, names, classes, ignore_label = MASKS[name]
+  found = dataset_factory.get_specification(name, str(tmp_path))
+  assert (found.file_pattern, found.splits, found.num_classes) == (
+      pattern, splits, classes)
+  assert (found.task, found.ignore_label) == ('segmentation', ignore_label)
+  assert (found.ensure is not None) == (name == 'digit_scenes')
+  assert len(found.class_names) == len({*found.class_names})
+  assert len(found.class_names) == (classes if names else 0)
+  assert {label: found.class_names[label] for label in names} == names
+
+
+@pytest.mark.parametrize('name', sorted(MASKS.keys() - {'digit_scenes'}))
+def test_masks_of_public_data(tmp_path, name):
+  """Each split has its own files, though names begin alike."""
+  pattern, splits, _, classes, ignore_label = MASKS[name]
+  for number, split in enumerate(splits):
+    _write_masks(tmp_path / f'{split}-00000-of-00001.tfrecord',
+                 *range(number + 1))
+  for number, split in enumerate(splits):
+    found = dataset_factory.get_dataset(name, split, str(tmp_path))
+    assert found.data_sources == [
+        f'{tmp_path}/{split}-00000-of-00001.tfrecord']
+    assert found.num_samples == number + 1
+    assert (found.task, found.ignore_label, found.num_classes) == (
+        'segmentation', ignore_label, classes)
+    assert tuple(found.labels_to_names.values()) == (
+        dataset_factory.DATASETS[name].class_names)
+    assert list(found.labels_to_names) == list(range(classes))
+  names = {label: f'own {label}' for label in range(classes)}
+  dataset_utils.write_label_file(names, tmp_path)
+  assert dataset_factory.get_dataset(
+      name, splits[0], str(tmp_path)).labels_to_names == names
+
+
+def test_the_split_train_is_none_of_cityscapes(tmp_path):
+  _refused("The data set cityscapes has no split 'train'; it has train_fine "
+           'and val_fine and train_coarse and trainval_fine and test_fine.',
+           'cityscapes', 'train', str(tmp_path))
+
+
+@pytest.mark.parametrize('name, ignore_label', [
+    ('tfrecord', 255), ('pascal_voc_seg', 255), ('tfrecord', None),
+    ('tfrecord', 0)])
+def test_described_masks(tmp_path, name, ignore_label):
+  folder = dense.write(
+      tmp_path, ['background', 'a'], ignore_label, data_name=name,
+      train=[dense.record(0, dense.mask(0, 4, 4, [0, 1]))])
+  assert dataset_factory.name_of(folder) == name
+  found = dataset_factory.get_specification(name, folder)
+  assert (found.task, found.ignore_label) == ('segmentation', ignore_label)
+  assert (found.num_classes, found.suggestions) == (2, {})
+  dataset = dataset_factory.get_dataset(name, 'train', folder)
+  assert (dataset.task, dataset.ignore_label) == (
+      'segmentation', ignore_label)
+  assert dataset.labels_to_names == {0: 'background', 1: 'a'}
+
+
+@pytest.mark.parametrize('spoil', [False, True])
+def test_guessed_by_the_first_record(tmp_path, spoil):
+  """An empty file and a damaged record tell nothing."""
+  folder = _folder(tmp_path, labels='abc')
+  _write_masks(f'{folder}/train-0', *[])
+  _write_masks(f'{folder}/train-1', 0, 1)
+  if spoil:
+    with open(f'{folder}/train-1', 'r+b') as file:
+      file.seek(40)
+      file.write(b'?')
+  found = dataset_factory.get_specification('tfrecord', folder)
+  assert (found.task, found.ignore_label, found.num_classes) == (
+      'segmentation', 255, 3)
+  dataset = dataset_factory.get_dataset('tfrecord', 'train', folder)
+  assert (dataset.task, dataset.ignore_label) == ('segmentation', 255)
+
+
+def test_other_records_are_of_classification(tmp_path):
+  for names in (['train-0'], ['train-0', 'test-0']):
+    folder = _folder(tmp_path / str(len(names)), *names)
+    found = dataset_factory.get_specification('tfrecord', folder)
+    assert (found.task, found.ignore_label) == ('classification', None)
+    dataset = dataset_factory.get_dataset('tfrecord', 'train', folder)
+    assert (dataset.task, dataset.ignore_label) == ('classification', None)
+
+
+def test_decoder_of_masks(tmp_path):
+  """The items are DeepLab's."""
+  _write_masks(tmp_path / 'val-00000-of-00001', 0)
+  dataset = dataset_factory.get_dataset('pascal_voc_seg', 'val', str(tmp_path))
+  items = ['height', 'image', 'image_name', 'labels_class', 'width']
+  assert sorted(dataset.decoder.list_items()) == items
+  assert sorted(dataset.items_to_descriptions) == items
+  label = dense.mask(3, 6, 5, [0, 20, 255])
+  found = _decode(dataset, dense.record(3, label))
+  np.testing.assert_array_equal(found['image'], dense.picture(3, 6, 5))
+  assert found['labels_class'].dtype == np.uint8
+  np.testing.assert_array_equal(found['labels_class'], label[..., None])
+  assert (found['height'], found['width'], found['image_name']) == (
+      6, 5, b'Bild 3')

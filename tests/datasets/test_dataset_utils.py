@@ -180,3 +180,17 @@ def test_label_file_of_binary_data(tmp_path):
   with pytest.raises(ValueError, match='line 1: ') as error:
     dataset_utils.read_label_file(tmp_path)
   assert len(str(error.value)) < 600 and '\0' not in str(error.value)
+
+
+def test_image_seg_to_tfexample():
+  """DeepLab's features, and more; see FACTS."""
+  found = dataset_utils.image_seg_to_tfexample(
+      b'JPEG', b'jpeg', b'a.jpg', np.int32(7), np.int32(9), 3, b'PNG',
+      {'more': 1.5}).features.feature
+  assert {key: [*(value.bytes_list.value or value.int64_list.value
+                  or value.float_list.value)]
+          for key, value in found.items()} == {
+      'image/encoded': [b'JPEG'], 'image/format': [b'jpeg'],
+      'image/filename': [b'a.jpg'], 'image/height': [7], 'image/width': [9],
+      'image/channels': [3], 'image/segmentation/class/encoded': [b'PNG'],
+      'image/segmentation/class/format': [b'png'], 'more': [1.5]}

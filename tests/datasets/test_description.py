@@ -1,5 +1,6 @@
 """dataset.json: read as it was written, and refused where it is not so."""
 import copy
+import dataclasses
 import json
 import os
 
@@ -57,6 +58,79 @@ def test_what_is_written(tmp_path):
                       'records': 1, 'size': 45, 'crc32c': 0}}},
           'test': {'examples': 0, 'examples_per_class': [0, 0, 0],
                    'files': {'test': {'records': 0, 'size': 0, 'crc32c': 7}}}}}
+
+
+# Data of segmentation say a little more.
+
+SEEN = Split(TRAIN.files, (3, 2, 0), (300, 20, 0), 7)
+DENSE = Description('tfrecord', ('background', 'a', 'b'), 3, (8, 9), (30, 20),
+                    {'train': SEEN}, 'segmentation', 255)
+
+
+@pytest.fixture
+def dense(tmp_path):
+  description.write(DENSE, tmp_path)
+  return str(tmp_path)
+
+
+@pytest.mark.parametrize('ignore_label', [255, 0, 2, None])
+def test_round_trip_of_segmentation(tmp_path, ignore_label):
+  data = dataclasses.replace(DENSE, ignore_label=ignore_label)
+  description.write(data, tmp_path)
+  assert description.read(str(tmp_path)) == data
+  assert data.splits['train'].examples == 3
+  values = json.loads((tmp_path / 'dataset.json').read_text('utf-8'))
+  assert (values['task'], values['ignore_label']) == (
+      'segmentation', ignore_label)
+  train = values['splits']['train']
+  assert train.pop('files').keys() == TRAIN.files.keys()
+  assert train == {'examples': 3, 'examples_per_class': [3, 2, 0],
+                   'pixels_per_class': [300, 20, 0], 'ignored_pixels': 7}
+
+
+def test_other_data_are_of_classification(folder):
+  found = description.read(folder)
+  assert (found.task, found.ignore_label) == ('classification', None)
+  assert found.splits['train'].pixels_per_class == ()
+  _change(folder, lambda values: values.update(task='classification'))
+  assert description.read(folder) == DATA
+
+
+WRONG_MASKS = {
+    ('task',): [1, None, 'detection', ['segmentation'], {}, ''],
+    ('ignore_label',): [-1, 256, 1.0, True, '255', [255]],
+    ('splits', 'train', 'pixels_per_class'): [
+        7, None, [], [1, 2], [1, 2, -3], [1, 2, 3.0]],
+    ('splits', 'train', 'ignored_pixels'): [-1, 1.0, True, None, '7'],
+}
+
+
+@pytest.mark.parametrize('path', WRONG_MASKS, ids='.'.join)
+def test_a_part_of_segmentation_that_is_wrong(dense, path):
+  with open(os.path.join(dense, 'dataset.json'), encoding='utf-8') as file:
+    right = json.load(file)
+  for value in WRONG_MASKS[path]:
+    values = copy.deepcopy(right)
+    part = values
+    for key in path[:-1]:
+      part = part[key]
+    part[path[-1]] = value
+    _change(dense, lambda old, new=values: (old.clear(), old.update(new)))
+    _refused(dense, f': {path[-1]} is ')
+
+
+@pytest.mark.parametrize('change', [
+    {'examples': 4}, {'examples': 2}, {'examples_per_class': [4, 0, 0]}])
+def test_masks_that_do_not_add_up(dense, change):
+  _change(dense, lambda values: values['splits']['train'].update(change))
+  _refused(dense, 'do not add up')
+
+
+def test_more_classes_than_a_mask_tells_apart(dense):
+  names = [f'c{i}' for i in range(257)]
+  _change(dense, lambda values: values.update(
+      class_names=names, num_classes=257))
+  _refused(dense, 'num_classes is 257, and a mask tells 256 apart')
 
 
 def test_further_fields_are_passed_over(folder):

@@ -44,7 +44,8 @@ def training(graph, tiny, make_dataset, tmp_path):
     logits, end_points = tiny(stream.batch.images, N, is_training=True)
     step = tf.train.get_or_create_global_step()
     built = train_step.build(
-        TrainConfig(learning_rate=0.01, num_micro_batches=parts),
+        TrainConfig(task='classification', learning_rate=0.01,
+                    num_micro_batches=parts),
         stream.batch.images, logits, stream.batch.labels, tf.constant(0.0),
         tf.constant(0.01), step)
     found = diagnosis.Diagnosis(source, stream, parts, end_points,

@@ -37,7 +37,7 @@ UPSTREAM = ([(TrainConfig, name) for name in TRAIN]
 # A valid value other than the default, by the kind of the flag.
 VALUES = {int: ('3', 3), float: ('0.25', 0.25), str: ('some', 'some'),
           bool: ('true', True)}
-SPECIAL = {'optimizer': ('ftrl', 'ftrl'),
+SPECIAL = {'optimizer': ('ftrl', 'ftrl'), 'task': ('3', '3'),
            'learning_rate_decay_type': ('fixed', 'fixed'),
            'ftrl_learning_rate_power': ('-0.25', -0.25)}
 

@@ -112,7 +112,8 @@ def test_every_field_says_whether_it_may_change():
   assert found.keys() == {'free', 'told', 'never'}
   assert found['never'] == {
       'model_name', 'dataset_name', 'labels_offset', 'use_grayscale',
-      'trainable_scopes', 'optimizer', 'moving_average_decay'}
+      'trainable_scopes', 'optimizer', 'moving_average_decay', 'decoder',
+      'decoder_depth', 'multi_grid', 'ignore_label'}
   assert {'train_dir', 'dataset_dir', 'max_number_of_steps', 'num_epochs',
           'save_interval_secs', 'accept_changes', 'keep_best', 'cache',
           'profile_steps'} <= found['free']
@@ -149,7 +150,7 @@ def test_notes_only_of_given_flags():
 
 @pytest.mark.parametrize('config_class, names', [
     (TrainConfig, {'master', 'num_clones', 'clone_on_cpu', 'worker_replicas',
-                   'num_ps_tasks', 'task', 'sync_replicas',
+                   'num_ps_tasks', 'sync_replicas',
                    'replicas_to_aggregate', 'num_readers', 'quantize_delay'}),
     (EvalConfig, {'master', 'quantize'}),
     (ClassifyConfig, set())])
@@ -168,7 +169,11 @@ def test_fallbacks():
   assert {name: value for name, value in found.items()
           if value is not None} == {
       'batch_size': 32, 'labels_offset': 0, 'learning_rate': 0.01,
-      'learning_rate_decay_type': 'exponential', 'num_epochs_per_decay': 2.0}
+      'learning_rate_decay_type': 'exponential', 'num_epochs_per_decay': 2.0,
+      'freeze_batch_norm': False, 'decoder': 'aspp', 'decoder_depth': 256,
+      'output_stride': 16, 'train_crop_size': '513', 'random_flip': True,
+      'min_scale_factor': 0.5, 'max_scale_factor': 2.0,
+      'scale_factor_step_size': 0.25, 'photometric': 0.0}
 
 
 @pytest.mark.parametrize('given', [

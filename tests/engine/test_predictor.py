@@ -4,6 +4,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine import config, predictor, resolve
+from engine.opened import read
 from nets import nets_factory
 from tests import fakes
 
@@ -79,19 +80,19 @@ def test_some_batches(predict):
 def test_loading_other_weights(predict, colours_run):
   """And back again; the graph stays as it is."""
   found = predict()
-  values = predictor.read(str(colours_run.folder / 'model.ckpt-30'))
+  values = read(str(colours_run.folder / 'model.ckpt-30'))
   assert set(found.variables) < set(values)
   assert 'global_step' in values
   assert any(name.endswith('moving_mean') for name in found.variables)
   before = found.predict().logits
-  size = len(found._graph.get_operations())
+  size = len(found.graph.get_operations())
   bias = next(n for n in found.variables if n.endswith('logits/biases'))
   found.load({**values, bias: values[bias] + np.float32([0, 0, 1, 0, 0])})
   np.testing.assert_allclose(found.predict().logits - before,
                              np.tile([0, 0, 1, 0, 0], (23, 1)), atol=1e-4)
   found.load(values)
   np.testing.assert_array_equal(found.predict().logits, before)
-  assert len(found._graph.get_operations()) == size
+  assert len(found.graph.get_operations()) == size
 
 
 def test_values_that_do_not_fit(predict):
@@ -119,14 +120,14 @@ def test_reading_averages(workplace):
   fakes.write_checkpoint('a.ckpt', {
       'w': np.float32([1]), 'w/ExponentialMovingAverage': np.float32([2]),
       'v': np.float32([3])})
-  assert predictor.read('a.ckpt') == {'w': [1], 'v': [3]}
-  assert predictor.read('a.ckpt', 0.9) == {'w': [2]}
-  assert predictor.read('a.ckpt', names=['v', 'x']) == {'v': [3]}
+  assert read('a.ckpt') == {'w': [1], 'v': [3]}
+  assert read('a.ckpt', 0.9) == {'w': [2]}
+  assert read('a.ckpt', names=['v', 'x']) == {'v': [3]}
   fakes.write_checkpoint('b.ckpt', {'w': np.float32([1])})
   with pytest.raises(ValueError, match=(
       'The checkpoint b.ckpt lacks moving averages of the weights: was it '
       'trained with --moving_average_decay')):
-    predictor.read('b.ckpt', True)
+    read('b.ckpt', True)
 
 
 def test_comparing_statistics(predict, colours_run):

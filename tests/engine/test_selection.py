@@ -107,7 +107,8 @@ def evaluations(tmp_path):
   """evaluations(step, every, **flags): those in a run's folder."""
   def read(step=10 ** 9, every=1, **flags):
     return selection.Evaluations(TrainConfig(
-        train_dir=str(tmp_path), evaluate_every='1', **flags), step, every)
+        **{'train_dir': str(tmp_path), 'evaluate_every': '1',
+           'best_metric': 'accuracy', **flags}), step, every)
   return read
 
 

@@ -48,7 +48,8 @@ class Training:
   """A network, fed with batches that it divides."""
 
   def __init__(self, network=plain, **flags):
-    self.config = TrainConfig(learning_rate=0.1, batch_size=BATCH, **flags)
+    self.config = TrainConfig(task='classification', learning_rate=0.1,
+                              batch_size=BATCH, **flags)
     self.parts = self.config.num_micro_batches
     self.graph = tf.Graph()
     with self.graph.as_default():

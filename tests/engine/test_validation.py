@@ -15,6 +15,8 @@ from engine import records, selection, validation
 from engine.config import TrainConfig
 from tests import fakes
 
+METRICS = selection.TASK_METRICS['classification']
+
 pytest_plugins = ['tests.fakes']
 
 
@@ -66,7 +68,7 @@ def test_every_second_step_is_evaluated(whole):
   lines = [line for line in whole.out.splitlines()
            if line.startswith('evaluation at step ')]
   for row, line in zip(rows[:3], lines, strict=True):  # the end has its own
-    assert row.keys() == {'step', *selection.METRICS}
+    assert row.keys() == {'step', *METRICS}
     assert line.removesuffix(', the best so far') == (
         f'evaluation at step {row["step"]:.0f}: accuracy '
         f'{row["accuracy"]:.2%}, loss {row["loss"]:.4f}')
@@ -78,7 +80,7 @@ def test_every_second_step_is_evaluated(whole):
 def test_the_last_row_is_the_evaluation_at_the_end(whole):
   figures = json.loads((whole.folder / 'eval/eval.json').read_text())
   assert evaluations(whole.folder)[-1] == {
-      'step': 8, **{name: figures[name] for name in selection.METRICS}}
+      'step': 8, **{name: figures[name] for name in METRICS}}
 
 
 def test_tensorboard_has_the_evaluations(whole):
@@ -342,7 +344,7 @@ def test_the_configuration_of_the_evaluation():
   assert (found.checkpoint_path, found.skip_bad_examples, found.cache,
           found.max_image_pixels, found.num_preprocessing_threads) == (
               'run', 3, 'memory', 99, 2)
-  assert found.batch_size == 100 and found.dataset_name is None
+  assert found.batch_size is None and found.dataset_name is None
 
 
 def test_the_trial_is_closed(monkeypatch, flags, workplace):

@@ -21,8 +21,7 @@ PARAMETERS = {
     'resnet_v2_152': (60_236_904, 60_380_648),
     'resnet_v2_200': (64_726_120, 64_894_440),
 }
-BUILT = ['resnet_v1_50', 'resnet_v1_50_beta', 'resnet_v1_101_beta',
-         'resnet_v2_50']
+BUILT = ['resnet_v1_50_beta', 'resnet_v1_101_beta']
 
 
 @pytest.fixture
@@ -150,7 +149,7 @@ def _initial():
   """Returns {name: initial value} of the variables built so far."""
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    return {v.op.name: session.run(v) for v in tf.global_variables()}
+    return session.run({v.op.name: v for v in tf.global_variables()})
 
 
 @pytest.mark.parametrize('name', [n for n in PARAMETERS if '_v1_' in n])
@@ -197,3 +196,54 @@ def test_units_without_a_last_gamma(graph, short):
   assert graph.get_operations() == []
   nets_factory.check_zero_init('resnet_v1_50')
   build('resnet_v2_50', zero_init_last_gamma=False)
+
+
+def low_level_end_point(name, size, scope=None, **options):
+  """Builds thin features; returns what is told of one of them, and both."""
+  told = nets_factory.low_level_feature(name, scope, depth_multiplier=0.125)
+  _, end_points = nets_factory.get_network_fn(name, None)(
+      tf.zeros([1, *size, 3]), global_pool=False, depth_multiplier=0.125,
+      **({'scope': scope} if scope else {}), **options)
+  return told, end_points
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_low_level_feature(graph, monkeypatch, name):
+  """The published first block, in a network that is else as short as can be."""
+  for depth, units in resnet_generator.UNITS.items():
+    monkeypatch.setitem(resnet_generator.UNITS, depth, (units[0], 1, 1, 1))
+  told, end_points = low_level_end_point(name, (65, 50))
+  family, depth = name.split('_')[1:3]
+  assert told.end_point == (
+      f'resnet_{family}_{depth}/block1/unit_2/bottleneck_{family}')
+  assert end_points[told.end_point].shape == [1, 17, 13, told.channels]
+  assert told.stride == 4 and told.channels == 32
+  assert nets_factory.low_level_feature(name).channels == 256
+  # It is the finest: the next unit strides.
+  after = told.end_point.replace('unit_2', 'unit_3')
+  assert end_points[after].shape == [1, 9, 7, 32]
+
+
+@pytest.mark.parametrize('name, size, options', [
+    ('resnet_v1_50_beta', (64, 35), {'output_stride': 4}),
+    ('resnet_v1_101', (33, 97), {'output_stride': 8}),
+    ('resnet_v2_101', (64, 35), {'output_stride': 16}),
+    ('resnet_v2_50', (33, 97), {'store_non_strided_activations': True})])
+def test_low_level_feature_whatever_the_stride(graph, monkeypatch, name, size,
+                                               options):
+  for depth in resnet_generator.UNITS:
+    monkeypatch.setitem(resnet_generator.UNITS, depth, (4, 1, 1, 1))
+  told, end_points = low_level_end_point(name, size, 'mine', **options)
+  family = name.split('_')[1]
+  assert told.end_point == f'mine/block1/unit_3/bottleneck_{family}'
+  assert end_points[told.end_point].shape == [
+      1, *(-(-side // told.stride) for side in size), told.channels]
+
+
+def test_low_level_features_that_are_not_there(short):
+  with pytest.raises(ValueError, match=(
+      'resnet_v2_50 has no low-level feature: the first unit of its block1 has '
+      'a stride. Take a decoder that needs none, or another network.')):
+    nets_factory.low_level_feature('resnet_v2_50')
+  with pytest.raises(ValueError, match="no network named 'resnet_v2_5'"):
+    nets_factory.low_level_feature('resnet_v2_5')

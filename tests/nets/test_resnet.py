@@ -347,6 +347,18 @@ def test_wrong_number_of_unit_rates(family):
     family[1]('block4', 8, 3, 1, (1, 2))
 
 
+@pytest.mark.parametrize('network', [resnet_v1.resnet_v1_101,
+                                     resnet_v2.resnet_v2_50])
+@pytest.mark.parametrize('multi_grid', [(1, 2), (1, 2, 4, 8), (), (1, 0, 1)])
+def test_wrong_multi_grids(graph, network, multi_grid):
+  with pytest.raises(ValueError) as error:
+    thin(network, images(33), multi_grid=multi_grid)
+  assert str(error.value) == (
+      f'multi_grid={list(multi_grid)}: give one dilation factor of 1 or more '
+      'for each of the 3 units of block4, such as [1, 2, 4], or leave it out.')
+  assert shapes() == {}
+
+
 @pytest.mark.parametrize('depth', [8, 12], ids=['identity', 'projection'])
 def test_a_fresh_unit_is_its_shortcut(graph, depth):
   """With zero_init_last_gamma: relu(shortcut), exactly."""

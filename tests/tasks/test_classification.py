@@ -168,8 +168,8 @@ def test_metrics():
 
 def test_metrics_are_what_can_select():
   """A best checkpoint is told by one of them."""
-  assert selection.METRICS.keys() <= classification.metrics(
-      *_random()).keys()
+  names = selection.TASK_METRICS['classification'].keys()
+  assert names <= classification.metrics(*_random()).keys()
 
 
 def _calibration_error(logits, labels, bins):

@@ -9,8 +9,8 @@ from datasets.convert.plan import Options
 
 def test_names():
   assert list(registry.CONVERTERS) == [
-      'image_folder', 'csv', 'cifar10', 'cifar100', 'mnist', 'fashion_mnist',
-      'idenprof', 'flowers', 'imagenet']
+      'image_folder', 'csv', 'mask_folder', 'cifar10', 'cifar100', 'mnist',
+      'fashion_mnist', 'idenprof', 'flowers', 'imagenet', 'voc_masks']
   for name, converter in registry.CONVERTERS.items():
     assert registry.get_converter(name) is converter
     assert bool(converter.downloads) != bool(converter.source), name
@@ -19,10 +19,12 @@ def test_names():
 def test_downloads():
   for name, converter in registry.CONVERTERS.items():
     for download in converter.downloads:
-      assert re.fullmatch(r'https?://\S+\.(tar\.gz|tgz|zip|gz)', download.url)
+      assert re.fullmatch(r'https?://\S+\.(tar|tar\.gz|tgz|zip|gz)',
+                          download.url)
       assert converter.archive == (not download.url.endswith('-ubyte.gz'))
-      if name != 'idenprof':
+      if name not in ('idenprof', 'voc_masks'):
         assert download.size > 4000
+      if name != 'idenprof':
         assert re.fullmatch('md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}',
                             download.checksum)
   for name in ('mnist', 'fashion_mnist'):
@@ -54,8 +56,8 @@ def test_unknown(name, hint):
     registry.get_converter(name)
   assert str(caught.value) == (
       f'There is no converter named {name!r}.{hint} The converters are: '
-      'image_folder, csv, cifar10, cifar100, mnist, fashion_mnist, idenprof, '
-      'flowers, imagenet and tfds:NAME.')
+      'image_folder, csv, mask_folder, cifar10, cifar100, mnist, '
+      'fashion_mnist, idenprof, flowers, imagenet, voc_masks and tfds:NAME.')
 
 
 def test_tfds(monkeypatch):

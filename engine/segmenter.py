@@ -1,0 +1,232 @@
+"""What a network says of every pixel of a split, with any weights."""
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
+
+from engine import console, dense_model, input_pipeline, model, task
+from engine.config import EvalConfig
+from engine.opened import Opened
+from preprocessing import preprocessing_factory
+from tasks import boundaries, segmentation
+
+_PIXELS, _PICTURES = 1 << 20, 16  # that go through the network at once
+_WAITING = 32  # pictures that wait for others of their size, at the most
+_FEWEST = 2  # pictures in a batch whose statistics are looked at
+
+
+class Picture(NamedTuple):
+  """How a picture was labelled.
+
+  Fields:
+    record: its number.
+    height: in pixels.
+    width: in pixels.
+    pixels: those that are not ignored.
+    miou: the mean IoU of the classes that occur in it, or were predicted.
+    pixel_accuracy: the share of the pixels that was predicted rightly.
+    boundary_f1: see `boundaries.boundary_f1`; NaN if there is no boundary.
+    loss: the mean cross-entropy of the pixels, in nats.
+  """
+  record: int
+  height: int
+  width: int
+  pixels: int
+  miou: float
+  pixel_accuracy: float
+  boundary_f1: float
+  loss: float
+
+
+class Segmented(NamedTuple):
+  """What was found of the good pictures of a split.
+
+  Fields:
+    confusion: int64 [classes, classes]; [i, j] counts pixels of class i that
+      were taken for j.
+    pictures: by their records' numbers.
+  """
+  confusion: np.ndarray
+  pictures: list[Picture]
+
+  def metrics(self) -> dict[str, float | int]:
+    """Returns the figures; see `segmentation.metrics`.
+
+    The loss is the mean over all pixels, the boundary F1 that over the
+    pictures that have boundaries.
+    """
+    pixels = np.array([picture.pixels for picture in self.pictures])
+    losses = np.array([picture.loss for picture in self.pictures])
+    f1 = np.array([picture.boundary_f1 for picture in self.pictures])
+    f1 = f1[~np.isnan(f1)]
+    return {
+        'examples': len(self.pictures),
+        **segmentation.metrics(
+            self.confusion,
+            boundary_f1=float(f1.mean()) if len(f1) else 0.0,
+            loss=float((pixels * losses).sum() / max(pixels.sum(), 1)))}
+
+
+class Segmenter(Opened):
+  """A network and a split to run it on.
+
+  Attributes:
+    source: the examples.
+    views: the number of views of each example that are averaged.
+  """
+
+  def __init__(self, config: EvalConfig, dataset: Dataset, num_classes: int):
+    """Builds the network and opens the split.
+
+    Args:
+      config: a complete configuration.
+      dataset: the split.
+      num_classes: the number of classes.
+
+    Raises:
+      ValueError: an unknown name, or data that cannot be read.
+    """
+    self._config, self._dataset, self._classes = config, dataset, num_classes
+    self._ignore = -1 if dataset.ignore_label is None else dataset.ignore_label
+    self._preprocess = functools.partial(
+        preprocessing_factory.get_segmentation_preprocessing(
+            config.preprocessing_name, False, config.use_grayscale),
+        ignore_label=self._ignore)
+    seen = dense_model.views(config.scales, config.flip)
+    self.views = len(seen)
+    self._compared = None
+    graph = tf.Graph()
+    with graph.as_default():
+      self.source = input_pipeline.open_source(
+          config, dataset, self._preprocess, None)
+      self._stream = self.source.evaluation(1)
+      self._model = dense_model.DenseModel(config, num_classes, seen,
+                                           self._ignore)
+      self._pixels = tf.placeholder(tf.uint8, [None, None, 3])
+      self._prepared, _ = self._preprocess(
+          self._pixels, tf.zeros(tf.shape(self._pixels)[:2], tf.uint8), None,
+          None)
+    super().__init__(graph)
+
+  def predict(self, max_batches: int | None = None,
+              title: str = 'evaluating') -> Segmented:
+    """Returns what the network says of every picture, each once.
+
+    Args:
+      max_batches: the number of batches, if not all; `max_num_batches` of the
+        configuration by default.
+      title: in front of the progress bar.
+
+    Raises:
+      ValueError: a bad example, that may not be left out.
+    """
+    count, limit = self.source.num_examples, (
+        max_batches or self._config.max_num_batches)
+    if limit:
+      count = min(count, limit * (self._config.batch_size or 1))
+    confusion = np.zeros((self._classes, self._classes), np.int64)
+    pictures = []
+    with console.progress(count, unit='picture') as bar:
+      bar.set_description(title)
+      for images, labels, records in self._groups(count):
+        found = self._model.predict(self.session, images, labels)
+        for each in zip(labels, found.classes, found.losses, records,
+                        strict=True):
+          own, picture = self._look(*each)
+          confusion += own
+          pictures.append(picture)
+        bar.update(len(records))
+    return Segmented(confusion, sorted(pictures))
+
+  def mask(self, image: np.ndarray) -> np.ndarray:
+    """Returns what is predicted of a picture, int32 [height, width].
+
+    Args:
+      image: uint8 [height, width, 3], as it was decoded.
+    """
+    prepared = self.session.run(self._prepared, {self._pixels: image})
+    return self._model.predict(self.session, prepared[None]).classes[0]
+
+  def _together(self, height, width):
+    """Returns how many pictures of a size go through the network at once."""
+    return self._config.batch_size or max(1, min(
+        _PICTURES, _PIXELS // (height * width)))
+
+  def _groups(self, count) -> Iterator[list[np.ndarray]]:
+    """Yields images, labels and records, of pictures of one size each."""
+    self._stream.seek(self.session, 0)
+    waiting = {}
+
+    def take(size):
+      return [np.concatenate(each) for each in
+              zip(*waiting.pop(size), strict=True)]
+
+    for _ in range(count):
+      batch = self._stream.run(self.session, self._stream.batch)
+      if batch.records[0] < 0:  # another stands in for a bad example
+        continue
+      size = batch.labels.shape[1:]
+      waiting.setdefault(size, []).append(batch)
+      if len(waiting[size]) == self._together(*size):
+        yield take(size)
+      elif sum(map(len, waiting.values())) == _WAITING:
+        yield take(max(waiting, key=lambda size: len(waiting[size])))
+    for size in [*waiting]:
+      yield take(size)
+
+  def _look(self, labels, classes, loss, record):
+    """Returns the confusion matrix and the figures of a picture."""
+    own = segmentation.confusion_matrix(labels, classes, self._classes,
+                                        self._ignore)
+    figures = segmentation.metrics(own)
+    return own, Picture(
+        int(record), *labels.shape, int(own.sum()), figures['miou'],
+        figures['pixel_accuracy'], boundaries.boundary_f1(
+            labels, classes, self._classes, self._ignore), float(loss))
+
+  def _build_comparison(self):
+    """Returns crops, and what both kinds of batch norm say of them."""
+    size = self.source.examples.example(0)
+    height, width = task.aligned(size.image.shape[:2],
+                                 self._config.output_stride)
+    crops = input_pipeline.open_source(
+        self._config, self._dataset, self._preprocess, (height, width))
+    together = min(max(_FEWEST, self._together(height, width)),
+                   crops.num_examples)
+    stream = crops.evaluation(together, shuffle=True)
+    both = []
+    for by_batch in (False, True):
+      logits, _ = model.build(self._config, stream.batch.images, self._classes,
+                              by_batch, reuse=True)
+      both.append(tf.argmax(segmentation.resize_logits(
+          logits, height, width), -1, output_type=tf.int32))
+    return stream, together, both
+
+  def compare(self, examples: int) -> tuple[Segmented, Segmented]:
+    """Returns what is said of crops of some pictures, in a shuffled order.
+
+    Args:
+      examples: how many, rounded up to whole batches.
+
+    Returns:
+      First by the moving averages of batch norm, then by the statistics of
+      each batch; without pictures.
+    """
+    if self._compared is None:
+      with self.graph.as_default():
+        self._compared = self._build_comparison()
+    stream, size, both = self._compared
+    stream.seek(self.session, 0)
+    total = [np.zeros((self._classes, self._classes), np.int64) for _ in both]
+    for _ in range(min(-(-examples // size),
+                       self.source.num_examples // size)):
+      classes, labels, records = stream.run(
+          self.session, (both, stream.batch.labels, stream.batch.records))
+      good = records >= 0
+      for confusion, each in zip(total, classes, strict=True):
+        confusion += segmentation.confusion_matrix(
+            labels[good], each[good], self._classes, self._ignore)
+    return tuple(Segmented(confusion, []) for confusion in total)

@@ -1,0 +1,272 @@
+"""Heads for dense prediction, and networks with one on top.
+
+  [1] Chen, Papandreou, Schroff, Adam: Rethinking Atrous Convolution for
+      Semantic Image Segmentation. arXiv:1706.05587, 2017 (DeepLabv3)
+  [2] Chen, Zhu, Papandreou, Schroff, Adam: Encoder-Decoder with Atrous
+      Separable Convolution for Semantic Image Segmentation.
+      arXiv:1802.02611, 2018 (DeepLabv3+)
+
+The heads have the variables of DeepLab's own without separable convolutions,
+and are built under the arg scope in force, that of their network. There is no
+dropout in them, which DeepLab trains with: an operation with a state of its
+own would end the exact restarts of a run.
+
+>>> import tensorflow.compat.v1 as tf
+>>> from nets import decoders
+>>> with tf.Graph().as_default():
+...   images = tf.placeholder(tf.float32, [None, 513, 513, 3])
+...   logits, end_points = decoders.build(
+...       'resnet_v1_50', 'deeplabv3plus', images, 21, is_training=False)
+>>> print(logits.shape)
+(None, 129, 129, 21)
+"""
+import contextlib
+import difflib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+from nets import dilation, nets_factory, resnet_generator, resnet_utils
+from nets.slim_compat import slim
+
+_RATES_AT_16 = 6, 12, 18  # [1], section 4.1
+_REFINED_DEPTH = 48  # channels of the low-level feature; [2], section 4.1
+
+
+def default_rates(output_stride: int | None) -> tuple[int, ...]:
+  """Returns the atrous rates of `aspp` that fit features of a stride.
+
+  They reach equally far over the image: (6, 12, 18) at 16, twice that at 8
+  ([1], section 4.1), half at 32, which None, the nominal stride, is.
+
+  >>> default_rates(8)
+  (12, 24, 36)
+  """
+  return tuple(rate * 16 // (output_stride or 32) for rate in _RATES_AT_16)
+
+
+def _size(features):
+  """Returns [height, width], as numbers where both are known."""
+  size = features.shape.as_list()[1:3]
+  return tf.shape(features)[1:3] if None in size else size
+
+
+def resize(features: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+  """Resizes features bilinearly to the height and width of others.
+
+  Corners stay on corners, as everywhere in a network of sides of a multiple
+  of its stride plus one.
+
+  Args:
+    features: float [batch, height, width, channels].
+    like: [batch, new height, new width, any].
+
+  Returns:
+    [batch, new height, new width, channels] of the dtype of `features`.
+  """
+  resized = tf.image.resize_bilinear(features, _size(like), align_corners=True)
+  return tf.cast(resized, features.dtype)
+
+
+def aspp(features: tf.Tensor, depth: int = 256,
+         rates: Sequence[int] = _RATES_AT_16) -> tf.Tensor:
+  """Atrous spatial pyramid pooling with image features ([1], section 3.3).
+
+  A 1x1 convolution, a 3x3 one at each rate and the mean over the image, all
+  of `depth` channels, joined by a 1x1 convolution.
+
+  Args:
+    features: float [batch, height, width, channels].
+    depth: the number of channels of each branch and of the output.
+    rates: the dilation rates of the 3x3 convolutions.
+
+  Returns:
+    Float [batch, height, width, depth].
+  """
+  pooled = tf.reduce_mean(features, [1, 2], keepdims=True)
+  pooled = slim.conv2d(pooled, depth, [1, 1], scope='image_pooling')
+  branches = [resize(pooled, features),
+              slim.conv2d(features, depth, [1, 1], scope='aspp0')]
+  for i, rate in enumerate(rates):
+    branches.append(dilation.conv2d(features, depth, 3, rate=rate,
+                                    scope=f'aspp{i + 1}'))
+  return slim.conv2d(tf.concat(branches, 3), depth, [1, 1],
+                     scope='concat_projection')
+
+
+def refine(features: tf.Tensor, low_level: tf.Tensor,
+           depth: int = 256) -> tf.Tensor:
+  """The decoder of DeepLabv3+ ([2], section 3.1).
+
+  Joins the resized features with 48 channels made of the low-level feature,
+  by two 3x3 convolutions.
+
+  Args:
+    features: float [batch, height, width, channels], such as those of `aspp`.
+    low_level: float [batch, finer height, finer width, channels]; see
+      `nets_factory.low_level_feature`.
+    depth: the number of channels of the output.
+
+  Returns:
+    Float [batch, finer height, finer width, depth].
+  """
+  with tf.variable_scope('decoder', values=[features, low_level]):
+    sharp = slim.conv2d(low_level, _REFINED_DEPTH, [1, 1],
+                        scope='feature_projection0')
+    net = tf.concat([resize(features, low_level), sharp], 3)
+    # This is scope 'decoder_conv0/decoder_conv0_1', and 2, as in DeepLab.
+    return slim.repeat(net, 2, slim.conv2d, depth, [3, 3],
+                       scope='decoder_conv0')
+
+
+def logits(features: tf.Tensor, num_classes: int) -> tf.Tensor:
+  """Returns the float [batch, height, width, num_classes] by a 1x1 conv."""
+  with tf.variable_scope('logits', values=[features]):
+    return slim.conv2d(
+        features, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
+        weights_initializer=tf.truncated_normal_initializer(stddev=0.01),
+        scope='semantic')
+
+
+def _refined_aspp(features, low_level, depth, rates):
+  return refine(aspp(features, depth, rates), low_level, depth)
+
+
+class Decoder(NamedTuple):
+  """What the registry knows of a decoder.
+
+  Fields:
+    function: makes of a network's features those that `logits` are made of;
+      None leaves the logits to the network.
+    needs: the arguments of `function` beside the features, out of
+      'low_level', 'depth' and 'rates'.
+  """
+  function: Callable | None = None
+  needs: tuple[str, ...] = ()
+
+
+DECODERS = {
+    'fcn': Decoder(),
+    'aspp': Decoder(aspp, ('depth', 'rates')),
+    'deeplabv3plus': Decoder(_refined_aspp, ('low_level', 'depth', 'rates')),
+}
+
+
+def get_decoder(name: str) -> Decoder:
+  """Returns the registry's entry, or a ValueError with the nearest names."""
+  if name not in DECODERS:
+    near = difflib.get_close_matches(name, DECODERS, n=2)
+    hint = f' Did you mean {" or ".join(near)}?' if near else ''
+    raise ValueError(f'There is no decoder named {name!r}.{hint} The decoders '
+                     f'are: {", ".join(DECODERS)}.')
+  return DECODERS[name]
+
+
+def check(network_name: str, decoder: str, output_stride: int | None = 16,
+          multi_grid: Sequence[int] | None = None,
+          atrous_rates: Sequence[int] | None = None) -> None:
+  """Raises ValueError if `build` cannot make a network of these; else None.
+
+  It builds nothing, so flags can be checked before the data is read.
+  """
+  needs = get_decoder(decoder).needs
+  blocks = nets_factory.get_network(network_name).function.blocks(
+      multi_grid=multi_grid)
+  resnet_utils.check_output_stride(output_stride, blocks,
+                                   resnet_generator.ROOT_STRIDE)
+  if 'low_level' in needs:
+    nets_factory.low_level_feature(network_name)
+  if atrous_rates is None:
+    return
+  given = f'atrous_rates={list(atrous_rates)}'
+  if 'rates' not in needs:
+    having = [name for name, each in DECODERS.items() if 'rates' in each.needs]
+    raise ValueError(f'{given}: the decoder {decoder} has no atrous rates. '
+                     f'Leave them out, or take {" or ".join(having)}.')
+  if not atrous_rates or min(atrous_rates) < 1:
+    raise ValueError(
+        f'{given}: give rates of 1 or more, such as '
+        f'{list(default_rates(output_stride))} for '
+        f'output_stride={output_stride}, or leave them out for these.')
+
+
+@contextlib.contextmanager
+def _head_scopes(is_training, reuse):
+  """The scopes of a head; yields the collection that gets its end points."""
+  collection = tf.get_default_graph().unique_name('decoder_end_points')
+  with (tf.variable_scope(tf.get_variable_scope(), reuse=reuse,
+                          auxiliary_name_scope=False),
+        slim.arg_scope([slim.batch_norm], is_training=is_training),
+        slim.arg_scope([slim.conv2d], outputs_collections=collection)):
+    yield collection
+
+
+def build(network_name: str, decoder: str, images: tf.Tensor, num_classes: int,
+          is_training: bool, output_stride: int | None = 16,
+          multi_grid: Sequence[int] | None = None,
+          atrous_rates: Sequence[int] | None = None, depth: int = 256,
+          reuse: bool | None = None, weight_decay: float = 0.0,
+          depth_multiplier: float | None = None, **arg_scope_options
+          ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+  """Builds a network with a decoder on top, under the network's arg scope.
+
+  Args:
+    network_name: a key of `nets_factory.NETWORKS`.
+    decoder: a key of `DECODERS`.
+    images: float [batch, height, width, channels], preprocessed; batch,
+      height and width may be unknown. Sides of a multiple of the output
+      stride plus one (321, 513) keep corners aligned.
+    num_classes: the number of logits a pixel.
+    is_training: whether batch norm uses the batch's statistics.
+    output_stride: the ratio of the image's resolution to that of the
+      network's features, None for the nominal one.
+    multi_grid: the dilation factors of the units of block4, e.g. (1, 2, 4).
+    atrous_rates: the rates of `aspp`, `default_rates(output_stride)` if None.
+    depth: the number of channels of the decoder.
+    reuse: whether to reuse the variables.
+    weight_decay: the L2 weight of the convolutions' kernels.
+    depth_multiplier: a factor on the number of channels of every block, the
+      network's own if None.
+    **arg_scope_options: more options of `nets_factory.get_arg_scope`, such as
+      `batch_norm_decay` or `zero_init_last_gamma`.
+
+  Returns:
+    logits: float [batch, ceil(height / s), ceil(width / s), num_classes],
+      where s is the output stride, or for 'deeplabv3plus' the stride of the
+      network's low-level feature, 4.
+    end_points: the network's, with the decoder's by the names of their
+      scopes, and 'predictions' (softmax).
+
+  Raises:
+    ValueError: an unknown name, an output stride that the network cannot
+      reach, or rates or a multi-grid that do not fit.
+  """
+  check(network_name, decoder, output_stride, multi_grid, atrous_rates)
+  head = get_decoder(decoder)
+  widths = ({} if depth_multiplier is None
+            else {'depth_multiplier': depth_multiplier})
+  network = nets_factory.get_network_fn(
+      network_name, None if head.function else num_classes, weight_decay,
+      is_training, **arg_scope_options)
+  net, end_points = network(
+      images, global_pool=False, output_stride=output_stride,
+      spatial_squeeze=False, reuse=reuse, multi_grid=multi_grid, **widths)
+  if not head.function:
+    return net, end_points
+  given = {'depth': depth,
+           'rates': atrous_rates or default_rates(output_stride)}
+  if 'low_level' in head.needs:
+    feature = nets_factory.low_level_feature(network_name, **widths)
+    outer = tf.get_variable_scope().name
+    given['low_level'] = end_points[
+        f'{outer}/{feature.end_point}' if outer else feature.end_point]
+  arg_scope = nets_factory.get_arg_scope(
+      network_name, weight_decay=weight_decay, **arg_scope_options)
+  with (slim.arg_scope(arg_scope),
+        _head_scopes(is_training, reuse) as collection):
+    net = head.function(net, **{name: given[name] for name in head.needs})
+    net = logits(net, num_classes)
+    end_points.update(slim.utils.convert_collection_to_dict(collection))
+  end_points['predictions'] = slim.softmax(net, scope='predictions')
+  return net, end_points
