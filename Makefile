@@ -4,7 +4,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train segment test test-oldest fuzz kills lint clean
+.PHONY: help train segment test test-slow test-oldest fuzz kills lint clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
@@ -33,6 +33,9 @@ segment: $(VENV)/installed  ## Train resnet_v1_50 to segment scenes of digits
 
 test: $(VENV)/installed  ## Run the tests
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal
+
+test-slow: $(VENV)/installed  ## Run the tests that make test leaves out
+	$(VENV)/bin/python -m pytest -q -n 2 -m slow
 
 test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets

@@ -97,7 +97,7 @@ DATASETS = {
             'decoder_depth': 64,
             'train_crop_size': str(scenes.SIZE),
             'batch_size': 16,
-            'max_number_of_steps': 400,
+            'max_number_of_steps': 450,
             'random_flip': False,  # a mirrored digit is another one or none
             'min_scale_factor': 0.8,
             'max_scale_factor': 1.25,

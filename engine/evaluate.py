@@ -123,18 +123,20 @@ def _at(config):
 def _compare(metric, by_moving, by_batch):
   """Prints, and returns, how the two statistics of batch norm compare."""
   gap = by_batch[metric] - by_moving[metric]
+  name = results.SHORT_NAMES.get(metric, metric)
   console.say(
-      f'batch norm: {metric} {by_moving[metric]:.2%} with its moving '
+      f'batch norm: {name} {by_moving[metric]:.2%} with its moving '
       f'statistics, {by_batch[metric]:.2%} with those of each batch '
       f'({by_batch["examples"]:,} examples)')
   if gap > NOTABLE_GAP:
     console.note(
-        f'batch norm\'s moving statistics cost {gap:.1%} of {metric}: they '
+        f'batch norm\'s moving statistics cost {gap:.1%} of {name}: they '
         'have not caught up with the weights. Train with '
         '--recalibrate_batch_norm_batches=100, or a lower '
         '--batch_norm_decay such as 0.9.')
   return {'examples': by_batch['examples'],
-          metric: by_batch[metric], 'loss': by_batch['loss'],
+          **{key: by_batch[key] for key in (metric, 'loss')
+             if key in by_batch},
           f'{metric}_with_moving_statistics': by_moving[metric]}
 
 

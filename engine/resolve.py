@@ -292,8 +292,8 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
 
 
 def _check_run_task(run, kind, dataset_name):
-  trained = run.get('task') or kind
-  if isinstance(trained, str) and trained != kind:
+  trained = task.of_run(run) or kind
+  if trained != kind:
     raise ValueError(
         f'The run was trained for {trained}, but the data set {dataset_name} '
         f'is for {kind}: name other data, or another --checkpoint_path.')
@@ -310,8 +310,8 @@ def classification(given: config.ClassifyConfig
       given, lambda run: {'eval_image_size': 'train_image_size'})
   network = nets_factory.get_network(complete.model_name)
   decoder = identify.decoder(identify.read(checkpoint).values())
-  kind = run.get('task') or given.task or (
-      CLASSIFICATION if decoder.name == 'fcn' else SEGMENTATION)
+  guessed = CLASSIFICATION if decoder.name == 'fcn' else SEGMENTATION
+  kind = task.of_run(run) or task.asked(given) or guessed
   kind = task.of(given, kind, f'the checkpoint {checkpoint}')
   found = None if run else released.find(network, checkpoint)
   complete = fill(complete.replace(task=kind), kind, {

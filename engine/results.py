@@ -10,6 +10,7 @@ from engine.subject import Subject
 from tasks import reports
 
 ALL_FILENAME = 'all_checkpoints.csv'
+SHORT_NAMES = {'miou': 'mIOU'}  # of figures, where people have another
 _OF = {CLASSIFICATION: results_of_pictures, SEGMENTATION: results_of_masks}
 
 

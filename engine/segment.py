@@ -102,7 +102,8 @@ def segment_files(config: ClassifyConfig, checkpoint: str,
                                     f'{stems[path]}_{kind}.png')
                  for kind in ('mask', 'overlay')}
       write_mask(written['mask'], mask, len(names))
-      overlays.draw(written['overlay'], [overlays.Row(shown, [mask])], names,
+      overlays.draw(written['overlay'], [overlays.Row(
+          shown, [mask], pathlib.Path(path).name)], names,
                     cell=max(overlays.CELL, *mask.shape))
       counts = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
       results[path] = [(names[i], float(counts[i])) for i in

@@ -47,27 +47,29 @@ class Segmented(NamedTuple):
   Fields:
     confusion: int64 [classes, classes]; [i, j] counts pixels of class i that
       were taken for j.
-    pictures: by their records' numbers.
+    examples: the number of pictures.
+    pictures: the figures of each, by their records' numbers.
   """
   confusion: np.ndarray
+  examples: int
   pictures: list[Picture]
 
   def metrics(self) -> dict[str, float | int]:
     """Returns the figures; see `segmentation.metrics`.
 
     The loss is the mean over all pixels, the boundary F1 that over the
-    pictures that have boundaries.
+    pictures that have boundaries; there are none without the pictures.
     """
+    found = {'examples': self.examples}
+    if not self.pictures:
+      return {**found, **segmentation.metrics(self.confusion)}
     pixels = np.array([picture.pixels for picture in self.pictures])
     losses = np.array([picture.loss for picture in self.pictures])
     f1 = np.array([picture.boundary_f1 for picture in self.pictures])
     f1 = f1[~np.isnan(f1)]
-    return {
-        'examples': len(self.pictures),
-        **segmentation.metrics(
-            self.confusion,
-            boundary_f1=float(f1.mean()) if len(f1) else 0.0,
-            loss=float((pixels * losses).sum() / max(pixels.sum(), 1)))}
+    return {**found, **segmentation.metrics(
+        self.confusion, boundary_f1=float(f1.mean()) if len(f1) else 0.0,
+        loss=float((pixels * losses).sum() / max(pixels.sum(), 1)))}
 
 
 class Segmenter(Opened):
@@ -139,7 +141,7 @@ class Segmenter(Opened):
           confusion += own
           pictures.append(picture)
         bar.update(len(records))
-    return Segmented(confusion, sorted(pictures))
+    return Segmented(confusion, len(pictures), sorted(pictures))
 
   def mask(self, image: np.ndarray) -> np.ndarray:
     """Returns what is predicted of a picture, int32 [height, width].
@@ -213,7 +215,7 @@ class Segmenter(Opened):
 
     Returns:
       First by the moving averages of batch norm, then by the statistics of
-      each batch; without pictures.
+      each batch; without the figures of each picture, and so without a loss.
     """
     if self._compared is None:
       with self.graph.as_default():
@@ -221,12 +223,14 @@ class Segmenter(Opened):
     stream, size, both = self._compared
     stream.seek(self.session, 0)
     total = [np.zeros((self._classes, self._classes), np.int64) for _ in both]
+    seen = 0
     for _ in range(min(-(-examples // size),
                        self.source.num_examples // size)):
       classes, labels, records = stream.run(
           self.session, (both, stream.batch.labels, stream.batch.records))
       good = records >= 0
+      seen += int(good.sum())
       for confusion, each in zip(total, classes, strict=True):
         confusion += segmentation.confusion_matrix(
             labels[good], each[good], self._classes, self._ignore)
-    return tuple(Segmented(confusion, []) for confusion in total)
+    return tuple(Segmented(confusion, seen, []) for confusion in total)

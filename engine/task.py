@@ -23,6 +23,16 @@ _LABELS = {CLASSIFICATION: 'a label for every picture',
            SEGMENTATION: 'masks, with a label for every pixel'}
 
 
+def asked(given: ModelConfig) -> str | None:
+  """Returns the task that --task asks for, None if it asks for none."""
+  return None if given.legacy_task else given.task
+
+
+def of_run(run: dict) -> str | None:
+  """Returns the task of a run, None of one that does not say."""
+  return run.get('task') if run.get('task') in _LABELS else None
+
+
 def of(given: ModelConfig, task: str, where: str) -> str:
   """Returns the task, which the data tell.
 
@@ -34,9 +44,8 @@ def of(given: ModelConfig, task: str, where: str) -> str:
   Raises:
     ValueError: --task contradicts it, or a flag is for the other task.
   """
-  asked = None if given.legacy_task else given.task
-  if asked not in (None, task):
-    raise ValueError(f'--task={asked} contradicts {where}, which has '
+  if asked(given) not in (None, task):
+    raise ValueError(f'--task={given.task} contradicts {where}, which has '
                      f'{_LABELS[task]}: leave the flag out.')
   for name in given.given_for_another(task):
     other = next(t for t in _LABELS if t != task)

@@ -220,6 +220,10 @@ def test_bad_masks(change, words):
   folder = _broken('broken', change)
   refused(train(**fake.flags(folder, batch_size=12)), *words,
           '--skip_bad_examples=1')
+
+
+def test_a_bad_mask_is_left_out():
+  folder = _broken('broken', lambda mask: mask.resize((9, 8)))
   printed = train(**fake.flags(folder, batch_size=12, skip_bad_examples=1))
   assert printed.status == 0 and 'note: left out: ' in printed.out
 

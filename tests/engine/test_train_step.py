@@ -257,6 +257,7 @@ def test_nothing_is_kept_between_two_steps():
           if want[name].tobytes() != got[name].tobytes()] == []
 
 
+@pytest.mark.slow  # test_kills has parts too
 @pytest.mark.usefixtures('workplace')
 def test_restart_with_parts(colours, monkeypatch):
   """Through the script: in between, the data go on with the right part."""
