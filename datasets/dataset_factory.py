@@ -149,6 +149,14 @@ def _glob(folder, pattern):
   return sorted(tf.io.gfile.glob(os.path.join(glob.escape(folder), pattern)))
 
 
+def _crop_size(largest):
+  """Returns the side of crops that hold a whole picture, at most 513.
+
+  A multiple of 16, the usual output stride, plus one.
+  """
+  return str(min(513, -(-(largest - 1) // 16) * 16 + 1))
+
+
 def _described(name, folder):
   """Returns the specification of a folder that has a dataset.json."""
   found = description.read(folder)
@@ -163,6 +171,8 @@ def _described(name, folder):
       and found.task == description.CLASSIFICATION):
     suggestions = {'preprocessing_name': 'cifar',
                    'train_image_size': max(32, *found.largest)}
+  if not suggestions and found.task == description.SEGMENTATION:
+    suggestions = {'train_crop_size': _crop_size(max(found.largest))}
   return Specification('', tuple(found.splits), len(found.class_names), None,
                        suggestions, found.task, found.ignore_label)
 

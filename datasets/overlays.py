@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from datasets import contact_sheet, pictures
-from datasets.contact_sheet import BEHIND, GAP, INK, PAPER, TEXT
+from datasets.contact_sheet import GAP, INK, PAPER, TEXT
 from datasets.description import MOST_IDS, SEGMENTATION
 from datasets.examples import BadExample, Examiner
 
@@ -102,10 +102,8 @@ def _row_image(row, cell, high, ignore_label, transparent):
   """Returns the picture and its overlays side by side, `high` pixels high."""
   picture = np.asarray(contact_sheet.fit(row.image, cell))
   strip = Image.new('RGB', (_width(row, cell), high), PAPER)
-  pen = ImageDraw.Draw(strip)
   for number, mask in enumerate((None, *row.masks)):
     left = number * (cell + _NEAR)
-    pen.rectangle((left, 0, left + cell - 1, high - 1), BEHIND)
     shown = picture if mask is None else blend(
         picture, np.asarray(contact_sheet.fit(mask, cell, smooth=False)),
         ignore_label, transparent=transparent)
@@ -148,7 +146,7 @@ def _draw_legend(pen, face, entries, top, width):
     column, line = divmod(number, down)
     left, upper = GAP + column * (_PATCH + GAP + _NAME), top + line * _LINE
     pen.rectangle((left, upper + 2, left + _PATCH - 1, upper + _PATCH + 1),
-                  fill or PAPER, None if fill and fill != BEHIND else 'grey')
+                  fill or PAPER, None if fill and fill != IGNORED else 'grey')
     pen.text((left + _PATCH + GAP // 2, upper),
              contact_sheet.shorten(name, face, _NAME), INK, face)
   return down * _LINE

@@ -65,9 +65,12 @@ def _described(dataset):
   folder = os.path.dirname(dataset.data_sources[0])
   if not description.exists(folder):
     return None
-  split = description.read(folder).splits.get(dataset.split_name)
-  if not split or not split.pixels_per_class or dataset.data_sources != [
-      os.path.join(folder, file) for file in split.files]:
+  described = description.read(folder)
+  split = described.splits.get(dataset.split_name)
+  if (not split or not split.pixels_per_class
+      or described.ignore_label != dataset.ignore_label
+      or dataset.data_sources != [
+          os.path.join(folder, file) for file in split.files]):
     return None
   return PixelCounts(np.array(split.pixels_per_class, np.int64),
                      np.array(split.examples_per_class, np.int64),

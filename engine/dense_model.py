@@ -11,7 +11,7 @@ from engine.segmentation import ModelConfig
 from tasks import segmentation
 
 _OVERLAP = 1 / 3  # of a window with the next, at the least
-_TINY = 1e-37  # a probability whose logarithm is finite
+_TINY = np.float32(1e-37)  # a probability whose logarithm is finite
 
 
 class View(NamedTuple):
@@ -80,12 +80,14 @@ class DenseModel:
     self._size = tf.placeholder(tf.int32, [2])
     self._resized = tf.image.resize_bilinear(self._images, self._size,
                                              align_corners=True)
-    self._probabilities = self._look(num_classes)
+    logarithms = self._look(num_classes)
+    self._probabilities = tf.exp(logarithms)
     self._found = tf.placeholder(tf.float32, [None, None, None, num_classes])
     self._enlarged = tf.image.resize_bilinear(self._found, self._size,
                                               align_corners=True)
+    # The logarithm of the mean probabilities; of one view it has no limit.
     self._mean = tf.placeholder_with_default(
-        self._probabilities, [None, None, None, num_classes])
+        logarithms, [None, None, None, num_classes])
     self._classes = tf.argmax(self._mean, -1, output_type=tf.int32)
     self._labels = tf.placeholder(tf.int32, [None, None, None])
     self._losses = self._cross_entropy(ignore_label)
@@ -98,14 +100,13 @@ class DenseModel:
     padded = tf.pad(self._images, [[0, 0], [0, down], [0, right], [0, 0]])
     logits, _ = model.build(self._config, padded, num_classes)
     logits = segmentation.resize_logits(logits, height + down, width + right)
-    return tf.nn.softmax(logits[:, :height, :width])
+    return tf.nn.log_softmax(logits[:, :height, :width])
 
   def _cross_entropy(self, ignore_label):
     counts = tf.not_equal(self._labels, ignore_label)
     labels = tf.where(counts, self._labels, tf.zeros_like(self._labels))
     share = tf.gather(self._mean, labels, batch_dims=3, axis=3)
-    losses = tf.where(counts, -tf.math.log(share + _TINY),
-                      tf.zeros_like(share))
+    losses = tf.where(counts, -share, tf.zeros_like(share))
     total = tf.reduce_sum(tf.cast(counts, tf.float32), [1, 2])
     return tf.reduce_sum(losses, [1, 2]) / tf.maximum(total, 1)
 
@@ -160,7 +161,7 @@ class DenseModel:
       fetches.append(self._losses)
       feeds[self._labels] = labels
     if self._views != [View()] or not self._fits(*images.shape[1:3]):
-      feeds[self._mean] = sum(
+      feeds[self._mean] = np.log(sum(
           self._look_at(session, images, view) for view in self._views
-      ) / len(self._views)
+      ) / len(self._views) + _TINY)
     return Masks(*session.run(fetches, feeds), *[None][:labels is None])

@@ -129,5 +129,5 @@ def evaluate(given: EvalConfig, paths: Sequence[str],
   figures['members'] = each_figures
   console.say(f'The ensemble of {len(members)}, on {_data(first)}:')
   results.say(subject, figures)
-  results.write(subject, figures, mean)
+  results.write(subject, figures, results.draw(subject, mean))
   return figures

@@ -8,7 +8,7 @@ from engine import (
   candidates,
   console,
   ensemble,
-  kinds,
+  opening,
   resolve,
   results,
   selection,
@@ -28,7 +28,7 @@ class _Run:
     self.config, dataset = evaluation.config, evaluation.dataset
     self._trained = evaluation.run
     names = resolve.class_names(dataset, self.config.labels_offset)
-    self._predictor = kinds.open_split(self.config, dataset, len(names))
+    self._predictor = opening.open_split(self.config, dataset, len(names))
     self.subject = Subject(
         self.config, dataset, self._predictor.source.examples, names,
         getattr(self._predictor, 'mask', None))
@@ -83,15 +83,17 @@ class _Run:
     if statistics:
       by_moving, by_batch = [each[self._metric] for each in statistics]
       if by_batch - by_moving > NOTABLE_GAP:
-        found = (f' ({self._metric} {by_batch:.2%} with the statistics of each '
-                 'batch instead of batch norm\'s moving ones)')
+        found = (f' ({results.short(self._metric)} '
+                 f'{results.shown(self._metric, by_batch)} with the statistics '
+                 'of each batch instead of batch norm\'s moving ones)')
     console.say(line + found)
 
   def look_closer(self, checkpoint):
     """Returns more figures, of what the weights last evaluated are like."""
     figures, statistics = {}, self._statistics()
     if statistics:
-      figures['batch_statistics'] = _compare(self._metric, *statistics)
+      figures['batch_statistics'] = _compare(
+          self._metric, self._predictor.compared_on, *statistics)
     if self.config.moving_average_decay:
       self._predictor.restore(checkpoint)
       found = self._predictor.predict(title='without averages')
@@ -104,8 +106,9 @@ class _Run:
 
   def finish(self, checkpoint, figures, found):
     """Adds what a closer look shows to the figures, and writes all files."""
+    written = results.draw(self.subject, found)
     figures.update(self.look_closer(checkpoint))
-    results.write(self.subject, figures, found)
+    results.write(self.subject, figures, written)
 
   def close(self):
     self._predictor.close()
@@ -120,18 +123,19 @@ def _at(config):
   return f'{seen}, output stride {config.output_stride}'
 
 
-def _compare(metric, by_moving, by_batch):
+def _compare(metric, where, by_moving, by_batch):
   """Prints, and returns, how the two statistics of batch norm compare."""
   gap = by_batch[metric] - by_moving[metric]
-  name = results.SHORT_NAMES.get(metric, metric)
+  name = results.short(metric)
   console.say(
-      f'batch norm: {name} {by_moving[metric]:.2%} with its moving '
-      f'statistics, {by_batch[metric]:.2%} with those of each batch '
+      f'batch norm{where}: {name} {results.shown(metric, by_moving[metric])} '
+      f'with its moving statistics, '
+      f'{results.shown(metric, by_batch[metric])} with those of each batch '
       f'({by_batch["examples"]:,} examples)')
   if gap > NOTABLE_GAP:
     console.note(
-        f'batch norm\'s moving statistics cost {gap:.1%} of {name}: they '
-        'have not caught up with the weights. Train with '
+        f'batch norm\'s moving statistics cost {results.shown(metric, gap)} of '
+        f'{name}: they have not caught up with the weights. Train with '
         '--recalibrate_batch_norm_batches=100, or a lower '
         '--batch_norm_decay such as 0.9.')
   return {'examples': by_batch['examples'],
@@ -198,7 +202,8 @@ def _evaluate_new(given: configs.EvalConfig) -> dict:
       rows.append(figures)
       run.say_one_of_many(figures)
       results.write_all(run.config.eval_dir, rows)
-      results.write(run.subject, figures, predictions)
+      results.write(run.subject, figures,
+                    results.draw(run.subject, predictions))
   finally:
     if run is not None:
       run.close()
@@ -231,7 +236,8 @@ def evaluate(given: configs.EvalConfig) -> dict:
 
   Returns:
     The figures, of the last checkpoint if there are several, {} if there is
-    none: checkpoint, step, model, dataset, split, image_size, those of
+    none: checkpoint, step, model, dataset, split, image_size (of masks
+    eval_crop_size and output_stride), those of
     `Predictions.metrics` or `Segmented.metrics`, left_out, under
     batch_statistics those of the
     comparison and under raw_weights those without moving averages. Of an

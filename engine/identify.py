@@ -80,16 +80,20 @@ class Decoder(NamedTuple):
   Fields:
     name: a key of `decoders.DECODERS`.
     depth: the channels of its layers, None if it has none.
+    rates: how many atrous convolutions it has beside each other.
   """
   name: str
   depth: int | None = None
+  rates: int = 0
 
 
 def decoder(shapes: Shapes) -> Decoder:
   """Returns the decoder that has these variables; fcn if none has."""
   for name, last in _DECODERS.items():
     if last in shapes:
-      return Decoder(name, shapes[last][-1])
+      return Decoder(name, shapes[last][-1], sum(
+          re.fullmatch(r'aspp[1-9]\d*/weights', each) is not None
+          for each in shapes))
   return Decoder('fcn')
 
 

@@ -78,7 +78,8 @@ class Source:
                image_size: int | tuple[int, int] | None,
                labels_offset: int = 0, num_threads: int = 4, *,
                skip: int = 0, max_pixels: int = MAX_PIXELS,
-               cache: str | None = None, progress: Callable | None = None):
+               cache: str | None = None, progress: Callable | None = None,
+               examples: Examples | None = None):
     """Finds the records.
 
     Args:
@@ -95,11 +96,13 @@ class Source:
       max_pixels: the largest height x width of a picture.
       cache: 'memory' or 'file' to decode every picture once, now.
       progress: see `Cache`.
+      examples: the records, if they are open already.
 
     Raises:
       ValueError: a damaged file, or no records.
     """
-    self.examples = Examples(dataset, labels_offset, max_pixels, skip)
+    self.examples = examples or Examples(dataset, labels_offset, max_pixels,
+                                         skip)
     self._labels = label_kinds.KINDS[dataset.task](
         preprocess, image_size, self.examples.classes, labels_offset,
         dataset.ignore_label)
@@ -109,7 +112,7 @@ class Source:
     self._threads = num_threads
     # Blocks of record numbers, as many as may be read ahead.
     self._recent = collections.deque(maxlen=32 + num_threads)
-    self._told = 0
+    self._told = len(self.left_out) if examples else 0
     self.num_examples = len(self.examples)
 
   @property
@@ -224,7 +227,8 @@ class Source:
 
 def open_source(config: PipelineConfig, dataset: Dataset,
                 preprocess: Callable,
-                image_size: int | tuple[int, int] | None) -> Source:
+                image_size: int | tuple[int, int] | None,
+                examples: Examples | None = None) -> Source:
   """Returns a split's examples as the flags say; see `Source`."""
   def progress(total, initial, title):
     console.say(f'{title.capitalize()} {total:,} pictures for --cache.')
@@ -234,7 +238,7 @@ def open_source(config: PipelineConfig, dataset: Dataset,
       dataset, preprocess, image_size, config.labels_offset,
       config.num_preprocessing_threads, skip=config.skip_bad_examples,
       max_pixels=config.max_image_pixels, cache=config.cache,
-      progress=progress)
+      progress=progress, examples=examples)
 
 
 def _options():

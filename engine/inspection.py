@@ -123,11 +123,13 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
         tf.float32, [None, 64, 64, found and found.channels or 3])
     decoder, classes = identify.decoder(there), found and found.num_classes
     if decoder.depth:
-      decoders.build(model_name, decoder.name, images, classes, False,
+      decoders.build(model_name, decoder.name, images, classes or 1, False,
+                     atrous_rates=range(1, decoder.rates + 1),
                      depth=decoder.depth)
     else:
       nets_factory.get_network_fn(model_name, classes)(images)
-    here = {v.op.name: v.shape.as_list() for v in slim.get_model_variables()}
+    here = {v.op.name: v.shape.as_list() for v in slim.get_model_variables()
+            if classes or not v.op.name.startswith('logits/')}
   comparison = identify.compare(here, there)
   verdict = ''
   try:

@@ -74,9 +74,9 @@ class Masks:
 
     The preprocessing makes sure that picture and mask have one size.
     """
-    wrong = tf.logical_and(label >= self._classes,
-                           tf.not_equal(tf.cast(label, tf.int32),
-                                        self._ignore))
+    number = tf.cast(label, tf.int32)
+    wrong = tf.logical_and(number >= self._classes,
+                           tf.not_equal(number, self._ignore))
     with _assert(tf.logical_not(tf.reduce_any(wrong)),
                  ['A mask has a value that is no class.']):
       label = tf.identity(label)

@@ -78,8 +78,8 @@ class Opened:
       if here != there:
         raise ValueError(
             f'{name} is {here} in the network and {there} in {origin}: is the '
-            'number of classes right? See --dataset_name and '
-            '--labels_offset.')
+            f'number of classes right ({here[-1]} in the data)? See '
+            '--dataset_name, --dataset_dir and --labels_offset.')
     initializers = {name: variable.initializer
                     for name, variable in self._variables.items()}
     self.session.run(list(initializers.values()), {

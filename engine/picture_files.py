@@ -35,7 +35,7 @@ def find_pictures(arguments: list[str]) -> list[str]:
   if not found:
     raise ValueError('Name pictures, or folders of them: python '
                      'classify_image.py --checkpoint_path=DIR a.png folder/')
-  return found
+  return list(dict.fromkeys(found))
 
 
 def read_names(path: str) -> dict[int, str]:

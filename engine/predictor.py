@@ -41,7 +41,9 @@ class Predictor(Opened):
   Attributes:
     source: the examples.
     views: the number of views of each example that are averaged.
+    compared_on: what `compare` looks at, if not at what `predict` does.
   """
+  compared_on = ''
 
   def __init__(self, config: EvalConfig, dataset: Dataset, num_classes: int):
     """Builds the network and opens the split.

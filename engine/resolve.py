@@ -17,7 +17,6 @@ from engine import (
 from engine.segmentation import CLASSIFICATION, SEGMENTATION
 from engine.task import fill
 from nets import decoders, nets_factory
-from preprocessing import preprocessing_factory
 
 _CROPS = 8  # in a batch of a training on masks, if nothing else is said
 
@@ -106,7 +105,7 @@ def training(given: config.TrainConfig
       'preprocessing_name': network.preprocessing,
       'train_image_size': network.function.default_image_size,
       'eval_split_name': _other_split(specification, given.dataset_split_name),
-      'ignore_label': specification.ignore_label,
+      'ignore_label': task.ignore_label(specification),
       'train_dir': run_dir(given.model_name, given.dataset_name,
                            given.dataset_dir)},
       {'batch_size': _CROPS} if kind == SEGMENTATION else {},
@@ -119,7 +118,7 @@ def training(given: config.TrainConfig
         *([f'labels_offset {complete.labels_offset}'] if same_classes else []))
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
-  preprocessing_factory.get_preprocessing(complete.preprocessing_name, True)
+  task.preprocessing(kind)(complete.preprocessing_name, True)
   dataset = dataset_factory.get_dataset(
       given.dataset_name, given.dataset_split_name, given.dataset_dir)
   if kind == SEGMENTATION:
@@ -207,8 +206,7 @@ def with_path(given: config.EvalConfig) -> config.EvalConfig:
   """
   if given.checkpoint_path is None and given.model_name is not None:
     given = given.replace(checkpoint_path=run_dir(
-        given.model_name, given.dataset_name
-        or dataset_factory.name_of(given.dataset_dir), given.dataset_dir))
+        given.model_name, _named(given).dataset_name, given.dataset_dir))
   _check_path(given)
   return given
 
@@ -249,7 +247,8 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
       name = dataset_factory.name_of(given.dataset_dir)
     if name in (None, run.get('dataset_name')):
       found.update(dataset_name='dataset_name', dataset_dir='dataset_dir',
-                   dataset_split_name='eval_split_name')
+                   dataset_split_name='eval_split_name',
+                   ignore_label='ignore_label')
     return found
 
   complete, checkpoint, run = _open_run(given, names)
@@ -272,7 +271,7 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
       'preprocessing_name': network.preprocessing,
       'eval_image_size': network.function.default_image_size,
       'labels_offset': 0, 'use_grayscale': False,
-      'ignore_label': specification.ignore_label,
+      'ignore_label': task.ignore_label(specification),
       'batch_size': 100 if kind == CLASSIFICATION else None,
       'dataset_split_name': _last_split(specification),
       'eval_dir': os.path.join(os.path.dirname(checkpoint), 'eval')})

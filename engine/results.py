@@ -10,8 +10,18 @@ from engine.subject import Subject
 from tasks import reports
 
 ALL_FILENAME = 'all_checkpoints.csv'
-SHORT_NAMES = {'miou': 'mIOU'}  # of figures, where people have another
+_SHORT_NAMES = {'miou': 'mIOU'}  # of figures, where people have another
 _OF = {CLASSIFICATION: results_of_pictures, SEGMENTATION: results_of_masks}
+
+
+def short(metric: str) -> str:
+  """Returns what people call a figure."""
+  return _SHORT_NAMES.get(metric, metric)
+
+
+def shown(metric: str, value: float) -> str:
+  """Returns a share as people write it: accuracy in percent, mIOU in [0, 1]."""
+  return f'{value:.4f}' if metric in _SHORT_NAMES else f'{value:.2%}'
 
 
 def figures_of(subject: Subject, found: Predictions | Segmented, **facts
@@ -39,13 +49,20 @@ def say(subject: Subject, figures: dict) -> None:
     console.say(line)
 
 
-def write(subject: Subject, figures: dict, found: Predictions | Segmented
-          ) -> None:
-  """Writes eval.json, and all other files, to config.eval_dir."""
+def draw(subject: Subject, found: Predictions | Segmented) -> list[str]:
+  """Writes tables and pictures to config.eval_dir; returns their names.
+
+  The network must have the weights that were evaluated.
+  """
   folder = subject.config.eval_dir
   os.makedirs(folder, exist_ok=True)
-  written = _OF[subject.config.task].write(
+  return _OF[subject.config.task].write(
       subject, found, lambda name: os.path.join(folder, name))
+
+
+def write(subject: Subject, figures: dict, written: Sequence[str]) -> None:
+  """Writes eval.json, and says what else was written."""
+  folder = subject.config.eval_dir
   options.write_json(os.path.join(folder, 'eval.json'), figures)
   console.say(f'eval.json, {", ".join(written[:-1])} and {written[-1]} are in '
               f'{folder}.')

@@ -7,14 +7,24 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from engine import console, dense_model, input_pipeline, model, task
+from engine import (
+  console,
+  dense_model,
+  forms,
+  input_pipeline,
+  model,
+  task,
+)
 from engine.config import EvalConfig
 from engine.opened import Opened
 from preprocessing import preprocessing_factory
 from tasks import boundaries, segmentation
 
-_PIXELS, _PICTURES = 1 << 20, 16  # that go through the network at once
-_WAITING = 32  # pictures that wait for others of their size, at the most
+# What goes through the network at once: probabilities, and pictures.
+_VALUES, _PICTURES = 1 << 24, 16
+# What waits for pictures of the same size, at the most: pictures, and pixels.
+_WAITING, _PIXELS = 32, 1 << 25
+_LARGEST = 513  # side of the crops whose statistics are looked at
 _FEWEST = 2  # pictures in a batch whose statistics are looked at
 
 
@@ -78,6 +88,7 @@ class Segmenter(Opened):
   Attributes:
     source: the examples.
     views: the number of views of each example that are averaged.
+    compared_on: what `compare` looks at, if not at what `predict` does.
   """
 
   def __init__(self, config: EvalConfig, dataset: Dataset, num_classes: int):
@@ -99,7 +110,7 @@ class Segmenter(Opened):
         ignore_label=self._ignore)
     seen = dense_model.views(config.scales, config.flip)
     self.views = len(seen)
-    self._compared = None
+    self._compared, self.compared_on = None, ''
     graph = tf.Graph()
     with graph.as_default():
       self.source = input_pipeline.open_source(
@@ -123,7 +134,8 @@ class Segmenter(Opened):
       title: in front of the progress bar.
 
     Raises:
-      ValueError: a bad example, that may not be left out.
+      ValueError: a bad example, that may not be left out; or all pixels are
+        ignored.
     """
     count, limit = self.source.num_examples, (
         max_batches or self._config.max_num_batches)
@@ -141,6 +153,12 @@ class Segmenter(Opened):
           confusion += own
           pictures.append(picture)
         bar.update(len(records))
+    if not confusion.any():
+      raise ValueError(
+          f'All pixels of the masks of {self._dataset.name}, split '
+          f'{self._dataset.split_name}, have the ignore label '
+          f'{self._ignore}: nothing can be evaluated. Is that a class? See '
+          '--ignore_label.')
     return Segmented(confusion, len(pictures), sorted(pictures))
 
   def mask(self, image: np.ndarray) -> np.ndarray:
@@ -155,12 +173,18 @@ class Segmenter(Opened):
   def _together(self, height, width):
     """Returns how many pictures of a size go through the network at once."""
     return self._config.batch_size or max(1, min(
-        _PICTURES, _PIXELS // (height * width)))
+        _PICTURES, _VALUES // (height * width * self._classes)))
 
   def _groups(self, count) -> Iterator[list[np.ndarray]]:
     """Yields images, labels and records, of pictures of one size each."""
     self._stream.seek(self.session, 0)
-    waiting = {}
+    waiting, most = {}, max(_WAITING, self._config.batch_size or 0)
+
+    def is_full():
+      count = sum(map(len, waiting.values()))
+      pixels = sum(len(group) * height * width
+                   for (height, width), group in waiting.items())
+      return count >= most or pixels >= _PIXELS
 
     def take(size):
       return [np.concatenate(each) for each in
@@ -174,7 +198,7 @@ class Segmenter(Opened):
       waiting.setdefault(size, []).append(batch)
       if len(waiting[size]) == self._together(*size):
         yield take(size)
-      elif sum(map(len, waiting.values())) == _WAITING:
+      elif is_full():
         yield take(max(waiting, key=lambda size: len(waiting[size])))
     for size in [*waiting]:
       yield take(size)
@@ -191,13 +215,18 @@ class Segmenter(Opened):
 
   def _build_comparison(self):
     """Returns crops, and what both kinds of batch norm say of them."""
-    size = self.source.examples.example(0)
-    height, width = task.aligned(size.image.shape[:2],
-                                 self._config.output_stride)
+    examples = self.source.examples
+    shape = examples.example(examples.stand_in(0)).image.shape
+    largest = (forms.size(self._config.eval_crop_size)
+               if self._config.eval_crop_size else (_LARGEST, _LARGEST))
+    height, width = task.aligned(
+        tuple(map(min, shape, largest)), self._config.output_stride)
     crops = input_pipeline.open_source(
-        self._config, self._dataset, self._preprocess, (height, width))
+        self._config, self._dataset, self._preprocess, (height, width),
+        examples)
     together = min(max(_FEWEST, self._together(height, width)),
                    crops.num_examples)
+    self.compared_on = f', on crops of {height}x{width}'
     stream = crops.evaluation(together, shuffle=True)
     both = []
     for by_batch in (False, True):

@@ -39,11 +39,6 @@ def main_metric(task: str) -> str:
   """Returns the figure by which results of a task are compared."""
   return next(iter(TASK_METRICS[task]))
 
-
-def accuracy_name(task: str) -> str:
-  """Returns the figure that is the share of what was predicted rightly."""
-  return next(name for name in TASK_METRICS[task] if name.endswith('accuracy'))
-
 Row = dict[str, float]  # the figures of an evaluation, and its step
 
 

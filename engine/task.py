@@ -1,5 +1,6 @@
 """What follows from the task of a data set, for the flags of a script."""
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from engine import console, forms, model, options, selection
 from engine.config import TrainConfig
 from engine.segmentation import CLASSIFICATION, SEGMENTATION, ModelConfig
 from nets import decoders
+from preprocessing import preprocessing_factory
 from tasks import segmentation
 
 # Fewer crops than these at once do not tell batch norm's statistics.
@@ -105,7 +107,8 @@ def _freezes(config):
   console.note(
       f'{crops} crops at once are too few for the statistics of batch norm '
       f'({_CROPS_FOR_BATCH_NORM} are enough), so those of the checkpoint are '
-      'kept: --freeze_batch_norm, which --nofreeze_batch_norm undoes.')
+      'kept, and a new decoder has a mean of 0 and a variance of 1: '
+      '--freeze_batch_norm, which --nofreeze_batch_norm undoes.')
   return True
 
 
@@ -203,6 +206,18 @@ def complete(config: TrainConfig, dataset: dataset_factory.Dataset
     config = config.replace(atrous_rates=config.atrous_rates or ','.join(
         map(str, decoders.default_rates(config.output_stride))))
   return config.replace(labels_offset=0)
+
+
+def preprocessing(task: str) -> Callable:
+  """Returns what makes a preprocessing of its name; see its factory."""
+  return (preprocessing_factory.get_segmentation_preprocessing
+          if task == SEGMENTATION else preprocessing_factory.get_preprocessing)
+
+
+def ignore_label(specification: dataset_factory.Specification) -> int:
+  """Returns the data set's ignore label as a flag has it; -1 for none."""
+  return -1 if specification.ignore_label is None else (
+      specification.ignore_label)
 
 
 def ignore(dataset: dataset_factory.Dataset, label: int | None) -> None:

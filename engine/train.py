@@ -80,7 +80,7 @@ def _introduce(config, dataset, source):
   images = f'images of {side}x{side}'
   if config.task == SEGMENTATION:
     height, width = config.crop
-    images = (f'crops of {width}x{height}, output stride '
+    images = (f'crops of {height}x{width} (height x width), output stride '
               f'{config.output_stride}, decoder {config.decoder}')
   steps, epochs = 'Endless', ''
   if config.max_number_of_steps:
@@ -137,10 +137,13 @@ def _summarize(config, images, labels, logits):
   """Adds the pictures, masks and histograms for TensorBoard."""
   tf.summary.image('images', images)
   if config.task == SEGMENTATION:
-    ignored = None if config.ignore_label < 0 else config.ignore_label
-    colours = tf.constant(overlays.colour(np.arange(256), ignored))
+    # What has no label, in the padding too, is in the last colour.
+    colours = tf.constant(np.append(
+        overlays.palette(256), [overlays.IGNORED], 0), tf.uint8)
+    shown = tf.where(tf.equal(labels, config.ignore_label),
+                     tf.fill(tf.shape(labels), 256), labels)
     predicted = tf.argmax(logits, -1, output_type=tf.int32)
-    tf.summary.image('masks', tf.gather(colours, labels))
+    tf.summary.image('masks', tf.gather(colours, shown))
     tf.summary.image('predicted', tf.gather(colours, predicted))
   for variable in tf.trainable_variables():
     tf.summary.histogram(f'weights/{variable.op.name}', variable)

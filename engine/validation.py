@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine import best, console, kinds, resolve, results, selection
+from engine import best, console, opening, resolve, results, selection
 from engine.config import EvalConfig, PipelineConfig, TrainConfig
 from nets.slim_compat import slim
 
@@ -71,7 +71,7 @@ class Trial:
     if self._predictor is None:
       evaluation = resolve.evaluation(eval_config(self._config))
       dataset = evaluation.dataset
-      self._predictor = kinds.open_split(
+      self._predictor = opening.open_split(
           evaluation.config, dataset,
           dataset.num_classes - evaluation.config.labels_offset)
     return self._predictor
@@ -186,7 +186,8 @@ class Validation(tf.train.SessionRunHook):
     main = selection.main_metric(task)
     also = '' if metric in (main, 'loss') else f', {metric} {row[metric]:.4f}'
     if f'raw_{main}' in row:
-      also += f' ({row[f"raw_{main}"]:.2%} without moving averages)'
+      raw = results.shown(main, row[f'raw_{main}'])
+      also += f' ({raw} without moving averages)'
     console.say(
         f'evaluation at step {row["step"]}: {results.brief(task, row)}{also}'
         + (', the best so far' if is_best else ''))
@@ -196,9 +197,9 @@ class Validation(tf.train.SessionRunHook):
     if self._evaluations.over:
       first = self._evaluations.best
       console.say(
-          f'Stopping: no better {metric} than {first[metric]:.4f} at step '
-          f'{int(first["step"])} in {self._config.early_stopping_patience} '
-          'evaluations.')
+          f'Stopping: no better {results.short(metric)} than '
+          f'{first[metric]:.4f} at step {int(first["step"])} in '
+          f'{self._config.early_stopping_patience} evaluations.')
 
   def conclude(self, figures: dict) -> None:
     """Adds the evaluation of the last checkpoint, which `evaluate` made."""
@@ -207,7 +208,7 @@ class Validation(tf.train.SessionRunHook):
     self._record(row_of(figures, figures['step']), kept, finished=True)
     first = self._evaluations.best
     console.say(
-        f'The best {self._config.best_metric} was '
+        f'The best {results.short(self._config.best_metric)} was '
         f'{first[self._config.best_metric]:.4f} at step {int(first["step"])}; '
         f'its checkpoint is in {self._best.folder}.')
 

@@ -148,17 +148,16 @@ def _other_classes(config, wanted, there):
 
 
 def _new_decoder(wanted, there):
-  """Returns {variable: why} of a decoder of which the checkpoint has nothing.
+  """Returns {variable: why} of parts of a decoder that the checkpoint lacks.
 
-  It is what is outside of the network's scope.
+  A decoder is what is outside of the network's scope.
   """
   network = identify.network(wanted)
-  decoder = {name for name in wanted
-             if network and not name.startswith(network.scope)}
-  if decoder & there.keys():
-    return {}
-  return dict.fromkeys(sorted(decoder),
-                       'the checkpoint is of a network without a decoder')
+  parts = {name.partition('/')[0] for name in there}
+  return {name: 'the checkpoint has no such part of a decoder'
+          for name in wanted if network
+          and not name.startswith(network.scope)
+          and name.partition('/')[0] not in parts}
 
 
 def _check(config, path, found, shapes, there):

@@ -35,9 +35,10 @@ def shape(seed: int, size: tuple[int, int] | None = None
   return image, mask
 
 
-def example(seed: int) -> tf.train.Example:
-  """The record of a shape."""
+def example(seed: int, ignored: int = IGNORED) -> tf.train.Example:
+  """The record of a shape, with another value where it is ignored."""
   image, mask = shape(seed)
+  mask[mask == IGNORED] = ignored
   return dataset_utils.image_seg_to_tfexample(
       fakes.encode(Image.fromarray(image), 'png'), b'png',
       f'shape {seed}.png'.encode(), *mask.shape, 3,
@@ -47,12 +48,14 @@ def example(seed: int) -> tf.train.Example:
 TRAIN, VAL = range(12), range(100, 107)
 
 
-def write(folder: pathlib.Path, train=TRAIN, val=VAL) -> str:
+def write(folder: pathlib.Path, train=TRAIN, val=VAL,
+          ignored: int = IGNORED) -> str:
   """Writes the data set; returns the folder, as --dataset_dir takes it."""
   folder.mkdir(parents=True, exist_ok=True)
   for split, seeds in (('train', train), ('val', val)):
     dataset_utils.write_tfrecord(
-        folder / f'{split}-00000-of-00001.tfrecord', map(example, seeds))
+        folder / f'{split}-00000-of-00001.tfrecord',
+        [example(seed, ignored) for seed in seeds])
   dataset_utils.write_label_file(dict(enumerate(NAMES)), folder)
   return str(folder)
 

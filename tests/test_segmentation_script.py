@@ -41,7 +41,8 @@ def test_a_run(shapes_run):
   out, folder = shapes_run.out, shapes_run.folder
   for line in (
       'on the 12 examples of tfrecord, split train, in 3 classes.',
-      '2 steps of 4 crops of 33x33, output stride 8, decoder fcn',
+      '2 steps of 4 crops of 33x33 (height x width), output stride 8, decoder '
+      'fcn',
       'on the 7 examples of tfrecord, split val, each at its own size, output '
       'stride 8.',
       'mIOU 0.', 'boundary F1 ', 'IoU: background '):
@@ -166,8 +167,8 @@ def test_fine_tuning_from_a_classifier(shapes, tmp_path):
   printed = train(**fake.flags(shapes, decoder='aspp',
                                  checkpoint_path=released))
   assert printed.status == 0, printed.err
-  assert 'Left out (the checkpoint is of a network without a decoder): ' \
-      'aspp0/' in printed.out
+  assert ('Left out (the checkpoint has no such part of a decoder): aspp0/'
+          in printed.out)
   assert ('4 crops at once are too few for the statistics of batch norm'
           in printed.out)
   start = fakes.tensors(released)
@@ -223,9 +224,19 @@ def test_bad_masks(change, words):
 
 
 def test_a_bad_mask_is_left_out():
+  """In training, and as the first one in evaluation, which says it once."""
   folder = _broken('broken', lambda mask: mask.resize((9, 8)))
+  broken = fake.example(100)
+  broken.features.feature['image/encoded'].bytes_list.value[0] = b'none'
+  fake.dataset_utils.write_tfrecord(
+      pathlib.Path(folder, 'val-00000-of-00001.tfrecord'),
+      [broken, *map(fake.example, fake.VAL)])
   printed = train(**fake.flags(folder, batch_size=12, skip_bad_examples=1))
-  assert printed.status == 0 and 'note: left out: ' in printed.out
+  assert printed.status == 0, printed.err
+  said = [line for line in printed.out.splitlines() if 'left out: ' in line]
+  assert len(said) == 2 and 'record 5 of' in said[0] and 'record 0 of' in (
+      said[1])
+  assert figures('run/eval')['examples'] == len(fake.VAL)
 
 
 @pytest.mark.parametrize('value, words', [
@@ -244,6 +255,36 @@ def test_masks_of_which_nothing_can_be_learnt(value, words):
   fake.dataset_utils.write_tfrecord(
       path / 'train-00000-of-00001.tfrecord', map(example, fake.TRAIN))
   refused(train(**fake.flags(str(path))), *words)
+
+
+@pytest.mark.parametrize('ignored, label', [(254, 254), (0, -1), (0, 0)])
+def test_another_ignore_label(ignored, label):
+  """In the padding, in the pictures for TensorBoard, in the evaluation."""
+  folder = fake.write(pathlib.Path('data'), ignored=ignored)
+  printed = train(**fake.flags(folder, ignore_label=label,
+                               train_crop_size=49))
+  assert printed.status == 0, printed.err
+  counted = 0
+  for seed in fake.VAL:
+    _, mask = fake.shape(seed)
+    mask[mask == fake.IGNORED] = ignored
+    counted += (mask != label).sum()
+  assert sum(int(row['pixels'])
+             for row in rows('run/eval/per_image.csv')) == counted
+
+
+def test_nothing_to_evaluate(shapes_run):
+  path = pathlib.Path(fake.write(pathlib.Path('ignored')))
+  example = fake.example(0)
+  example.features.feature[
+      'image/segmentation/class/encoded'].bytes_list.value[0] = fakes.encode(
+          Image.fromarray(np.full_like(fake.shape(0)[1], 255)), 'png')
+  fake.dataset_utils.write_tfrecord(
+      path / 'val-00000-of-00001.tfrecord', [example])
+  refused(evaluate(checkpoint_path=shapes_run.folder, dataset_dir='ignored',
+                   dataset_split_name='val'),
+          'All pixels of the masks of tfrecord, split val, have the ignore '
+          'label 255')
 
 
 def test_a_copied_run_goes_on(shapes_run, shapes):

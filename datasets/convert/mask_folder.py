@@ -161,12 +161,13 @@ def _numbers(pairs, options, source):
   ids = [int(value) for value in found if value != options.ignore_label]
   classes = max(ids, default=0) + 1
   if classes > max(_SPARSE, 2 * len(ids)):
-    values = ','.join(map(str, ids))
+    cure = ('If each value is a class: --mask_values='
+            f'{",".join(map(str, ids))}. ' if len(ids) <= _SPARSE else
+            'If they come of smooth edges, save the masks without them. ')
     raise ValueError(
         f'The masks of {source} have the values {few(map(str, ids))}, which '
-        f'leave most of the classes 0 to {ids[-1]} empty. If each value is a '
-        f'class: --mask_values={values}. If they are ids: name all classes in '
-        '--labels_file.')
+        f'leave most of the classes 0 to {ids[-1]} empty. {cure}If they are '
+        'ids: name all classes in --labels_file.')
   return [f'class {label}' for label in range(classes)]
 
 

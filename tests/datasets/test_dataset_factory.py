@@ -572,7 +572,8 @@ def test_described_masks(tmp_path, name, ignore_label):
   assert dataset_factory.name_of(folder) == name
   found = dataset_factory.get_specification(name, folder)
   assert (found.task, found.ignore_label) == ('segmentation', ignore_label)
-  assert (found.num_classes, found.suggestions) == (2, {})
+  assert found.num_classes == 2
+  assert found.suggestions == {'train_crop_size': '33'}
   dataset = dataset_factory.get_dataset(name, 'train', folder)
   assert (dataset.task, dataset.ignore_label) == (
       'segmentation', ignore_label)

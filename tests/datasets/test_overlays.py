@@ -136,7 +136,7 @@ def test_wide_pictures_leave_no_room_above_them(tmp_path):
   # The second is in the middle of a grey cell.
   found = cell(sheet, 8 + 2 * CELL + 2 + 16, 8, CELL // 4)[:, 0, 0]
   high = round(CELL / 20)
-  assert found.tolist() == ([224] * 19 + [9] * high + [224] * 19)
+  assert found.tolist() == ([255] * 19 + [9] * high + [255] * 19)
 
 
 def test_ids_are_not_mixed_when_a_mask_is_made_smaller(tmp_path):

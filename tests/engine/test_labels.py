@@ -63,9 +63,11 @@ def test_masks_are_prepared_with_their_pictures(graph):
 @pytest.mark.parametrize('value, ignore_label, fits', [
     (2, 255, False), (255, 255, True), (255, None, False), (254, 255, False),
     (1, None, True)])
-def test_values_that_are_no_class(graph, value, ignore_label, fits):
-  labels = Masks(lambda image, mask, *size, seed: (image, mask), None, 2,
-                 ignore_label=ignore_label)
+@pytest.mark.parametrize('classes', [2, 256])
+def test_values_that_are_no_class(graph, value, ignore_label, fits, classes):
+  labels = Masks(lambda image, mask, *size, seed: (image, mask), None,
+                 classes, ignore_label=ignore_label)
+  fits = fits or classes == 256
   mask = np.array([[0, value]], np.uint8)
   if fits:
     assert _prepared(labels, 1.0, mask)[1].tolist() == mask.tolist()
