@@ -99,9 +99,14 @@ def check_size(flag: str, size: tuple[int, int], output_stride: int) -> None:
         'pixels aligned.')
 
 
+def _crops(config):
+  """Returns how many crops go through the network at once."""
+  return config.batch_size // config.num_micro_batches
+
+
 def _freezes(config):
   """Whether batch norm is frozen where no flag says so; says why."""
-  crops = config.batch_size // config.num_micro_batches
+  crops = _crops(config)
   if not config.checkpoint_path or crops >= _CROPS_FOR_BATCH_NORM:
     return False
   console.note(
@@ -120,9 +125,8 @@ def freeze(given: TrainConfig, config: TrainConfig) -> TrainConfig:
   """
   if given.freeze_batch_norm is None and config.task == SEGMENTATION:
     config = config.replace(freeze_batch_norm=_freezes(config))
-  crops = config.batch_size // config.num_micro_batches
   if (config.task == SEGMENTATION and config.decoder != 'fcn'
-      and crops == 1 and not config.freeze_batch_norm):
+      and _crops(config) == 1 and not config.freeze_batch_norm):
     raise ValueError(
         f'With one crop at once the image pooling of --decoder='
         f'{config.decoder} has one value a channel, of which batch norm makes '

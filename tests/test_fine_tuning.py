@@ -268,6 +268,7 @@ def test_no_offset_for_other_data_or_checkpoints(imagenet, colours, released,
 # The real thing.
 
 
+@pytest.mark.slow
 def test_resnet_v1_50_as_released(workplace, colours):
   """V1 format and 1000 classes, into 5; and refused for resnet_v1_101."""
   checkpoint = fakes.write_released(workplace / 'resnet_v1_50.ckpt',

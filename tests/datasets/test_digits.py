@@ -208,6 +208,7 @@ def test_threads_at_once(few, monkeypatch, tmp_path):
   _same(tmp_path / 'alone', tmp_path / 'digits')
 
 
+@pytest.mark.slow
 def test_processes_at_once(folder, tmp_path):
   code = ('import sys; from datasets.convert import digits; '
           'digits.ensure(sys.argv[1])')

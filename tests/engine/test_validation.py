@@ -277,6 +277,7 @@ def test_a_plateau_lowers_the_learning_rate(idle):
   assert 'is multiplied by 0.25 from here on.' in idle.out
 
 
+@pytest.mark.slow
 def test_the_end_of_a_first_part_does_not_count(place, idle):
   """A run is continued as if it had not been stopped: no plateau at step 3.
 
