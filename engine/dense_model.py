@@ -64,16 +64,16 @@ class DenseModel:
   """
 
   def __init__(self, config: ModelConfig, num_classes: int,
-               seen: list[View], ignore_label: int = -1):
+               looks: list[View], ignore_label: int = -1):
     """Builds the network.
 
     Args:
       config: complete, with an eval_crop_size.
       num_classes: the number of classes.
-      seen: the views whose probabilities are averaged.
+      looks: the views whose probabilities are averaged.
       ignore_label: of labels; -1 for none.
     """
-    self._config, self._views = config, seen
+    self._config, self._views = config, looks
     self._crop = config.eval_crop_size and forms.size(config.eval_crop_size)
     channels = 1 if config.use_grayscale else 3
     self._images = tf.placeholder(tf.float32, [None, None, None, channels])

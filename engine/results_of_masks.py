@@ -78,9 +78,10 @@ def write(subject: Subject, found: Segmented, path: Callable) -> list[str]:
   segmentation_reports.write_per_class(path('per_class.csv'), found.confusion,
                                        subject.names)
   segmentation_reports.write_per_image(path('per_image.csv'), [
-      segmentation_reports.ImageFigures(
-          subject.examples.filename(picture.record),
-          subject.examples.name(picture.record), *picture[1:])
+      segmentation_reports.ImageFigures(**{
+          **picture._asdict(),
+          'file': subject.examples.filename(picture.record),
+          'record': subject.examples.name(picture.record)})
       for picture in found.pictures])
   segmentation_reports.draw_confusion_matrix(
       path('confusion_matrix.png'), found.confusion, subject.names)
