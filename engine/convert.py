@@ -119,7 +119,7 @@ def _conclude(config, described, left_out):
       f'  python train_image_classifier.py --dataset_dir={config.dataset_dir}')
 
 
-def _draw_pictures(path, report, _, config):
+def _draw_pictures(path, report, config):
   """Draws some pictures with their labels; whether there are any."""
   shown = contact_sheet.pick(report.paths, report.class_names,
                              config.max_image_pixels, seed=config.seed)
@@ -128,11 +128,11 @@ def _draw_pictures(path, report, _, config):
   return bool(shown)
 
 
-def _draw_masks(path, report, ignore_label, config):
+def _draw_masks(path, report, config):
   """Draws some pictures beside their masks; whether there are any."""
   rows = overlays.pick(report.paths, config.max_image_pixels, seed=config.seed)
   if rows:
-    overlays.draw(path, rows, report.class_names, ignore_label)
+    overlays.draw(path, rows, report.class_names, report.ignore_label)
   return bool(rows)
 
 
@@ -153,8 +153,7 @@ def check(config: configs.ConvertConfig) -> None:
   for line in report.lines():
     console.say(line)
   sheet = os.path.join(config.dataset_dir, 'contact_sheet.png')
-  found = dataset_factory.get_specification(name, config.dataset_dir)
-  if _SHEETS[found.task](sheet, report, found.ignore_label, config):
+  if _SHEETS[report.task](sheet, report, config):
     console.say(f'Some of the pictures are in {sheet}.')
   if report.problems:
     raise ValueError(f'{config.dataset_dir} has problems: see above.')

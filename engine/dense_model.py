@@ -120,13 +120,12 @@ class DenseModel:
     if self._fits(height, width):
       return session.run(self._probabilities, {self._images: images})
     down, right = self._crop
-    total, count = 0.0, np.zeros((height, width, 1), np.float32)
+    total = np.zeros((*images.shape[:3], self._found.shape[-1]), np.float32)
+    count = np.zeros((height, width, 1), np.float32)
     for y, x in itertools.product(starts(height, down), starts(width, right)):
       place = np.s_[:, y:y + down, x:x + right]
-      found = session.run(self._probabilities, {self._images: images[place]})
-      if np.isscalar(total):
-        total = np.zeros((*images.shape[:3], found.shape[-1]), np.float32)
-      total[place] += found
+      total[place] += session.run(self._probabilities,
+                                  {self._images: images[place]})
       count[place[1:]] += 1
     return total / count
 

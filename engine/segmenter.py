@@ -103,7 +103,7 @@ class Segmenter(Opened):
       ValueError: an unknown name, or data that cannot be read.
     """
     self._config, self._dataset, self._classes = config, dataset, num_classes
-    self._ignore = -1 if dataset.ignore_label is None else dataset.ignore_label
+    self._ignore = config.ignore_label
     self._preprocess = functools.partial(
         preprocessing_factory.get_segmentation_preprocessing(
             config.preprocessing_name, False, config.use_grayscale),
