@@ -21,9 +21,8 @@ own would end the exact restarts of a run.
 (None, 129, 129, 21)
 """
 import contextlib
-import difflib
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -155,26 +154,23 @@ DECODERS = {
 
 def get_decoder(name: str) -> Decoder:
   """Returns the registry's entry, or a ValueError with the nearest names."""
-  if name not in DECODERS:
-    near = difflib.get_close_matches(name, DECODERS, n=2)
-    hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(f'There is no decoder named {name!r}.{hint} The decoders '
-                     f'are: {", ".join(DECODERS)}.')
-  return DECODERS[name]
+  return nets_factory.entry('decoder', DECODERS, name)
 
 
 def check(network_name: str, decoder: str, output_stride: int | None = 16,
           multi_grid: Sequence[int] | None = None,
-          atrous_rates: Sequence[int] | None = None) -> None:
+          atrous_rates: Sequence[int] | None = None,
+          network_options: Mapping[str, Any] | None = None) -> None:
   """Raises ValueError if `build` cannot make a network of these; else None.
 
   It builds nothing, so flags can be checked before the data is read.
   """
   needs = get_decoder(decoder).needs
-  blocks = nets_factory.get_network(network_name).function.blocks(
-      multi_grid=multi_grid)
-  resnet_utils.check_output_stride(output_stride, blocks,
-                                   resnet_generator.ROOT_STRIDE)
+  function = nets_factory.get_network(network_name).function
+  root_block = (network_options or {}).get('root_block', function.root_block)
+  resnet_utils.check_output_stride(
+      output_stride, function.blocks(multi_grid=multi_grid),
+      resnet_generator.get_root(root_block).stride)
   if 'low_level' in needs:
     nets_factory.low_level_feature(network_name)
   if atrous_rates is None:
@@ -207,8 +203,9 @@ def build(network_name: str, decoder: str, images: tf.Tensor, num_classes: int,
           multi_grid: Sequence[int] | None = None,
           atrous_rates: Sequence[int] | None = None, depth: int = 256,
           reuse: bool | None = None, weight_decay: float = 0.0,
-          depth_multiplier: float | None = None, **arg_scope_options
-          ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+          depth_multiplier: float | None = None,
+          network_options: Mapping[str, Any] | None = None,
+          **arg_scope_options) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """Builds a network with a decoder on top, under the network's arg scope.
 
   Args:
@@ -228,6 +225,7 @@ def build(network_name: str, decoder: str, images: tf.Tensor, num_classes: int,
     weight_decay: the L2 weight of the convolutions' kernels.
     depth_multiplier: a factor on the number of channels of every block, the
       network's own if None.
+    network_options: more arguments of the network, such as its root_block.
     **arg_scope_options: more options of `nets_factory.get_arg_scope`, such as
       `batch_norm_decay` or `zero_init_last_gamma`.
 
@@ -242,30 +240,32 @@ def build(network_name: str, decoder: str, images: tf.Tensor, num_classes: int,
     ValueError: an unknown name, an output stride that the network cannot
       reach, or rates or a multi-grid that do not fit.
   """
-  check(network_name, decoder, output_stride, multi_grid, atrous_rates)
+  check(network_name, decoder, output_stride, multi_grid, atrous_rates,
+        network_options)
   head = get_decoder(decoder)
-  widths = ({} if depth_multiplier is None
-            else {'depth_multiplier': depth_multiplier})
+  given = dict(network_options or {})
+  if depth_multiplier is not None:
+    given['depth_multiplier'] = depth_multiplier
   network = nets_factory.get_network_fn(
       network_name, None if head.function else num_classes, weight_decay,
       is_training, **arg_scope_options)
   net, end_points = network(
       images, global_pool=False, output_stride=output_stride,
-      spatial_squeeze=False, reuse=reuse, multi_grid=multi_grid, **widths)
+      spatial_squeeze=False, reuse=reuse, multi_grid=multi_grid, **given)
   if not head.function:
     return net, end_points
-  given = {'depth': depth,
-           'rates': atrous_rates or default_rates(output_stride)}
+  needed = {'depth': depth,
+            'rates': atrous_rates or default_rates(output_stride)}
   if 'low_level' in head.needs:
-    feature = nets_factory.low_level_feature(network_name, **widths)
+    feature = nets_factory.low_level_feature(network_name, **given)
     outer = tf.get_variable_scope().name
-    given['low_level'] = end_points[
+    needed['low_level'] = end_points[
         f'{outer}/{feature.end_point}' if outer else feature.end_point]
   arg_scope = nets_factory.get_arg_scope(
       network_name, weight_decay=weight_decay, **arg_scope_options)
   with (slim.arg_scope(arg_scope),
         _head_scopes(is_training, reuse) as collection):
-    net = head.function(net, **{name: given[name] for name in head.needs})
+    net = head.function(net, **{name: needed[name] for name in head.needs})
     net = logits(net, num_classes)
     end_points.update(slim.utils.convert_collection_to_dict(collection))
   end_points['predictions'] = slim.softmax(net, scope='predictions')

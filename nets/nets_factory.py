@@ -3,12 +3,18 @@ import difflib
 import functools
 import inspect
 import itertools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import resnet_generator, resnet_v1, resnet_v2
+from nets import (
+  resnet_cifar,
+  resnet_generator,
+  resnet_utils,
+  resnet_v1,
+  resnet_v2,
+)
 from nets.slim_compat import slim
 
 
@@ -68,35 +74,78 @@ def _v2(function, released=None):
   return Network(function, resnet_v2.resnet_arg_scope, 'inception', released)
 
 
+def _plain(function):
+  return Network(function, resnet_utils.resnet_arg_scope, 'vgg')
+
+
+def _cifar(family, depth):
+  return Network(resnet_cifar.network(family, depth),
+                 resnet_cifar.FAMILIES[family].arg_scope, 'cifar')
+
+
 _V1_2016 = Released(1000, 224, 1)
 _V2_2017 = Released(1001, 299, 0)
 
 
 NETWORKS = {
+    'resnet_v1_18': _v1(resnet_v1.resnet_v1_18),
+    'resnet_v1_34': _v1(resnet_v1.resnet_v1_34),
     'resnet_v1_50': _v1(resnet_v1.resnet_v1_50, _V1_2016),
     'resnet_v1_101': _v1(resnet_v1.resnet_v1_101, _V1_2016),
     'resnet_v1_152': _v1(resnet_v1.resnet_v1_152, _V1_2016),
     'resnet_v1_200': _v1(resnet_v1.resnet_v1_200),
     'resnet_v1_50_beta': _v1(resnet_v1.resnet_v1_50_beta),
     'resnet_v1_101_beta': _v1(resnet_v1.resnet_v1_101_beta),
+    'resnet_v2_18': _v2(resnet_v2.resnet_v2_18),
+    'resnet_v2_34': _v2(resnet_v2.resnet_v2_34),
     'resnet_v2_50': _v2(resnet_v2.resnet_v2_50, _V2_2017),
     'resnet_v2_101': _v2(resnet_v2.resnet_v2_101, _V2_2017),
     'resnet_v2_152': _v2(resnet_v2.resnet_v2_152, _V2_2017),
     'resnet_v2_200': _v2(resnet_v2.resnet_v2_200),
+    'plain_18': _plain(resnet_v1.plain_18),
+    'plain_34': _plain(resnet_v1.plain_34),
+    **{f'{name}_{depth}': _cifar(name, depth)
+       for name, family in resnet_cifar.FAMILIES.items()
+       for depth in family.depths},
 }
 
 networks_map = {name: net.function for name, net in NETWORKS.items()}
 arg_scopes_map = {name: net.arg_scope for name, net in NETWORKS.items()}
 
 
-def get_network(name: str) -> Network:
-  """Returns the registry's entry, or a ValueError with the nearest names."""
-  if name not in NETWORKS:
-    near = difflib.get_close_matches(name, NETWORKS, n=2)
+def entry(what: str, registry: Mapping[str, Any], name: str) -> Any:
+  """Returns an entry of a registry.
+
+  Args:
+    what: an entry is, such as 'network'.
+    registry: by name.
+    name: the entry's.
+
+  Raises:
+    ValueError: there is none; the nearest names and all are listed.
+  """
+  if name not in registry:
+    near = difflib.get_close_matches(name, registry, n=2)
     hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(f'There is no network named {name!r}.{hint} The networks '
-                     f'are: {", ".join(NETWORKS)}.')
-  return NETWORKS[name]
+    raise ValueError(f'There is no {what} named {name!r}.{hint} The {what}s '
+                     f'are: {", ".join(registry)}.')
+  return registry[name]
+
+
+def get_network(name: str) -> Network:
+  """Returns a network by its name.
+
+  Args:
+    name: a key of `NETWORKS`, or one of another depth of the families in
+      `resnet_cifar.FAMILIES`.
+
+  Raises:
+    ValueError: there is none; the nearest names and all are listed.
+  """
+  sized = resnet_cifar.split(name)
+  if sized and name not in NETWORKS:
+    return _cifar(*sized)
+  return entry('network', NETWORKS, name)
 
 
 def check_zero_init(name: str) -> None:
@@ -104,13 +153,14 @@ def check_zero_init(name: str) -> None:
   if not get_network(name).zero_inits_last_gamma:
     known = [n for n, net in NETWORKS.items() if net.zero_inits_last_gamma]
     raise ValueError(
-        f'zero_init_last_gamma: the units of {name} end with a convolution '
-        'and have no last batch norm to begin at 0. Leave it out, or take '
-        f'one of {", ".join(known)}.')
+        f'zero_init_last_gamma: the units of {name} do not end with a batch '
+        'norm that could begin at 0. Leave it out, or take one of '
+        f'{", ".join(known)}.')
 
 
 def low_level_feature(name: str, scope: str | None = None,
-                      **widths: float) -> LowLevelFeature:
+                      root_block: str | None = None, **options: Any
+                      ) -> LowLevelFeature:
   """Returns where network `name` has the feature that decoders refine with.
 
   It is the output of the last unit of block1 before the first stride of the
@@ -124,17 +174,19 @@ def low_level_feature(name: str, scope: str | None = None,
   ('resnet_v2_101/block1/unit_2/bottleneck_v2', 4, 256)
 
   Args:
-    name: a key of `networks_map`.
+    name: see `get_network`.
     scope: the scope that the network was built in, its own if None; with the
       variable scopes around it, if any, as in all end points.
-    **widths: `min_base_depth` and `depth_multiplier`, if the network is built
-      with them.
+    root_block: that of the network, its own if None.
+    **options: `min_base_depth`, `depth_multiplier` and whatever else its
+      `blocks` take, if the network is built with them.
 
   Raises:
     ValueError: there is no such network, or it strides from the start.
   """
   function = get_network(name).function
-  block = function.blocks(**widths)[0]
+  root = resnet_generator.get_root(root_block or function.root_block)
+  block = function.blocks(**options)[0]
   before = list(itertools.takewhile(lambda unit: unit.get('stride', 1) == 1,
                                     block.args))
   if not before:
@@ -144,8 +196,7 @@ def low_level_feature(name: str, scope: str | None = None,
         'another network.')
   return LowLevelFeature(
       f'{scope or function.default_scope}/{block.scope}/unit_{len(before)}/'
-      f'{function.unit_scope}', resnet_generator.ROOT_STRIDE,
-      before[-1]['depth'])
+      f'{block.unit_fn.default_scope}', root.stride, before[-1]['depth'])
 
 
 def get_arg_scope(name: str, zero_init_last_gamma: bool = False,
@@ -153,7 +204,7 @@ def get_arg_scope(name: str, zero_init_last_gamma: bool = False,
   """Returns the arg scope to build network `name`, and heads on it, under.
 
   Args:
-    name: a key of `networks_map`.
+    name: see `get_network`.
     zero_init_last_gamma: see `get_network_fn`.
     **options: those of the network's arg scope.
 
@@ -173,7 +224,7 @@ def get_network_fn(name: str, num_classes: int | None,
   """Returns a function that builds the network `name` from images.
 
   Args:
-    name: a key of `networks_map`.
+    name: see `get_network`.
     num_classes: the number of logits; None or 0 for features.
     weight_decay: the L2 weight of the convolutions' kernels.
     is_training: whether batch norm uses the batch's statistics.

@@ -1,11 +1,14 @@
-"""The one generator of bottleneck networks, and the factory of public ones.
+"""The one generator of residual networks, and the factory of public ones.
 
-A network is data: a root (a few convolutions before the pooling), a depth (the
-number of units in each block) and a family (the order of normalization and
-convolution). References as in resnet_utils.
+A network is data: a root (a few convolutions, and perhaps a pooling), a depth
+(the number of units in each block), a kind of units and a family (the order of
+normalization and convolution). References as in resnet_utils.
 """
 import contextlib
+import inspect
+import math
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -13,18 +16,40 @@ from nets import resnet_utils
 from nets.resnet_utils import Block
 from nets.slim_compat import slim
 
-# Name -> the convolutions before the max pooling: (scope, depth, kernel,
-# stride). '7x7' is the root of [1]; 'beta' the three 3x3 of DeepLab's
-# resnet_v1_50_beta and resnet_v1_101_beta.
+
+class Root(NamedTuple):
+  """What a network begins with.
+
+  Fields:
+    convolutions: a tuple of (scope, depth, kernel, stride).
+    pool: whether a max pooling of stride 2 follows.
+  """
+  convolutions: tuple[tuple[str, int, int, int], ...]
+  pool: bool = True
+
+  @property
+  def stride(self) -> int:
+    """The ratio of the image's resolution to that of the first block."""
+    return math.prod(stride for *_, stride in self.convolutions) * (
+        2 if self.pool else 1)
+
+
+# '7x7' is the root of [1] for ImageNet, 'cifar' that for CIFAR-10 (section
+# 4.2); 'beta' the three 3x3 of DeepLab's resnet_v1_50_beta and
+# resnet_v1_101_beta; '3x3' lets the networks for ImageNet see pictures of
+# 32x32 at their resolution.
 ROOT_BLOCKS = {
-    '7x7': (('conv1', 64, 7, 2),),
-    'beta': (('conv1_1', 64, 3, 2), ('conv1_2', 64, 3, 1),
-             ('conv1_3', 128, 3, 1)),
+    '7x7': Root((('conv1', 64, 7, 2),)),
+    'beta': Root((('conv1_1', 64, 3, 2), ('conv1_2', 64, 3, 1),
+                  ('conv1_3', 128, 3, 1))),
+    '3x3': Root((('conv1', 64, 3, 1),), pool=False),
+    'cifar': Root((('conv1', 16, 3, 1),), pool=False),
 }
-ROOT_STRIDE = 4  # of any root block with its pooling
 
 # Depth -> the number of units in each of the four blocks.
 UNITS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
@@ -32,11 +57,21 @@ UNITS = {
 }
 
 
-def _root_block(net, convolutions, **conv_options):
+def get_root(name: str) -> Root:
+  """Returns the entry of `ROOT_BLOCKS`, or a ValueError that lists them."""
+  if name not in ROOT_BLOCKS:
+    raise ValueError(f'There is no root_block={name!r}. It can be '
+                     f'{", ".join(ROOT_BLOCKS)}.')
+  return ROOT_BLOCKS[name]
+
+
+def _root_block(net, root, **conv_options):
   with slim.arg_scope([slim.conv2d], **conv_options):
-    for scope, depth, kernel_size, stride in convolutions:
+    for scope, depth, kernel_size, stride in root.convolutions:
       net = resnet_utils.conv2d_same(net, depth, kernel_size, stride,
                                      scope=scope)
+  if not root.pool:
+    return net
   return slim.max_pool2d(net, [3, 3], stride=2, scope='pool1')
 
 
@@ -119,11 +154,12 @@ _GENERATOR_DOC = """Generates a residual network of this family from its blocks.
 
 
 @contextlib.contextmanager
-def _arg_scopes(collection, unit_fn, is_training):
+def _arg_scopes(collection, blocks, is_training):
   """Collects end points under `collection`, which it yields."""
+  units = filter(slim.has_arg_scope, {block.unit_fn for block in blocks})
   with contextlib.ExitStack() as stack:
     stack.enter_context(slim.arg_scope(
-        [slim.conv2d, unit_fn, resnet_utils.stack_blocks_dense],
+        [slim.conv2d, *units, resnet_utils.stack_blocks_dense],
         outputs_collections=collection))
     if is_training is not None:
       stack.enter_context(slim.arg_scope([slim.batch_norm],
@@ -131,18 +167,22 @@ def _arg_scopes(collection, unit_fn, is_training):
     yield collection
 
 
-def family(name: str, unit_fn: Callable, preactivation: bool) -> Callable:
+def family(name: str, module: str, preactivation: bool,
+           normalized_root: bool | None = None) -> Callable:
   """Returns the generator of a family of networks.
 
   Args:
     name: the generator's name, and the default scope.
-    unit_fn: the residual unit, whose outputs become end points.
-    preactivation: whether units normalize before they convolve. The root
-      then has no normalization or activation, since the first unit begins
-      with them, and one of each follows the last block ([2], appendix).
+    module: the name of the module that it belongs to.
+    preactivation: whether units normalize before they convolve, so that a
+      normalization and an activation follow the last block ([2], appendix).
+    normalized_root: whether the root normalizes and activates. By default it
+      does unless the first unit begins with that.
   """
-  root_options = ({'activation_fn': None, 'normalizer_fn': None}
-                  if preactivation else {})
+  if normalized_root is None:
+    normalized_root = not preactivation
+  root_options = ({} if normalized_root else
+                  {'activation_fn': None, 'normalizer_fn': None})
 
   def resnet(inputs: tf.Tensor, blocks: Sequence[Block],
              num_classes: int | None = None, is_training: bool | None = True,
@@ -154,14 +194,15 @@ def family(name: str, unit_fn: Callable, preactivation: bool) -> Callable:
              ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     inputs = _check_inputs(inputs)
     if include_root_block:
-      resnet_utils.check_output_stride(output_stride, blocks, ROOT_STRIDE)
-      output_stride = output_stride and output_stride // ROOT_STRIDE
+      root = get_root(root_block)
+      resnet_utils.check_output_stride(output_stride, blocks, root.stride)
+      output_stride = output_stride and output_stride // root.stride
     with (tf.variable_scope(scope, name, [inputs], reuse=reuse) as sc,
-          _arg_scopes(sc.original_name_scope + '_end_points', unit_fn,
+          _arg_scopes(sc.original_name_scope + '_end_points', blocks,
                       is_training) as collection):
       net = inputs
       if include_root_block:
-        net = _root_block(net, ROOT_BLOCKS[root_block], **root_options)
+        net = _root_block(net, root, **root_options)
       net = resnet_utils.stack_blocks_dense(
           net, blocks, output_stride,
           store_non_strided_activations=store_non_strided_activations)
@@ -173,73 +214,97 @@ def family(name: str, unit_fn: Callable, preactivation: bool) -> Callable:
       return net, end_points
 
   resnet.__name__ = resnet.__qualname__ = name
-  resnet.__module__ = unit_fn.__module__
+  resnet.__module__ = module
   resnet.__doc__ = _GENERATOR_DOC
   resnet.default_image_size = 224
-  resnet.unit_scope = name.replace('resnet', unit_fn.__name__)
   return resnet
 
 
-def bottleneck_block(unit_fn: Callable, scope: str, base_depth: int,
-                     num_units: int, stride: int,
-                     unit_rates: Sequence[int] | None = None) -> Block:
-  """Returns a block of bottleneck units with the stride on its last one.
-
-  Args:
-    unit_fn: the unit.
-    scope: the scope of the block.
-    base_depth: the depth of the bottleneck; the output has four times that.
-    num_units: the number of units.
-    stride: the stride of the last unit; the others have stride 1.
-    unit_rates: a dilation factor for each unit, all 1 if None.
-
-  Raises:
-    ValueError: not as many `unit_rates` as units.
-  """
-  rates = (1,) * num_units if unit_rates is None else tuple(unit_rates)
-  if len(rates) != num_units:
-    raise ValueError(
-        f'{scope} has {num_units} units and needs as many rates, but '
-        f'{len(rates)} are given: {list(rates)}.')
-  return Block(scope, unit_fn, [
-      {'depth': base_depth * 4, 'depth_bottleneck': base_depth,
-       'stride': stride if i == num_units - 1 else 1,
-       **({'unit_rate': rate} if rate != 1 else {})}
-      for i, rate in enumerate(rates)])
-
-
-def check_multi_grid(multi_grid: Sequence[int] | None, num_units: int) -> None:
-  """Raises ValueError unless it has a factor for each unit of block4."""
+def check_multi_grid(multi_grid: Sequence[int] | None, num_units: int,
+                     block: str = 'block4') -> None:
+  """Raises ValueError unless it has a factor for each unit of the block."""
   if multi_grid is None:
     return
   if len(multi_grid) != num_units or min(multi_grid) < 1:
     raise ValueError(
         f'multi_grid={list(multi_grid)}: give one dilation factor of 1 or more '
-        f'for each of the {num_units} units of block4, such as '
-        f'{[1 << i for i in range(num_units)]}, or leave it out.')
+        f'for each of the {num_units} units of {block}, such as '
+        f'{[1 << min(i, 3) for i in range(num_units)]}, or leave it out.')
 
 
-def network(family_fn: Callable, block_fn: Callable, name: str, depth: int,
-            root_block: str = '7x7', scope: str | None = None) -> Callable:
-  """Returns the public network function `name` of a family and a depth.
+def _blocks(block_fn, units, base_depth, begins_with_stride):
+  """Returns the function that makes a network's blocks."""
 
-  It carries what there is to know without building it: default_image_size,
-  default_scope, unit_scope (that of a unit's operations within its own scope)
-  and blocks, `blocks(min_base_depth, depth_multiplier, multi_grid)`.
-  """
-  default_scope = scope or name
-
-  def make_blocks(min_base_depth=8, depth_multiplier=1, multi_grid=None):
+  def make_blocks(min_base_depth=8, depth_multiplier=1, multi_grid=None,
+                  **unit_options):
     if depth_multiplier <= 0:
       raise ValueError(
           f'depth_multiplier={depth_multiplier} must be above 0; 1 is the '
           'published width.')
-    check_multi_grid(multi_grid, UNITS[depth][-1])
+    counts = units()
+    last = len(counts) - 1
+    unstrided = 0 if begins_with_stride else last
+    check_multi_grid(multi_grid, counts[last], f'block{last + 1}')
     return [
         block_fn(f'block{i + 1}',
-                 max(int((64 << i) * depth_multiplier), min_base_depth),
-                 num_units, 1 if i == 3 else 2, multi_grid if i == 3 else None)
-        for i, num_units in enumerate(UNITS[depth])]
+                 max(int((base_depth << i) * depth_multiplier), min_base_depth),
+                 num_units, 1 if i == unstrided else 2,
+                 multi_grid if i == last else None, **unit_options)
+        for i, num_units in enumerate(counts)]
+
+  return make_blocks
+
+
+_NETWORK_DOC = """{name} by `{family}`.
+
+  `{family}` tells the arguments, results and errors not named here.
+
+  Args:
+    min_base_depth: the least number of channels of a block, of bottlenecks
+      that of their inner ones.
+    depth_multiplier: a factor on the number of channels of every block.
+    multi_grid: the dilation factors of the units of the last block, e.g.
+      (1, 2, 4) (arXiv:1706.05587, section 3.2.2).
+    root_block: a name in `resnet_generator.ROOT_BLOCKS`; '3x3' lets a network
+      for ImageNet see pictures of 32x32 at their resolution.
+    **unit_options: {options} goes to every unit, which tells what it is.
+
+  Raises:
+    ValueError: an option is unknown or out of range.
+  """
+
+
+def network(family_fn: Callable, block_fn: Callable, name: str,
+            depth: int | str, root_block: str = '7x7',
+            scope: str | None = None, *,
+            units: Sequence[int] | None = None, base_depth: int = 64,
+            begins_with_stride: bool = False, image_size: int = 224,
+            **unit_options: Any) -> Callable:
+  """Returns the public network function `name` of a family and a depth.
+
+  It carries what there is to know without building it: default_image_size,
+  default_scope, root_block and blocks, `blocks(min_base_depth,
+  depth_multiplier, multi_grid, **unit_options)`.
+
+  Args:
+    family_fn: what `family` returned.
+    block_fn: makes a block, `block_fn(scope, base_depth, num_units, stride,
+      unit_rates, **unit_options)`.
+    name: the function's.
+    depth: its number of layers, a key of `UNITS` unless `units` are given.
+    root_block: the default root.
+    scope: the default scope, `name` if None.
+    units: the number of units in each block.
+    base_depth: that of the first block; each next block doubles it.
+    begins_with_stride: whether all blocks but the first begin with their
+      stride, as in [1]; else all but the last end with it, as in TF-Slim.
+    image_size: the default one, in pixels.
+    **unit_options: more keyword arguments of the function, which every unit
+      gets, with their defaults.
+  """
+  default_scope = scope or name
+  make_blocks = _blocks(block_fn, lambda: units or UNITS[depth], base_depth,
+                        begins_with_stride)
 
   def resnet_fn(inputs: tf.Tensor, num_classes: int | None = None,
                 is_training: bool | None = True, global_pool: bool = True,
@@ -247,29 +312,33 @@ def network(family_fn: Callable, block_fn: Callable, name: str, depth: int,
                 store_non_strided_activations: bool = False,
                 min_base_depth: int = 8, depth_multiplier: float = 1,
                 reuse: bool | None = None, scope: str = default_scope,
-                multi_grid: Sequence[int] | None = None):
-    blocks = make_blocks(min_base_depth, depth_multiplier, multi_grid)
+                multi_grid: Sequence[int] | None = None,
+                root_block: str = root_block, **given):
+    for option in given.keys() - unit_options.keys():
+      raise TypeError(f'{name}() has no argument {option!r}.')
+    blocks = make_blocks(min_base_depth, depth_multiplier, multi_grid,
+                         **unit_options | given)
     return family_fn(inputs, blocks, num_classes, is_training, global_pool,
                      output_stride, True, spatial_squeeze,
                      store_non_strided_activations, reuse, scope, root_block)
 
   resnet_fn.__name__ = resnet_fn.__qualname__ = name
   resnet_fn.__module__ = family_fn.__module__
-  resnet_fn.__doc__ = f"""ResNet-{depth} by `{family_fn.__name__}`.
-
-  `{family_fn.__name__}` tells the arguments, results and errors not named here.
-
-  Args:
-    min_base_depth: the least number of bottleneck channels.
-    depth_multiplier: a factor on the number of channels of every block.
-    multi_grid: the dilation factors of the three units of block4, e.g.
-      (1, 2, 4) (arXiv:1706.05587, section 3.2.2).
-
-  Raises:
-    ValueError: `depth_multiplier` or `multi_grid` are out of range.
-  """
-  resnet_fn.default_image_size = family_fn.default_image_size
+  resnet_fn.__signature__ = _signature(resnet_fn, unit_options)
+  resnet_fn.__doc__ = _NETWORK_DOC.format(
+      name=name, family=family_fn.__name__,
+      options=' and '.join(unit_options) or 'there is none that')
+  resnet_fn.default_image_size = image_size
   resnet_fn.default_scope = default_scope
-  resnet_fn.unit_scope = family_fn.unit_scope
+  resnet_fn.root_block = root_block
   resnet_fn.blocks = make_blocks
   return resnet_fn
+
+
+def _signature(function, unit_options):
+  """Returns a signature with the options' names in place of **given."""
+  signature = inspect.signature(function)
+  *named, _ = signature.parameters.values()
+  return signature.replace(parameters=[*named, *(
+      inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+      for name, default in unit_options.items())])

@@ -7,11 +7,12 @@ Residual networks were proposed in
       arXiv:1603.05027, 2016
 
 A network is a list of `Block`s, each a list of residual units. The stride of a
-block sits on its last unit, not on the first of the next block: both compute
-the same values, and this one shrinks the map one unit earlier.
+block of bottlenecks sits on its last unit, not on the first of the next block:
+both compute the same values, and this one shrinks the map one unit earlier.
 """
 import collections
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -31,6 +32,79 @@ class Block(collections.namedtuple('Block', ['scope', 'unit_fn', 'args'])):
   __slots__ = ()
 
 
+def rated_block(scope: str, unit_fn: Callable, units: list[dict[str, Any]],
+                unit_rates: Sequence[int] | None = None) -> Block:
+  """Returns the block of some units, dilated.
+
+  Args:
+    scope: the scope of the block.
+    unit_fn: the unit.
+    units: the arguments of each unit.
+    unit_rates: a dilation factor for each unit, all 1 if None.
+
+  Raises:
+    ValueError: not as many `unit_rates` as units.
+  """
+  rates = (1,) * len(units) if unit_rates is None else tuple(unit_rates)
+  if len(rates) != len(units):
+    raise ValueError(
+        f'{scope} has {len(units)} units and needs as many rates, but '
+        f'{len(rates)} are given: {list(rates)}.')
+  return Block(scope, unit_fn, [
+      {**unit, **({'unit_rate': rate} if rate != 1 else {})}
+      for unit, rate in zip(units, rates, strict=True)])
+
+
+def bottleneck_block(unit_fn: Callable, scope: str, base_depth: int,
+                     num_units: int, stride: int,
+                     unit_rates: Sequence[int] | None = None) -> Block:
+  """Returns a block of bottleneck units with the stride on its last one.
+
+  Args:
+    unit_fn: the unit.
+    scope: the scope of the block.
+    base_depth: the depth of the bottleneck; the output has four times that.
+    num_units: the number of units.
+    stride: the stride of the last unit; the others have stride 1.
+    unit_rates: a dilation factor for each unit, all 1 if None.
+
+  Raises:
+    ValueError: not as many `unit_rates` as units.
+  """
+  return rated_block(scope, unit_fn, [
+      {'depth': base_depth * 4, 'depth_bottleneck': base_depth,
+       'stride': stride if i == num_units - 1 else 1}
+      for i in range(num_units)], unit_rates)
+
+
+def basic_block(unit_fn: Callable, scope: str, base_depth: int,
+                num_units: int, stride: int,
+                unit_rates: Sequence[int] | None = None,
+                **unit_options: Any) -> Block:
+  """Returns a block of basic units with the stride on its first one.
+
+  There [1] has it. On the last unit of the block before it would be another
+  network, other than for bottlenecks, whose blocks begin with a 1x1
+  convolution.
+
+  Args:
+    unit_fn: the unit.
+    scope: the scope of the block.
+    base_depth: the depth of the units.
+    num_units: the number of units.
+    stride: the stride of the first unit; the others have stride 1.
+    unit_rates: a dilation factor for each unit, all 1 if None.
+    **unit_options: more arguments of every unit.
+
+  Raises:
+    ValueError: not as many `unit_rates` as units.
+  """
+  strided = {'stride': stride, 'nominal_stride': stride}
+  return rated_block(scope, unit_fn, [
+      {'depth': base_depth, **(strided if i == 0 else {'stride': 1}),
+       **unit_options} for i in range(num_units)], unit_rates)
+
+
 def subsample(inputs: tf.Tensor, factor: int,
               scope: str | None = None) -> tf.Tensor:
   """Keeps every `factor`-th row and column, from the first on.
@@ -46,6 +120,20 @@ def subsample(inputs: tf.Tensor, factor: int,
   if factor == 1:
     return inputs
   return slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)
+
+
+def pad_channels(inputs: tf.Tensor, depth: int) -> tf.Tensor:
+  """Appends channels of zeros, up to `depth` of them in all.
+
+  Raises:
+    ValueError: there are more than `depth` already.
+  """
+  more = depth - inputs.shape.as_list()[-1]
+  if more < 0:
+    raise ValueError(
+        f'A shortcut of zeros (option A) cannot make {depth} channels of '
+        f"{inputs.shape[-1]}: take shortcut='B', or a wider network.")
+  return tf.pad(inputs, [[0, 0]] * 3 + [[0, more]]) if more else inputs
 
 
 def conv2d_same(inputs: tf.Tensor, num_outputs: int, kernel_size: int,

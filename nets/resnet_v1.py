@@ -8,6 +8,10 @@
       Semantic Image Segmentation. arXiv:1706.05587, 2017
   [4] Goyal et al.: Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour.
       arXiv:1706.02677, 2017
+  [5] Srivastava, Greff, Schmidhuber: Highway Networks. arXiv:1505.00387, 2015
+
+Plain networks, which have no shortcuts, and units whose shortcut has a gate are
+here to compare with.
 
 Classification of [batch, 224, 224, 3] into 1000 classes, and dense features at
 an eighth of the resolution from the same variables:
@@ -26,6 +30,7 @@ an eighth of the resolution from the same variables:
 >>> print(logits.shape, features.shape)
 (None, 1000) (None, 28, 28, 2048)
 """
+import contextlib
 import functools
 import inspect
 from typing import Any
@@ -64,28 +69,158 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
     [batch, ceil(height / stride), ceil(width / stride), depth].
   """
   bound = use_bounded_activations
-  with tf.variable_scope(scope, 'bottleneck_v1', [inputs]) as sc:
-    depth_in = slim.utils.last_dimension(inputs.shape, min_rank=4)
-    if depth == depth_in:
-      shortcut = resnet_utils.subsample(inputs, stride, 'shortcut')
-    else:
-      shortcut = slim.conv2d(inputs, depth, [1, 1], stride=stride,
-                             activation_fn=tf.nn.relu6 if bound else None,
-                             scope='shortcut')
+  with tf.variable_scope(scope, bottleneck.default_scope, [inputs]) as sc:
+    shortcut = _shortcut('B', inputs, depth, stride, bound)
     residual = slim.conv2d(inputs, depth_bottleneck, [1, 1], scope='conv1')
     residual = resnet_utils.conv2d_same(residual, depth_bottleneck, 3, stride,
                                         rate=rate * unit_rate, scope='conv2')
-    last = ({'param_initializers': {'gamma': tf.zeros_initializer()}}
-            if zero_init_last_gamma else {})
-    with slim.arg_scope([slim.batch_norm], **last):
+    with _last_gamma(zero_init_last_gamma):
       residual = slim.conv2d(residual, depth, [1, 1], activation_fn=None,
                              scope='conv3')
-    if bound:
-      output = tf.nn.relu6(shortcut + tf.clip_by_value(residual, -6.0, 6.0))
-    else:
-      output = tf.nn.relu(shortcut + residual)
+    return slim.utils.collect_named_outputs(
+        outputs_collections, sc.name, _add(shortcut, residual, bound))
+
+
+def _last_gamma(zero):
+  """The arg scope of a unit's last convolution."""
+  if not zero:
+    return contextlib.nullcontext()
+  return slim.arg_scope([slim.batch_norm], param_initializers={
+      'gamma': tf.zeros_initializer()})
+
+
+def _add(shortcut, residual, bound=False):
+  if bound:
+    return tf.nn.relu6(shortcut + tf.clip_by_value(residual, -6.0, 6.0))
+  return tf.nn.relu(shortcut + residual)
+
+
+def _pad(inputs, depth, stride, _):
+  return resnet_utils.pad_channels(
+      resnet_utils.subsample(inputs, stride, 'shortcut'), depth)
+
+
+def _project(inputs, depth, stride, bound):
+  return slim.conv2d(inputs, depth, [1, 1], stride=stride,
+                     activation_fn=tf.nn.relu6 if bound else None,
+                     scope='shortcut')
+
+
+def _project_to_grow(inputs, depth, stride, bound):
+  grows = depth != slim.utils.last_dimension(inputs.shape, min_rank=4)
+  return (_project if grows else _pad)(inputs, depth, stride, bound)
+
+
+# The options of [1], section 4.1: new channels are zeros; or the shortcut is a
+# convolution, where there are new channels, or everywhere.
+SHORTCUTS = {'A': _pad, 'B': _project_to_grow, 'C': _project}
+
+
+def _shortcut(option, inputs, depth, stride, bound=False):
+  if option not in SHORTCUTS:
+    raise ValueError(f'shortcut={option!r} is unknown. It can be '
+                     f'{", ".join(SHORTCUTS)}.')
+  return SHORTCUTS[option](inputs, depth, stride, bound)
+
+
+def _two_convolutions(inputs, depth, stride, rate, nominal_stride,
+                      zero_init_last_gamma=False):
+  """Two 3x3 convolutions, the last without activation.
+
+  Where the first one lacks its nominal stride, the features that the second
+  one looks at lie further apart.
+  """
+  net = resnet_utils.conv2d_same(inputs, depth, 3, stride, rate=rate,
+                                 scope='conv1')
+  with (_last_gamma(zero_init_last_gamma),
+        slim.arg_scope([slim.conv2d], activation_fn=None)):
+    return resnet_utils.conv2d_same(
+        net, depth, 3, 1, rate=rate * max(nominal_stride // stride, 1),
+        scope='conv2')
+
+
+@slim.add_arg_scope
+def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
+          outputs_collections: str | None = None, scope: str | None = None,
+          use_bounded_activations: bool = False, unit_rate: int = 1,
+          zero_init_last_gamma: bool = False, nominal_stride: int = 1,
+          shortcut: str = 'B') -> tf.Tensor:
+  """The residual unit of [1] of two 3x3 convolutions (figure 5, left).
+
+  Args:
+    inputs: float [batch, height, width, channels].
+    depth: the number of output channels, not less than those of `inputs`.
+    stride: the ratio of input to output resolution.
+    rate: the dilation rate that the network asks of this unit.
+    outputs_collections: the collection that gets the output.
+    scope: the variable scope.
+    use_bounded_activations: see `bottleneck`.
+    unit_rate: this unit's own factor on `rate` ([3], multi-grid).
+    zero_init_last_gamma: see `bottleneck`.
+    nominal_stride: what `stride` is where the network is not made dense.
+    shortcut: a name in `SHORTCUTS`.
+
+  Returns:
+    [batch, ceil(height / stride), ceil(width / stride), depth].
+
+  Raises:
+    ValueError: an unknown `shortcut`.
+  """
+  bound = use_bounded_activations
+  with tf.variable_scope(scope, basic.default_scope, [inputs]) as sc:
+    kept = _shortcut(shortcut, inputs, depth, stride, bound)
+    residual = _two_convolutions(inputs, depth, stride, rate * unit_rate,
+                                 nominal_stride, zero_init_last_gamma)
+    return slim.utils.collect_named_outputs(
+        outputs_collections, sc.name, _add(kept, residual, bound))
+
+
+@slim.add_arg_scope
+def plain(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
+          outputs_collections: str | None = None, scope: str | None = None,
+          unit_rate: int = 1, nominal_stride: int = 1) -> tf.Tensor:
+  """The two convolutions of `basic` without a shortcut ([1], figure 3).
+
+  Arguments and result are those of `basic`.
+  """
+  with tf.variable_scope(scope, plain.default_scope, [inputs]) as sc:
+    net = _two_convolutions(inputs, depth, stride, rate * unit_rate,
+                            nominal_stride)
     return slim.utils.collect_named_outputs(outputs_collections, sc.name,
-                                            output)
+                                            tf.nn.relu(net))
+
+
+@slim.add_arg_scope
+def highway(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
+            outputs_collections: str | None = None, scope: str | None = None,
+            unit_rate: int = 1, nominal_stride: int = 1, shortcut: str = 'B',
+            gate_bias: float = -2.0) -> tf.Tensor:
+  """The unit `basic` with a learned gate T: relu(T * residual + (1 - T) * x).
+
+  T = sigmoid(w * x + b) for every position and channel ([5], equation 3), by
+  a 1x1 convolution, as He et al. gate residual units (arXiv:1603.05027,
+  section 3.1, exclusive gating). Arguments and result are those of `basic`,
+  with:
+
+  Args:
+    gate_bias: what b begins at; the lower, the more of x passes ([5],
+      section 2.2 has -1 and -3).
+  """
+  with tf.variable_scope(scope, highway.default_scope, [inputs]) as sc:
+    kept = _shortcut(shortcut, inputs, depth, stride)
+    residual = _two_convolutions(inputs, depth, stride, rate * unit_rate,
+                                 nominal_stride)
+    gate = slim.conv2d(
+        inputs, depth, [1, 1], stride=stride, activation_fn=tf.sigmoid,
+        normalizer_fn=None, scope='gate',
+        biases_initializer=tf.constant_initializer(gate_bias))
+    return slim.utils.collect_named_outputs(
+        outputs_collections, sc.name,
+        _add((1 - gate) * kept, gate * residual))
+
+
+for _unit in (bottleneck, basic, plain, highway):
+  _unit.default_scope = f'{_unit.__name__}_v1'
 
 
 def resnet_arg_scope(*args: Any, zero_init_last_gamma: bool = False,
@@ -94,7 +229,8 @@ def resnet_arg_scope(*args: Any, zero_init_last_gamma: bool = False,
 
   Args:
     *args: those of `resnet_utils.resnet_arg_scope`.
-    zero_init_last_gamma: see `bottleneck`.
+    zero_init_last_gamma: see `bottleneck`; of no effect on `plain` and
+      `highway`.
     **options: those of `resnet_utils.resnet_arg_scope`.
 
   Raises:
@@ -110,17 +246,24 @@ def resnet_arg_scope(*args: Any, zero_init_last_gamma: bool = False,
       raise ValueError('zero_init_last_gamma=True needs batch norm with a '
                        f'gamma: leave {option}=False out.')
   with slim.arg_scope(scope), slim.arg_scope(
-      [bottleneck], zero_init_last_gamma=True) as scope:
+      [bottleneck, basic], zero_init_last_gamma=True) as scope:
     return scope
 
 
-resnet_v1 = resnet_generator.family('resnet_v1', bottleneck,
+resnet_v1 = resnet_generator.family('resnet_v1', __name__,
                                     preactivation=False)
-resnet_v1_block = functools.partial(resnet_generator.bottleneck_block,
-                                    bottleneck)
+resnet_v1_block = functools.partial(resnet_utils.bottleneck_block, bottleneck)
 _network = functools.partial(resnet_generator.network, resnet_v1,
                              resnet_v1_block)
+_basic_network, _plain_network = (functools.partial(
+    resnet_generator.network, resnet_v1,
+    functools.partial(resnet_utils.basic_block, unit),
+    begins_with_stride=True) for unit in (basic, plain))
 
+resnet_v1_18 = _basic_network('resnet_v1_18', 18, shortcut='B')
+resnet_v1_34 = _basic_network('resnet_v1_34', 34, shortcut='B')
+plain_18 = _plain_network('plain_18', 18)
+plain_34 = _plain_network('plain_34', 34)
 
 resnet_v1_50 = _network('resnet_v1_50', 50)
 resnet_v1_101 = _network('resnet_v1_101', 101)

@@ -32,6 +32,18 @@ from nets.slim_compat import slim
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 
 
+_BARE = {'activation_fn': None, 'normalizer_fn': None}
+
+
+def _begin(inputs, depth, stride):
+  """Returns the activated inputs and the shortcut of a unit."""
+  preact = slim.batch_norm(inputs, activation_fn=tf.nn.relu, scope='preact')
+  if depth == slim.utils.last_dimension(inputs.shape, min_rank=4):
+    return preact, resnet_utils.subsample(inputs, stride, 'shortcut')
+  return preact, slim.conv2d(preact, depth, [1, 1], stride=stride,
+                             scope='shortcut', **_BARE)
+
+
 @slim.add_arg_scope
 def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
                stride: int, rate: int = 1,
@@ -52,30 +64,65 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
   Returns:
     [batch, ceil(height / stride), ceil(width / stride), depth].
   """
-  plain = {'activation_fn': None, 'normalizer_fn': None}
-  with tf.variable_scope(scope, 'bottleneck_v2', [inputs]) as sc:
-    depth_in = slim.utils.last_dimension(inputs.shape, min_rank=4)
-    preact = slim.batch_norm(inputs, activation_fn=tf.nn.relu, scope='preact')
-    if depth == depth_in:
-      shortcut = resnet_utils.subsample(inputs, stride, 'shortcut')
-    else:
-      shortcut = slim.conv2d(preact, depth, [1, 1], stride=stride,
-                             scope='shortcut', **plain)
+  with tf.variable_scope(scope, bottleneck.default_scope, [inputs]) as sc:
+    preact, shortcut = _begin(inputs, depth, stride)
     residual = slim.conv2d(preact, depth_bottleneck, [1, 1], scope='conv1')
     residual = resnet_utils.conv2d_same(residual, depth_bottleneck, 3, stride,
                                         rate=rate * unit_rate, scope='conv2')
-    residual = slim.conv2d(residual, depth, [1, 1], scope='conv3', **plain)
+    residual = slim.conv2d(residual, depth, [1, 1], scope='conv3', **_BARE)
     return slim.utils.collect_named_outputs(outputs_collections, sc.name,
                                             shortcut + residual)
 
 
-resnet_v2 = resnet_generator.family('resnet_v2', bottleneck,
+@slim.add_arg_scope
+def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
+          outputs_collections: str | None = None, scope: str | None = None,
+          unit_rate: int = 1, nominal_stride: int = 1) -> tf.Tensor:
+  """The full pre-activation unit of two 3x3 convolutions ([2], figure 4e).
+
+  Args:
+    inputs: float [batch, height, width, channels], not yet activated.
+    depth: the number of output channels.
+    stride: the ratio of input to output resolution.
+    rate: the dilation rate that the network asks of this unit.
+    outputs_collections: the collection that gets the output.
+    scope: the variable scope.
+    unit_rate: this unit's own factor on `rate` ([3], multi-grid).
+    nominal_stride: what `stride` is where the network is not made dense; the
+      features that the second convolution looks at then lie further apart.
+
+  Returns:
+    [batch, ceil(height / stride), ceil(width / stride), depth].
+  """
+  rate *= unit_rate
+  with tf.variable_scope(scope, basic.default_scope, [inputs]) as sc:
+    preact, shortcut = _begin(inputs, depth, stride)
+    residual = resnet_utils.conv2d_same(preact, depth, 3, stride, rate=rate,
+                                        scope='conv1')
+    with slim.arg_scope([slim.conv2d], **_BARE):
+      residual = resnet_utils.conv2d_same(
+          residual, depth, 3, 1, rate=rate * max(nominal_stride // stride, 1),
+          scope='conv2')
+    return slim.utils.collect_named_outputs(outputs_collections, sc.name,
+                                            shortcut + residual)
+
+
+for _unit in (bottleneck, basic):
+  _unit.default_scope = f'{_unit.__name__}_v2'
+
+
+resnet_v2 = resnet_generator.family('resnet_v2', __name__,
                                     preactivation=True)
-resnet_v2_block = functools.partial(resnet_generator.bottleneck_block,
-                                    bottleneck)
+resnet_v2_block = functools.partial(resnet_utils.bottleneck_block, bottleneck)
 _network = functools.partial(resnet_generator.network, resnet_v2,
                              resnet_v2_block)
+_basic_network = functools.partial(
+    resnet_generator.network, resnet_v2,
+    functools.partial(resnet_utils.basic_block, basic),
+    begins_with_stride=True)
 
+resnet_v2_18 = _basic_network('resnet_v2_18', 18)
+resnet_v2_34 = _basic_network('resnet_v2_34', 34)
 
 resnet_v2_50 = _network('resnet_v2_50', 50)
 resnet_v2_101 = _network('resnet_v2_101', 101)

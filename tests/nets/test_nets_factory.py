@@ -3,25 +3,42 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
+from nets import (
+  nets_factory,
+  resnet_cifar,
+  resnet_generator,
+  resnet_utils,
+  resnet_v1,
+  resnet_v2,
+)
 from tests import golden
 
 # Name -> (trainable parameters, all parameters), for 1000 classes. Of the 50,
 # 101 and 152 layers, Keras counts as many: in v2 both numbers, in v1 but for
-# the biases that it gives to every convolution.
+# the biases that it gives to every convolution. torchvision counts 11,689,512
+# and 21,797,672 trainable ones of version 1 of 18 and 34 layers; version 2 of
+# them was counted by hand, and a plain network lacks what the three projections
+# have.
 PARAMETERS = {
+    'resnet_v1_18': (11_689_512, 11_699_112),
+    'resnet_v1_34': (21_797_672, 21_814_696),
     'resnet_v1_50': (25_557_032, 25_610_152),
     'resnet_v1_101': (44_549_160, 44_654_504),
     'resnet_v1_152': (60_192_808, 60_344_232),
     'resnet_v1_200': (64_673_832, 64_849_832),
     'resnet_v1_50_beta': (25_680_808, 25_734_312),
     'resnet_v1_101_beta': (44_672_936, 44_778_664),
+    'resnet_v2_18': (11_690_600, 11_698_408),
+    'resnet_v2_34': (21_800_616, 21_815_848),
     'resnet_v2_50': (25_568_360, 25_613_800),
     'resnet_v2_101': (44_577_896, 44_675_560),
     'resnet_v2_152': (60_236_904, 60_380_648),
     'resnet_v2_200': (64_726_120, 64_894_440),
+    'plain_18': (11_689_512 - 173_824, 11_699_112 - 175_616),
+    'plain_34': (21_797_672 - 173_824, 21_814_696 - 175_616),
 }
-BUILT = ['resnet_v1_50_beta', 'resnet_v1_101_beta']
+BUILT = [name for name in PARAMETERS
+         if name.endswith(('_beta', '_18', '_34'))]
 
 
 @pytest.fixture
@@ -40,11 +57,17 @@ def build(name, num_classes=5, images=None, **options):
 
 def test_maps_have_the_registry_keys():
   assert (list(nets_factory.networks_map) == list(nets_factory.arg_scopes_map)
-          == list(nets_factory.NETWORKS) == list(PARAMETERS))
-  for name, network in nets_factory.NETWORKS.items():
-    module = resnet_v1 if '_v1_' in name else resnet_v2
+          == list(nets_factory.NETWORKS))
+  for name in nets_factory.NETWORKS.keys() - PARAMETERS.keys():
+    network = nets_factory.get_network(name)
+    assert network.function is getattr(resnet_cifar, name)
+    assert network.preprocessing == 'cifar'
+  for name in PARAMETERS:
+    network = nets_factory.NETWORKS[name]
+    module = resnet_v2 if '_v2_' in name else resnet_v1
     assert nets_factory.networks_map[name] is getattr(module, name)
-    assert nets_factory.arg_scopes_map[name] is module.resnet_arg_scope
+    assert nets_factory.arg_scopes_map[name] is (
+        resnet_utils if 'plain' in name else module).resnet_arg_scope
     assert network.preprocessing == (
         'vgg' if module is resnet_v1 else 'inception')
 
@@ -152,15 +175,21 @@ def _initial():
     return session.run({v.op.name: v for v in tf.global_variables()})
 
 
-@pytest.mark.parametrize('name', [n for n in PARAMETERS if '_v1_' in n])
+@pytest.mark.parametrize('name', [n for n in PARAMETERS if '_v1_' in n]
+                         + ['cifar_residual_20'])
 def test_last_gammas_begin_at_zero(graph, short, name):
-  """Those of every unit's conv3, and nothing else beside betas and means."""
-  build(name, zero_init_last_gamma=True, is_training=True)
+  """Those of every unit's last one, and nothing beside betas and means."""
+  nets_factory.get_network_fn(
+      name, 5, zero_init_last_gamma=True, is_training=True)(
+          tf.zeros([2, 32, 32, 3]),
+          depth_multiplier=1 if 'cifar' in name else 0.125)
   initial = _initial()
   gammas = {n: v for n, v in initial.items() if n.endswith('/gamma')}
   zero = {n for n, v in gammas.items() if not v.any()}
-  assert len(zero) == 4 and zero == {
-      n for n in gammas if n.endswith('/bottleneck_v1/conv3/BatchNorm/gamma')}
+  assert len(zero) == (9 if 'cifar' in name else 4)
+  assert zero == {n for n in gammas if n.endswith((
+      '/bottleneck_v1/conv3/BatchNorm/gamma',
+      '/basic_v1/conv2/BatchNorm/gamma'))}
   assert all((v == 1).all() for n, v in gammas.items() if n not in zero)
   assert all(v.std() > 0 for n, v in initial.items()
              if n.endswith('/weights'))
@@ -189,10 +218,12 @@ def test_units_without_a_last_gamma(graph, short):
     with pytest.raises(ValueError) as error:
       call('resnet_v2_101')
     assert str(error.value) == (
-        'zero_init_last_gamma: the units of resnet_v2_101 end with a '
-        'convolution and have no last batch norm to begin at 0. Leave it out, '
-        'or take one of resnet_v1_50, resnet_v1_101, resnet_v1_152, '
-        'resnet_v1_200, resnet_v1_50_beta, resnet_v1_101_beta.')
+        'zero_init_last_gamma: the units of resnet_v2_101 do not end with a '
+        'batch norm that could begin at 0. Leave it out, or take one of '
+        'resnet_v1_18, resnet_v1_34, resnet_v1_50, resnet_v1_101, '
+        'resnet_v1_152, resnet_v1_200, resnet_v1_50_beta, resnet_v1_101_beta, '
+        'cifar_residual_20, cifar_residual_32, cifar_residual_44, '
+        'cifar_residual_56, cifar_residual_110.')
   assert graph.get_operations() == []
   nets_factory.check_zero_init('resnet_v1_50')
   build('resnet_v2_50', zero_init_last_gamma=False)
@@ -207,7 +238,8 @@ def low_level_end_point(name, size, scope=None, **options):
   return told, end_points
 
 
-@pytest.mark.parametrize('name', PARAMETERS)
+@pytest.mark.parametrize('name', [
+    n for n in PARAMETERS if not n.endswith(('_18', '_34'))])
 def test_low_level_feature(graph, monkeypatch, name):
   """The published first block, in a network that is else as short as can be."""
   for depth, units in resnet_generator.UNITS.items():
@@ -238,6 +270,24 @@ def test_low_level_feature_whatever_the_stride(graph, monkeypatch, name, size,
   assert told.end_point == f'mine/block1/unit_3/bottleneck_{family}'
   assert end_points[told.end_point].shape == [
       1, *(-(-side // told.stride) for side in size), told.channels]
+
+
+@pytest.mark.parametrize('name, options, expected', [
+    ('resnet_v1_18', {}, ('resnet_v1_18/block1/unit_2/basic_v1', 4, 64)),
+    ('resnet_v2_34', {'root_block': '3x3'},
+     ('resnet_v2_34/block1/unit_3/basic_v2', 1, 64)),
+    ('plain_18', {}, ('plain_18/block1/unit_2/plain_v1', 4, 64)),
+    ('cifar_resnet_v2_29', {},
+     ('cifar_resnet_v2_29/block1/unit_3/bottleneck_v2', 1, 64))])
+def test_low_level_feature_of_the_whole_block(graph, name, options, expected):
+  """Where blocks begin with their stride."""
+  told = nets_factory.low_level_feature(name, **options)
+  assert told == expected
+  _, end_points = nets_factory.get_network_fn(name, None)(
+      tf.zeros([1, 32, 32, 3]), global_pool=False, **options)
+  assert end_points[told.end_point].shape == [
+      1, 32 // told.stride, 32 // told.stride, told.channels]
+  assert end_points[f'{name}/block1'].shape == end_points[told.end_point].shape
 
 
 def test_low_level_features_that_are_not_there(short):

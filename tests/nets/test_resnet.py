@@ -1,6 +1,7 @@
 """The generators of both families and the public networks made from them."""
 import functools
 import inspect
+import re
 import sys
 
 import numpy as np
@@ -22,7 +23,7 @@ V2 = resnet_v2.resnet_v2, resnet_v2.resnet_v2_block
 ARGUMENTS = ['inputs', 'num_classes', 'is_training', 'global_pool',
              'output_stride', 'spatial_squeeze',
              'store_non_strided_activations', 'min_base_depth',
-             'depth_multiplier', 'reuse', 'scope', 'multi_grid']
+             'depth_multiplier', 'reuse', 'scope', 'multi_grid', 'root_block']
 both = pytest.mark.parametrize('family', [V1, V2], ids=['v1', 'v2'])
 
 
@@ -266,11 +267,16 @@ def test_bounded_residual(run):
 @pytest.mark.parametrize('name', nets_factory.NETWORKS)
 def test_arguments_of_public_networks(name):
   function = nets_factory.networks_map[name]
-  assert list(inspect.signature(function).parameters) == ARGUMENTS
+  arguments = list(inspect.signature(function).parameters)
+  shortcut = ['shortcut'] if re.search(
+      'resnet_v1_(18|34)$|residual|highway', name) else []
+  assert arguments == ARGUMENTS + shortcut
   assert function.__name__ == name
-  assert function.__module__ == f'nets.{name[:9]}'
-  assert function is getattr(sys.modules[function.__module__], name)
-  assert function.default_image_size == 224
+  module = f'nets.{"resnet_cifar" if "cifar" in name else "resnet_v1"}'
+  if name.startswith('resnet_v2'):
+    module = 'nets.resnet_v2'
+  assert function is getattr(sys.modules[module], name)
+  assert function.default_image_size == (32 if 'cifar' in name else 224)
   assert inspect.signature(function).parameters['scope'].default == (
       name.removesuffix('_beta'))
 
