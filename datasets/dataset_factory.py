@@ -90,6 +90,9 @@ DATASETS = {
     'imagenet': Specification('%s-*', ('train', 'validation'), 1001),
     'mnist': Specification(
         'mnist_%s.tfrecord', ('train', 'test'), 10, None, _MNIST),
+    'signs': Specification(
+        'signs_%s.tfrecord', ('train', 'test'), 6, None,
+        {'preprocessing_name': 'unaugmented', 'train_image_size': 64}),
     'digit_scenes': Specification(
         scenes.FILE_PATTERN, ('train', 'test'), len(scenes.NAMES),
         scenes.ensure, {

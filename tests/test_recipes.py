@@ -1,6 +1,8 @@
 """Every recipe is a flag file that parses, is explained, and can be followed.
 """
 import csv
+import functools
+import json
 import pathlib
 
 import numpy as np
@@ -8,10 +10,12 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import train_image_classifier
-from datasets import dataset_factory
-from engine import flags, optimizers, schedules, task
+from datasets import dataset_factory, dataset_utils
+from datasets.convert import writer
+from engine import flags, forms, optimizers, schedules, task
 from engine.config import TrainConfig
-from nets import nets_factory
+from nets import nets_factory, resnet_generator
+from nets.slim_compat import slim
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']
@@ -19,7 +23,8 @@ pytest_plugins = ['tests.fakes']
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPES = sorted((ROOT / 'recipes').glob('*.cfg'))
 EXAMPLES = {'digits': 1437, 'digit_scenes': 2000, 'cifar10': 50000,
-            'imagenet': 1281167, 'flowers': 3320}  # of the split train
+            'imagenet': 1281167, 'flowers': 3320, 'idenprof': 9000,
+            'signs': 1080}  # of the split train
 recipes = pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
 
 
@@ -30,9 +35,9 @@ def parse(path, *arguments):
   return config
 
 
-def complete(path):
+def complete(path, *arguments):
   """Returns the configuration as the data set would complete it."""
-  config = parse(path)
+  config = parse(path, *arguments)
   examples = EXAMPLES[config.dataset_name]
   specification = dataset_factory.registered(config.dataset_name)
   config = task.fill(config, specification.task, specification.suggestions,
@@ -103,7 +108,9 @@ def test_it_passes_the_checks(graph, path):
   found = rates(config, examples, [*range(0, total, total // 50), total])
   # The rate is reached after the warm-up, and only falls from there.
   top = int(np.argmax(found))
-  assert max(found) == pytest.approx(config.learning_rate, rel=0.02)
+  factors = forms.positives(config.learning_rate_factors or '1')
+  assert max(found) == pytest.approx(
+      config.learning_rate * max(1, *factors), rel=0.02)
   assert found[:top] == sorted(found[:top])
   assert found[top:] == sorted(found[top:], reverse=True)
 
@@ -113,14 +120,43 @@ def test_it_passes_the_checks(graph, path):
     ('imagenet_resnet_v1_50', {
         0: 0, 12512: .1 * 12512 / 25023, 25023: .1, 150136: .1, 150137: .01,
         300272: .01, 300273: .01, 300274: .001, 400365: .0001, 450411: .0001}),
-    ('cifar10_resnet_v1_50', {
-        0: .01, 200: .055, 400: .1, 31999: .1, 32000: .01, 48000: .001}),
+    ('cifar10_cifar_residual_110', {
+        0: .01, 399: .01, 400: .1, 31999: .1, 32000: .01, 47999: .01,
+        48000: .001, 63999: .001}),
+    # 1,562.5 steps an epoch.
+    ('cifar10_keras_resnet_v1_20', {
+        0: 1e-3, 124999: 1e-3, 125000: 1e-4, 187500: 1e-5, 250000: 1e-6,
+        281249: 1e-6, 281250: 5e-7, 312499: 5e-7}),
+    # 281.25 steps an epoch.
+    ('idenprof_resnet_v1_50', {
+        0: 1e-3, 22499: 1e-3, 22500: 1e-4, 33750: 1e-5, 45000: 1e-6,
+        50625: 1e-7}),
+    ('signs_resnet_v1_50', {0: 1.5e-4, 674: 1.5e-4}),
     ('digits_resnet_v2_50', {0: 0, 5: .015, 10: .03, 105: .015, 200: 0}),
     ('flowers_finetune_head', {0: .01, 2999: .01})])
 def test_learning_rates(graph, name, expected):
   config, examples = complete(ROOT / f'recipes/{name}.cfg')
   np.testing.assert_allclose(rates(config, examples, expected),
                              list(expected.values()), rtol=1e-6, atol=1e-9)
+
+
+def test_the_l2_of_the_keras_recipe(graph):
+  """Keras's is 0.0001 times the sum of squares, TF-Slim's takes half of it."""
+  config = parse(ROOT / 'recipes/cifar10_keras_resnet_v1_20.cfg')
+  kernel = np.random.RandomState(0).standard_normal((3, 3, 4, 5))
+  loss = slim.l2_regularizer(config.weight_decay)(tf.constant(kernel))
+  with tf.Session() as session:
+    assert session.run(loss) == pytest.approx(1e-4 * np.square(kernel).sum())
+
+
+def test_he_without_the_warm_up(graph):
+  """The flags that the recipe names for the other depths."""
+  path = ROOT / 'recipes/cifar10_cifar_residual_110.cfg'
+  others = [word.rstrip('.') for line in path.read_text().splitlines()
+            if line.startswith('#') for word in line.split()
+            if word.startswith('--learning_rate')]
+  found = rates(*complete(path, *others), [0, 31999, 32000, 48000])
+  assert found == pytest.approx([.1, .1, .01, .001])
 
 
 def test_the_second_phase_follows_the_first():
@@ -171,18 +207,100 @@ def test_mistakes_in_a_file(tmp_path, capsys, text, found):
   assert printed.err.startswith('error: ') and found in printed.err
 
 
-def test_a_recipe_trains(workplace, colours, monkeypatch):
-  """Two steps of the warm-up of ImageNet's, on other data."""
-  monkeypatch.setattr('engine.train._evaluate', lambda *_, **__: None,
-                      raising=False)
-  fast = fakes.fast(colours)
-  del fast['max_number_of_steps']
-  printed = fakes.train(
-      flagfile=ROOT / 'recipes/imagenet_resnet_v1_50.cfg', **fast,
-      num_epochs=0.2, labels_offset=0, recalibrate_batch_norm_batches=0)
+# Pictures of the right shape, by the data set: form and side.
+PICTURES = {'cifar10': ('png', 32), 'idenprof': ('jpeg', 224),
+            'signs': ('png', 64), 'flowers': ('jpeg', 240),
+            'imagenet': ('jpeg', 240)}
+COUNTS = 8, 3  # examples in the split for training, and in the other
+
+
+def write_data(name):
+  """Writes a small data set to a folder of its name; returns the name."""
+  specification = dataset_factory.registered(name)
+  form, side = PICTURES[name]
+  pathlib.Path(name).mkdir()
+  for split, count in zip(specification.splits, COUNTS, strict=True):
+    (file,) = writer.shard_names(specification.file_pattern, split, 1)
+    dataset_utils.write_tfrecord(f'{name}/{file}', [
+        dataset_utils.image_to_tfexample(
+            fakes.encode(fakes.picture(i % 5, i, side), form), form.encode(),
+            side, side, i % (specification.num_classes - 1) + 1)
+        for i in range(count)])
+  return name
+
+
+@pytest.fixture
+def small(workplace, monkeypatch):
+  """Makes resnet_v1_50 small; returns the flags of two epochs of two steps."""
+  monkeypatch.setitem(resnet_generator.UNITS, 50, fakes.UNITS['tiny'])
+  network = nets_factory.get_network('resnet_v1_50')
+  function = functools.partial(network.function, depth_multiplier=1 / 8)
+  functools.update_wrapper(function, network.function)
+  monkeypatch.setitem(nets_factory.NETWORKS, 'resnet_v1_50',
+                      network._replace(function=function))
+  return {'batch_size': 4, 'max_number_of_steps': 4, 'log_every_n_steps': 1}
+
+
+def table(path):
+  """Returns the rows of a CSV file, numbers as such."""
+  with open(path, newline='') as file:
+    return [{key: float(value) for key, value in row.items() if value}
+            for row in csv.DictReader(file)]
+
+
+def record(path):
+  """Returns what a JSON file has."""
+  return json.loads(pathlib.Path(path).read_text())
+
+
+def follow(name, data, **changes):
+  """Trains by a recipe, which succeeds; returns its folder, and the rates."""
+  path = ROOT / f'recipes/{name}.cfg'
+  printed = fakes.train(flagfile=path, dataset_dir=data, **changes)
   assert printed.status == 0, printed.err
-  with open('run/metrics.csv', newline='') as file:
-    written = list(csv.DictReader(file))
-  # 80 examples in batches of 8: a warm-up of 50 steps.
-  assert [float(row['learning_rate']) for row in written] == pytest.approx(
-      [0, 0.1 / 50])
+  run = changes.get('train_dir') or parse(path).train_dir
+  evaluated = record(f'{run}/eval/eval.json')
+  assert evaluated['examples'] == COUNTS[1] and evaluated['loss'] > 0
+  assert 0 <= evaluated['accuracy'] <= 1
+  return run, [row['learning_rate'] for row in table(f'{run}/metrics.csv')]
+
+
+@pytest.mark.parametrize('name, model, shape, rates', [
+    ('cifar10_keras_resnet_v1_20', 'cifar_resnet_v1_8', (10, 32), [1e-3] * 4),
+    ('cifar10_cifar_residual_110', 'cifar_residual_8', (10, 32), [.01] * 4),
+    ('idenprof_resnet_v1_50', 'resnet_v1_50', (10, 224), [1e-3] * 4),
+    ('signs_resnet_v1_50', 'resnet_v1_50', (6, 64), [1.5e-4] * 4),
+    # A warm-up of 10 steps.
+    ('imagenet_resnet_v1_50', 'resnet_v1_50', (1001, 224),
+     [0, .01, .02, .03])])
+def test_it_trains(small, name, model, shape, rates):
+  data = write_data(name.partition('_')[0])
+  run, found = follow(name, data, **small, model_name=model, train_dir='run',
+                      recalibrate_batch_norm_batches=0)
+  assert found == pytest.approx(rates)
+  config = record(f'{run}/config.json')
+  assert (config['num_classes'], config['train_image_size']) == shape
+  if config['evaluate_every']:
+    found = table(f'{run}/evaluations.csv')
+    assert [row['step'] for row in found] == [2, 4]
+    best = max(found, key=lambda row: row['accuracy'])
+    (kept,) = record(f'{run}/best.json')['best']
+    assert (kept['step'], kept['value']) == (best['step'], best['accuracy'])
+
+
+def test_the_second_phase_goes_on_from_the_first(small):
+  """From a released checkpoint, in the folders that the recipes name."""
+  data = write_data('flowers')
+  fakes.write_released(pathlib.Path('resnet_v1_50.ckpt'), 'resnet_v1_50', 1000)
+  first, rates = follow('flowers_finetune_head', data, **small)
+  assert rates == pytest.approx([.01] * 4)
+  second, rates = follow('flowers_finetune_all', data, **small, warmup=2)
+  assert rates == pytest.approx([0, .0005, .001, .0005])
+  logits = {f'resnet_v1_50/logits/{name}' for name in ('weights', 'biases')}
+  model = fakes.tensors('resnet_v1_50.ckpt').keys()
+  assert model & {*fakes.differing('resnet_v1_50.ckpt', first)} == logits
+  warm = record(f'{second}/warm_start.json')
+  assert warm['checkpoint'].startswith(first)
+  assert {found['name'] for found in warm['restored']} == model
+  changed = {*fakes.differing(first, second)}
+  assert {name for name in model if name.endswith('weights')} <= changed

@@ -11,6 +11,7 @@ from datasets.convert import (
     image_folder,
     imagenet,
     mask_folder,
+    signs,
     tfds,
     voc_masks,
 )
@@ -83,6 +84,11 @@ CONVERTERS = {
                      'flower_photos.tgz', 228_813_984,
                      'sha256:4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e'
                      '5a7183e3e595d9c'),), True),
+    'signs': Converter(
+        signs.plan,
+        source='the folder of train_signs.h5 and test_signs.h5, which have no '
+        "public address: they come with deeplearning.ai's course Convolutional "
+        'Neural Networks.'),
     'imagenet': Converter(
         imagenet.plan,
         source='the folder of its tars, for ImageNet cannot be downloaded '

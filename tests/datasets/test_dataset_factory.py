@@ -37,6 +37,8 @@ FILES = {
                  'validation', 1001),
     'mnist': ('mnist_%s.tfrecord', ['mnist_test.tfrecord'], 'test', 'train',
               10),
+    'signs': ('signs_%s.tfrecord', ['signs_train.tfrecord'], 'train', 'test',
+              6),
 }
 SUGGESTIONS = {
     'digits': {'preprocessing_name': 'digits', 'train_image_size': 32,
@@ -46,6 +48,7 @@ SUGGESTIONS = {
     'cifar10': CIFAR, 'cifar100': CIFAR,
     'fashion_mnist': {'preprocessing_name': 'cifar', 'train_image_size': 28},
     'mnist': {'preprocessing_name': 'digits', 'train_image_size': 28},
+    'signs': {'preprocessing_name': 'unaugmented', 'train_image_size': 64},
 }
 
 

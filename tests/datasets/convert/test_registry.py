@@ -10,7 +10,8 @@ from datasets.convert.plan import Options
 def test_names():
   assert list(registry.CONVERTERS) == [
       'image_folder', 'csv', 'mask_folder', 'cifar10', 'cifar100', 'mnist',
-      'fashion_mnist', 'idenprof', 'flowers', 'imagenet', 'voc_masks']
+      'fashion_mnist', 'idenprof', 'flowers', 'signs', 'imagenet',
+      'voc_masks']
   for name, converter in registry.CONVERTERS.items():
     assert registry.get_converter(name) is converter
     assert bool(converter.downloads) != bool(converter.source), name
@@ -57,7 +58,8 @@ def test_unknown(name, hint):
   assert str(caught.value) == (
       f'There is no converter named {name!r}.{hint} The converters are: '
       'image_folder, csv, mask_folder, cifar10, cifar100, mnist, '
-      'fashion_mnist, idenprof, flowers, imagenet, voc_masks and tfds:NAME.')
+      'fashion_mnist, idenprof, flowers, signs, imagenet, voc_masks and '
+      'tfds:NAME.')
 
 
 def test_tfds(monkeypatch):
@@ -74,7 +76,9 @@ def test_tfds(monkeypatch):
     ('csv', 'csv needs --source, a CSV file whose first line is path,label.'),
     ('imagenet', 'imagenet needs --source, the folder of its tars, for '
      'ImageNet cannot be downloaded without an account: ask for one at '
-     'https://image-net.org.')])
+     'https://image-net.org.'),
+    ('signs', 'signs needs --source, the folder of train_signs.h5 and '
+     'test_signs.h5, which have no public address: they come with ')])
 def test_source_is_needed(name, words):
   with pytest.raises(ValueError, match=f'^{re.escape(words)}'):
     registry.check_source(name, None)
