@@ -8,9 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine import options, selection
+from engine import options, pixel_mean, selection
 
 BEST_FILENAME, BEST_DIR = 'best.json', 'best'
+# What evaluation looks for beside a checkpoint.
+_COPIED = options.CONFIG_FILENAME, pixel_mean.FILENAME
 
 
 def write_checkpoint(prefix: str, values: Mapping[str, np.ndarray]) -> None:
@@ -79,8 +81,9 @@ class Best:
     best = self._ranked([*rows, row])
     if row in best:
       os.makedirs(self.folder, exist_ok=True)
-      shutil.copy(os.path.join(self._train_dir, options.CONFIG_FILENAME),
-                  self.folder)
+      for path in filter(os.path.exists, (
+          os.path.join(self._train_dir, name) for name in _COPIED)):
+        shutil.copy(path, self.folder)
       write_checkpoint(self._prefix(row), values)
     return best[0] is row
 

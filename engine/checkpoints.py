@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from engine import identify
+from engine import fit, identify
 from nets.slim_compat import slim
 
 _FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
@@ -193,7 +193,7 @@ def restorer(path: str, moving_average_decay: float | None
     ValueError: the checkpoint does not fit the network.
   """
   variables = {v.op.name: v for v in slim.get_model_variables()}
-  identify.check(
+  fit.check_whole(
       path, {name: v.shape.as_list() for name, v in variables.items()},
       identify.read(path).values())
   if moving_average_decay:

@@ -12,21 +12,20 @@ from engine import (
   console,
   model,
   picture_files,
+  pixel_mean,
   resolve,
   segment,
 )
 from engine import config as configs
 from engine.segmentation import SEGMENTATION
-from preprocessing import preprocessing_factory
 
 
 def _inputs(config):
   """Returns a placeholder for a file's bytes, and the image they become."""
   data = tf.placeholder(tf.string, [])
-  preprocess = preprocessing_factory.get_preprocessing(
-      config.preprocessing_name, False, config.use_grayscale)
   size = config.eval_image_size
-  return data, preprocess(picture_files.decoded(data), size, size)
+  prepare = pixel_mean.preprocessing(config)
+  return data, prepare(picture_files.decoded(data), size, size)
 
 
 def _batches(found, size):

@@ -306,9 +306,9 @@ class ConvertConfig(Config):
   """What `download_and_convert_data.py` is told."""
   dataset_name: str | None = option(
       None, 'What to convert: image_folder, csv, cifar10, cifar100, mnist, '
-      'fashion_mnist, idenprof, flowers, imagenet or tfds:NAME; with a mask '
-      'for each picture, mask_folder or voc_masks. With --verify, the data set '
-      'in --dataset_dir, where that does not say.')
+      'fashion_mnist, idenprof, flowers, signs, imagenet or tfds:NAME; with a '
+      'mask for each picture, mask_folder or voc_masks. With --verify, the '
+      'data set in --dataset_dir, where that does not say.')
   dataset_dir: str | None = option(
       None, 'The folder to write the TFRecords to, or to verify.')
   source: str | None = option(

@@ -4,26 +4,25 @@ No graph is built for that: units in a block, the names inside of a unit, the
 root and the shapes tell a network, whatever the scope is that it was saved in.
 """
 import collections
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import nets_factory, resnet_generator
+from nets import nets_factory, resnet_cifar, resnet_generator
 
 Shapes = Mapping[str, Sequence[int]]
 
 SHADOW = '/ExponentialMovingAverage'
 _SLOT = re.compile(
     r'/(Adadelta|Adagrad|Adam|Ftrl|LARS|Momentum|RMSProp)(_\d+)?$')
-_UNIT = re.compile(r'^(|.*?/)block(\d+)/unit_(\d+)/(.*)$')
-_ROOTS = {'7x7': 'conv1/weights', 'beta': 'conv1_1/weights'}
+_UNIT = re.compile(r'^(|.*?/)block(\d+)/unit_(\d+)/([^/]+)/(.*)$')
 # Of decoders the last variable before the logits; the largest decoder first.
 _DECODERS = {'deeplabv3plus':
              'decoder/decoder_conv0/decoder_conv0_2/weights',
              'aspp': 'concat_projection/weights'}
-_PUBLISHED_DEPTH = 64  # of the bottleneck in block1; twice that in the next
 
 
 class Contents(NamedTuple):
@@ -117,36 +116,105 @@ class Network(NamedTuple):
 
   Fields:
     scope: what stands before 'block1' in the names: '' or 'resnet_v1_50/'.
-    version: 1, or 2 for units with pre-activation.
+    unit: the scope of its units, such as 'bottleneck_v1'.
+    biased: whether their first convolutions have biases, as those of the Keras
+      script have beside their batch norm.
     units: {number of the block: how many units it has}.
-    depths: {number of the block: channels of its bottleneck}.
+    depths: {number of the block: channels of the first convolution in it}.
+    projected: (block, unit) of all units whose shortcut is a convolution.
     root: a key of resnet_generator.ROOT_BLOCKS, None if it is not there.
     channels: of the images, None if the root is not there.
     num_classes: the number of logits, None if they are not there.
   """
   scope: str
-  version: int
+  unit: str
+  biased: bool
   units: dict[int, int]
   depths: dict[int, int]
+  projected: set[tuple[int, int]]
   root: str | None
   channels: int | None
   num_classes: int | None
 
+  def _rank(self, function):
+    """How well a network of the registry fits; None if it has other units."""
+    blocks = function.blocks()
+    unit_fn = blocks[0].unit_fn
+    units = {i: len(block.args) for i, block in enumerate(blocks, 1)}
+    if (unit_fn.default_scope != self.unit
+        or (unit_fn.__module__ == resnet_cifar.__name__) != self.biased
+        or not self.units.items() <= units.items()):
+      return None
+    return self.root in (None, function.root_block), self.units == units
+
   @property
   def names(self) -> list[str]:
-    """The networks of the registry that have these blocks, and this root."""
-    ending = '_beta' if self.root == 'beta' else ''
-    names = {f'resnet_v{self.version}_{depth}{ending}': units
-             for depth, units in resnet_generator.UNITS.items()}
-    return [name for name, units in names.items()
-            if name in nets_factory.NETWORKS
-            and self.units.items() <= dict(enumerate(units, 1)).items()]
+    """The networks of the registry that have these units.
+
+    Those whose own root this is, if there are any (see `options`); of these
+    those of as many blocks, if there are any.
+    """
+    found = list(nets_factory.NETWORKS)
+    # Of families of any depth, that which has as many units in each block.
+    found += [f'{name}_{family.layers * self.units[1] + 2}' for name, family
+              in resnet_cifar.FAMILIES.items() if self.units.get(1)]
+    ranks = {name: self._rank(nets_factory.get_network(name).function)
+             for name in found}
+    best = max(filter(None, ranks.values()), default=())
+    return [name for name, rank in ranks.items() if rank == best]
+
+  def options(self, name: str) -> dict[str, str]:
+    """Returns what the network `name` has to be built with to be this one.
+
+    Options whose defaults are right, or whose values the variables do not
+    tell, are left out.
+    """
+    own = inspect.signature(nets_factory.get_network(name).function).parameters
+    found = {'root_block': self.root, 'shortcut': self._shortcut}
+    return {option: value for option, value in found.items()
+            if value and option in own and own[option].default != value}
+
+  @property
+  def _shortcut(self):
+    """A key of resnet_v1.SHORTCUTS, None if parts of the network lack."""
+    if not {1, 2} <= self.units.keys():
+      return None
+    if not self.projected:
+      return 'A'
+    # Only option C projects to as many channels as before.
+    return 'C' if len(self.projected) == sum(self.units.values()) else 'B'
+
+  @property
+  def flags(self) -> list[str]:
+    """The flags that build it, for each of its names."""
+    return [' '.join([f'--model_name={name}', *(
+        f'--{option}={value}'
+        for option, value in self.options(name).items())])
+            for name in self.names]
+
+  @property
+  def kind(self) -> str:
+    """What its units are."""
+    return f'{self.unit} with biases' if self.biased else self.unit
 
   def __str__(self) -> str:
-    if self.names:
-      return ' or '.join(self.names)
-    return (f'a resnet_v{self.version} with '
-            f'{", ".join(map(str, self.units.values()))} units in its blocks')
+    return ' or '.join(self.names) or (
+        f'a network of {self.kind} units, '
+        f'{", ".join(map(str, self.units.values()))} in its blocks')
+
+
+def _find_root(scope, shapes):
+  """Returns the root and its first kernel's shape, None for both without."""
+  found = {}
+  for name, root in resnet_generator.ROOT_BLOCKS.items():
+    first, depth, kernel, _ = root.convolutions[0]
+    shape = shapes.get(f'{scope}{first}/weights')
+    if shape is not None and shape[0] == kernel:
+      found[name] = abs(shape[-1] - depth), shape
+  if not found:
+    return None, None
+  name = min(found, key=lambda name: found[name][0])
+  return name, found[name][1]
 
 
 def network(shapes: Shapes, scope: str | None = None) -> Network | None:
@@ -162,137 +230,32 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
   sizes = collections.Counter(match[1] for match in matches)
   if scope not in sizes:
     scope = sizes.most_common(1)[0][0]
-  units, depths = {}, {}
-  version = 2 if f'{scope}postnorm/gamma' in shapes else 1
+  units, depths, projected = {}, {}, set()
+  kinds, biased = collections.Counter(), False
   for match in matches:
     if match[1] == scope:
-      block, unit, rest = int(match[2]), int(match[3]), match[4]
+      block, unit, rest = int(match[2]), int(match[3]), match[5]
+      kinds[match[4]] += 1
       units[block] = max(units.get(block, 0), unit)
-      if '/preact/' in f'/{rest}':
-        version = 2
-      elif unit == 1 and f'/{rest}'.endswith('/conv1/weights'):
+      biased |= rest == 'conv1/biases'
+      if rest == 'shortcut/weights':
+        projected.add((block, unit))
+      if unit == 1 and rest == 'conv1/weights':
         depths[block] = shapes[match[0]][-1]
-  root = next((root for root, name in _ROOTS.items()
-               if scope + name in shapes), None)
+  root, kernel = _find_root(scope, shapes)
   logits = (shapes.get('logits/semantic/weights')
             or shapes.get(f'{scope}logits/weights'))
   return Network(
-      scope, version, dict(sorted(units.items())), dict(sorted(depths.items())),
-      root, shapes[scope + _ROOTS[root]][-2] if root else None,
+      scope, kinds.most_common(1)[0][0], biased, dict(sorted(units.items())),
+      dict(sorted(depths.items())), projected, root, kernel and kernel[-2],
       logits[-1] if logits is not None else None)
 
 
-def _difference(here, there):
-  """Returns what tells that two networks are not the same one, '' if none."""
-  if here.version != there.version:
-    return (f'its units are those of resnet_v{there.version}, the network\'s '
-            f'those of resnet_v{here.version}')
-  for block in here.units.keys() & there.units.keys():
-    if here.units[block] != there.units[block]:
-      return (f'its block{block} has {there.units[block]} units, the '
-              f'network\'s {here.units[block]}')
-  if here.root and there.root and here.root != there.root:
-    return f'its root is {_root(there)}, the network\'s {_root(here)}'
-  return ''
-
-
-def _root(found):
-  scopes = [scope for scope, *_ in resnet_generator.ROOT_BLOCKS[found.root]]
-  return ' to '.join(sorted({scopes[0], scopes[-1]}))
-
-
-def check(path: str, wanted: Shapes, there: Shapes) -> None:
-  """Makes sure that a checkpoint is of the network that wants its variables.
-
-  Args:
-    path: the checkpoint, for the error.
-    wanted: {name: shape} of the network's variables that are to be restored;
-      parts that are left out are not compared.
-    there: {name: shape} of the model variables in the checkpoint.
-
-  Raises:
-    ValueError: it is of another depth, family, root or width, or its names
-      begin with another scope. Networks that are no ResNets pass.
-  """
-  here = network(wanted)
-  there = here and network(there, here.scope)
-  if not there:
-    return
-  difference = _difference(here, there)
-  if difference:
-    cure = (' or '.join(f'--model_name={name}' for name in there.names)
-            or 'another --checkpoint_path: no --model_name fits it')
-    raise ValueError(f'The checkpoint {path} is of {there} ({difference}): '
-                     f'pass {cure}.')
-  for block in here.depths.keys() & there.depths.keys():
-    if here.depths[block] != there.depths[block]:
-      raise ValueError(
-          f'The checkpoint {path} is of {there} in another width (its '
-          f'block{block} has {there.depths[block]} channels, the network\'s '
-          f'{here.depths[block]}): no --model_name builds it, so pass another '
-          '--checkpoint_path.')
-  if here.scope != there.scope:
-    raise ValueError(
-        f'The checkpoint {path} is of {there}, but its variables begin with '
-        f'{there.scope!r} where those of the network begin with '
-        f'{here.scope!r}: save them by the names that the network has, and '
-        'pass that as --checkpoint_path.')
-
-
-def check_channels(path: str, wanted: Shapes, there: Shapes) -> None:
-  """Makes sure that a new run has as many channels as the checkpoint.
-
-  Args:
-    path: the checkpoint, for the error.
-    wanted: see `check`.
-    there: see `check`.
-
-  Raises:
-    ValueError: it has more or less.
-  """
-  here, there = network(wanted), network(there)
-  if not here or not there or None in (here.channels, there.channels):
-    return
-  if here.channels != there.channels:
-    scope = resnet_generator.ROOT_BLOCKS[here.root][0][0]
-    raise ValueError(
-        f'The checkpoint {path} is for images of {there.channels} channels, '
-        f'the network for {here.channels}: change --use_grayscale, or begin '
-        f'with a new root by --checkpoint_exclude_scopes={here.scope}{scope}.')
-
-
 def width(found: Network) -> float:
-  """Returns the channels as a share of those of the published networks."""
-  if not found.depths:
+  """Returns the channels as a share of those of the registry's network."""
+  if not (found.names and found.depths):
     return 1.0
   block, depth = next(iter(found.depths.items()))
-  return depth / (_PUBLISHED_DEPTH << (block - 1))
-
-
-class Comparison(NamedTuple):
-  """How a checkpoint fits a network; each a list of names.
-
-  Fields:
-    fits: of the same shape in both.
-    missing: not in the checkpoint.
-    other_shapes: in both, but of another shape.
-    unexpected: in the checkpoint alone.
-  """
-  fits: list[str]
-  missing: list[str]
-  other_shapes: list[str]
-  unexpected: list[str]
-
-
-def compare(variables: Shapes, there: Shapes) -> Comparison:
-  """Compares {name: shape} of a network with that of a checkpoint."""
-  found = Comparison([], [], [], [])
-  for name, shape in variables.items():
-    if name not in there:
-      found.missing.append(name)
-    elif list(there[name]) == list(shape):
-      found.fits.append(name)
-    else:
-      found.other_shapes.append(name)
-  found.unexpected.extend(name for name in there if name not in variables)
-  return found
+  function = nets_factory.get_network(found.names[0]).function
+  unit = function.blocks()[block - 1].args[0]
+  return depth / unit.get('depth_bottleneck', unit['depth'])

@@ -6,6 +6,8 @@ begins at step k therefore sees what a run from the start sees from step k on,
 whatever the number of threads.
 """
 import collections
+import copy
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -103,9 +105,11 @@ class Source:
     """
     self.examples = examples or Examples(dataset, labels_offset, max_pixels,
                                          skip)
-    self._labels = label_kinds.KINDS[dataset.task](
-        preprocess, image_size, self.examples.classes, labels_offset,
-        dataset.ignore_label)
+    self._kind = functools.partial(
+        label_kinds.KINDS[dataset.task], size=image_size,
+        classes=self.examples.classes, labels_offset=labels_offset,
+        ignore_label=dataset.ignore_label)
+    self._labels = self._kind(preprocess)
     self._records = (
         Cache(self.examples, cache, num_threads, progress) if cache
         else _Records(self.examples, self._labels, max_pixels, skip > 0))
@@ -114,6 +118,12 @@ class Source:
     self._recent = collections.deque(maxlen=32 + num_threads)
     self._told = len(self.left_out) if examples else 0
     self.num_examples = len(self.examples)
+
+  def prepared_by(self, preprocess: Callable) -> 'Source':
+    """Returns the same examples, cached ones too, prepared otherwise."""
+    other = copy.copy(self)
+    other._labels = self._kind(preprocess)
+    return other
 
   @property
   def left_out(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from engine import checkpoints, console, identify, options
+from engine import checkpoints, console, fit, identify, options
 from engine import config as configs
 from nets import decoders, nets_factory
 from nets.slim_compat import slim
@@ -48,7 +48,8 @@ def _facts(path, found):
   for name in found.names if found else []:
     network = nets_factory.get_network(name)
     released = network.released
-    if released and found.num_classes == released.num_classes:
+    if (released and found.num_classes == released.num_classes
+        and not found.options(name)):
       return {'labels_offset': released.labels_offset,
               'preprocessing_name': network.preprocessing,
               'image_size': released.image_size,
@@ -109,8 +110,9 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
     model_name: a name of the registry.
 
   Returns:
-    The lists of `identify.Comparison` by their names, each variable with its
-    shapes where they differ, and 'verdict': what to do, '' if it fits.
+    The lists of `fit.Comparison` by their names, each variable with its
+    shapes where they differ, 'options': what else the network is built with,
+    and 'verdict': what to do, '' if it fits.
 
   Raises:
     ValueError: there is no such network.
@@ -118,6 +120,8 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
   nets_factory.get_network(model_name)
   there = identify.read(path).values()
   found = identify.network(there)
+  options = (found.options(model_name)
+             if found and model_name in found.names else {})
   with tf.Graph().as_default():
     images = tf.placeholder(
         tf.float32, [None, 64, 64, found and found.channels or 3])
@@ -125,18 +129,18 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
     if decoder.depth:
       decoders.build(model_name, decoder.name, images, classes or 1, False,
                      atrous_rates=range(1, decoder.rates + 1),
-                     depth=decoder.depth)
+                     depth=decoder.depth, network_options=options)
     else:
-      nets_factory.get_network_fn(model_name, classes)(images)
+      nets_factory.get_network_fn(model_name, classes)(images, **options)
     here = {v.op.name: v.shape.as_list() for v in slim.get_model_variables()
             if classes or not v.op.name.startswith('logits/')}
-  comparison = identify.compare(here, there)
+  comparison = fit.compare(here, there)
   verdict = ''
   try:
-    identify.check(path, here, there)
+    fit.check_whole(path, here, there)
   except ValueError as error:
     verdict = str(error)
-  result = {'model_name': model_name, 'verdict': verdict,
+  result = {'model_name': model_name, 'options': options, 'verdict': verdict,
             **comparison._asdict()}
   result['other_shapes'] = [
       {'name': name, 'network': here[name], 'checkpoint': list(there[name])}
@@ -209,7 +213,8 @@ def _some(names):
 
 
 def _comparison_lines(found):
-  name = found['model_name']
+  name = ' '.join([found['model_name'], *(
+      f'--{option}={value}' for option, value in found['options'].items())])
   others = [f'{v["name"]} {v["checkpoint"]}, in the network {v["network"]}'
             for v in found['other_shapes']]
   missing, unexpected = found['missing'], found['unexpected']

@@ -1,13 +1,53 @@
 """A network and its decoder, as a configuration says."""
+import inspect
+
 import tensorflow.compat.v1 as tf
 
 from engine import forms
 from engine.segmentation import SEGMENTATION, ModelConfig
-from nets import decoders, nets_factory
+from nets import decoders, nets_factory, resnet_generator, resnet_v1
+
+# The options of networks that are fields of a configuration, and their values.
+_OPTIONS = {'root_block': resnet_generator.ROOT_BLOCKS,
+            'shortcut': resnet_v1.SHORTCUTS}
 
 
 def _rates(text):
   return tuple(forms.whole(text)) if text else None
+
+
+def _parameters(name):
+  return inspect.signature(nets_factory.get_network(name).function).parameters
+
+
+def complete(config: ModelConfig) -> ModelConfig:
+  """Returns the configuration with the options that its network takes.
+
+  Raises:
+    ValueError: there is no such network, it does not take a given option, or
+      the option has no such value.
+  """
+  own = _parameters(config.model_name)
+  for option, values in _OPTIONS.items():
+    given = getattr(config, option)
+    if given is None and option in own:
+      config = config.replace(**{option: own[option].default})
+    elif given is not None and given not in values:
+      raise ValueError(f'--{option}={given} is unknown. It can be '
+                       f'{", ".join(values)}.')
+    elif given is not None and option not in own:
+      takes = [name for name in nets_factory.NETWORKS
+               if option in _parameters(name)]
+      raise ValueError(
+          f'--{option}={given}: {config.model_name} has no such option. Leave '
+          f'it out, or take one of {", ".join(takes)}.')
+  return config
+
+
+def network_options(config: ModelConfig) -> dict[str, str]:
+  """Returns the arguments of its network that a configuration gives."""
+  return {option: getattr(config, option) for option in _OPTIONS
+          if getattr(config, option) is not None}
 
 
 def decoder_options(config: ModelConfig) -> dict:
@@ -15,7 +55,8 @@ def decoder_options(config: ModelConfig) -> dict:
   return {'network_name': config.model_name, 'decoder': config.decoder,
           'output_stride': config.output_stride,
           'multi_grid': _rates(config.multi_grid),
-          'atrous_rates': _rates(config.atrous_rates)}
+          'atrous_rates': _rates(config.atrous_rates),
+          'network_options': network_options(config)}
 
 
 def build(config: ModelConfig, images: tf.Tensor, num_classes: int,
@@ -42,4 +83,4 @@ def build(config: ModelConfig, images: tf.Tensor, num_classes: int,
         **options)
   network_fn = nets_factory.get_network_fn(
       config.model_name, num_classes, is_training=is_training, **options)
-  return network_fn(images, reuse=reuse)
+  return network_fn(images, reuse=reuse, **network_options(config))

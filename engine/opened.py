@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine import checkpoints, identify, precision
+from engine import checkpoints, fit, identify, precision
 from nets.slim_compat import slim
 
 
@@ -92,7 +92,7 @@ class Opened:
     Raises:
       ValueError: the checkpoint is of another network, or lacks something.
     """
-    identify.check(checkpoint, {
+    fit.check_whole(checkpoint, {
         name: variable.shape.as_list() for name, variable in
         self._variables.items()}, identify.read(checkpoint).values())
     self.load(read(checkpoint, moving_averages, self.variables),

@@ -2,14 +2,15 @@
 
 Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 """
+import contextlib
 import dataclasses
 import difflib
 import json
 import math
 import os
 import pathlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 CONFIG_FILENAME = 'config.json'
 
@@ -124,14 +125,21 @@ def write(config: Config, folder: str, **facts) -> None:
   write_json(pathlib.Path(folder, CONFIG_FILENAME), values)
 
 
-def write_json(path: str | os.PathLike, values: dict[str, Any]) -> None:
-  """Writes a file that is there in whole or not at all."""
+@contextlib.contextmanager
+def whole(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
+  """Opens a file to write that is there in whole or not at all."""
   unfinished = pathlib.Path(f'{path}.tmp')
-  with open(unfinished, 'w') as file:
-    file.write(json.dumps(values, indent=2) + '\n')
+  with open(unfinished, mode) as file:
+    yield file
     file.flush()
     os.fsync(file.fileno())
   unfinished.replace(path)
+
+
+def write_json(path: str | os.PathLike, values: dict[str, Any]) -> None:
+  """Writes a file that is there in whole or not at all."""
+  with whole(path) as file:
+    file.write(json.dumps(values, indent=2) + '\n')
 
 
 def read(folder: str, filename: str = CONFIG_FILENAME) -> dict[str, Any]:

@@ -13,7 +13,7 @@ def find(network: Network, checkpoint: str) -> Released | None:
   found = identify.network(identify.read(checkpoint).values())
   if (released and found and found.num_classes == released.num_classes
       and any(nets_factory.get_network(name) is network
-              for name in found.names)):
+              and not found.options(name) for name in found.names)):
     return released
   return None
 

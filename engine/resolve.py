@@ -11,6 +11,7 @@ from engine import (
   identify,
   model,
   options,
+  pixel_mean,
   released,
   task,
 )
@@ -91,7 +92,7 @@ def training(given: config.TrainConfig
   network = nets_factory.get_network(given.model_name)
   if given.zero_init_last_gamma:
     nets_factory.check_zero_init(given.model_name)
-  given = _named(given)
+  given = model.complete(_named(given))
   specification = dataset_factory.get_specification(
       given.dataset_name, given.dataset_dir)
   kind = task.of_data(given, specification)
@@ -119,6 +120,7 @@ def training(given: config.TrainConfig
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   task.preprocessing(kind)(complete.preprocessing_name, True)
+  pixel_mean.check(complete)
   dataset = dataset_factory.get_dataset(
       given.dataset_name, given.dataset_split_name, given.dataset_dir)
   if kind == SEGMENTATION:
@@ -156,8 +158,8 @@ class Evaluation(NamedTuple):
 # What evaluation and classification take over from the run: their field, and
 # its name in the run.
 _SHARED = {name: name for name in (
-    'model_name', 'use_grayscale', 'preprocessing_name', 'decoder',
-    'decoder_depth', 'multi_grid')}
+    'model_name', 'root_block', 'shortcut', 'use_grayscale',
+    'preprocessing_name', 'decoder', 'decoder_depth', 'multi_grid')}
 # No flag may contradict these.
 _FIXED = (*_SHARED, 'labels_offset')
 
@@ -179,7 +181,17 @@ def _open_run(given, names):
     raise ValueError(
         f'{checkpoint} has no {options.CONFIG_FILENAME} beside it, so the '
         'network is unknown: pass --model_name.')
-  return complete, checkpoint, run
+  if not run:
+    complete = _told(complete, checkpoint)
+  return model.complete(complete), checkpoint, run
+
+
+def _told(given, checkpoint):
+  """Returns the configuration with what the checkpoint itself tells."""
+  found = identify.network(identify.read(checkpoint).values())
+  if not found or given.model_name not in found.names:
+    return given
+  return fill(given, CLASSIFICATION, found.options(given.model_name))
 
 
 def _dense(given, complete, checkpoint, run):
@@ -278,7 +290,9 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
   if kind == SEGMENTATION:
     complete = _dense(given, complete, checkpoint, run).replace(
         labels_offset=0)
-  elif found:
+  else:
+    complete = pixel_mean.found(complete, checkpoint)
+  if found and kind != SEGMENTATION:
     released.tell(checkpoint, found, complete,
                    complete.eval_image_size,
                    f'labels_offset {complete.labels_offset}')
@@ -319,6 +333,6 @@ def classification(given: config.ClassifyConfig
       'eval_image_size': network.function.default_image_size,
       'use_grayscale': False,
       'output_dir': os.path.join(os.path.dirname(checkpoint), 'segmented')})
-  if kind == SEGMENTATION:
-    complete = _dense(given, complete, checkpoint, run)
+  complete = (_dense(given, complete, checkpoint, run) if kind == SEGMENTATION
+              else pixel_mean.found(complete, checkpoint))
   return complete, checkpoint, run

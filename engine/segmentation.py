@@ -15,7 +15,19 @@ _STRIDES = (4, 8, 16, 32)
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Config):
-  """What a network is made of, beside its name."""
+  """What a network is made of, beside its name, and what it is fed."""
+  root_block: str | None = option(
+      None, 'The first convolutions: 7x7, beta (DeepLab\'s three of 3x3), or '
+      'for pictures of 32x32, without pooling, 3x3 or cifar, which has 16 '
+      'channels. Default: the network\'s.', changes='never')
+  shortcut: str | None = option(
+      None, 'The shortcuts where channels change: A (padded with zeros), B '
+      '(projected), or C (projected everywhere). Default: the network\'s.',
+      changes='never')
+  per_pixel_mean: str | None = option(
+      None, 'A file with the mean picture that keras_cifar subtracts. Default: '
+      'per_pixel_mean.npy, which a training measures and keeps in its '
+      'folder.', changes='never', task=CLASSIFICATION)
   task: str | None = option(
       None, 'What the labels are of: classification, of a picture, or '
       'segmentation, of every pixel. Default: the data set tells. A number, '

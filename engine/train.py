@@ -19,6 +19,7 @@ from engine import (
   model,
   optimizers,
   options,
+  pixel_mean,
   precision,
   resolve,
   schedules,
@@ -34,7 +35,7 @@ from nets.slim_compat import slim
 from preprocessing import mixing, preprocessing_factory
 
 
-def _source(config, dataset):
+def _source(config, dataset, continues):
   """Returns the examples, augmented as the flags say."""
   recipe = (config.preprocessing_name, True, config.use_grayscale)
   if config.task == SEGMENTATION:
@@ -45,11 +46,15 @@ def _source(config, dataset):
         scale_factor_step_size=config.scale_factor_step_size,
         ignore_label=config.ignore_label, flip=config.random_flip,
         photometric=config.photometric), config.crop)
-  return input_pipeline.open_source(config, dataset, functools.partial(
+  prepare = functools.partial(
       preprocessing_factory.get_preprocessing(*recipe),
       rand_augment_layers=config.rand_augment_layers,
       rand_augment_magnitude=config.rand_augment_magnitude,
-      random_erasing=config.random_erasing), config.train_image_size)
+      random_erasing=config.random_erasing)
+  if pixel_mean.is_needed(config):
+    return pixel_mean.source(config, dataset, prepare, continues)
+  return input_pipeline.open_source(config, dataset, prepare,
+                                    config.train_image_size)
 
 
 def _stream(config, source, start):
@@ -234,7 +239,7 @@ def train(given: configs.TrainConfig) -> dict | None:
     step = tf.train.get_or_create_global_step()
     latest, start = _continue(config)
 
-    source = _source(config, dataset)
+    source = _source(config, dataset, latest is not None)
     every = _evaluate_every(config, source)
     evaluations = selection.Evaluations(config, start, every)
     stream, waiting = _stream(config, source, step)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine import forms
+from engine import forms, pixel_mean
 from engine.config import EvalConfig
-from preprocessing import preprocessing_factory, vgg_preprocessing
+from preprocessing import vgg_preprocessing
 from preprocessing.encoded import Encoded
 
 # A crop of 224 pixels comes from a picture of 256.
@@ -109,8 +109,7 @@ def preprocessing(config: EvalConfig, pictures: list[Picture]) -> Callable:
     [side, side, channels]; for one view alone, one image instead, [height,
     width, channels].
   """
-  recipe = preprocessing_factory.get_preprocessing(
-      config.preprocessing_name, False, config.use_grayscale)
+  recipe = pixel_mean.preprocessing(config)
   if count(pictures) == 1 and not config.scales:
     return recipe
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
 
-from engine import batch_norm, checkpoints, identify, options
+from engine import batch_norm, checkpoints, fit, identify, options
 from engine.config import TrainConfig
 from nets.slim_compat import slim
 
@@ -96,12 +96,12 @@ def prepare(config: TrainConfig) -> WarmStart:
   skipped = _excluded(config, variables)
   wanted = {name: shape for name, shape in shapes.items()
             if name not in skipped}
-  identify.check(path, wanted, there)
-  identify.check_channels(path, wanted, there)
+  fit.check(path, wanted, there)
+  fit.check_channels(path, wanted, there)
   other_classes = _other_classes(config, wanted, there)
   skipped.update(other_classes)
   skipped.update(_new_decoder(wanted, there))
-  found = identify.compare(
+  found = fit.compare(
       {name: shape for name, shape in wanted.items() if name not in skipped},
       there)
   _check(config, path, found, shapes, there)

@@ -15,11 +15,15 @@ import tensorflow.compat.v1 as tf
 
 from preprocessing import preprocessing_utils as utils
 
-# Functions of the picture in 0..255 and the mean picture.
-_NORMALIZATIONS = {
-    'standardize': lambda x, _: tf.image.per_image_standardization(x),
+# Functions of the picture in 0..255, and of the mean picture if one is given.
+LESS_MEAN = {
     'subtract_mean': lambda x, mean: x - mean,
-    'scale': lambda x, _: x / 127.5 - 1.0,
+    'share_less_mean': lambda x, mean: x / 255.0 - mean,
+}
+_NORMALIZATIONS = {
+    'standardize': tf.image.per_image_standardization,
+    'scale': lambda x: x / 127.5 - 1.0,
+    **LESS_MEAN,
 }
 
 
@@ -28,12 +32,13 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
                          seed: Any = None, *, padding: int = 4,
                          shift: float = 0.0, flip: bool = True,
                          rotation: float = 0.0, zoom: float = 0.0,
+                         repeat_edge: bool = False,
                          normalization: str = 'standardize',
                          per_pixel_mean: Any = None,
                          augment: Callable | None = None) -> tf.Tensor:
   """Moves the picture at random, flips and normalises it.
 
-  What comes in from outside the picture is black.
+  What comes in from outside the picture is black, or repeats its edge.
 
   Args:
     image: uint8 [height, width, 1 or 3]; of another size than the output it
@@ -48,10 +53,13 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
     flip: whether to mirror every second picture.
     rotation: largest turn to either side, in degrees.
     zoom: largest part by which to grow or shrink, in [0, 1).
+    repeat_edge: whether a move repeats the edge, as Keras's generator does.
     normalization: 'standardize' for mean 0 and deviation 1 in each picture,
-      'subtract_mean' for 0..255 less `per_pixel_mean`, 'scale' for [-1, 1].
-    per_pixel_mean: for 'subtract_mean', the mean picture of the training set
-      in 0..255, [output_height, output_width, C], or the mean colour [C].
+      'scale' for [-1, 1], 'subtract_mean' for 0..255 less `per_pixel_mean`,
+      'share_less_mean' for [0, 1] less that.
+    per_pixel_mean: for the latter two the mean picture of the training set in
+      the same range, [height, width, C], which is stretched to the output's
+      size, or the mean colour [C].
     augment: None, or augment(image, seed) that changes the picture, float32
       in 0..255, after it was cropped and before it is normalised.
 
@@ -71,9 +79,9 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
     image = _turn_and_zoom(
         image, utils.draw(seed, 'rotation', -rotation, rotation),
         utils.draw(seed, 'zoom', 1 - zoom, 1 + zoom))
-  margins = [[padding + round(shift * side)] * 2
+  margins = [padding + round(shift * side)
              for side in (output_height, output_width)]
-  image = tf.pad(image, [*margins, [0, 0]])
+  image = _pad(image, margins, repeat_edge)
   image = utils.crop(image, utils.place_window(
       tf.shape(image), output_height, output_width, seed))
   image.set_shape([output_height, output_width, None])
@@ -120,6 +128,17 @@ def _fill(image, height, width, use_grayscale):
   return utils.resize(image, height, width, half_pixel_centers=True)
 
 
+def _pad(image, margins, repeat_edge):
+  """Adds rows above and below, and columns at both sides."""
+  if not repeat_edge:
+    return tf.pad(image, [*([margin] * 2 for margin in margins), [0, 0]])
+  for axis, margin in enumerate(margins):
+    side = image.shape.as_list()[axis]
+    image = tf.gather(image, np.clip(np.arange(-margin, side + margin),
+                                     0, side - 1), axis=axis)
+  return image
+
+
 def _turn_and_zoom(image, degrees, zoom):
   """Turns and enlarges [h, w, C] about its centre; outside it is black."""
   height, width = image.shape.as_list()[:2]
@@ -139,18 +158,25 @@ def _normalize(image, normalization, mean):
   if normalization not in _NORMALIZATIONS:
     raise ValueError(
         utils.unknown('normalization', normalization, _NORMALIZATIONS))
-  if (mean is not None) != (normalization == 'subtract_mean'):
+  if (mean is not None) != (normalization in LESS_MEAN):
     raise ValueError(
         f'per_pixel_mean and normalization {normalization!r} do not go '
-        "together: 'subtract_mean' needs per_pixel_mean and nothing else "
-        'takes it.')
-  if mean is not None:
-    mean, shape = np.asarray(mean, np.float32), tuple(image.shape.as_list())
-    try:
-      mean = np.broadcast_to(mean, shape)
-    except ValueError:
-      raise ValueError(
-          f'per_pixel_mean has the shape {mean.shape}; the picture has '
-          f'{shape}. Give a mean picture of that shape, or a mean colour '
-          f'[{shape[2]}].') from None
-  return _NORMALIZATIONS[normalization](image, mean)
+        f'together: {" and ".join(LESS_MEAN)} need per_pixel_mean, and nothing '
+        'else takes it.')
+  means = [] if mean is None else [_fit(mean, tuple(image.shape.as_list()))]
+  return _NORMALIZATIONS[normalization](image, *means)
+
+
+def _fit(mean, shape):
+  """Returns the mean picture as large as a picture, or the mean colour."""
+  mean = np.asarray(mean, np.float32)
+  if mean.ndim == 3 and mean.shape[:2] != shape[:2]:
+    mean = utils.resize(mean, *shape[:2], half_pixel_centers=True)
+  try:
+    np.broadcast_to(np.empty(mean.shape), shape)
+  except ValueError:
+    raise ValueError(
+        f'per_pixel_mean has the shape {mean.shape}; the picture has '
+        f'{shape}. Give a mean picture of that shape, or a mean colour '
+        f'[{shape[2]}].') from None
+  return mean

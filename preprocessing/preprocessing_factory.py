@@ -20,11 +20,33 @@ PREPROCESSING = {
     'vgg': (vgg_preprocessing, {}),
     'inception': (inception_preprocessing, {}),
     'cifar': (cifar_preprocessing, {}),
+    # That of the Keras CIFAR script.
+    'keras_cifar': (cifar_preprocessing, {
+        'padding': 0, 'shift': 0.1, 'repeat_edge': True,
+        'normalization': 'share_less_mean'}),
     # A mirrored digit is another one or none; a standardised one would lose
     # the black of its background.
     'digits': (cifar_preprocessing, {
         'padding': 0, 'shift': 0.1, 'flip': False, 'normalization': 'scale'}),
+    'unaugmented': (cifar_preprocessing, {
+        'padding': 0, 'flip': False, 'normalization': 'scale'}),
+    'flip': (cifar_preprocessing, {'padding': 0, 'normalization': 'scale'}),
 }
+
+
+def _entry(name):
+  if name not in PREPROCESSING:
+    raise ValueError(utils.unknown('preprocessing', name, PREPROCESSING))
+  return PREPROCESSING[name]
+
+
+def needs_mean(name: str) -> bool:
+  """Whether a preprocessing has to be given the option per_pixel_mean.
+
+  Raises:
+    ValueError: an unknown name; the nearest and all valid ones are listed.
+  """
+  return _entry(name)[1].get('normalization') in cifar_preprocessing.LESS_MEAN
 
 
 def get_preprocessing(name: str, is_training: bool,
@@ -58,9 +80,7 @@ def get_preprocessing(name: str, is_training: bool,
   Raises:
     ValueError: an unknown name; the nearest and all valid ones are listed.
   """
-  if name not in PREPROCESSING:
-    raise ValueError(utils.unknown('preprocessing', name, PREPROCESSING))
-  module, defaults = PREPROCESSING[name]
+  module, defaults = _entry(name)
 
   def preprocess(image: tf.Tensor, output_height: int, output_width: int,
                  seed: Any = None, *, rand_augment_layers: int = 0,

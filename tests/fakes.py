@@ -31,7 +31,7 @@ FAMILIES = {1: (resnet_v1.resnet_v1, resnet_v1.resnet_v1_block,
 
 # Units in the blocks of small networks; a decoder needs a unit before the
 # first stride, and rates a block that can be dilated.
-UNITS = {'tiny': (1, 1), 'small': (2, 1, 1, 1)}
+UNITS = {'tiny': (1, 1), 'small': (2, 1, 1)}
 
 
 def register_tiny_networks(setitem=dict.__setitem__) -> None:
@@ -64,8 +64,48 @@ def workplace(tmp_path, monkeypatch, cache_home) -> pathlib.Path:
   return tmp_path
 
 
+@contextlib.contextmanager
+def unoptimized():
+  """Sessions run graphs as they were built.
+
+  TensorFlow's optimization of a graph takes a quarter of the time of a tiny
+  run. bfloat16 is part of it, and keeps it.
+  """
+  begin = tf.Session.__init__
+
+  def plainly(session, target='', graph=None, config=None):
+    given, config = config, tf.ConfigProto()
+    if given is not None:
+      config.CopyFrom(given)
+    rewriting = config.graph_options.rewrite_options
+    rewriting.disable_meta_optimizer = (
+        rewriting.auto_mixed_precision_onednn_bfloat16 != rewriting.ON)
+    begin(session, target, graph, config)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(tf.Session, '__init__', plainly)
+    yield
+
+
+@pytest.fixture
+def optimized(monkeypatch):
+  """Scripts run as outside of tests: TensorFlow optimizes their graphs."""
+  monkeypatch.setattr(f'{__name__}.unoptimized', contextlib.nullcontext)
+
+
+@pytest.fixture
+def unevaluated(monkeypatch):
+  """Leaves out the evaluation at the end of a training."""
+  monkeypatch.setattr('engine.train._evaluate', lambda config: None)
+
+
+@pytest.fixture
+def uncompared(monkeypatch):
+  """Leaves out batch norm's two statistics from evaluations."""
+  monkeypatch.setattr('engine.evaluate._Run._statistics', lambda _: [])
+
+
 def call(script, *arguments: str, **flags) -> types.SimpleNamespace:
-  """Runs a script's main in this process.
+  """Runs a script's main in this process, without optimization of graphs.
 
   Args:
     script: its module.
@@ -77,7 +117,8 @@ def call(script, *arguments: str, **flags) -> types.SimpleNamespace:
   """
   out, err = io.StringIO(), io.StringIO()
   argv = [script.__name__, *(f'--{k}={v}' for k, v in flags.items())]
-  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+  with (unoptimized(), contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err)):
     status = script.main([*argv, *arguments])
   return types.SimpleNamespace(status=status, out=out.getvalue(),
                                err=err.getvalue())

@@ -130,8 +130,8 @@ def test_it_does_not_fit(released):
   printed = inspect(path, model_name='resnet_v2_tiny')
   assert printed.status == 0
   assert ('\n\nIt does not fit resnet_v2_tiny.\n'
-          f'The checkpoint {path} is of resnet_v1_tiny (its units are those of '
-          "resnet_v1, the network's those of resnet_v2): pass "
+          f'The checkpoint {path} is of resnet_v1_tiny (its units are '
+          "bottleneck_v1, the network's bottleneck_v2): pass "
           '--model_name=resnet_v1_tiny.\n      0 fit\n') in printed.out
   assert ('\n     47 unexpected: resnet_v1_tiny/block1/unit_1/') in printed.out
   assert 'and 44 more (--json lists them)' in printed.out

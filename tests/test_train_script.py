@@ -1,5 +1,6 @@
 """train_image_classifier.py: what it prints, what it writes, what it learns."""
 import csv
+import functools
 import itertools
 import json
 import re
@@ -10,6 +11,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+import classify_image
 import eval_image_classifier
 from engine import config as configs
 from engine import optimizers, schedules
@@ -17,12 +19,6 @@ from tests import fakes, golden
 
 pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
-
-
-@pytest.fixture
-def unevaluated(monkeypatch):
-  """Leaves out the evaluation at the end of a training."""
-  monkeypatch.setattr('engine.train._evaluate', lambda config: None)
 
 
 @pytest.fixture
@@ -96,6 +92,43 @@ def test_checkpoint_has_slims_names(digits_run):
   assert f'{unit}/conv3/weights/Momentum' in slots
 
 
+def test_options_of_the_network(flags, workplace):
+  """They are kept with the run, and what contradicts them is refused."""
+  flags.update(model_name='cifar_residual_8', train_image_size=16)
+  printed = fakes.train(**flags, root_block='3x3', shortcut='B')
+  assert printed.status == 0, printed.err
+  config = json.loads((workplace / 'run/config.json').read_text())
+  assert (config['root_block'], config['shortcut']) == ('3x3', 'B')
+  fakes.refused(
+      fakes.train(**flags),
+      'was begun with root_block=3x3, not cifar; shortcut=B, not A:')
+  fakes.picture(0, 0).save('a.png')
+  for script, arguments in ((eval_image_classifier, ()),
+                            (classify_image, ('a.png',))):
+    call = functools.partial(fakes.call, script, *arguments,
+                             checkpoint_path='run')
+    assert call().status == 0
+    fakes.refused(call(shortcut='A'), '--shortcut=A contradicts the run, which '
+                  'was trained with shortcut=B: leave the flag out.')
+    fakes.refused(call(root_block='7x7'), '--root_block=7x7 contradicts')
+  # Without config.json the checkpoint tells.
+  (workplace / 'run/config.json').unlink()
+  call = functools.partial(call, model_name='cifar_residual_8')
+  assert call(eval_image_size=16).status == 0
+  fakes.refused(
+      call(root_block='cifar'), 'is of cifar_residual_8 (its root is 3x3, the '
+      "network's cifar): pass --model_name=cifar_residual_8 --root_block=3x3")
+
+
+@pytest.mark.parametrize('more, words', [
+    ({'shortcut': 'A'}, ('--shortcut=A: resnet_v1_tiny has no such option',)),
+    ({'root_block': '5x5'}, ('--root_block=5x5 is unknown', '7x7, beta'))])
+def test_options_that_a_network_does_not_take(flags, workplace, more, words):
+  fakes.refused(fakes.train(**{**flags, 'dataset_dir': 'nowhere'}, **more),
+                *words)
+  assert not (workplace / 'run').exists()
+
+
 def test_pictures_and_tables_of_the_evaluation(digits_run):
   figures = json.loads((digits_run.folder / 'eval/eval.json').read_text())
   assert figures['examples'] == 360 and figures['step'] == 6
@@ -139,7 +172,8 @@ def test_it_learns(colours_run):
 
 def test_the_batch_norm_trap_is_told(colours):
   """Without recalibration, the same weights look like chance."""
-  flags = {**fakes.learn(colours), 'max_number_of_steps': 20}
+  flags = {**fakes.learn(colours), 'max_number_of_steps': 20,
+           'model_name': 'resnet_v2_tiny'}
   printed = fakes.train(**flags, recalibrate_batch_norm_batches=0,
                         batch_norm_decay=0.9999)
   assert printed.status == 0
@@ -205,6 +239,7 @@ def test_labels_offset(flags, workplace, colours):
       'flowers_train_0000', 'label 0', '1 to 4', '--labels_offset=1')
 
 
+@pytest.mark.usefixtures('uncompared')
 def test_use_grayscale(flags):
   printed = fakes.train(**flags, use_grayscale=True)
   assert printed.status == 0, printed.err
@@ -213,6 +248,7 @@ def test_use_grayscale(flags):
   assert '23 examples' in printed.out  # it was evaluated on one channel
 
 
+@pytest.mark.usefixtures('uncompared')
 def test_evaluation_takes_the_moving_averages(flags):
   """The figures are those of a checkpoint whose weights are the averages."""
   printed = fakes.train(**{**flags, 'max_number_of_steps': 4},

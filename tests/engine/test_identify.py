@@ -1,11 +1,15 @@
 """Which network the names and shapes of variables tell."""
+import functools
+
 import pytest
+import tensorflow.compat.v1 as tf
 
 from engine import identify
 from nets import nets_factory
+from nets.slim_compat import slim
 from tests import golden
 
-NAMES = [name for name in nets_factory.NETWORKS if not name.endswith('_beta')]
+NAMES = sorted(path.stem for path in (golden.DATA / 'variables').iterdir())
 
 
 def shapes(name, **changes):
@@ -37,6 +41,14 @@ def beta(depth):
           f'{scope}/conv1_3/weights': [3, 3, 64, 128]}
 
 
+@functools.cache
+def built(name, **options):
+  """{variable: shape} of a network of ten classes as it is here."""
+  with tf.Graph().as_default():
+    nets_factory.get_network_fn(name, 10)(tf.zeros([1, 32, 32, 3]), **options)
+    return {v.op.name: v.shape.as_list() for v in slim.get_model_variables()}
+
+
 def with_doubles(found):
   """As a training with momentum and moving averages saves it."""
   return {**found, **{f'{name}/Momentum': shape for name, shape
@@ -50,7 +62,8 @@ def test_every_network_is_told(name):
   found = identify.network(shapes(name))
   assert found.names == [name] and str(found) == name
   assert (found.scope, found.root, found.channels) == (f'{name}/', '7x7', 3)
-  assert found.version == int(name[8])
+  assert found.kind == found.unit == f'bottleneck_v{name[8]}'
+  assert found.flags == [f'--model_name={name}']
   assert found.num_classes == shapes(name)[f'{name}/logits/weights'][-1]
   assert identify.width(found) == 1
 
@@ -72,6 +85,56 @@ def test_beta():
   assert found.scope == 'resnet_v1_101/'
 
 
+@pytest.mark.parametrize('name, kind, root', [
+    ('resnet_v1_18', 'basic_v1', '7x7'), ('resnet_v2_18', 'basic_v2', '7x7'),
+    ('plain_18', 'plain_v1', '7x7'),
+    ('cifar_residual_8', 'basic_v1', 'cifar'),
+    ('cifar_plain_8', 'plain_v1', 'cifar'),
+    ('cifar_highway_14', 'highway_v1', 'cifar'),
+    ('cifar_resnet_v1_14', 'basic_v1 with biases', 'cifar'),
+    ('cifar_resnet_v2_11', 'bottleneck_v2 with biases', 'cifar')])
+def test_every_kind_of_units_is_told(name, kind, root):
+  """Of any depth, and whatever the scope."""
+  here = built(name)
+  for held in here, renamed(here, **{f'{name}/': 'net/'}):
+    found = identify.network(held)
+    assert (found.names, found.kind, found.root) == ([name], kind, root)
+    assert (found.options(name), found.num_classes) == ({}, 10)
+    assert identify.width(found) == 1
+
+
+def test_the_units_tell_34_from_50():
+  found = identify.network({
+      name.replace('bottleneck_v1', 'basic_v1'): shape
+      for name, shape in shapes('resnet_v1_50').items()})
+  assert found.names == ['resnet_v1_34']
+
+
+@pytest.mark.parametrize('name, options', [
+    ('resnet_v1_18', {'root_block': '3x3'}),
+    ('resnet_v1_18', {'root_block': 'beta', 'shortcut': 'C'}),
+    ('cifar_residual_8', {'shortcut': 'B'}),
+    ('cifar_residual_14', {'root_block': '3x3', 'shortcut': 'B'}),
+    ('cifar_residual_8', {'root_block': '3x3', 'shortcut': 'C'}),
+    ('cifar_highway_8', {'shortcut': 'C'})])
+def test_options_are_told(name, options):
+  found = identify.network(built(name, **options))
+  assert found.names == [name] and found.options(name) == options
+  assert found.flags == [' '.join([f'--model_name={name}', *(
+      f'--{option}={value}' for option, value in options.items())])]
+
+
+def test_a_root_without_a_name_of_its_own():
+  """Of the names those that have the root, else all."""
+  held = beta(152)
+  assert identify.network(held).flags == [
+      '--model_name=resnet_v1_152 --root_block=beta']
+  held['resnet_v1_152/conv1_1/weights'] = [5, 5, 3, 64]
+  found = identify.network(held)
+  assert (found.root, found.channels) == (None, None)
+  assert found.names == ['resnet_v1_152']
+
+
 def test_parts_of_a_network():
   found = identify.network(shapes('resnet_v1_50', logits=None))
   assert (found.names, found.num_classes) == (['resnet_v1_50'], None)
@@ -85,14 +148,15 @@ def test_parts_of_a_network():
 def test_a_network_that_is_not_registered():
   found = identify.network(shapes('resnet_v1_50', unit_3=None))
   assert found.names == []
-  assert str(found) == 'a resnet_v1 with 2, 4, 6, 2 units in its blocks'
+  assert str(found) == (
+      'a network of bottleneck_v1 units, 2, 4, 6, 2 in its blocks')
+  assert found.flags == [] and identify.width(found) == 1
 
 
 def test_two_networks_in_one():
   both = {**shapes('resnet_v2_101'), **shapes('resnet_v1_50')}
   assert identify.network(both).names == ['resnet_v2_101']  # the larger
   assert identify.network(both, 'resnet_v1_50/').names == ['resnet_v1_50']
-  identify.check('P', shapes('resnet_v1_50'), both)
 
 
 # Kinds.
@@ -128,96 +192,3 @@ def test_only_moving_averages():
   assert found.values() == {'a/weights': [2], 'b': [3]}
   assert found.not_needed() == {'optimizer': 1, 'moving_averages': 1,
                                 'counters': []}
-
-
-# Does it fit?
-
-
-def error(wanted, there):
-  with pytest.raises(ValueError) as raised:
-    identify.check('P', wanted, there)
-  return str(raised.value)
-
-
-@pytest.mark.parametrize('here, there, why', [
-    ('resnet_v1_101', 'resnet_v1_50',
-     "its block3 has 6 units, the network's 23"),
-    ('resnet_v1_50', 'resnet_v1_101',
-     "its block3 has 23 units, the network's 6"),
-    ('resnet_v2_152', 'resnet_v2_200',
-     "its block2 has 24 units, the network's 8"),
-    ('resnet_v1_50', 'resnet_v2_50',
-     "its units are those of resnet_v2, the network's those of resnet_v1")])
-@pytest.mark.parametrize('scope', [False, True])
-def test_the_network_that_fits_is_named(here, there, why, scope):
-  """Whatever scope it was saved in, that of the network itself too."""
-  held = shapes(there, **({there: here} if scope else {}))
-  assert error(shapes(here), held) == (
-      f'The checkpoint P is of {there} ({why}): pass --model_name={there}.')
-
-
-def test_another_root():
-  held = beta(50)
-  assert error(shapes('resnet_v1_50'), held) == (
-      "The checkpoint P is of resnet_v1_50_beta (its root is conv1_1 to "
-      "conv1_3, the network's conv1): pass --model_name=resnet_v1_50_beta.")
-  assert error(held, shapes('resnet_v1_50')).endswith(
-      'pass --model_name=resnet_v1_50.')
-
-
-def test_nothing_that_fits():
-  held = shapes('resnet_v1_50', unit_3=None)
-  assert error(shapes('resnet_v1_50'), held) == (
-      'The checkpoint P is of a resnet_v1 with 2, 4, 6, 2 units in its blocks '
-      "(its block1 has 2 units, the network's 3): pass another "
-      '--checkpoint_path: no --model_name fits it.')
-
-
-@pytest.mark.parametrize('scope', ['my_net/', 'module/resnet_v1_50/', ''])
-def test_another_scope(scope):
-  held = {scope + name.removeprefix('resnet_v1_50/'): shape
-          for name, shape in shapes('resnet_v1_50').items()}
-  assert error(shapes('resnet_v1_50'), held) == (
-      f'The checkpoint P is of resnet_v1_50, but its variables begin with '
-      f"{scope!r} where those of the network begin with 'resnet_v1_50/': save "
-      'them by the names that the network has, and pass that as '
-      '--checkpoint_path.')
-
-
-def test_another_width():
-  held = {name: [*shape[:-1], shape[-1] // 2]
-          for name, shape in shapes('resnet_v1_50').items()}
-  assert identify.width(identify.network(held)) == 0.5
-  assert error(shapes('resnet_v1_50'), held) == (
-      'The checkpoint P is of resnet_v1_50 in another width (its block1 has '
-      "32 channels, the network's 64): no --model_name builds it, so pass "
-      'another --checkpoint_path.')
-
-
-def test_other_channels():
-  grey = {**shapes('resnet_v1_50'),
-          'resnet_v1_50/conv1/weights': [7, 7, 1, 64]}
-  identify.check('P', grey, shapes('resnet_v1_50'))
-  with pytest.raises(ValueError) as raised:
-    identify.check_channels('P', grey, shapes('resnet_v1_50'))
-  assert str(raised.value) == (
-      'The checkpoint P is for images of 3 channels, the network for 1: change '
-      '--use_grayscale, or begin with a new root by '
-      '--checkpoint_exclude_scopes=resnet_v1_50/conv1.')
-
-
-def test_what_is_not_wanted_need_not_fit():
-  """Blocks, the root and the logits may be left out."""
-  held = shapes('resnet_v1_50', resnet_v1_50='net')
-  identify.check('P', shapes('resnet_v1_101', resnet_v1_101='net',
-                             block3=None), held)
-  identify.check('P', renamed(beta(50), resnet_v1_50='net', conv1_1=None),
-                 held)
-  identify.check('P', {'a/weights': [2]}, held)
-  identify.check('P', shapes('resnet_v1_50'), {'a/weights': [2]})
-
-
-def test_compare():
-  assert identify.compare(
-      {'a': [1], 'b': [2], 'c': [3]}, {'a': (1,), 'b': (3,), 'd': (4,)}
-  ) == (['a'], ['c'], ['b'], ['d'])

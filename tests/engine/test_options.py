@@ -113,7 +113,8 @@ def test_every_field_says_whether_it_may_change():
   assert found['never'] == {
       'model_name', 'dataset_name', 'labels_offset', 'use_grayscale',
       'trainable_scopes', 'optimizer', 'moving_average_decay', 'decoder',
-      'decoder_depth', 'multi_grid', 'ignore_label'}
+      'decoder_depth', 'multi_grid', 'ignore_label', 'root_block', 'shortcut',
+      'per_pixel_mean'}
   assert {'train_dir', 'dataset_dir', 'max_number_of_steps', 'num_epochs',
           'save_interval_secs', 'accept_changes', 'keep_best', 'cache',
           'profile_steps'} <= found['free']

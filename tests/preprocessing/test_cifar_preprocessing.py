@@ -54,6 +54,30 @@ def test_subtract_mean(run):
     np.testing.assert_allclose(got, image - np.array(mean), atol=1e-4)
 
 
+def test_share_less_mean(run):
+  image, mean = golden.photo(0, 32, 32), golden.photo(1, 32, 32) / 255
+  options = {'normalization': 'share_less_mean', 'per_pixel_mean': mean}
+  for recipe in evaluate(**options), train(**{**PLAIN, **options}):
+    np.testing.assert_allclose(run(recipe, image), image / 255 - mean,
+                               atol=1e-6)
+
+
+def test_the_mean_is_stretched_like_the_picture(run):
+  image = golden.photo(0, 20, 30)
+  options = {'normalization': 'share_less_mean', 'per_pixel_mean': image / 255}
+  assert np.abs(run(evaluate(**options), image)).max() < 1e-5
+  assert np.abs(run(evaluate(**options), image[::-1])).max() > 0.1
+
+
+def test_the_edge_is_repeated(run):
+  image = np.full((32, 32, 3), 255, np.uint8)
+  recipe = {repeat: train(**PLAIN | {'padding': 4}, repeat_edge=repeat)
+            for repeat in (False, True)}
+  lowest = {repeat: {run(each, image, (0, i)).min() for i in range(8)}
+            for repeat, each in recipe.items()}
+  assert lowest[True] == {1} and -1 in lowest[False]
+
+
 @pytest.mark.parametrize('options,reach', [
     ({'padding': 4}, 4), ({'padding': 0, 'shift': 0.1}, 3),
     ({'padding': 1, 'shift': 0.05}, 3), ({'padding': 0}, 0)])
@@ -167,7 +191,7 @@ def test_the_output_has_a_static_shape():
     ({'padding': -1}, 'padding -1'),
     ({'zoom': 1.0}, 'zoom must be below 1'),
     ({'normalization': 'standardise'}, "mean 'standardize'.*subtract_mean"),
-    ({'normalization': 'subtract_mean'}, 'needs per_pixel_mean'),
+    ({'normalization': 'subtract_mean'}, 'share_less_mean need per_pixel'),
     ({'per_pixel_mean': [0, 0, 0]}, "'standardize' do not go together"),
     ({'normalization': 'subtract_mean', 'per_pixel_mean': np.zeros((8, 8))},
      r'\(8, 8\); the picture has \(32, 32, 3\)')])

@@ -18,9 +18,16 @@ from tests import golden
 NAMES = sorted(preprocessing_factory.PREPROCESSING)
 
 
+def given(name):
+  """The options that a recipe has to be given."""
+  return ({'per_pixel_mean': np.full((32, 32, 1), 0.25)}
+          if preprocessing_factory.needs_mean(name) else {})
+
+
 def get(name, is_training=False, size=32, grey=False, **options):
   fn = preprocessing_factory.get_preprocessing(name, is_training, grey)
-  return lambda image, seed: fn(image, size, size, seed=seed, **options)
+  return lambda image, seed: fn(image, size, size, seed=seed,
+                                **given(name), **options)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -34,7 +41,9 @@ def test_every_recipe(run, name, is_training):
     assert outputs[0].dtype == np.float32
     np.testing.assert_array_equal(outputs[0], run(recipe, image, (0, 0)))
     different = len({o.tobytes() for o in outputs})
-    assert different >= 3 if is_training else different == 1
+    most = {'unaugmented': 1, 'flip': 2}.get(name, 4)
+    assert (different >= min(3, most) if is_training else different == 1)
+    assert different <= most
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -45,14 +54,16 @@ def test_inside_a_parallel_map(name):
   def outputs():
     with tf.Graph().as_default(), tf.Session() as session:
       batches = tf.data.Dataset.range(8).map(
-          lambda i: fn(tf.constant(image), 24, 24, seed=tf.stack([7, i])),
+          lambda i: fn(tf.constant(image), 24, 24, seed=tf.stack([7, i]),
+                       **given(name)),
           num_parallel_calls=2).batch(8)
       iterator = tf.data.make_one_shot_iterator(batches)
       return session.run(iterator.get_next())
 
   first = outputs()
   np.testing.assert_array_equal(first, outputs())
-  assert len({o.tobytes() for o in first}) == 8
+  assert len({o.tobytes() for o in first}) == {
+      'unaugmented': 1, 'flip': 2}.get(name, 8)
 
 
 def test_digits_are_never_mirrored_and_keep_a_black_background(run):
@@ -68,6 +79,49 @@ def test_digits_are_never_mirrored_and_keep_a_black_background(run):
       run(get('digits'), image)[..., 0],
       run(lambda image, _: cifar_preprocessing.preprocess_for_eval(
           image, 32, 32, normalization='scale'), image)[..., 0])
+
+
+def test_unaugmented_and_flip(run):
+  image = golden.photo(0, 32, 32)
+  want = image / 127.5 - 1
+  seen = set()
+  for i in range(8):
+    np.testing.assert_allclose(run(get('unaugmented', True), image, (0, i)),
+                               want, atol=1e-5)
+    got = run(get('flip', True), image, (0, i))
+    mirrored = not np.allclose(got, want, atol=1e-5)
+    np.testing.assert_allclose(got, want[:, ::-1] if mirrored else want,
+                               atol=1e-5)
+    seen.add(mirrored)
+  assert seen == {False, True}
+  for name in 'unaugmented', 'flip':
+    np.testing.assert_allclose(run(get(name), image), want, atol=1e-5)
+
+
+def test_the_one_that_needs_a_mean():
+  needing = [name for name in NAMES if preprocessing_factory.needs_mean(name)]
+  assert needing == ['keras_cifar']
+  with pytest.raises(ValueError, match="Did you mean 'keras_cifar'"):
+    preprocessing_factory.needs_mean('kerascifar')
+  fn = preprocessing_factory.get_preprocessing('keras_cifar', False)
+  with pytest.raises(ValueError, match='need per_pixel_mean'):
+    fn(np.zeros((9, 9, 3), np.uint8), 9, 9)
+
+
+def test_keras_cifar(run):
+  """Shifted by up to a tenth, its edges repeated, less the mean."""
+  image = golden.photo(0, 32, 32)
+  recipe, moves = get('keras_cifar', True), set()
+  padded = np.pad(image, [(3, 3), (3, 3), (0, 0)], 'edge') / 255 - 0.25
+  windows = {(y, x, flip): padded[y:y + 32, x:x + 32][:, ::flip]
+             for y in range(7) for x in range(7) for flip in (1, -1)}
+  for i in range(40):
+    got = run(recipe, image, (1, i))
+    move, = (move for move, window in windows.items()
+             if np.allclose(got, window, atol=1e-5))
+    moves.add(move)
+  for side, places in zip(zip(*moves, strict=True), (7, 7, 2), strict=True):
+    assert len(set(side)) == places
 
 
 def test_options_override_those_of_the_registry(run):
@@ -89,16 +143,19 @@ LINEAR = {
     'vgg': ({}, lambda x: x + vgg_preprocessing.MEAN_RGB),
     'inception': ({'color': False}, lambda x: (x + 1) * 127.5),
     'cifar': ({'normalization': 'scale'}, lambda x: (x + 1) * 127.5),
-    'digits': ({}, lambda x: (x + 1) * 127.5)}
+    'digits': ({}, lambda x: (x + 1) * 127.5),
+    'keras_cifar': ({}, lambda x: (x + 0.25) * 255),
+    'unaugmented': ({}, lambda x: (x + 1) * 127.5),
+    'flip': ({}, lambda x: (x + 1) * 127.5)}
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_augment_is_given_levels_and_what_it_returns_is_used(run, name):
   options, levels = LINEAR[name]
-  image, given = golden.photo(0, 40, 50), []
+  image, seen = golden.photo(0, 40, 50), []
 
   def invert(picture, seed):
-    given.append((picture.dtype, picture.shape.as_list(), seed.dtype))
+    seen.append((picture.dtype, picture.shape.as_list(), seed.dtype))
     return 255 - picture + tf.cast(seed[1], tf.float32) / 8
 
   plain = get(name, True, **options)
@@ -110,7 +167,7 @@ def test_augment_is_given_levels_and_what_it_returns_is_used(run, name):
     # Inception's output ends at white.
     np.testing.assert_allclose(
         got, np.minimum(want, 255) if name == 'inception' else want, atol=2e-3)
-  assert given == [(tf.float32, [32, 32, 3], tf.int64)]
+  assert seen == [(tf.float32, [32, 32, 3], tf.int64)]
   np.testing.assert_array_equal(run(get(name, augment=invert), image),
                                 run(get(name), image))
 
@@ -177,7 +234,8 @@ def test_none_of_it_leaves_the_bits(run, name, grey):
 def test_unknown_names(name, nearest):
   with pytest.raises(ValueError, match=(
       f"Unknown preprocessing '{name}'. Did you mean '{nearest}'\\? "
-      'Valid: cifar, digits, inception, vgg.')):
+      'Valid: cifar, digits, flip, inception, keras_cifar, unaugmented, '
+      'vgg.')):
     preprocessing_factory.get_preprocessing(name, False)
 
 
