@@ -4,7 +4,8 @@ VENV := .venv
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train segment test test-slow test-oldest fuzz kills lint clean
+.PHONY: help train segment experiments test test-slow test-oldest fuzz kills \
+  lint clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
@@ -30,6 +31,12 @@ train: $(VENV)/installed  ## Train resnet_v2_101 on handwritten digits and evalu
 segment: $(VENV)/installed  ## Train resnet_v1_50 to segment scenes of digits
 	$(VENV)/bin/python train_image_classifier.py \
 	  --flagfile=recipes/digit_scenes_resnet_v1_50.cfg
+
+experiments: $(VENV)/installed  ## Run claims of the papers again, in half an hour
+	$(VENV)/bin/python -m experiments.degradation
+	$(VENV)/bin/python -m experiments.gradients
+	$(VENV)/bin/python -m experiments.shortcuts
+	$(VENV)/bin/python -m experiments.depth --recompute
 
 test: $(VENV)/installed  ## Run the tests
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal

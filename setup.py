@@ -5,7 +5,7 @@ import setuptools
 
 # What a checkout needs beyond the library: data, training, pictures, tests.
 SCRIPTS = ['filelock>=3.12', 'google-crc32c>=1.5', 'h5py>=3.10',
-           'matplotlib>=3.7', 'pillow>=10.3', 'requests>=2.28',
+           'keras>=3.0', 'matplotlib>=3.7', 'pillow>=10.3', 'requests>=2.28',
            'scikit-learn>=1.2', 'tqdm>=4.64']
 TESTS = ['pytest>=7.2', 'pytest-xdist>=3.2', 'ruff>=0.5', 'scipy>=1.9']
 
