@@ -118,6 +118,10 @@ class TrainConfig(PipelineConfig, OptimizationConfig, SegmentationConfig):
       'segmentation from a checkpoint with less than 12 crops at once.',
       otherwise=False)
 
+  recompute: bool = option(
+      False, 'Compute the network\'s maps again in the backward pass instead '
+      'of keeping them: less memory, for another forward pass.')
+
   # Fine-tuning.
   checkpoint_path: str | None = option(
       None, 'A checkpoint, or a folder of them, to start from.')

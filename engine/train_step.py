@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from engine import batch_norm, checkpoints, objective, optimizers
+from engine import batch_norm, checkpoints, objective, optimizers, recompute
 from engine.config import TrainConfig
 from nets.slim_compat import slim
 
@@ -59,11 +59,13 @@ class _Sum:
                       for total in self._sums])
 
 
-def _gradients(config, loss):
+def _gradients(config, loss, images):
   """Returns the trained variables that the loss depends on, with gradients."""
   variables = checkpoints.matching(
       tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes')
-  found = zip(tf.gradients(loss, variables), variables, strict=True)
+  gradients = (recompute.gradients(loss, variables, images)
+               if config.recompute else tf.gradients(loss, variables))
+  found = zip(gradients, variables, strict=True)
   return [(tf.ensure_shape(gradient, variable.shape), variable)
           for gradient, variable in found if gradient is not None]
 
@@ -127,7 +129,7 @@ def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
                 + optimizers.regularization(config, tf.trainable_variables()))
   total_loss = _checked(total_loss, images)
   updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-  found = _gradients(config, total_loss)
+  found = _gradients(config, total_loss, images)
   gradients, variables = [g for g, _ in found], [v for _, v in found]
   figures = {'loss': loss, 'total_loss': total_loss,
              'accuracy': accuracy,
