@@ -111,16 +111,11 @@ class TrainConfig(PipelineConfig, OptimizationConfig, SegmentationConfig):
       None, 'At the end, replace batch norm\'s moving averages by the '
       'statistics over this many training batches; 0 keeps them. Default: '
       'one pass over the data, at most 100.', low=0)
-
   freeze_batch_norm: bool | None = option(
       None, 'Normalize by the moving averages of the checkpoint, and leave '
       'them as they are; gamma and beta are trained. Default: for '
       'segmentation from a checkpoint with less than 12 crops at once.',
       otherwise=False)
-
-  recompute: bool = option(
-      False, 'Compute the network\'s maps again in the backward pass instead '
-      'of keeping them: less memory, for another forward pass.')
 
   # Fine-tuning.
   checkpoint_path: str | None = option(
@@ -148,6 +143,9 @@ class TrainConfig(PipelineConfig, OptimizationConfig, SegmentationConfig):
       low=1)
 
   # The loop.
+  recompute: bool = option(
+      False, 'Compute maps again in the backward pass instead of keeping them: '
+      'less memory, for another forward pass.')
   log_every_n_steps: int = option(
       10, 'Steps between two lines.', low=1, changes='free')
   save_summaries_secs: int = option(

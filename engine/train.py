@@ -212,7 +212,8 @@ def _finish(config, validating):
   return figures
 
 
-def train(given: configs.TrainConfig) -> dict | None:
+def train(given: configs.TrainConfig,
+          watch: train_step.Watch | None = None) -> dict | None:
   """Trains a network, and evaluates it at the end.
 
   Writes checkpoints, config.json, metrics.csv, curves.png and TensorBoard
@@ -221,6 +222,7 @@ def train(given: configs.TrainConfig) -> dict | None:
 
   Args:
     given: what to do; fields that are None are completed.
+    watch: see `train_step.build`.
 
   Returns:
     The figures of the evaluation; None if there are no data for one.
@@ -254,7 +256,8 @@ def train(given: configs.TrainConfig) -> dict | None:
     factor = tf.get_local_variable('plateau_factor', initializer=1.0)
     learning_rate = schedules.build(config, source.num_examples, step, factor)
     built = train_step.build(config, stream.batch.images, logits,
-                             stream.batch.labels, waiting, learning_rate, step)
+                             stream.batch.labels, waiting, learning_rate, step,
+                             watch)
     recalibration = _recalibration(config, source, stream, built.shadows)
     diagnose = diagnosis.Diagnosis(source, stream, config.num_micro_batches,
                                    end_points, config.train_dir)

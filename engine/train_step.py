@@ -12,6 +12,12 @@ from nets.slim_compat import slim
 NOT_FINITE = 'The loss of this batch is not finite'
 
 
+# Returns an op, given the gradients with their variables, before they are
+# clipped, and the global step.
+Watch = Callable[[list[tuple[tf.Tensor, tf.Variable]], tf.Variable],
+                 tf.Operation]
+
+
 class TrainStep(NamedTuple):
   """The ops of a step.
 
@@ -105,7 +111,7 @@ def _checked(total_loss, images):
 
 def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
           labels: tf.Tensor, waiting: tf.Tensor, learning_rate: tf.Tensor,
-          step: tf.Variable) -> TrainStep:
+          step: tf.Variable, watch: Watch | None = None) -> TrainStep:
   """Builds the step of a network that the current graph holds.
 
   A loss that is not finite, or a network that is not, is an
@@ -123,6 +129,7 @@ def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
     waiting: float64 scalar, seconds.
     learning_rate: float32 scalar.
     step: the global step.
+    watch: what is also done with the gradients of a step, before its update.
   """
   loss, accuracy = objective.build(config, logits, labels, step)
   total_loss = (loss + tf.losses.get_regularization_loss()
@@ -148,10 +155,10 @@ def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
     figures = dict(zip(figures, totals[len(gradients):], strict=True))
     with tf.control_dependencies(totals):
       clear = sums.clear()
-  with tf.control_dependencies([total_loss]):
-    apply, shadows = _update(
-        config, list(zip(gradients, variables, strict=True)), learning_rate,
-        step, updates)
+  found = list(zip(gradients, variables, strict=True))
+  watched = [watch(found, step)] if watch else []
+  with tf.control_dependencies([total_loss, *watched]):
+    apply, shadows = _update(config, found, learning_rate, step, updates)
   with tf.control_dependencies([apply]):
     done = tf.identity(step.read_value())
   return TrainStep(accumulate, tf.group(apply, clear), figures, done, shadows)
