@@ -194,7 +194,7 @@ def plain(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
 def highway(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
             outputs_collections: str | None = None, scope: str | None = None,
             unit_rate: int = 1, nominal_stride: int = 1, shortcut: str = 'B',
-            gate_bias: float = -2.0) -> tf.Tensor:
+            gate_bias: float = -3.0) -> tf.Tensor:
   """The unit `basic` with a learned gate T: relu(T * residual + (1 - T) * x).
 
   T = sigmoid(w * x + b) for every position and channel ([5], equation 3), by

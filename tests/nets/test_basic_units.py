@@ -272,7 +272,7 @@ def test_a_gate_begins_nearly_closed(graph):
              if v.op.name == 'unit/gate/biases']
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    np.testing.assert_array_equal(session.run(biases), [-2, -2, -2])
+    np.testing.assert_array_equal(session.run(biases), [-3, -3, -3])
 
 
 def test_units_outside_of_the_families(graph):
