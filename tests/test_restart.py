@@ -29,12 +29,6 @@ sys.exit(train_image_classifier.main(sys.argv))
 
 
 @pytest.fixture
-def unevaluated(monkeypatch):
-  """Leaves out the evaluation at the end of a training."""
-  monkeypatch.setattr('engine.train._evaluate', lambda config: None)
-
-
-@pytest.fixture
 def flags(colours):
   """Six steps, with batch norm's statistics as the steps leave them."""
   return {**fakes.fast(colours), 'max_number_of_steps': 6,
@@ -141,6 +135,7 @@ def went_on_after_a_save():
     return False
 
 
+@pytest.mark.usefixtures('optimized')  # as the process is
 def test_sigkill(flags):
   """Killed between two checkpoints, by a signal that cannot be caught."""
   flags = {**flags, 'learning_rate_decay_type': 'fixed'}

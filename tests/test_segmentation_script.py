@@ -67,11 +67,11 @@ def test_a_run(shapes_run):
 
 
 def register_wide(setitem):
-  """Adds resnet_v1_wide, which learns scenes by heart in a minute."""
+  """Adds resnet_v1_wide, which learns scenes by heart in seconds."""
   setitem(resnet_generator.UNITS, 'wide', (2, 1, 1, 1))
   function = functools.partial(resnet_generator.network(
       resnet_v1.resnet_v1, resnet_v1.resnet_v1_block, 'resnet_v1_wide',
-      'wide'), depth_multiplier=1 / 2)
+      'wide'), depth_multiplier=1 / 4)
   functools.update_wrapper(function, function.func)
   setitem(nets_factory.NETWORKS, 'resnet_v1_wide', nets_factory.Network(
       function, resnet_v1.resnet_arg_scope, 'vgg'))
@@ -80,8 +80,8 @@ def register_wide(setitem):
 def test_eight_scenes_are_learnt(monkeypatch):
   """By heart; then finer features by the same weights."""
   register_wide(monkeypatch.setitem)
-  for name, value in {'SCENES': {'train': 8, 'test': 1}, 'SIZE': 65,
-                      'HEIGHTS': (36, 52), 'COUNTS': (1, 2)}.items():
+  for name, value in {'SCENES': {'train': 8, 'test': 1}, 'SIZE': 49,
+                      'HEIGHTS': (28, 40), 'COUNTS': (1, 2)}.items():
     monkeypatch.setattr(scenes, name, value)
   scenes.ensure('eight')
   printed = train(
@@ -100,8 +100,8 @@ def test_eight_scenes_are_learnt(monkeypatch):
   assert figures('finer')['miou'] > 0.5
 
 
-def test_continued_with_the_same_bits(shapes, monkeypatch):
-  monkeypatch.setattr('engine.train._evaluate', lambda _: None)
+@pytest.mark.usefixtures('unevaluated')
+def test_continued_with_the_same_bits(shapes):
   given = fake.flags(
       shapes, recalibrate_batch_norm_batches=0, decoder='deeplabv3plus',
       num_micro_batches=2, top_k_percent_pixels=0.5,
@@ -114,6 +114,7 @@ def test_continued_with_the_same_bits(shapes, monkeypatch):
   assert fakes.differing('whole/model.ckpt-4', 'parts/model.ckpt-4') == []
 
 
+@pytest.mark.usefixtures('uncompared')
 def test_the_best_is_kept_by_miou(shapes):
   printed = train(**fake.flags(shapes, max_number_of_steps=4,
                                  evaluate_every=2))
@@ -126,6 +127,7 @@ def test_the_best_is_kept_by_miou(shapes):
       best['best'][0]['value'], abs=1e-3)
 
 
+@pytest.mark.usefixtures('uncompared')
 def test_views_and_windows(shapes_run):
   """Of one picture in each step, at several sizes, mirrored, in windows."""
   printed = evaluate(checkpoint_path=shapes_run.folder, eval_dir='all',
@@ -161,6 +163,7 @@ def test_classifying_pictures(shapes_run, tmp_path):
     assert Image.open(line['overlay']).size[0] > 0
 
 
+@pytest.mark.usefixtures('unevaluated')
 def test_fine_tuning_from_a_classifier(shapes, tmp_path):
   released = fakes.write_released(tmp_path / 'old' / 'a.ckpt',
                                   'resnet_v1_small', 1000)
@@ -258,6 +261,7 @@ def test_masks_of_which_nothing_can_be_learnt(value, words):
 
 
 @pytest.mark.parametrize('ignored, label', [(0, -1), (0, 0)])
+@pytest.mark.usefixtures('uncompared')
 def test_another_ignore_label(ignored, label):
   """In the padding, in the pictures for TensorBoard, in the evaluation."""
   folder = fake.write(pathlib.Path('data'), ignored=ignored)
@@ -287,6 +291,7 @@ def test_nothing_to_evaluate(shapes_run):
           'label 255')
 
 
+@pytest.mark.usefixtures('unevaluated')
 def test_a_copied_run_goes_on(shapes_run, shapes):
   shutil.copytree(shapes_run.folder, 'run')
   printed = train(**fake.flags(shapes, max_number_of_steps=3))

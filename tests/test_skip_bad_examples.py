@@ -35,12 +35,6 @@ def damage(folder, split='train_00000-of-00002', number=BAD):
 
 
 @pytest.fixture
-def unevaluated(monkeypatch):
-  """Leaves out the evaluation at the end of a training."""
-  monkeypatch.setattr('engine.train._evaluate', lambda config: None)
-
-
-@pytest.fixture
 def folder(workplace):
   """A small data set, for each test to damage."""
   return fakes.write_colours(workplace / 'data', 16, 12)

@@ -258,10 +258,9 @@ def test_nothing_is_kept_between_two_steps():
 
 
 @pytest.mark.slow  # test_kills has parts too
-@pytest.mark.usefixtures('workplace')
-def test_restart_with_parts(colours, monkeypatch):
+@pytest.mark.usefixtures('workplace', 'unevaluated')
+def test_restart_with_parts(colours):
   """Through the script: in between, the data go on with the right part."""
-  monkeypatch.setattr('engine.train._evaluate', lambda config: None)
   flags = {**fakes.fast(colours), 'num_micro_batches': 4,
            'recalibrate_batch_norm_batches': 1, 'moving_average_decay': 0.9}
   for folder, steps in ('whole', 4), ('run', 2), ('run', 4):

@@ -26,6 +26,7 @@ def place(tmp_path_factory, cache_home):
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('XDG_CACHE_HOME', str(cache_home))
     fakes.register_tiny_networks(patch.setitem)
+    patch.setattr('engine.evaluate._Run._statistics', lambda _: [])
     yield tmp_path_factory.mktemp('validation')
 
 
@@ -348,12 +349,12 @@ def test_the_configuration_of_the_evaluation():
   assert found.batch_size is None and found.dataset_name is None
 
 
-def test_the_trial_is_closed(monkeypatch, flags, workplace):
+@pytest.mark.usefixtures('workplace', 'unevaluated')
+def test_the_trial_is_closed(monkeypatch, flags):
   """Its graph and session end with the training."""
   closed = []
   monkeypatch.setattr(validation.Trial, 'close',
                       lambda self: closed.append(self))
-  monkeypatch.setattr('engine.train._evaluate', lambda config: None)
   printed = fakes.train(**{**flags, 'max_number_of_steps': 1,
                            'recalibrate_batch_norm_batches': 0})
   assert printed.status == 0 and len(closed) == 1
