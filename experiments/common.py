@@ -93,7 +93,8 @@ class ComparisonConfig(ExperimentConfig):
   seeds: int = option(3, 'The number of seeds, from --seed on.', low=1)
   evaluate_every: str | None = preset('evaluate_every', '50')
   max_number_of_steps: int | None = preset('max_number_of_steps', 400)
-  # Those of the evaluations are enough, and leave the means between two whole.
+  # Of every step, so that no evaluation parts a mean; likewise no checkpoint.
+  log_every_n_steps: int = preset('log_every_n_steps', 1)
   save_interval_secs: int = preset('save_interval_secs', 10 ** 6)
   keep_checkpoints: int = preset('keep_checkpoints', 2)
 

@@ -49,11 +49,15 @@ class Norms(NamedTuple):
     return np.exp(logs[:, :part].mean(1) - logs[:, -part:].mean(1))
 
 
-def read(train_dir: str) -> Norms:
+def read(train_dir: str, every: int) -> Norms:
   """Returns what a training has recorded in its folder.
 
+  Args:
+    train_dir: the folder.
+    every: the steps between two measurements.
+
   Raises:
-    ValueError: it has recorded nothing.
+    ValueError: it has recorded nothing, or at other steps.
   """
   path = os.path.join(train_dir, FILENAME)
   if not os.path.exists(path):
@@ -62,6 +66,10 @@ def read(train_dir: str) -> Norms:
   with open(path, newline='') as file:
     header, *rows = csv.reader(file)
   table = np.array(rows, float).reshape(-1, len(header))
+  if np.any(np.diff(table[:, 0]) != every):
+    raise ValueError(f'The run in {train_dir} was not measured with '
+                     f'--measure_every={every}: pass what it was, or name '
+                     'another --output_dir.')
   return Norms(header[1:], table[:, 0].astype(int), table[:, 1:])
 
 
@@ -71,7 +79,7 @@ class _Recorder:
   def __init__(self, train_dir, kernels, every):
     self._path = os.path.join(train_dir, FILENAME)
     self._kernels, self._every = kernels, every
-    found = read(train_dir) if os.path.exists(self._path) else Norms(
+    found = read(train_dir, every) if os.path.exists(self._path) else Norms(
         kernels, np.array([], int), np.zeros([0, len(kernels)]))
     self._rows = dict(zip(found.steps.tolist(), found.values, strict=True))
 
@@ -104,9 +112,9 @@ def _recorder(run, every):
   return watch
 
 
-def _mean(runs):
+def _mean(runs, every):
   """Returns the geometric mean over seeds, at the steps that all have."""
-  found = [read(run.config.train_dir) for run in runs]
+  found = [read(run.config.train_dir, every) for run in runs]
   steps = sorted(set.intersection(*(set(each.steps) for each in found)))
   values = [each.values[np.isin(each.steps, steps)] for each in found]
   return Norms(found[0].kernels, np.array(steps),
@@ -159,8 +167,8 @@ def run(config: GradientsConfig) -> None:
   """
   runs = comparing.run(config, functools.partial(
       _recorder, every=config.measure_every))
-  found = {value: _mean([run for run in runs if run.value == value])
-           for value in config.values()}
+  found = {value: _mean([run for run in runs if run.value == value],
+                        config.measure_every) for value in config.values()}
   reports.write_table(
       os.path.join(config.folder, FILENAME),
       [config.varies, 'step', 'number', 'kernel', 'gradient_norm'],

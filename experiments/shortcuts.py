@@ -34,8 +34,10 @@ class ShortcutsConfig(common.ComparisonConfig):
     first, last = results[order[0]], results[order[-1]]
     gap = 100 * (last.mean('test_error') - first.mean('test_error'))
     apart = min(last.errors['test_error']) > max(first.errors['test_error'])
-    verdict = ('more than the seeds differ' if apart else
-               'less than the seeds differ')
+    verdict = ('one seed does not tell how surely'
+               if len(first.errors['test_error']) == 1 else
+               'and the seeds of the two are apart' if apart else
+               'and the seeds of the two overlap')
     return [
         f'From the least test error to the greatest: {", ".join(order)}; '
         f'{gap:.2f} points lie between, {verdict}. On ImageNet the order was '

@@ -85,7 +85,7 @@ def test_a_mean_over_the_steps_since_the_last_evaluation(copied):
 
 
 def test_a_finished_experiment_trains_nothing(copied, monkeypatch):
-  def fail(config):
+  def fail(config, watch):
     raise AssertionError('trained again')
   monkeypatch.setattr(comparing, 'train', fail)
   before = pathlib.Path('out/curves.csv').read_bytes()
@@ -102,8 +102,8 @@ def test_goes_on_after_a_stop(copied, monkeypatch):
   stopped, train = 'out/cifar_residual_8-seed0', comparing.train
   shutil.rmtree(stopped)
 
-  def stop(config):
-    train(config.replace(max_number_of_steps=1))
+  def stop(config, watch):
+    train(config.replace(max_number_of_steps=1), watch)
     raise SystemExit(143)
   with monkeypatch.context() as patch, pytest.raises(SystemExit):
     patch.setattr(comparing, 'train', stop)
@@ -165,13 +165,14 @@ def test_claims():
       resnet_v1_50=[0])
   assert plain == (
       'cifar_plain: the training error of 56 layers ends 20.00 points above '
-      'that of 20, worse in every seed, as He et al. found on CIFAR-10.')
+      'that of 20, worse in every seed; He et al. found it worse on CIFAR-10.')
   assert '1.00 points above' in residual
-  assert 'within the range of the seeds, as He' in residual
+  assert residual.endswith(
+      'within the range of the seeds; He et al. found it better on CIFAR-10.')
   plain, residual = claims(
       plain_18=[0.2, 0.2], plain_34=[0.1, 0.1],
       cifar_residual_8=[0.2, 0.1], cifar_residual_14=[0.3, 0.21])
-  assert 'better in every seed, unlike what' in plain
-  assert 'worse in every seed, unlike what' in residual
+  assert plain.endswith('better in every seed.')
+  assert 'worse in every seed; He et al. found it better' in residual
   line, = claims(plain_18=[0.1], plain_34=[0.2])
   assert '10.00 points above that of 18, with one seed' in line

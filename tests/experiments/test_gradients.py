@@ -59,7 +59,7 @@ def test_a_restart_measures_again_what_it_does_again(tmp_path):
     write(np.int64(step), np.array([step, 1.0]))
   again = gradient_norms._Recorder(tmp_path, ['a', 'b'], 2)
   again(np.int64(2), np.array([7.0, 1.0]))
-  found = gradient_norms.read(tmp_path)
+  found = gradient_norms.read(tmp_path, 4)
   assert found.kernels == ['a', 'b']
   assert found.steps.tolist() == [0, 2]
   assert found.values.tolist() == [[0, 1], [7, 1]]

@@ -49,7 +49,7 @@ def test_claims():
   assert claim(A=[0.1]) == []
   line, = claim(A=[0.2, 0.3], B=[0.11, 0.11], C=[0.1, 0.1])
   assert 'greatest: C, B, A; 15.00 points' in line
-  assert 'more than the seeds differ' in line
+  assert 'and the seeds of the two are apart' in line
   line, = claim(A=[0.1, 0.3], B=[0.1, 0.25])
   assert 'greatest: B, A; 2.50 points' in line
-  assert 'less than the seeds differ' in line
+  assert 'and the seeds of the two overlap' in line

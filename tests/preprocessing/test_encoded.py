@@ -1,5 +1,6 @@
 """Pictures as files: their sizes, their windows, and what is refused."""
 import functools
+import functools
 import io
 import resource
 import struct
