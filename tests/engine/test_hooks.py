@@ -234,7 +234,7 @@ def test_full_disk_at_the_meta_graph(loop, tmp_path, save, monkeypatch):
   export = tf.train.Saver.export_meta_graph
 
   def fail(saver, filename, **options):
-    if '-3' in filename:
+    if 'ckpt-3' in filename:
       pathlib.Path(filename).write_bytes(b'part')
       raise tf.errors.ResourceExhaustedError(None, None, 'No space left')
     return export(saver, filename, **options)

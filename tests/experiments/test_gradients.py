@@ -49,6 +49,8 @@ def test_the_norms_of_what_changes_the_weights(workplace, monkeypatch):
   monkeypatch.setattr(comparing, 'train', None)  # nothing is left to train
   assert call().status == 0
   assert pathlib.Path('out/gradients.csv').read_bytes() == before
+  fakes.refused(call(measure_every=2), 'was not measured with '
+                '--measure_every=2', '--output_dir')
   (RUN / 'gradients.csv').unlink()
   fakes.refused(call(), 'was trained without gradients.csv', '--output_dir')
 
@@ -59,7 +61,7 @@ def test_a_restart_measures_again_what_it_does_again(tmp_path):
     write(np.int64(step), np.array([step, 1.0]))
   again = gradient_norms._Recorder(tmp_path, ['a', 'b'], 2)
   again(np.int64(2), np.array([7.0, 1.0]))
-  found = gradient_norms.read(tmp_path, 4)
+  found = gradient_norms.read(tmp_path, 2)
   assert found.kernels == ['a', 'b']
   assert found.steps.tolist() == [0, 2]
   assert found.values.tolist() == [[0, 1], [7, 1]]
@@ -83,9 +85,10 @@ def test_a_mean_over_seeds(monkeypatch):
                                      np.array([[1.0], [2], [3]])),
                 gradient_norms.Norms(['a'], np.array([0, 4]),
                                      np.array([[4.0], [3]]))])
-  monkeypatch.setattr(gradient_norms, 'read', lambda folder: next(found))
+  monkeypatch.setattr(gradient_norms, 'read',
+                      lambda folder, every: next(found))
   config = gradients.GradientsConfig().training('cifar_plain_8', 'out')
   mean = gradient_norms._mean([comparing.Run('x', seed, config)
-                               for seed in (0, 1)])
+                               for seed in (0, 1)], 2)
   assert mean.steps.tolist() == [0, 4]
   np.testing.assert_allclose(mean.values, [[2], [3]])

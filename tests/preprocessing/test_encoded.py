@@ -1,6 +1,5 @@
 """Pictures as files: their sizes, their windows, and what is refused."""
 import functools
-import functools
 import io
 import resource
 import struct
@@ -261,6 +260,8 @@ def test_inside_a_parallel_map(read):
 def test_every_recipe_takes_it(name, is_training, grey):
   """For its pixels; what is cropped from a JPEG differs at the rim."""
   fn = preprocessing_factory.get_preprocessing(name, is_training, grey)
+  if preprocessing_factory.needs_mean(name):
+    fn = functools.partial(fn, per_pixel_mean=0.5)
   with tf.Graph().as_default(), tf.Session() as session:
     data, seed = tf.placeholder(tf.string, []), tf.placeholder(tf.int64, [2])
     pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
