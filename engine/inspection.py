@@ -128,6 +128,7 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
     decoder, classes = identify.decoder(there), found and found.num_classes
     if decoder.depth:
       decoders.build(model_name, decoder.name, images, classes or 1, False,
+                     output_stride=None,
                      atrous_rates=range(1, decoder.rates + 1),
                      depth=decoder.depth, network_options=options)
     else:

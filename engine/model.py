@@ -5,7 +5,13 @@ import tensorflow.compat.v1 as tf
 
 from engine import forms
 from engine.segmentation import SEGMENTATION, ModelConfig
-from nets import decoders, nets_factory, resnet_generator, resnet_v1
+from nets import (
+  decoders,
+  nets_factory,
+  resnet_generator,
+  resnet_utils,
+  resnet_v1,
+)
 
 # The options of networks that are fields of a configuration, and their values.
 _OPTIONS = {'root_block': resnet_generator.ROOT_BLOCKS,
@@ -14,6 +20,10 @@ _OPTIONS = {'root_block': resnet_generator.ROOT_BLOCKS,
 
 def _rates(text):
   return tuple(forms.whole(text)) if text else None
+
+
+def _function(config):
+  return nets_factory.get_network(config.model_name).function
 
 
 def _parameters(name):
@@ -41,7 +51,30 @@ def complete(config: ModelConfig) -> ModelConfig:
       raise ValueError(
           f'--{option}={given}: {config.model_name} has no such option. Leave '
           f'it out, or take one of {", ".join(takes)}.')
+  _check_root(config)
   return config
+
+
+def _check_root(config):
+  """Refuses a root that is wider than shortcuts of zeros can begin with."""
+  if config.shortcut != 'A':
+    return
+  *_, (_, root, _, _) = resnet_generator.ROOT_BLOCKS[
+      config.root_block].convolutions
+  first = _function(config).blocks()[0].args[0]['depth']
+  if root > first:
+    raise ValueError(
+        f'--root_block={config.root_block} has {root} channels, the first '
+        f'block of {config.model_name} {first}, of which --shortcut=A cannot '
+        'be made: pass --shortcut=B, or another root.')
+
+
+def output_stride(config: ModelConfig) -> int:
+  """Returns the default output stride of dense features, 16 or less."""
+  function = _function(config)
+  root = resnet_generator.get_root(config.root_block or function.root_block)
+  return min(16, resnet_utils.reachable_strides(
+      function.blocks(), root.stride)[-1])
 
 
 def network_options(config: ModelConfig) -> dict[str, str]:

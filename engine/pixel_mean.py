@@ -5,6 +5,7 @@ run's checkpoints.
 """
 import functools
 import os
+import zipfile
 from collections.abc import Callable
 
 import numpy as np
@@ -27,14 +28,19 @@ def is_needed(config: ModelConfig) -> bool:
       config.preprocessing_name)
 
 
-def check(config: ModelConfig) -> None:
+def check(config: ModelConfig, folder: str = '') -> None:
   """Makes sure that the flag --per_pixel_mean fits, if it is given.
+
+  Args:
+    config: a complete configuration.
+    folder: that of a run, whose own mean picture comes first.
 
   Raises:
     ValueError: it names no mean picture, or there is no use for one.
   """
   if config.per_pixel_mean and is_needed(config):
-    read(config.per_pixel_mean)
+    own = os.path.join(folder, FILENAME)
+    read(own if folder and os.path.exists(own) else config.per_pixel_mean)
   elif config.per_pixel_mean:
     raise ValueError(
         f'--per_pixel_mean={config.per_pixel_mean}: the preprocessing '
@@ -43,7 +49,7 @@ def check(config: ModelConfig) -> None:
 
 
 def read(path: str) -> np.ndarray:
-  """Returns the mean picture in a file, float [height, width, 1 or 3].
+  """Returns the mean picture in a file, [height, width, 1 or 3] in [0, 1].
 
   Raises:
     ValueError: it is not there, or something else.
@@ -51,18 +57,20 @@ def read(path: str) -> np.ndarray:
   try:
     mean = np.load(path)
     if not (isinstance(mean, np.ndarray) and mean.ndim == 3
-            and mean.shape[2] in (1, 3) and np.isfinite(mean).all()):
+            and mean.shape[2] in (1, 3)
+            and np.all((mean >= 0) & (mean <= 1))):
       raise ValueError
   except FileNotFoundError:
     raise ValueError(
         f'There is no {path}, the mean picture of the training that the '
         'preprocessing subtracts: copy it from the folder of the run, or name '
         'it with --per_pixel_mean.') from None
-  except (OSError, ValueError, TypeError, EOFError):
+  except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
     raise ValueError(
-        f'{path} is no mean picture, which is a NumPy array of floats [height, '
-        'width, channels]: copy it again from the folder of the run, or, to '
-        'go on with a training, remove it, and it is measured again.'
+        f'{path} is no mean picture, which is a NumPy array of floats in '
+        '[0, 1] of the shape [height, width, channels]: copy it again from the '
+        'folder of the run, or, to go on with a training, remove it, and it '
+        'is measured again.'
     ) from None
   return mean
 

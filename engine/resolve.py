@@ -103,13 +103,14 @@ def training(given: config.TrainConfig
       **specification.suggestions}, {
       'train_image_size': found and found.image_size,
       'labels_offset': found.labels_offset if same_classes else None}, {
-      'preprocessing_name': network.preprocessing,
+      'preprocessing_name': task.own_preprocessing(kind, network),
       'train_image_size': network.function.default_image_size,
       'eval_split_name': _other_split(specification, given.dataset_split_name),
       'ignore_label': task.ignore_label(specification),
       'train_dir': run_dir(given.model_name, given.dataset_name,
                            given.dataset_dir)},
-      {'batch_size': _CROPS} if kind == SEGMENTATION else {},
+      {'batch_size': _CROPS, 'output_stride': model.output_stride(given)}
+      if kind == SEGMENTATION else {},
       given.fallbacks())
   complete = task.check_metrics(complete)
   if found and kind != SEGMENTATION:
@@ -120,7 +121,7 @@ def training(given: config.TrainConfig
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   task.preprocessing(kind)(complete.preprocessing_name, True)
-  pixel_mean.check(complete)
+  pixel_mean.check(complete, complete.train_dir)
   dataset = dataset_factory.get_dataset(
       given.dataset_name, given.dataset_split_name, given.dataset_dir)
   if kind == SEGMENTATION:
@@ -199,7 +200,7 @@ def _dense(given, complete, checkpoint, run):
   found = identify.decoder(identify.read(checkpoint).values())
   stride = given.output_stride or run.get('output_stride')
   complete = fill(complete, SEGMENTATION, {
-      'output_stride': stride,
+      'output_stride': stride or model.output_stride(complete),
       'atrous_rates': stride and task.scaled_rates(run, stride),
       'decoder': found.name, 'decoder_depth': found.depth},
       given.fallbacks())
@@ -280,7 +281,7 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
       'labels_offset': found.labels_offset} or {}, {
       'preprocessing_name': suggestions.get('preprocessing_name'),
       'eval_image_size': suggestions.get('train_image_size')}, {
-      'preprocessing_name': network.preprocessing,
+      'preprocessing_name': task.own_preprocessing(kind, network),
       'eval_image_size': network.function.default_image_size,
       'labels_offset': 0, 'use_grayscale': False,
       'ignore_label': task.ignore_label(specification),
@@ -329,7 +330,7 @@ def classification(given: config.ClassifyConfig
   found = None if run else released.find(network, checkpoint)
   complete = fill(complete.replace(task=kind), kind, {
       'eval_image_size': found and found.image_size}, {
-      'preprocessing_name': network.preprocessing,
+      'preprocessing_name': task.own_preprocessing(kind, network),
       'eval_image_size': network.function.default_image_size,
       'use_grayscale': False,
       'output_dir': os.path.join(os.path.dirname(checkpoint), 'segmented')})

@@ -10,7 +10,7 @@ from engine.options import Config, option
 from engine.selection import TASK_METRICS
 
 TASKS = CLASSIFICATION, SEGMENTATION = tuple(TASK_METRICS)
-_STRIDES = (4, 8, 16, 32)
+_STRIDES = (1, 2, 4, 8, 16, 32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +25,9 @@ class ModelConfig(Config):
       '(projected), or C (projected everywhere). Default: the network\'s.',
       changes='never')
   per_pixel_mean: str | None = option(
-      None, 'A file with the mean picture that keras_cifar subtracts. Default: '
-      'per_pixel_mean.npy, which a training measures and keeps in its '
-      'folder.', changes='never', task=CLASSIFICATION)
+      None, 'A file with the mean picture that some preprocessing subtracts. '
+      'Default: per_pixel_mean.npy, which a training measures and keeps in '
+      'its folder.', changes='free', task=CLASSIFICATION)
   task: str | None = option(
       None, 'What the labels are of: classification, of a picture, or '
       'segmentation, of every pixel. Default: the data set tells. A number, '
@@ -42,14 +42,14 @@ class ModelConfig(Config):
       changes='never', task=SEGMENTATION)
   output_stride: int | None = option(
       None, 'The size of the picture over that of the features: 16, or 8 for '
-      'finer ones that take longer; 4 and 32 are possible.', otherwise=16,
-      task=SEGMENTATION)
+      'finer ones that take longer; the network tells what else is possible. '
+      'Default: 16, or its own if that is less.', task=SEGMENTATION)
   atrous_rates: str | None = option(
       None, 'The rates of aspp\'s three convolutions. Default: 6,12,18 at '
       'output stride 16, 12,24,36 at 8.', form=forms.whole,
       task=SEGMENTATION)
   multi_grid: str | None = option(
-      None, 'Factors on the rates of the units of block4, such as 1,2,4.',
+      None, 'Factors on the rates of the last block\'s units, such as 1,2,4.',
       form=forms.whole, changes='never', task=SEGMENTATION)
 
   def __post_init__(self):
@@ -63,7 +63,7 @@ class ModelConfig(Config):
       raise ValueError(
           f'--output_stride={stride} cannot be reached, since the networks '
           'halve the size again and again: pass 16, or 8 for finer features '
-          'that take longer; 4 and 32 are possible.')
+          'that take longer; some reach 1, 2, 4 or 32.')
 
   @property
   def legacy_task(self) -> bool:

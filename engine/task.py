@@ -8,8 +8,8 @@ from datasets import dataset_factory, pixel_counts
 from engine import console, forms, model, options, selection
 from engine.config import TrainConfig
 from engine.segmentation import CLASSIFICATION, SEGMENTATION, ModelConfig
-from nets import decoders
-from preprocessing import preprocessing_factory
+from nets import decoders, nets_factory
+from preprocessing import preprocessing_factory, segmentation_preprocessing
 from tasks import segmentation
 
 # Fewer crops than these at once do not tell batch norm's statistics.
@@ -63,6 +63,16 @@ def of_data(given: ModelConfig, specification: dataset_factory.Specification
   """Returns the task of a data set; see `of`."""
   return of(given, specification.task,
             f'the data set {given.dataset_name}')
+
+
+def own_preprocessing(task: str, network: nets_factory.Network) -> str:
+  """Returns the preprocessing of a network, if nothing else is said.
+
+  Standardised, as in 'cifar', a pixel would depend on what else is in a crop.
+  """
+  own = network.preprocessing
+  dense = segmentation_preprocessing.NORMALIZATIONS
+  return own if task == CLASSIFICATION or own in dense else 'inception'
 
 
 def check_metrics(config: TrainConfig) -> TrainConfig:

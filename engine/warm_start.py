@@ -96,7 +96,9 @@ def prepare(config: TrainConfig) -> WarmStart:
   skipped = _excluded(config, variables)
   wanted = {name: shape for name, shape in shapes.items()
             if name not in skipped}
-  fit.check(path, wanted, there)
+  # Who excludes scopes may do so with shortcuts.
+  check = fit.check if config.checkpoint_exclude_scopes else fit.check_whole
+  check(path, wanted, there)
   fit.check_channels(path, wanted, there)
   other_classes = _other_classes(config, wanted, there)
   skipped.update(other_classes)

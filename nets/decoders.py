@@ -218,7 +218,7 @@ def build(network_name: str, decoder: str, images: tf.Tensor, num_classes: int,
     is_training: whether batch norm uses the batch's statistics.
     output_stride: the ratio of the image's resolution to that of the
       network's features, None for the nominal one.
-    multi_grid: the dilation factors of the units of block4, e.g. (1, 2, 4).
+    multi_grid: the dilation factors of the last block's units, e.g. (1, 2, 4).
     atrous_rates: the rates of `aspp`, `default_rates(output_stride)` if None.
     depth: the number of channels of the decoder.
     reuse: whether to reuse the variables.

@@ -14,8 +14,9 @@ Three blocks of n units each, on maps of 32x32, 16x16 and 8x8:
   cifar_resnet_v2_N   its version 2, bottlenecks with pre-activation: N = 9n + 2
 
 Those of the Keras script have its biases, its batch norm and its padding, which
-is at the end of a map only where a convolution has a stride; made dense by
-`output_stride`, they therefore keep their values for odd sizes alone.
+is at the end of a map only where a convolution has a stride; without their
+strides, as for dense features, they therefore keep their values for odd sizes
+alone.
 
 Every depth is an attribute of this module:
 
@@ -91,9 +92,9 @@ def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
   rate *= unit_rate
   with tf.variable_scope(scope, basic.default_scope, [inputs]) as sc:
     residual = _conv2d(inputs, depth, 3, 'conv1', stride, rate)
-    residual = _conv2d(residual, depth, 3, 'conv2',
-                       rate=rate * max(nominal_stride // stride, 1),
-                       activation_fn=None)
+    residual = _conv2d(
+        residual, depth, 3, 'conv2', activation_fn=None,
+        rate=resnet_utils.rate_behind(rate, stride, nominal_stride))
     if depth != inputs.shape.as_list()[-1]:
       inputs = _conv2d(inputs, depth, 1, 'shortcut', stride, **_BARE)
     return slim.utils.collect_named_outputs(
@@ -133,7 +134,7 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
                             scope=f'{scope}/preact')
     return _conv2d(net, channels, kernel_size, scope, **options, **_BARE)
 
-  rate = rate * unit_rate * max(nominal_stride // stride, 1)
+  rate = resnet_utils.rate_behind(rate * unit_rate, stride, nominal_stride)
   with tf.variable_scope(scope, bottleneck.default_scope, [inputs]) as sc:
     residual = layer(inputs, depth_bottleneck, 1, 'conv1', preactivates,
                      stride=stride)
@@ -231,7 +232,7 @@ def network(family: str, depth: int) -> Callable:
 
 def split(name: str) -> tuple[str, int] | None:
   """Returns the family and the depth that a name tells, None for another."""
-  match = re.fullmatch(r'(\w+)_(\d+)', name)
+  match = re.fullmatch(r'(\w+)_([1-9]\d*)', name)
   if not match or match[1] not in FAMILIES:
     return None
   return match[1], int(match[2])
@@ -241,4 +242,7 @@ def __getattr__(name):
   found = split(name)
   if not found:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  return network(*found)
+  try:
+    return network(*found)
+  except ValueError as error:
+    raise AttributeError(str(error)) from None

@@ -264,7 +264,7 @@ _NETWORK_DOC = """{name} by `{family}`.
       that of their inner ones.
     depth_multiplier: a factor on the number of channels of every block.
     multi_grid: the dilation factors of the units of the last block, e.g.
-      (1, 2, 4) (arXiv:1706.05587, section 3.2.2).
+      (1, 2, 4) (arXiv:1706.05587, section 3.2.1).
     root_block: a name in `resnet_generator.ROOT_BLOCKS`; '3x3' lets a network
       for ImageNet see pictures of 32x32 at their resolution.
     **unit_options: {options} goes to every unit, which tells what it is.

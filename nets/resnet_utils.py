@@ -122,6 +122,15 @@ def subsample(inputs: tf.Tensor, factor: int,
   return slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)
 
 
+def rate_behind(rate: int, stride: int, nominal_stride: int) -> int:
+  """Returns the rate of what follows a convolution in its own unit.
+
+  Where the convolution lacks its nominal stride, as in dense features, what
+  the next one looks at lies further apart.
+  """
+  return rate * max(nominal_stride // stride, 1)
+
+
 def pad_channels(inputs: tf.Tensor, depth: int) -> tf.Tensor:
   """Appends channels of zeros, up to `depth` of them in all.
 

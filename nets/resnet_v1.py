@@ -125,18 +125,14 @@ def _shortcut(option, inputs, depth, stride, bound=False):
 
 def _two_convolutions(inputs, depth, stride, rate, nominal_stride,
                       zero_init_last_gamma=False):
-  """Two 3x3 convolutions, the last without activation.
-
-  Where the first one lacks its nominal stride, the features that the second
-  one looks at lie further apart.
-  """
+  """Two 3x3 convolutions, the last without activation."""
   net = resnet_utils.conv2d_same(inputs, depth, 3, stride, rate=rate,
                                  scope='conv1')
   with (_last_gamma(zero_init_last_gamma),
         slim.arg_scope([slim.conv2d], activation_fn=None)):
     return resnet_utils.conv2d_same(
-        net, depth, 3, 1, rate=rate * max(nominal_stride // stride, 1),
-        scope='conv2')
+        net, depth, 3, 1, scope='conv2',
+        rate=resnet_utils.rate_behind(rate, stride, nominal_stride))
 
 
 @slim.add_arg_scope

@@ -88,8 +88,7 @@ def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
     outputs_collections: the collection that gets the output.
     scope: the variable scope.
     unit_rate: this unit's own factor on `rate` ([3], multi-grid).
-    nominal_stride: what `stride` is where the network is not made dense; the
-      features that the second convolution looks at then lie further apart.
+    nominal_stride: what `stride` is where the network is not made dense.
 
   Returns:
     [batch, ceil(height / stride), ceil(width / stride), depth].
@@ -101,8 +100,8 @@ def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
                                         scope='conv1')
     with slim.arg_scope([slim.conv2d], **_BARE):
       residual = resnet_utils.conv2d_same(
-          residual, depth, 3, 1, rate=rate * max(nominal_stride // stride, 1),
-          scope='conv2')
+          residual, depth, 3, 1, scope='conv2',
+          rate=resnet_utils.rate_behind(rate, stride, nominal_stride))
     return slim.utils.collect_named_outputs(outputs_collections, sc.name,
                                             shortcut + residual)
 

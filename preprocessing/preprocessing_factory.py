@@ -20,6 +20,9 @@ PREPROCESSING = {
     'vgg': (vgg_preprocessing, {}),
     'inception': (inception_preprocessing, {}),
     'cifar': (cifar_preprocessing, {}),
+    # That of He et al.
+    'cifar_less_mean': (cifar_preprocessing, {
+        'normalization': 'share_less_mean'}),
     # That of the Keras CIFAR script.
     'keras_cifar': (cifar_preprocessing, {
         'padding': 0, 'shift': 0.1, 'repeat_edge': True,

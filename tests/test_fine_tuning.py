@@ -333,3 +333,21 @@ def test_learning_rates_of_scopes(flags, released):
   root = 'resnet_v1_tiny/conv1/weights'
   assert (steps[10][root] == steps[1][root]).all()
   assert (steps[1][root] != before[root]).any()
+
+
+def test_other_shortcuts(flags, workplace):
+  """Those of a checkpoint would be dropped; exclude them to begin anew."""
+  flags['model_name'] = 'cifar_residual_8'
+  path = str(workplace / 'released/projected.ckpt')
+  with tf.Graph().as_default(), tf.Session() as session:
+    nets_factory.get_network_fn('cifar_residual_8', 5)(
+        tf.zeros([1, 32, 32, 3]), shortcut='C')
+    session.run(tf.global_variables_initializer())
+    tf.train.Saver().save(session, path)
+  fakes.refused(
+      fakes.train(**flags, checkpoint_path=path),
+      'the shortcut of its block1/unit_1 is a convolution, the network\'s is '
+      'none', 'pass --model_name=cifar_residual_8 --shortcut=C')
+  printed = fakes.train(**flags, checkpoint_path=path,
+                        checkpoint_exclude_scopes='cifar_residual_8/logits')
+  assert printed.status == 0, printed.err

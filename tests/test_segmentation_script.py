@@ -298,3 +298,19 @@ def test_a_copied_run_goes_on(shapes_run, shapes):
   assert printed.status == 0, printed.err
   refused(train(**fake.flags(shapes, max_number_of_steps=4, decoder='aspp')),
           'decoder=fcn, not aspp')
+
+
+@pytest.mark.usefixtures('uncompared')
+def test_a_network_for_small_pictures(shapes):
+  """Its nominal stride, 4, is the default; another root's follows."""
+  flags = {**fake.flags(shapes), 'max_number_of_steps': 1}
+  for name in 'output_stride', 'decoder', 'decoder_depth':
+    flags.pop(name, None)
+  printed = train(**{**flags, 'model_name': 'cifar_residual_8',
+                     'decoder_depth': 8, 'train_dir': 'small'})
+  assert printed.status == 0, printed.err
+  assert 'output stride 4,' in printed.out
+  assert 'preprocessing inception' in printed.out
+  told = fakes.call(inspect_checkpoint, 'small',
+                    model_name='cifar_residual_8')
+  assert told.status == 0 and 'It fits' in told.out, told.out + told.err

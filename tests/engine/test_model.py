@@ -39,11 +39,22 @@ def test_given_options_stay():
      '--shortcut=A: plain_18 has no such option. Leave it out, or take one of '
      'resnet_v1_18, resnet_v1_34, cifar_residual_20'),
     ('cifar_resnet_v1_20', {'shortcut': 'A'}, 'has no such option'),
+    ('cifar_residual_20', {'root_block': '3x3'},
+     '--root_block=3x3 has 64 channels, the first block of cifar_residual_20 '
+     '16, of which --shortcut=A cannot be made: pass --shortcut=B, or another '
+     'root.'),
     ('cifar_resnet_v1_21', {'shortcut': 'A'}, 'There is no network named')])
 def test_what_is_refused(name, options, words):
   with pytest.raises(ValueError) as raised:
     complete(name, **options)
   assert words in str(raised.value)
+
+
+@pytest.mark.parametrize('name, root_block, stride', [
+    ('resnet_v1_18', None, 16), ('resnet_v1_18', '3x3', 8),
+    ('cifar_plain_8', None, 4)])
+def test_default_output_stride(name, root_block, stride):
+  assert model.output_stride(complete(name, root_block=root_block)) == stride
 
 
 @pytest.mark.parametrize('task', [CLASSIFICATION, SEGMENTATION])

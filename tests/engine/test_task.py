@@ -62,8 +62,8 @@ def test_scenes_are_the_default(monkeypatch, tmp_path):
      'fcn, aspp, deeplabv3plus.'),
     ({'output_stride': 12},
      '--output_stride=12 cannot be reached, since the networks halve the size '
-     'again and again: pass 16, or 8 for finer features that take longer; 4 '
-     'and 32 are possible.'),
+     'again and again: pass 16, or 8 for finer features that take longer; '
+     'some reach 1, 2, 4 or 32.'),
     ({'multi_grid': '1,2,4'}, 'for each of the 1 units of block3'),
     ({'class_weights': '1,2'},
      '--class_weights=1,2 has 2 weights, but tfrecord has 3 classes: give one '

@@ -57,7 +57,7 @@ def case_of(name):
   return pytest.param(name, marks=[pytest.mark.slow] * deep)
 
 
-@pytest.mark.parametrize('case', map(case_of, CASES))
+@pytest.mark.parametrize('case', [*map(case_of, CASES)])
 def test_values_are_the_originals(graph, case):
   name, expected = case.split('/')[0], CASES[case]
   call = dict(expected['call'])

@@ -187,12 +187,13 @@ def test_any_depth_by_name(graph, name):
                            'cifar_resnet_v2_29.'),
     ('cifar_plain_2', '6n + 2. The nearest are cifar_plain_8 and '
                       'cifar_plain_14.'),
-    ('cifar_residual_0', '6n + 2. The nearest are cifar_residual_8 and '
+    ('cifar_residual_1', '6n + 2. The nearest are cifar_residual_8 and '
                          'cifar_residual_14.')])
 def test_depths_that_there_are_not(name, hint):
-  for call in (nets_factory.get_network,
-               functools.partial(getattr, resnet_cifar)):
-    with pytest.raises(ValueError) as error:
+  for call, kind in ((nets_factory.get_network, ValueError),
+                     (functools.partial(getattr, resnet_cifar),
+                      AttributeError)):
+    with pytest.raises(kind) as error:
       call(name)
     assert str(error.value) == (
         f'There is no network named {name}: the depth must be {hint}')

@@ -98,9 +98,9 @@ def test_unaugmented_and_flip(run):
     np.testing.assert_allclose(run(get(name), image), want, atol=1e-5)
 
 
-def test_the_one_that_needs_a_mean():
+def test_those_that_need_a_mean():
   needing = [name for name in NAMES if preprocessing_factory.needs_mean(name)]
-  assert needing == ['keras_cifar']
+  assert needing == ['cifar_less_mean', 'keras_cifar']
   with pytest.raises(ValueError, match="Did you mean 'keras_cifar'"):
     preprocessing_factory.needs_mean('kerascifar')
   fn = preprocessing_factory.get_preprocessing('keras_cifar', False)
@@ -144,6 +144,7 @@ LINEAR = {
     'inception': ({'color': False}, lambda x: (x + 1) * 127.5),
     'cifar': ({'normalization': 'scale'}, lambda x: (x + 1) * 127.5),
     'digits': ({}, lambda x: (x + 1) * 127.5),
+    'cifar_less_mean': ({}, lambda x: (x + 0.25) * 255),
     'keras_cifar': ({}, lambda x: (x + 0.25) * 255),
     'unaugmented': ({}, lambda x: (x + 1) * 127.5),
     'flip': ({}, lambda x: (x + 1) * 127.5)}
@@ -234,8 +235,8 @@ def test_none_of_it_leaves_the_bits(run, name, grey):
 def test_unknown_names(name, nearest):
   with pytest.raises(ValueError, match=(
       f"Unknown preprocessing '{name}'. Did you mean '{nearest}'\\? "
-      'Valid: cifar, digits, flip, inception, keras_cifar, unaugmented, '
-      'vgg.')):
+      'Valid: cifar, cifar_less_mean, digits, flip, inception, keras_cifar, '
+      'unaugmented, vgg.')):
     preprocessing_factory.get_preprocessing(name, False)
 
 
