@@ -113,8 +113,7 @@ def test_every_field_says_whether_it_may_change():
   assert found['never'] == {
       'model_name', 'dataset_name', 'labels_offset', 'use_grayscale',
       'trainable_scopes', 'optimizer', 'moving_average_decay', 'decoder',
-      'decoder_depth', 'multi_grid', 'ignore_label', 'root_block', 'shortcut',
-      'per_pixel_mean'}
+      'decoder_depth', 'multi_grid', 'ignore_label', 'root_block', 'shortcut'}
   assert {'train_dir', 'dataset_dir', 'max_number_of_steps', 'num_epochs',
           'save_interval_secs', 'accept_changes', 'keep_best', 'cache',
           'profile_steps'} <= found['free']
@@ -172,7 +171,7 @@ def test_fallbacks():
       'batch_size': 32, 'labels_offset': 0, 'learning_rate': 0.01,
       'learning_rate_decay_type': 'exponential', 'num_epochs_per_decay': 2.0,
       'freeze_batch_norm': False, 'decoder': 'aspp', 'decoder_depth': 256,
-      'output_stride': 16, 'train_crop_size': '513', 'random_flip': True,
+      'train_crop_size': '513', 'random_flip': True,
       'min_scale_factor': 0.5, 'max_scale_factor': 2.0,
       'scale_factor_step_size': 0.25, 'photometric': 0.0}
 
