@@ -193,9 +193,9 @@ def restorer(path: str, moving_average_decay: float | None
     ValueError: the checkpoint does not fit the network.
   """
   variables = {v.op.name: v for v in slim.get_model_variables()}
-  fit.check_whole(
+  fit.check(
       path, {name: v.shape.as_list() for name, v in variables.items()},
-      identify.read(path).values())
+      identify.read(path).values(), shortcuts=True)
   if moving_average_decay:
     averages = tf.train.ExponentialMovingAverage(moving_average_decay)
     variables = {averages.average_name(v): v for v in variables.values()}

@@ -37,7 +37,8 @@ def _refuse(path, there, difference):
       f'The checkpoint {path} is of {there} ({difference}): pass {cure}.')
 
 
-def check(path: str, wanted: Shapes, there: Shapes) -> None:
+def check(path: str, wanted: Shapes, there: Shapes,
+          shortcuts: bool = False) -> None:
   """Makes sure that a checkpoint is of the network that wants its variables.
 
   Args:
@@ -45,10 +46,12 @@ def check(path: str, wanted: Shapes, there: Shapes) -> None:
     wanted: {name: shape} of the network's variables that are to be restored;
       parts that are left out are not compared.
     there: {name: shape} of the model variables in the checkpoint.
+    shortcuts: whether to compare them too, since all of them are wanted.
 
   Raises:
-    ValueError: it is of another depth, family, root or width, or its names
-      begin with another scope. Networks that are no ResNets pass.
+    ValueError: it is of another depth, family, root or width, its names begin
+      with another scope, or its shortcuts are others. Networks that are no
+      ResNets pass.
   """
   here = identify.network(wanted)
   there = here and identify.network(there, here.scope)
@@ -70,22 +73,7 @@ def check(path: str, wanted: Shapes, there: Shapes) -> None:
         f'{there.scope!r} where those of the network begin with '
         f'{here.scope!r}: save them by the names that the network has, and '
         'pass that as --checkpoint_path.')
-
-
-def check_whole(path: str, variables: Shapes, there: Shapes) -> None:
-  """Makes sure that a checkpoint has all of a network, and no more.
-
-  Args:
-    path: the checkpoint, for the error.
-    variables: {name: shape} of all of the network's.
-    there: see `check`.
-
-  Raises:
-    ValueError: as `check`, or its shortcuts are others.
-  """
-  check(path, variables, there)
-  here, there = identify.network(variables), identify.network(there)
-  difference = here and there and _other_shortcut(here, there)
+  difference = shortcuts and _other_shortcut(here, there)
   if difference:
     _refuse(path, there, difference)
 

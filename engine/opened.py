@@ -92,9 +92,10 @@ class Opened:
     Raises:
       ValueError: the checkpoint is of another network, or lacks something.
     """
-    fit.check_whole(checkpoint, {
+    fit.check(checkpoint, {
         name: variable.shape.as_list() for name, variable in
-        self._variables.items()}, identify.read(checkpoint).values())
+        self._variables.items()}, identify.read(checkpoint).values(),
+              shortcuts=True)
     self.load(read(checkpoint, moving_averages, self.variables),
               f'the checkpoint {checkpoint}')
 

@@ -97,8 +97,8 @@ def prepare(config: TrainConfig) -> WarmStart:
   wanted = {name: shape for name, shape in shapes.items()
             if name not in skipped}
   # Who excludes scopes may do so with shortcuts.
-  check = fit.check if config.checkpoint_exclude_scopes else fit.check_whole
-  check(path, wanted, there)
+  fit.check(path, wanted, there,
+            shortcuts=not config.checkpoint_exclude_scopes)
   fit.check_channels(path, wanted, there)
   other_classes = _other_classes(config, wanted, there)
   skipped.update(other_classes)

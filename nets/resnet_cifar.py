@@ -38,9 +38,8 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from nets import dilation, resnet_generator, resnet_utils, resnet_v1
+from nets.resnet_utils import BARE
 from nets.slim_compat import slim
-
-_BARE = {'activation_fn': None, 'normalizer_fn': None}
 
 
 def _biased_batch_norm(inputs, **options):
@@ -96,7 +95,7 @@ def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
         residual, depth, 3, 'conv2', activation_fn=None,
         rate=resnet_utils.rate_behind(rate, stride, nominal_stride))
     if depth != inputs.shape.as_list()[-1]:
-      inputs = _conv2d(inputs, depth, 1, 'shortcut', stride, **_BARE)
+      inputs = _conv2d(inputs, depth, 1, 'shortcut', stride, **BARE)
     return slim.utils.collect_named_outputs(
         outputs_collections, sc.name, tf.nn.relu(inputs + residual))
 
@@ -132,7 +131,7 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
     if normalize:
       net = slim.batch_norm(net, activation_fn=tf.nn.relu,
                             scope=f'{scope}/preact')
-    return _conv2d(net, channels, kernel_size, scope, **options, **_BARE)
+    return _conv2d(net, channels, kernel_size, scope, **options, **BARE)
 
   rate = resnet_utils.rate_behind(rate * unit_rate, stride, nominal_stride)
   with tf.variable_scope(scope, bottleneck.default_scope, [inputs]) as sc:
@@ -141,7 +140,7 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
     residual = layer(residual, depth_bottleneck, 3, 'conv2', rate=rate)
     residual = layer(residual, depth, 1, 'conv3')
     if projects:
-      inputs = _conv2d(inputs, depth, 1, 'shortcut', stride, **_BARE)
+      inputs = _conv2d(inputs, depth, 1, 'shortcut', stride, **BARE)
     return slim.utils.collect_named_outputs(outputs_collections, sc.name,
                                             inputs + residual)
 

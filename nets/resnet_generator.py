@@ -181,8 +181,7 @@ def family(name: str, module: str, preactivation: bool,
   """
   if normalized_root is None:
     normalized_root = not preactivation
-  root_options = ({} if normalized_root else
-                  {'activation_fn': None, 'normalizer_fn': None})
+  root_options = {} if normalized_root else resnet_utils.BARE
 
   def resnet(inputs: tf.Tensor, blocks: Sequence[Block],
              num_classes: int | None = None, is_training: bool | None = True,

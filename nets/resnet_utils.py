@@ -19,6 +19,9 @@ import tensorflow.compat.v1 as tf
 from nets import dilation
 from nets.slim_compat import slim
 
+# Of a convolution that neither normalizes nor activates.
+BARE = {'activation_fn': None, 'normalizer_fn': None}
+
 
 class Block(collections.namedtuple('Block', ['scope', 'unit_fn', 'args'])):
   """One residual block.

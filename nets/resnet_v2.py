@@ -27,12 +27,10 @@ import functools
 import tensorflow.compat.v1 as tf
 
 from nets import resnet_generator, resnet_utils
+from nets.resnet_utils import BARE
 from nets.slim_compat import slim
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
-
-
-_BARE = {'activation_fn': None, 'normalizer_fn': None}
 
 
 def _begin(inputs, depth, stride):
@@ -41,7 +39,7 @@ def _begin(inputs, depth, stride):
   if depth == slim.utils.last_dimension(inputs.shape, min_rank=4):
     return preact, resnet_utils.subsample(inputs, stride, 'shortcut')
   return preact, slim.conv2d(preact, depth, [1, 1], stride=stride,
-                             scope='shortcut', **_BARE)
+                             scope='shortcut', **BARE)
 
 
 @slim.add_arg_scope
@@ -69,7 +67,7 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
     residual = slim.conv2d(preact, depth_bottleneck, [1, 1], scope='conv1')
     residual = resnet_utils.conv2d_same(residual, depth_bottleneck, 3, stride,
                                         rate=rate * unit_rate, scope='conv2')
-    residual = slim.conv2d(residual, depth, [1, 1], scope='conv3', **_BARE)
+    residual = slim.conv2d(residual, depth, [1, 1], scope='conv3', **BARE)
     return slim.utils.collect_named_outputs(outputs_collections, sc.name,
                                             shortcut + residual)
 
@@ -98,7 +96,7 @@ def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
     preact, shortcut = _begin(inputs, depth, stride)
     residual = resnet_utils.conv2d_same(preact, depth, 3, stride, rate=rate,
                                         scope='conv1')
-    with slim.arg_scope([slim.conv2d], **_BARE):
+    with slim.arg_scope([slim.conv2d], **BARE):
       residual = resnet_utils.conv2d_same(
           residual, depth, 3, 1, scope='conv2',
           rate=resnet_utils.rate_behind(rate, stride, nominal_stride))

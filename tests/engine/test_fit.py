@@ -65,9 +65,9 @@ def test_shortcuts(here, there, why, cure):
   here, there = (built('cifar_residual_14', shortcut=option)
                  for option in (here, there))
   fit.check('P', here, there)
-  fit.check_whole('P', there, there)
+  fit.check('P', there, there, shortcuts=True)
   with pytest.raises(ValueError) as raised:
-    fit.check_whole('P', here, there)
+    fit.check('P', here, there, shortcuts=True)
   assert str(raised.value) == (
       f'The checkpoint P is of cifar_residual_14 (the shortcut of its {why}): '
       f'pass --model_name=cifar_residual_14{cure}.')
@@ -122,7 +122,7 @@ def test_what_is_not_wanted_need_not_fit():
   fit.check('P', renamed(beta(50), resnet_v1_50='net', conv1_1=None),
                  held)
   fit.check('P', {'a/weights': [2]}, held)
-  fit.check_whole('P', {'a/weights': [2]}, held)
+  fit.check('P', {'a/weights': [2]}, held, shortcuts=True)
   fit.check('P', shapes('resnet_v1_50'), {'a/weights': [2]})
 
 
