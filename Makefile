@@ -55,6 +55,7 @@ kills: $(VENV)/installed  ## Kill a training 20 times, and compare with one that
 
 lint: $(VENV)/installed  ## Check the style
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 
 clean:  ## Remove environments, runs and caches
 	rm -rf $(VENV) $(OLDEST) runs build dist *.egg-info .pytest_cache \

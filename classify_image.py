@@ -1,4 +1,5 @@
-"""Names what pictures show: python classify_image.py --help."""
+"""Names what images show: python classify_image.py --help."""
+
 import sys
 
 from engine import config, flags
@@ -6,8 +7,12 @@ from engine import config, flags
 
 def main(argv: list[str] | None = None) -> int:
   """Classifies as the flags in `argv` say; returns the exit status."""
-  return flags.run(config.ClassifyConfig, 'engine.classify:classify', argv,
-                   takes_arguments=True)
+  return flags.run(
+    config.ClassifyConfig,
+    'engine.classify:classify',
+    argv,
+    takes_arguments=True,
+  )
 
 
 if __name__ == '__main__':

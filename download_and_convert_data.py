@@ -1,4 +1,5 @@
 """Makes and checks TFRecords: python download_and_convert_data.py --help."""
+
 import sys
 
 from engine import config, flags

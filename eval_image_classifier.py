@@ -1,4 +1,5 @@
 """Evaluates a checkpoint: python eval_image_classifier.py --help."""
+
 import sys
 
 from engine import config, flags

@@ -1,4 +1,5 @@
 """Trains a residual network: python train_image_classifier.py --help."""
+
 import sys
 
 from engine import config, flags

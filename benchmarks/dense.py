@@ -2,13 +2,14 @@
 
   python -m benchmarks.dense
 
-Computes resnet_v1_101's features of one 513x513 picture at output stride 16
+Computes resnet_v1_101's features of one 513x513 image at output stride 16
 and 8. The network is built twice, with the same weights: as it is here, and
 with every dilated convolution left to slim.conv2d(rate=...), which shuffles
 its map around a plain convolution. Both take turns in one process, so that a
 slow moment of the machine hits both; the table gives medians, and the median
 of the ratios of neighbouring runs. Before that, both must give the same values.
 """
+
 import argparse
 import os
 import statistics
@@ -36,15 +37,18 @@ class Built:
       self._images = tf.placeholder(tf.float32, self._picture.shape)
       with mock.patch.object(dilation, 'use_native', KINDS[kind]):
         self.features, _ = nets_factory.get_network_fn(
-            arguments.model_name, None)(
-                self._images, global_pool=False, output_stride=stride)
+          arguments.model_name, None
+        )(self._images, global_pool=False, output_stride=stride)
       self._variables = tf.global_variables()
       self._session = tf.Session(graph=graph)
-    dilated = any(operation.type == 'SpaceToBatchND'
-                  for operation in graph.get_operations())
+    dilated = any(
+      operation.type == 'SpaceToBatchND' for operation in graph.get_operations()
+    )
     if dilated != (kind == 'SpaceToBatch'):
-      raise SystemExit(f'This machine cannot build {kind!r} apart from the '
-                       'other kind: it lacks native dilation.')
+      raise SystemExit(
+        f'This machine cannot build {kind!r} apart from the '
+        'other kind: it lacks native dilation.'
+      )
     self._fill()
 
   def _fill(self):
@@ -75,22 +79,29 @@ class Built:
     """Returns the most megabytes that one run holds at once."""
     # A run of its own: the trace slows what it counts.
     record = tf.RunMetadata()
-    self._session.run(self.features.op, {self._images: self._picture},
-                      tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE),
-                      record)
+    self._session.run(
+      self.features.op,
+      {self._images: self._picture},
+      tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE),
+      record,
+    )
     changes = sorted(
-        (each.alloc_micros, each.alloc_bytes)
-        for device in record.step_stats.dev_stats
-        for node in device.node_stats for used in node.memory
-        for each in used.allocation_records)
+      (each.alloc_micros, each.alloc_bytes)
+      for device in record.step_stats.dev_stats
+      for node in device.node_stats
+      for used in node.memory
+      for each in used.allocation_records
+    )
     return max(np.cumsum([size for _, size in changes]), default=0) / 1e6
 
 
 def picture(arguments: argparse.Namespace) -> np.ndarray:
-  """Returns random float32 pictures [batch, size, size, 3] in [-1, 1)."""
-  return np.random.RandomState(1).uniform(
-      -1, 1, (arguments.batch_size, arguments.size, arguments.size, 3)
-  ).astype(np.float32)
+  """Returns random float32 images [batch, size, size, 3] in [-1, 1)."""
+  return (
+    np.random.RandomState(1)
+    .uniform(-1, 1, (arguments.batch_size, arguments.size, arguments.size, 3))
+    .astype(np.float32)
+  )
 
 
 def compare(arguments: argparse.Namespace, stride: int) -> str:
@@ -99,19 +110,24 @@ def compare(arguments: argparse.Namespace, stride: int) -> str:
   ours, others = (each.values() for each in built.values())
   difference = np.abs(ours - others).max() / np.abs(others).max()
   if not difference < 1e-4:
-    raise SystemExit(f'The features differ by {difference:.1e} of their scale '
-                     f'at output stride {stride}.')
+    raise SystemExit(
+      f'The features differ by {difference:.1e} of their scale '
+      f'at output stride {stride}.'
+    )
   for turn in range(arguments.rounds):
     # In turn who goes first, for what the one leaves in the caches.
-    for each in list(built.values())[::-1 if turn % 2 else 1]:
+    for each in list(built.values())[:: -1 if turn % 2 else 1]:
       each.time()
   seconds = [each.seconds for each in built.values()]
   ratio = statistics.median(b / a for a, b in zip(*seconds, strict=True))
   peaks = [each.peak() for each in built.values()]
-  return (f'{stride:>6}' + ''.join(f'{statistics.median(each) * 1000:>14,.0f}'
-                                   for each in seconds) + f'{ratio:>9.2f}x'
-          + ''.join(f'{peak:>14,.0f}' for peak in peaks)
-          + f'{difference:>12.0e}')
+  return (
+    f'{stride:>6}'
+    + ''.join(f'{statistics.median(each) * 1000:>14,.0f}' for each in seconds)
+    + f'{ratio:>9.2f}x'
+    + ''.join(f'{peak:>14,.0f}' for peak in peaks)
+    + f'{difference:>12.0e}'
+  )
 
 
 def main() -> None:
@@ -124,11 +140,16 @@ def main() -> None:
   parser.add_argument('--strides', type=int, nargs='+', default=[16, 8])
   arguments = parser.parse_args()
   tf.get_logger().setLevel('ERROR')  # not what is deprecated
-  print(f'{arguments.model_name}, {arguments.size}x{arguments.size}, batch '
-        f'{arguments.batch_size}, {os.cpu_count()} cores, medians of '
-        f'{arguments.rounds} runs')
-  print(f'{"stride":>6}{"ours, ms":>14}{"slim, ms":>14}{"ours is":>10}'
-        f'{"ours, MB":>14}{"slim, MB":>14}{"differ by":>12}', flush=True)
+  print(
+    f'{arguments.model_name}, {arguments.size}x{arguments.size}, batch '
+    f'{arguments.batch_size}, {os.cpu_count()} cores, medians of '
+    f'{arguments.rounds} runs'
+  )
+  print(
+    f'{"stride":>6}{"ours, ms":>14}{"slim, ms":>14}{"ours is":>10}'
+    f'{"ours, MB":>14}{"slim, MB":>14}{"differ by":>12}',
+    flush=True,
+  )
   for stride in arguments.strides:
     print(compare(arguments, stride), flush=True)
 

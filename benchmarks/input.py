@@ -1,4 +1,4 @@
-"""Pictures a second of the input pipeline, beside others on the same JPEGs.
+"""Images a second of the input pipeline, beside others on the same JPEGs.
 
   python -m benchmarks.input
 
@@ -13,6 +13,7 @@ prepares 224x224 training crops of them
 All take turns for several rounds, so that a slow moment of the machine hits
 all alike; the table gives medians. --records=N measures memory instead.
 """
+
 import argparse
 import contextlib
 import io
@@ -44,8 +45,9 @@ MEAN = (123.68, 116.78, 103.94)
 def make_photos(folder: pathlib.Path, count: int, quality: int) -> None:
   """Writes 500x375 JPEGs in two classes, cut from real photographs."""
   random = np.random.RandomState(0)
-  for name, photo in zip(('temple', 'dahlia'), load_sample_images().images,
-                         strict=True):
+  for name, photo in zip(
+    ('temple', 'dahlia'), load_sample_images().images, strict=True
+  ):
     (folder / name).mkdir()
     photo = Image.fromarray(photo)
     for i in range(count // 2):
@@ -59,27 +61,37 @@ def make_photos(folder: pathlib.Path, count: int, quality: int) -> None:
 def ours(dataset, preprocessing: str = 'vgg'):
   """Returns the op that takes a batch of this project's, and how to begin."""
   source = input_pipeline.Source(
-      dataset, preprocessing_factory.get_preprocessing(preprocessing, True),
-      SIZE, num_threads=THREADS)
+    dataset,
+    preprocessing_factory.get_preprocessing(preprocessing, True),
+    SIZE,
+    num_threads=THREADS,
+  )
   stream = source.training(BATCH, 0, 0)
   return stream.batch.images.op, stream.initializer
 
 
 def original(dataset):
   """Returns the same for TF-Slim's vgg recipe, as it was published."""
+
   def prepare(record):
-    found = tf.io.parse_single_example(record, {
+    found = tf.io.parse_single_example(
+      record,
+      {
         'image/encoded': tf.FixedLenFeature([], tf.string),
-        'image/class/label': tf.FixedLenFeature([], tf.int64)})
-    image = tf.io.decode_image(found['image/encoded'], channels=3,
-                               expand_animations=False)
+        'image/class/label': tf.FixedLenFeature([], tf.int64),
+      },
+    )
+    image = tf.io.decode_image(
+      found['image/encoded'], channels=3, expand_animations=False
+    )
     image.set_shape([None, None, 3])
     # Resize the shorter side to 256..512, bilinearly.
     side = tf.random.uniform([], 256, 513, tf.int32)
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = tf.cast(side, tf.float32) / tf.reduce_min(size)
     image = tf.image.resize_bilinear(
-        image[None], tf.cast(tf.rint(size * scale), tf.int32))[0]
+      image[None], tf.cast(tf.rint(size * scale), tf.int32)
+    )[0]
     # Crop, flip.
     free = tf.shape(image)[:2] - SIZE + 1
     y, x = (tf.random.uniform([], 0, free[axis], tf.int32) for axis in (0, 1))
@@ -87,13 +99,19 @@ def original(dataset):
     image = tf.image.random_flip_left_right(image)
     # Subtract the mean from each channel.
     channels = tf.split(image, 3, 2)
-    image = tf.concat([channel - mean for channel, mean in
-                       zip(channels, MEAN, strict=True)], 2)
+    image = tf.concat(
+      [channel - mean for channel, mean in zip(channels, MEAN, strict=True)], 2
+    )
     return image, found['image/class/label']
 
-  batches = (tf.data.TFRecordDataset(dataset.data_sources).repeat()
-             .shuffle(1000).map(prepare, num_parallel_calls=THREADS)
-             .batch(BATCH).prefetch(2))
+  batches = (
+    tf.data.TFRecordDataset(dataset.data_sources)
+    .repeat()
+    .shuffle(1000)
+    .map(prepare, num_parallel_calls=THREADS)
+    .batch(BATCH)
+    .prefetch(2)
+  )
   return _ops(batches)
 
 
@@ -101,7 +119,8 @@ def keras(folder):
   """Returns the same for keras.utils.image_dataset_from_directory."""
   with tf2.init_scope():
     batches = tf2.keras.utils.image_dataset_from_directory(
-        folder, image_size=(SIZE, SIZE), batch_size=BATCH, verbose=False)
+      folder, image_size=(SIZE, SIZE), batch_size=BATCH, verbose=False
+    )
   return batches.repeat()
 
 
@@ -111,7 +130,7 @@ def _ops(batches):
 
 
 def pillow(files):
-  """Yields None for each picture that Pillow has prepared in one thread."""
+  """Yields None for each image that Pillow has prepared in one thread."""
   random = np.random.RandomState(0)
   data = [path.read_bytes() for path in files]
   for i in itertools.count():
@@ -119,13 +138,16 @@ def pillow(files):
     side = random.randint(256, 513)
     crop = round(SIZE * min(image.size) / side)
     x, y = (random.randint(0, length - crop + 1) for length in image.size)
-    np.asarray(image.crop((x, y, x + crop, y + crop)).resize(
-        (SIZE, SIZE), Image.Resampling.BILINEAR))
+    np.asarray(
+      image.crop((x, y, x + crop, y + crop)).resize(
+        (SIZE, SIZE), Image.Resampling.BILINEAR
+      )
+    )
     yield
 
 
 def rate(step, pictures: int, seconds: float) -> float:
-  """Returns pictures a second of a step that prepares `pictures`."""
+  """Returns images a second of a step that prepares `pictures`."""
   step()
   begin, count = time.perf_counter(), 0
   while time.perf_counter() - begin < seconds:
@@ -144,14 +166,18 @@ def session_step(build):
   return lambda: session.run(op)
 
 
-def compare(folder: pathlib.Path, rounds: int, seconds: float, count: int,
-            quality: int) -> None:
+def compare(
+  folder: pathlib.Path, rounds: int, seconds: float, count: int, quality: int
+) -> None:
   """Prints the table."""
   make_photos(folder, count, quality)
   files = sorted(folder.glob('*/*.jpg'))
   size = statistics.mean(path.stat().st_size for path in files)
-  print(f'{len(files)} JPEGs of 500x375, {size / 1000:.0f} kB on average, '
-        f'{os.cpu_count()} cores, batches of {BATCH}', flush=True)
+  print(
+    f'{len(files)} JPEGs of 500x375, {size / 1000:.0f} kB on average, '
+    f'{os.cpu_count()} cores, batches of {BATCH}',
+    flush=True,
+  )
   plan = image_folder.plan(str(folder), Options(0.01))
   records = str(folder / 'records')
   writer.write(plan, records, '%s-*.tfrecord')
@@ -159,12 +185,15 @@ def compare(folder: pathlib.Path, rounds: int, seconds: float, count: int,
   eager = iter(keras(folder))
   one = pillow(files)
   steps = {
-      'ours, vgg': (session_step(lambda: ours(dataset)), BATCH),
-      'ours, inception': (session_step(lambda: ours(dataset, 'inception')),
-                          BATCH),
-      'original vgg recipe': (session_step(lambda: original(dataset)), BATCH),
-      'keras from directory': (lambda: next(eager), BATCH),
-      'Pillow, one thread': (lambda: next(one), 1)}
+    'ours, vgg': (session_step(lambda: ours(dataset)), BATCH),
+    'ours, inception': (
+      session_step(lambda: ours(dataset, 'inception')),
+      BATCH,
+    ),
+    'original vgg recipe': (session_step(lambda: original(dataset)), BATCH),
+    'keras from directory': (lambda: next(eager), BATCH),
+    'Pillow, one thread': (lambda: next(one), 1),
+  }
   rates = {name: [] for name in steps}
   for _ in range(rounds):
     for name, (step, pictures) in steps.items():
@@ -173,10 +202,13 @@ def compare(folder: pathlib.Path, rounds: int, seconds: float, count: int,
   for name, found in rates.items():
     mine = rates['ours, vgg']
     cores = os.cpu_count() if name.startswith('Pillow') else 1
-    ratio = statistics.median(a / cores / b for a, b in
-                              zip(mine, found, strict=True))
-    print(f'{name:22}{statistics.median(found):12.0f}{ratio:11.2f}x'
-          + (' a core' if cores > 1 else ''))
+    ratio = statistics.median(
+      a / cores / b for a, b in zip(mine, found, strict=True)
+    )
+    print(
+      f'{name:22}{statistics.median(found):12.0f}{ratio:11.2f}x'
+      + (' a core' if cores > 1 else '')
+    )
 
 
 def memory(folder: pathlib.Path, records: int) -> None:
@@ -185,12 +217,14 @@ def memory(folder: pathlib.Path, records: int) -> None:
   Image.new('RGB', (32, 32), 'teal').save(data, 'png')
   items = [Item(str(i), i % 2, data.getvalue) for i in range(records)]
   path = str(folder / 'many')
-  writer.write(Plan('memory', ['a', 'b'], {'train': items}), path,
-               '%s-*.tfrecord')
+  writer.write(
+    Plan('memory', ['a', 'b'], {'train': items}), path, '%s-*.tfrecord'
+  )
   del items
   dataset = dataset_factory.get_dataset('tfrecord', 'train', path)
   source = input_pipeline.Source(
-      dataset, preprocessing_factory.get_preprocessing('cifar', True), 32)
+    dataset, preprocessing_factory.get_preprocessing('cifar', True), 32
+  )
   stream = source.training(256, 0, 0)
   with tf.Session() as session:
     session.run(stream.initializer)
@@ -199,9 +233,12 @@ def memory(folder: pathlib.Path, records: int) -> None:
       session.run(stream.batch.images.op)
       if step % (records // 1024) == 0:
         seen = (step + 1) * 256
-        print(f'{seen:>10,} read, '
-              f'{seen / (time.perf_counter() - begin):6,.0f} a second, '
-              f'memory {_resident():,.0f} MB', flush=True)
+        print(
+          f'{seen:>10,} read, '
+          f'{seen / (time.perf_counter() - begin):6,.0f} a second, '
+          f'memory {_resident():,.0f} MB',
+          flush=True,
+        )
 
 
 def _resident():

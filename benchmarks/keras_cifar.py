@@ -2,14 +2,20 @@
 
 Layers are called as the scopes of nets/resnet_cifar.py are, with dots.
 """
+
 from keras import Input, Model, layers, regularizers
 
 
 def _convolve(net, name, filters, kernel_size=3, strides=1):
   return layers.Conv2D(
-      filters, kernel_size, strides=strides, padding='same', name=name,
-      kernel_initializer='he_normal',
-      kernel_regularizer=regularizers.L2(1e-4))(net)
+    filters,
+    kernel_size,
+    strides=strides,
+    padding='same',
+    name=name,
+    kernel_initializer='he_normal',
+    kernel_regularizer=regularizers.L2(1e-4),
+  )(net)
 
 
 def _normalize(net, name, activate=True):
@@ -60,14 +66,15 @@ def _version_2(net, units):
 _VERSIONS = {1: (_version_1, 6), 2: (_version_2, 9)}
 
 
-def network(version: int, depth: int, size: int = 32,
-            num_classes: int = 10) -> Model:
+def network(
+  version: int, depth: int, size: int = 32, num_classes: int = 10
+) -> Model:
   """Returns a network of the script.
 
   Args:
     version: 1 or 2.
     depth: 6n + 2 in version 1, 9n + 2 in version 2.
-    size: height and width of the pictures, a multiple of four.
+    size: height and width of the images, a multiple of four.
     num_classes: the number of probabilities.
   """
   stack_units, layers_of_a_unit = _VERSIONS[version]
@@ -75,6 +82,9 @@ def network(version: int, depth: int, size: int = 32,
   net = _normalize(_convolve(inputs, 'conv1', 16), 'conv1')
   net = stack_units(net, (depth - 2) // layers_of_a_unit)
   net = layers.Flatten()(layers.AveragePooling2D(size // 4)(net))
-  return Model(inputs, layers.Dense(
-      num_classes, 'softmax', kernel_initializer='he_normal',
-      name='logits')(net))
+  return Model(
+    inputs,
+    layers.Dense(
+      num_classes, 'softmax', kernel_initializer='he_normal', name='logits'
+    )(net),
+  )

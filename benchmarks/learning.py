@@ -18,6 +18,7 @@ seconds of the whole job: building the network, training, evaluation. Imports
 do not count, nor does what it takes to make Keras's arrays. Keras compiles with
 XLA on a GPU, and by itself not on a CPU; --kinds adds Keras with XLA.
 """
+
 import argparse
 import contextlib
 import json
@@ -58,12 +59,15 @@ def make_arrays(path: str, size: int) -> None:
   for split in ('train', 'test'):
     with tf.Graph().as_default(), tf.Session() as session:
       source = input_pipeline.Source(
-          dataset_factory.get_dataset('digits', split),
-          preprocessing_factory.get_preprocessing(PREPROCESSING, False), size)
+        dataset_factory.get_dataset('digits', split),
+        preprocessing_factory.get_preprocessing(PREPROCESSING, False),
+        size,
+      )
       stream = source.evaluation(source.num_examples)
       session.run(stream.initializer)
       found[f'{split}_images'], found[f'{split}_labels'] = session.run(
-          stream.batch[:2])
+        stream.batch[:2]
+      )
   np.savez(path, **found)
 
 
@@ -85,8 +89,11 @@ class Clock:
       steps: from the first tick to the last.
     """
     seconds = time.perf_counter() - self._begin
-    return {'accuracy': accuracy, 'seconds': seconds,
-            'milliseconds': (self._ticks[-1] - self._ticks[0]) / steps * 1000}
+    return {
+      'accuracy': accuracy,
+      'seconds': seconds,
+      'milliseconds': (self._ticks[-1] - self._ticks[0]) / steps * 1000,
+    }
 
 
 def by_keras(given: argparse.Namespace, jit: bool | str) -> dict[str, float]:
@@ -94,32 +101,48 @@ def by_keras(given: argparse.Namespace, jit: bool | str) -> dict[str, float]:
   import keras
 
   from benchmarks import keras_cifar
+
   data = np.load(given.data)
   clock = Clock()
   keras.utils.set_random_seed(given.seeds[0])
   model = keras_cifar.network(1, DEPTH, given.size)
   assert model.count_params() == PARAMETERS
-  model.compile(keras.optimizers.Adam(LEARNING_RATE),
-                'sparse_categorical_crossentropy', metrics=['accuracy'],
-                jit_compile=jit)
-  model.fit(data['train_images'], data['train_labels'], given.batch_size,
-            given.epochs, verbose=0, callbacks=[
-                # Of an epoch: one of every step would make Keras wait.
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda epoch, logs: clock.tick())])
-  _, accuracy = model.evaluate(data['test_images'], data['test_labels'],
-                               verbose=0)
+  model.compile(
+    keras.optimizers.Adam(LEARNING_RATE),
+    'sparse_categorical_crossentropy',
+    metrics=['accuracy'],
+    jit_compile=jit,
+  )
+  model.fit(
+    data['train_images'],
+    data['train_labels'],
+    given.batch_size,
+    given.epochs,
+    verbose=0,
+    callbacks=[
+      # Of an epoch: one of every step would make Keras wait.
+      keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: clock.tick()
+      )
+    ],
+  )
+  _, accuracy = model.evaluate(
+    data['test_images'], data['test_labels'], verbose=0
+  )
   steps = math.ceil(len(data['train_labels']) / given.batch_size)
   return clock.figures(accuracy, (given.epochs - 1) * steps)
 
 
 def by_us(given: argparse.Namespace) -> dict[str, float]:
   """Trains and evaluates by this project; returns the figures."""
-  with (tempfile.TemporaryDirectory() as folder,
-        contextlib.redirect_stdout(sys.stderr)):
+  with (
+    tempfile.TemporaryDirectory() as folder,
+    contextlib.redirect_stdout(sys.stderr),
+  ):
     clock, run, done = Clock(), train_step.run, 0
     first = math.ceil(
-        len(np.load(given.data)['train_labels']) / given.batch_size)
+      len(np.load(given.data)['train_labels']) / given.batch_size
+    )
 
     def timed(*arguments):
       nonlocal done
@@ -129,33 +152,58 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
         clock.tick()
 
     with mock.patch.object(train_step, 'run', timed):
-      figures = train.train(config.TrainConfig(
-          model_name=MODEL, dataset_name='digits', train_dir=folder,
-          preprocessing_name=PREPROCESSING, train_image_size=given.size,
-          batch_size=given.batch_size, num_epochs=given.epochs,
-          seed=given.seeds[0], optimizer='adam', learning_rate=LEARNING_RATE,
-          learning_rate_decay_type='fixed', opt_epsilon=EPSILON,
+      figures = train.train(
+        config.TrainConfig(
+          model_name=MODEL,
+          dataset_name='digits',
+          train_dir=folder,
+          preprocessing_name=PREPROCESSING,
+          train_image_size=given.size,
+          batch_size=given.batch_size,
+          num_epochs=given.epochs,
+          seed=given.seeds[0],
+          optimizer='adam',
+          learning_rate=LEARNING_RATE,
+          learning_rate_decay_type='fixed',
+          opt_epsilon=EPSILON,
           # TensorFlow's L2 is half of Keras's.
-          weight_decay=2 * L2, batch_norm_decay=DECAY))
+          weight_decay=2 * L2,
+          batch_norm_decay=DECAY,
+        )
+      )
     return clock.figures(figures['accuracy'], done - first)
 
 
 KINDS = {
-    'ours': by_us,
-    'Keras': lambda given: by_keras(given, 'auto'),
-    'Keras, XLA': lambda given: by_keras(given, True),
+  'ours': by_us,
+  'Keras': lambda given: by_keras(given, 'auto'),
+  'Keras, XLA': lambda given: by_keras(given, True),
 }
 
 
-def measure(kind: str, seed: int, given: argparse.Namespace
-            ) -> dict[str, float]:
+def measure(
+  kind: str, seed: int, given: argparse.Namespace
+) -> dict[str, float]:
   """Returns the figures of one training, in a process of its own."""
   result = subprocess.run(
-      [sys.executable, '-m', 'benchmarks.learning', '--kinds', kind,
-       '--seeds', str(seed), '--data', given.data,
-       *(f'--{name}={getattr(given, name)}'
-         for name in ('epochs', 'batch_size', 'size'))],
-      capture_output=True, text=True)
+    [
+      sys.executable,
+      '-m',
+      'benchmarks.learning',
+      '--kinds',
+      kind,
+      '--seeds',
+      str(seed),
+      '--data',
+      given.data,
+      *(
+        f'--{name}={getattr(given, name)}'
+        for name in ('epochs', 'batch_size', 'size')
+      ),
+    ],
+    capture_output=True,
+    text=True,
+  )
   if result.returncode:
     raise SystemExit(f'{kind} failed:\n{result.stderr}')
   return json.loads(result.stdout)
@@ -163,26 +211,36 @@ def measure(kind: str, seed: int, given: argparse.Namespace
 
 def line(kind: str, seed: str, figures: dict[str, float]) -> str:
   """Returns a line of the table."""
-  return (f'{kind:<12}{seed:>6}{figures["accuracy"]:>10.2%}'
-          f'{figures["milliseconds"]:>12.1f}{figures["seconds"]:>10.1f}')
+  return (
+    f'{kind:<12}{seed:>6}{figures["accuracy"]:>10.2%}'
+    f'{figures["milliseconds"]:>12.1f}{figures["seconds"]:>10.1f}'
+  )
 
 
 def compare(given: argparse.Namespace) -> None:
   """Trains all and prints the table."""
-  print(f'{MODEL}, digits at {given.size}x{given.size}, {given.epochs} epochs '
-        f'in batches of {given.batch_size}, {os.cpu_count()} cores\n'
-        f'{"":<12}{"seed":>6}{"accuracy":>10}{"ms a step":>12}'
-        f'{"seconds":>10}', flush=True)
+  print(
+    f'{MODEL}, digits at {given.size}x{given.size}, {given.epochs} epochs '
+    f'in batches of {given.batch_size}, {os.cpu_count()} cores\n'
+    f'{"":<12}{"seed":>6}{"accuracy":>10}{"ms a step":>12}'
+    f'{"seconds":>10}',
+    flush=True,
+  )
   found = {kind: [] for kind in given.kinds}
   for turn, seed in enumerate(given.seeds):
     # In turn who goes first, for what the one leaves in the caches.
-    for kind in given.kinds[::-1 if turn % 2 else 1]:
+    for kind in given.kinds[:: -1 if turn % 2 else 1]:
       figures = measure(kind, seed, given)
       found[kind].append(figures)
       print(line(kind, str(seed), figures), flush=True)
   for kind, each in found.items():
-    print(line(kind, 'mean', {name: statistics.mean(one[name] for one in each)
-                              for name in each[0]}))
+    print(
+      line(
+        kind,
+        'mean',
+        {name: statistics.mean(one[name] for one in each) for name in each[0]},
+      )
+    )
 
 
 def _arguments():
@@ -192,8 +250,9 @@ def _arguments():
   parser.add_argument('--batch_size', type=int, default=32)
   parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
   parser.add_argument('--size', type=int, default=32)
-  parser.add_argument('--kinds', nargs='+', choices=KINDS,
-                      default=['ours', 'Keras'])
+  parser.add_argument(
+    '--kinds', nargs='+', choices=KINDS, default=['ours', 'Keras']
+  )
   # Where the arrays are: given to the process of one training.
   parser.add_argument('--data', help=argparse.SUPPRESS)
   given = parser.parse_args()

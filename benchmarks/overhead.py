@@ -2,12 +2,13 @@
 
   python -m benchmarks.overhead
 
-Trains resnet_v1_50 on 224x224 pictures by the very function that the training
+Trains resnet_v1_50 on 224x224 images by the very function that the training
 script calls. Every other block of steps leaves the loop out: the session runs
 the same op on the same input pipeline, without report, records, progress bar,
 checks for the end or for saving. Blocks take turns, so that a slow moment of
 the machine hits both; the table gives medians of steps.
 """
+
 import argparse
 import pathlib
 import statistics
@@ -41,7 +42,8 @@ class Turns:
       self._run(session, take, built, parts)
     else:
       session.run_step_fn(
-          lambda step_context: step_context.session.run(built.apply))
+        lambda step_context: step_context.session.run(built.apply)
+      )
     if self._count >= self._warm_up:
       self.seconds[kind].append(time.perf_counter() - begin)
     self._count += 1
@@ -57,21 +59,33 @@ def main() -> None:
     photos, data = pathlib.Path(folder, 'photos'), pathlib.Path(folder, 'data')
     photos.mkdir()
     make_photos(photos, 200, 85)
-    writer.write(image_folder.plan(str(photos), Options()), str(data),
-                 '%s-*.tfrecord')
+    writer.write(
+      image_folder.plan(str(photos), Options()), str(data), '%s-*.tfrecord'
+    )
     turns = Turns(warm_up=2 * BLOCK)
-    with (mock.patch.object(train_step, 'run', turns),
-          mock.patch.object(train, '_evaluate', lambda config: None)):
-      train.train(config.TrainConfig(
-          model_name=arguments.model_name, dataset_dir=str(data),
-          batch_size=arguments.batch_size, train_image_size=224,
-          max_number_of_steps=arguments.steps, eval_split_name='validation',
+    with (
+      mock.patch.object(train_step, 'run', turns),
+      mock.patch.object(train, '_evaluate', lambda config: None),
+    ):
+      train.train(
+        config.TrainConfig(
+          model_name=arguments.model_name,
+          dataset_dir=str(data),
+          batch_size=arguments.batch_size,
+          train_image_size=224,
+          max_number_of_steps=arguments.steps,
+          eval_split_name='validation',
           recalibrate_batch_norm_batches=0,
-          train_dir=str(pathlib.Path(folder, 'run'))))
-  found = {kind: statistics.median(each)
-           for kind, each in turns.seconds.items()}
-  print(f'\n{arguments.model_name}, 224x224, batch {arguments.batch_size}, '
-        f'medians of {len(turns.seconds["the loop"])} steps each:')
+          train_dir=str(pathlib.Path(folder, 'run')),
+        )
+      )
+  found = {
+    kind: statistics.median(each) for kind, each in turns.seconds.items()
+  }
+  print(
+    f'\n{arguments.model_name}, 224x224, batch {arguments.batch_size}, '
+    f'medians of {len(turns.seconds["the loop"])} steps each:'
+  )
   for kind, seconds in found.items():
     print(f'  {kind:<12} {seconds * 1000:8.1f} ms a step')
   share = found['the loop'] / found['bare steps'] - 1

@@ -3,6 +3,7 @@
 Members are written here and not by tarfile or zipfile: every version of
 Python then does the same, and rights, owners and devices never come along.
 """
+
 import bz2
 import contextlib
 import errno
@@ -23,8 +24,7 @@ from datasets import download
 
 _CHUNK = 1 << 18
 _DEEPEST = 100  # folders in folders
-_PACKERS = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open,
-            b'\xfd7zXZ\0': lzma.open}
+_PACKERS = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open}
 _UNSAFE = 'It could do harm: get the archive from where it was made.'
 _PACK = 'Rename it, and pack the archive again.'
 
@@ -44,6 +44,7 @@ class _Member(NamedTuple):
     open: opens the file for reading.
     target: of a link.
   """
+
   name: str
   path: str
   kind: str
@@ -104,9 +105,10 @@ def is_archive(path: str | os.PathLike) -> bool:
 def _check_space(archive, folder, size, free):
   if size > free:
     raise _Refused(
-        f'{archive} unpacks to {size:,} bytes or more, and the disk of '
-        f'{os.path.dirname(folder)} has {free:,} free. Make room, or choose '
-        'another disk.')
+      f'{archive} unpacks to {size:,} bytes or more, and the disk of '
+      f'{os.path.dirname(folder)} has {free:,} free. Make room, or choose '
+      'another disk.'
+    )
 
 
 def _text(archive, name):
@@ -115,11 +117,14 @@ def _text(archive, name):
     text = name.decode() if isinstance(name, bytes) else name
     text.encode()  # tarfile makes surrogates of other bytes
   except UnicodeError:
-    raise _Refused(f'{archive}: the name of its member {ascii(name)} is not '
-                   f'UTF-8. {_PACK}') from None
+    raise _Refused(
+      f'{archive}: the name of its member {ascii(name)} is not UTF-8. {_PACK}'
+    ) from None
   if '\n' in text or '\0' in text:
-    raise _Refused(f'{archive}: the name of its member {ascii(name)} has a '
-                   f'line break or NUL. {_PACK}')
+    raise _Refused(
+      f'{archive}: the name of its member {ascii(name)} has a '
+      f'line break or NUL. {_PACK}'
+    )
   return text
 
 
@@ -130,8 +135,10 @@ def _zip_member(archive, file, info):
     name = name.encode('cp437')
   name = _text(archive, name)
   if info.flag_bits & 1:
-    raise _Refused(f'{archive} is encrypted (its member {ascii(name)}). '
-                   'Unpack it with its password, and give the folder.')
+    raise _Refused(
+      f'{archive} is encrypted (its member {ascii(name)}). '
+      'Unpack it with its password, and give the folder.'
+    )
   path = name.replace('\\', '/')  # some programs of Windows
   if path.endswith('/') or stat.S_ISDIR(mode):
     return _Member(name, path, 'folder')
@@ -139,8 +146,9 @@ def _zip_member(archive, file, info):
     target = _text(archive, file.read(info)) if info.file_size < 4096 else '/'
     return _Member(name, path, 'link', target=target)
   kind = 'file' if stat.S_IFMT(mode) in (0, stat.S_IFREG) else 'device'
-  return _Member(name, path, kind, info.file_size,
-                 functools.partial(file.open, info))
+  return _Member(
+    name, path, kind, info.file_size, functools.partial(file.open, info)
+  )
 
 
 def _zip_members(archive, folder, progress) -> Iterator[_Member]:
@@ -159,24 +167,38 @@ def _tar_member(archive, file, info, folder):
     try:
       tarfile.data_filter(info, folder)
     except tarfile.FilterError as error:
-      raise _Refused(f'{archive} has a member that is not safe, '
-                     f'{ascii(name)}: {error}. {_UNSAFE}') from None
-  for kind, is_kind in (('folder', info.isdir()), ('link', info.issym()),
-                        ('same', info.islnk())):
+      raise _Refused(
+        f'{archive} has a member that is not safe, '
+        f'{ascii(name)}: {error}. {_UNSAFE}'
+      ) from None
+  for kind, is_kind in (
+    ('folder', info.isdir()),
+    ('link', info.issym()),
+    ('same', info.islnk()),
+  ):
     if is_kind:
       return _Member(name, name, kind, target=target)
-  return _Member(name, name, 'file' if info.isreg() else 'device', info.size,
-                 functools.partial(file.extractfile, info))
+  return _Member(
+    name,
+    name,
+    'file' if info.isreg() else 'device',
+    info.size,
+    functools.partial(file.extractfile, info),
+  )
 
 
 def _tar_members(archive, folder, progress) -> Iterator[_Member]:
   free = shutil.disk_usage(folder).free
-  with open(archive, 'rb') as packed, progress(
-      os.path.getsize(archive), 0,
-      f'Unpacking {os.path.basename(archive)}') as bar:
+  with (
+    open(archive, 'rb') as packed,
+    progress(
+      os.path.getsize(archive), 0, f'Unpacking {os.path.basename(archive)}'
+    ) as bar,
+  ):
     reader, size, done = _Reader(_unpacked(packed)), 0, 0
-    with tarfile.open(fileobj=reader, mode='r:', encoding='utf-8',
-                      errors='surrogateescape') as file:
+    with tarfile.open(
+      fileobj=reader, mode='r:', encoding='utf-8', errors='surrogateescape'
+    ) as file:
       while info := file.next():
         file.members = []  # else it keeps all of them
         size += info.size
@@ -194,13 +216,19 @@ def _tar_members(archive, folder, progress) -> Iterator[_Member]:
 def _parts(archive, name, path):
   """Returns the parts of a member's path, which stay in a folder."""
   parts = [part for part in path.split('/') if part not in ('', '.')]
-  if (path[:1] in ('/', '\\') or re.match('[A-Za-z]:', path)
-      or '..' in re.split(r'[/\\]', path)):
-    raise _Refused(f'{archive} has a member outside of its folder, '
-                   f'{ascii(name)}. {_UNSAFE}')
+  if (
+    path[:1] in ('/', '\\')
+    or re.match('[A-Za-z]:', path)
+    or '..' in re.split(r'[/\\]', path)
+  ):
+    raise _Refused(
+      f'{archive} has a member outside of its folder, {ascii(name)}. {_UNSAFE}'
+    )
   if len(parts) > _DEEPEST:
-    raise _Refused(f'{archive} has a member in more than {_DEEPEST} folders, '
-                   f'{ascii(name[:50])}... {_UNSAFE}')
+    raise _Refused(
+      f'{archive} has a member in more than {_DEEPEST} folders, '
+      f'{ascii(name[:50])}... {_UNSAFE}'
+    )
   return parts
 
 
@@ -212,11 +240,16 @@ def _check_link(archive, member, parts):
   target = member.target.replace('\\', '/')
   steps = [step for step in target.split('/') if step not in ('', '.')]
   up = next((i for i, step in enumerate(steps) if step != '..'), len(steps))
-  if (target[:1] in ('/', '') or re.match('[A-Za-z]:', target)
-      or up >= len(parts) or '..' in steps[up:]):
+  if (
+    target[:1] in ('/', '')
+    or re.match('[A-Za-z]:', target)
+    or up >= len(parts)
+    or '..' in steps[up:]
+  ):
     raise _Refused(
-        f'{archive} has a link out of its folder, {ascii(member.name)} to '
-        f'{ascii(member.target)}. {_UNSAFE}')
+      f'{archive} has a link out of its folder, {ascii(member.name)} to '
+      f'{ascii(member.target)}. {_UNSAFE}'
+    )
 
 
 class _Writer:
@@ -232,8 +265,10 @@ class _Writer:
     for part in parts:
       place = os.path.join(place, part)
       if os.path.islink(place):
-        raise _Refused(f'{self._archive} has a member that is reached by a '
-                       f'link, {ascii(member.name)}. {_UNSAFE}')
+        raise _Refused(
+          f'{self._archive} has a member that is reached by a '
+          f'link, {ascii(member.name)}. {_UNSAFE}'
+        )
     return parts, place
 
   def write(self, member):
@@ -241,8 +276,10 @@ class _Writer:
     if member.kind == 'folder':
       return os.makedirs(place, exist_ok=True)
     if member.kind == 'device' or not parts:
-      raise _Refused(f'{self._archive} has a member that is neither a file '
-                     f'nor a folder, {ascii(member.name)}. {_UNSAFE}')
+      raise _Refused(
+        f'{self._archive} has a member that is neither a file '
+        f'nor a folder, {ascii(member.name)}. {_UNSAFE}'
+      )
     os.makedirs(os.path.dirname(place), exist_ok=True)
     with contextlib.suppress(FileNotFoundError):  # the last of a name wins
       os.remove(place)
@@ -263,8 +300,7 @@ def _unpack(archive, folder, progress):
   writer = _Writer(archive, folder)
   try:
     # A generator that is not closed holds the file until it is collected.
-    with contextlib.closing(
-        members(archive, folder, progress)) as found:
+    with contextlib.closing(members(archive, folder, progress)) as found:
       for member in found:
         writer.write(member)
   except _Refused:
@@ -272,29 +308,40 @@ def _unpack(archive, folder, progress):
   except UnicodeDecodeError as error:  # zipfile reads all names at once
     _text(archive, error.object)
   except RuntimeError as error:  # an encryption or a method it does not know
-    raise ValueError(f'{archive} cannot be unpacked here: {error}. Unpack it '
-                     'with another program, and give the folder.') from error
+    raise ValueError(
+      f'{archive} cannot be unpacked here: {error}. Unpack it '
+      'with another program, and give the folder.'
+    ) from error
   except Exception as error:
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
       raise  # of the disk; damage has no number
-    raise ValueError(f'{archive} is damaged or cut short ({error}). Download '
-                     'or copy it again.') from error
+    raise ValueError(
+      f'{archive} is damaged or cut short ({error}). Download or copy it again.'
+    ) from error
 
 
 def _check(path, folder):
   if not os.path.isfile(path):
     raise ValueError(f'There is no file {path} to be unpacked.')
   if not is_archive(path):
-    raise ValueError(f'{path} is no archive (zip, tar, tar.gz, tar.bz2 or '
-                     'tar.xz), or is damaged. Download or copy it again.')
+    raise ValueError(
+      f'{path} is no archive (zip, tar, tar.gz, tar.bz2 or '
+      'tar.xz), or is damaged. Download or copy it again.'
+    )
   if os.path.exists(folder) and not (
-      os.path.isdir(folder) and not os.listdir(folder)):
-    raise ValueError(f'{folder} should be a new or an empty folder, to unpack '
-                     f'{path} to. Choose another, or delete it.')
+    os.path.isdir(folder) and not os.listdir(folder)
+  ):
+    raise ValueError(
+      f'{folder} should be a new or an empty folder, to unpack '
+      f'{path} to. Choose another, or delete it.'
+    )
 
 
-def unpack(path: str | os.PathLike, folder: str | os.PathLike,
-           progress: Callable | None = None) -> None:
+def unpack(
+  path: str | os.PathLike,
+  folder: str | os.PathLike,
+  progress: Callable | None = None,
+) -> None:
   """Unpacks a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz, whatever its name.
 
   The folder appears whole or not at all.
@@ -312,7 +359,8 @@ def unpack(path: str | os.PathLike, folder: str | os.PathLike,
   _check(path, folder)
   parent, name = os.path.split(folder)
   with download.disk_errors(
-      folder, 'Make room, and run the same command again.'):
+    folder, 'Make room, and run the same command again.'
+  ):
     os.makedirs(parent, exist_ok=True)
     unfinished = tempfile.mkdtemp(prefix=name + '-', dir=parent)
     try:

@@ -1,4 +1,5 @@
-"""The registry of data sets: every name that --dataset_name takes."""
+"""The registry of datasets: every name that --dataset_name takes."""
+
 import contextlib
 import dataclasses
 import difflib
@@ -12,30 +13,30 @@ import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from datasets import (
-    class_names,
-    dataset_utils,
-    description,
-    examples,
-    slim_decoders,
-    tfrecord,
+  class_names,
+  dataset_utils,
+  description,
+  examples,
+  slim_decoders,
+  tfrecord,
 )
 from datasets.convert import digits, scenes
 
-OWN = 'tfrecord'  # the name of a data set of one's own
+OWN = 'tfrecord'  # the name of a dataset of one's own
 _SMALL = 64  # pixels of a side
 _IGNORED = 255  # in masks of which no more is known
 
 
 @dataclasses.dataclass(frozen=True)
 class Specification:
-  """What is known of a data set without reading its records.
+  """What is known of a dataset without reading its records.
 
   Attributes:
     file_pattern: a glob of a split's files, with %s for the split.
     splits: the names of the splits; () where the folder tells them.
     num_classes: the number of classes, background included; 0 where the
       folder tells it.
-    ensure: makes the data set in a folder, where that needs no source.
+    ensure: makes the dataset in a folder, where that needs no source.
     suggestions: settings that fit the data, by the names of the flags; a
       flag that is given goes before them.
     task: 'classification' or 'segmentation'.
@@ -44,6 +45,7 @@ class Specification:
     class_names: of the labels, for a folder without labels.txt; () if that
       is the one place that has them.
   """
+
   file_pattern: str
   splits: tuple[str, ...]
   num_classes: int
@@ -59,59 +61,86 @@ _MNIST = {'preprocessing_name': 'digits', 'train_image_size': 28}
 
 
 def _masks(splits, names, ignore_label=255):
-  """Returns the specification of a public data set of masks."""
-  return Specification('%s-*', splits, len(names),
-                       task=description.SEGMENTATION,
-                       ignore_label=ignore_label, class_names=names)
+  """Returns the specification of a public dataset of masks."""
+  return Specification(
+    '%s-*',
+    splits,
+    len(names),
+    task=description.SEGMENTATION,
+    ignore_label=ignore_label,
+    class_names=names,
+  )
 
 
 DATASETS = {
-    'digits': Specification(
-        digits.FILE_PATTERN, ('train', 'test'), 10, digits.ensure, {
-            'preprocessing_name': 'digits',
-            'train_image_size': 32,
-            'batch_size': 128,
-            'max_number_of_steps': 200,
-            'learning_rate': 0.03,
-            'learning_rate_decay_type': 'polynomial',
-            'num_epochs_per_decay': 17.8,  # the 200 steps
-        }),
-    'cifar10': Specification(
-        'cifar10_%s.tfrecord', ('train', 'test'), 10, None, _CIFAR),
-    'cifar100': Specification(
-        'cifar100_%s.tfrecord', ('train', 'test'), 100, None, _CIFAR),
-    'fashion_mnist': Specification(
-        'fashion_mnist_%s.tfrecord', ('train', 'test'), 10, None,
-        {'preprocessing_name': 'cifar', 'train_image_size': 28}),
-    'flowers': Specification(
-        'flowers_%s*.tfrecord', ('train', 'validation'), 5),
-    'idenprof': Specification(
-        'idenprof_%s*.tfrecord', ('train', 'test'), 10),
-    'imagenet': Specification('%s-*', ('train', 'validation'), 1001),
-    'mnist': Specification(
-        'mnist_%s.tfrecord', ('train', 'test'), 10, None, _MNIST),
-    'signs': Specification(
-        'signs_%s.tfrecord', ('train', 'test'), 6, None,
-        {'preprocessing_name': 'unaugmented', 'train_image_size': 64}),
-    'digit_scenes': Specification(
-        scenes.FILE_PATTERN, ('train', 'test'), len(scenes.NAMES),
-        scenes.ensure, {
-            'decoder': 'deeplabv3plus',
-            'decoder_depth': 64,
-            'train_crop_size': str(scenes.SIZE),
-            'batch_size': 16,
-            'max_number_of_steps': 450,
-            'random_flip': False,  # a mirrored digit is another one or none
-            'min_scale_factor': 0.8,
-            'max_scale_factor': 1.25,
-        }, description.SEGMENTATION, scenes.IGNORE_LABEL),
-    'ade20k': _masks(('train', 'val'), class_names.ADE20K, 0),
-    'cityscapes': _masks(('train_fine', 'val_fine', 'train_coarse',
-                          'trainval_fine', 'test_fine'),
-                         class_names.CITYSCAPES),
-    'pascal_voc_seg': _masks(('train', 'val', 'train_aug', 'trainval'),
-                             class_names.PASCAL_VOC),
-    OWN: Specification('%s-*.tfrecord', (), 0),
+  'digits': Specification(
+    digits.FILE_PATTERN,
+    ('train', 'test'),
+    10,
+    digits.ensure,
+    {
+      'preprocessing_name': 'digits',
+      'train_image_size': 32,
+      'batch_size': 128,
+      'max_number_of_steps': 200,
+      'learning_rate': 0.03,
+      'learning_rate_decay_type': 'polynomial',
+      'num_epochs_per_decay': 17.8,  # the 200 steps
+    },
+  ),
+  'cifar10': Specification(
+    'cifar10_%s.tfrecord', ('train', 'test'), 10, None, _CIFAR
+  ),
+  'cifar100': Specification(
+    'cifar100_%s.tfrecord', ('train', 'test'), 100, None, _CIFAR
+  ),
+  'fashion_mnist': Specification(
+    'fashion_mnist_%s.tfrecord',
+    ('train', 'test'),
+    10,
+    None,
+    {'preprocessing_name': 'cifar', 'train_image_size': 28},
+  ),
+  'flowers': Specification('flowers_%s*.tfrecord', ('train', 'validation'), 5),
+  'idenprof': Specification('idenprof_%s*.tfrecord', ('train', 'test'), 10),
+  'imagenet': Specification('%s-*', ('train', 'validation'), 1001),
+  'mnist': Specification(
+    'mnist_%s.tfrecord', ('train', 'test'), 10, None, _MNIST
+  ),
+  'signs': Specification(
+    'signs_%s.tfrecord',
+    ('train', 'test'),
+    6,
+    None,
+    {'preprocessing_name': 'unaugmented', 'train_image_size': 64},
+  ),
+  'digit_scenes': Specification(
+    scenes.FILE_PATTERN,
+    ('train', 'test'),
+    len(scenes.NAMES),
+    scenes.ensure,
+    {
+      'decoder': 'deeplabv3plus',
+      'decoder_depth': 64,
+      'train_crop_size': str(scenes.SIZE),
+      'batch_size': 16,
+      'max_number_of_steps': 450,
+      'random_flip': False,  # a mirrored digit is another one or none
+      'min_scale_factor': 0.8,
+      'max_scale_factor': 1.25,
+    },
+    description.SEGMENTATION,
+    scenes.IGNORE_LABEL,
+  ),
+  'ade20k': _masks(('train', 'val'), class_names.ADE20K, 0),
+  'cityscapes': _masks(
+    ('train_fine', 'val_fine', 'train_coarse', 'trainval_fine', 'test_fine'),
+    class_names.CITYSCAPES,
+  ),
+  'pascal_voc_seg': _masks(
+    ('train', 'val', 'train_aug', 'trainval'), class_names.PASCAL_VOC
+  ),
+  OWN: Specification('%s-*.tfrecord', (), 0),
 }
 
 
@@ -120,21 +149,23 @@ def registered(name: str) -> Specification:
   if name not in DATASETS:
     near = difflib.get_close_matches(name, DATASETS, n=2)
     hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(f'There is no data set named {name!r}.{hint} The data '
-                     f'sets are: {", ".join(DATASETS)}.')
+    raise ValueError(
+      f'There is no dataset named {name!r}.{hint} The data '
+      f'sets are: {", ".join(DATASETS)}.'
+    )
   return DATASETS[name]
 
 
 def default_dir(name: str) -> str:
-  """Returns the folder of a data set that is made without a source.
+  """Returns the folder of a dataset that is made without a source.
 
   Raises:
-    ValueError: this data set needs a folder of its own.
+    ValueError: this dataset needs a folder of its own.
   """
   if registered(name).ensure is None:
     raise ValueError(
-        f'--dataset_name={name} needs --dataset_dir, the folder of its '
-        'TFRecords.')
+      f'--dataset_name={name} needs --dataset_dir, the folder of its TFRecords.'
+    )
   return str(dataset_utils.cache_dir() / name)
 
 
@@ -153,7 +184,7 @@ def _glob(folder, pattern):
 
 
 def _crop_size(largest):
-  """Returns the side of crops that hold a whole picture, at most 513.
+  """Returns the side of crops that hold a whole image, at most 513.
 
   A multiple of 16, the usual output stride, plus one.
   """
@@ -165,42 +196,70 @@ def _described(name, folder):
   found = description.read(folder)
   if name not in (OWN, found.name):
     raise ValueError(
-        f'--dataset_name={name} contradicts the data in {folder}, which are '
-        f'{found.name}: leave the flag out.')
+      f'--dataset_name={name} contradicts the data in {folder}, which are '
+      f'{found.name}: leave the flag out.'
+    )
   suggestions = {}
   if found.name in DATASETS:
     suggestions = DATASETS[found.name].suggestions
-  if (not suggestions and max(found.largest) <= _SMALL
-      and found.task == description.CLASSIFICATION):
-    suggestions = {'preprocessing_name': 'cifar',
-                   'train_image_size': max(32, *found.largest)}
+  if (
+    not suggestions
+    and max(found.largest) <= _SMALL
+    and found.task == description.CLASSIFICATION
+  ):
+    suggestions = {
+      'preprocessing_name': 'cifar',
+      'train_image_size': max(32, *found.largest),
+    }
   if not suggestions and found.task == description.SEGMENTATION:
     suggestions = {'train_crop_size': _crop_size(max(found.largest))}
-  return Specification('', tuple(found.splits), len(found.class_names), None,
-                       suggestions, found.task, found.ignore_label)
+  return Specification(
+    '',
+    tuple(found.splits),
+    len(found.class_names),
+    None,
+    suggestions,
+    found.task,
+    found.ignore_label,
+  )
 
 
 def _guessed(folder):
   """Returns the specification of a folder that has labels.txt at the least."""
   if not dataset_utils.has_labels(folder):
     raise ValueError(
-        f'{folder} has no {description.FILENAME} and no '
-        f'{dataset_utils.LABELS_FILENAME}: is it the folder of TFRecords? '
-        'python download_and_convert_data.py makes one. For records of '
-        'TF-Slim\'s data sets, name them by --dataset_name.')
+      f'{folder} has no {description.FILENAME} and no '
+      f'{dataset_utils.LABELS_FILENAME}: is it the folder of TFRecords? '
+      'python download_and_convert_data.py makes one. For records of '
+      "TF-Slim's datasets, name them by --dataset_name."
+    )
   paths = _glob(folder, '*')
-  splits = tuple(split for split in ('train', 'validation', 'val', 'test')
-                 if any(_belongs(path, split) for path in paths))
+  splits = tuple(
+    split
+    for split in ('train', 'validation', 'val', 'test')
+    if any(_belongs(path, split) for path in paths)
+  )
   if not splits:
-    raise ValueError(f'No file in {folder} has train, validation, val or test '
-                     'in its name: is it the folder of TFRecords?')
+    raise ValueError(
+      f'No file in {folder} has train, validation, val or test '
+      'in its name: is it the folder of TFRecords?'
+    )
   names = dataset_utils.read_label_file(folder)
   if len(names) < 2:
     raise ValueError(
-        f'{os.path.join(folder, dataset_utils.LABELS_FILENAME)} names '
-        f'{len(names)} classes: it should have a line for each class.')
-  return Specification('*%s*', splits, len(names), None, {}, *_task_of(
-      path for path in paths if any(_belongs(path, of) for of in splits)))
+      f'{os.path.join(folder, dataset_utils.LABELS_FILENAME)} names '
+      f'{len(names)} classes: it should have a line for each class.'
+    )
+  return Specification(
+    '*%s*',
+    splits,
+    len(names),
+    None,
+    {},
+    *_task_of(
+      path for path in paths if any(_belongs(path, of) for of in splits)
+    ),
+  )
 
 
 def _task_of(paths):
@@ -218,14 +277,17 @@ def _task_of(paths):
 def _belongs(path, split):
   """Whether a file's name, which is no folder's, has the split's as a word."""
   name = os.path.basename(path)
-  return (re.search(rf'(?<![a-z]){split}(?![a-z])', name) is not None
-          and not name.endswith(('.txt', '.json', '.csv', '.png'))
-          and not tf.io.gfile.isdir(path))
+  return (
+    re.search(rf'(?<![a-z]){split}(?![a-z])', name) is not None
+    and not name.endswith(('.txt', '.json', '.csv', '.png'))
+    and not tf.io.gfile.isdir(path)
+  )
 
 
-def get_specification(name: str, dataset_dir: str | None = None
-                      ) -> Specification:
-  """Returns what is known of a data set, by its folder where there is one.
+def get_specification(
+  name: str, dataset_dir: str | None = None
+) -> Specification:
+  """Returns what is known of a dataset, by its folder where there is one.
 
   Args:
     name: a key of `DATASETS`.
@@ -258,30 +320,48 @@ def _files(name, split_name, folder, file_pattern):
     files = [path for path in files if _belongs(path, split_name)]
   if not files:
     raise ValueError(
-        f'There is no file {os.path.join(folder, pattern % split_name)}: is '
-        f'--dataset_dir={folder} the folder of the TFRecords of {name}, '
-        f'split {split_name}?')
+      f'There is no file {os.path.join(folder, pattern % split_name)}: is '
+      f'--dataset_dir={folder} the folder of the TFRecords of {name}, '
+      f'split {split_name}?'
+    )
   return files
 
 
-def make_dataset(name: str, split_name: str, data_sources: list[str],
-                 num_classes: int, labels_to_names: dict[int, str] | None,
-                 reader: Any = None, task: str = description.CLASSIFICATION,
-                 ignore_label: int | None = None) -> Dataset:
+def make_dataset(
+  name: str,
+  split_name: str,
+  data_sources: list[str],
+  num_classes: int,
+  labels_to_names: dict[int, str] | None,
+  reader: Any = None,
+  task: str = description.CLASSIFICATION,
+  ignore_label: int | None = None,
+) -> Dataset:
   """Returns files as TF-Slim's Dataset; see `get_dataset`."""
   records = tfrecord.Reader(data_sources, dataset_utils.offsets_dir())
   return Dataset(
-      data_sources=data_sources, reader=reader or tf.TFRecordReader,
-      decoder=slim_decoders.decoder(task), num_samples=len(records),
-      items_to_descriptions=slim_decoders.descriptions(task),
-      name=name, split_name=split_name, num_classes=num_classes,
-      labels_to_names=labels_to_names, task=task, ignore_label=ignore_label)
+    data_sources=data_sources,
+    reader=reader or tf.TFRecordReader,
+    decoder=slim_decoders.decoder(task),
+    num_samples=len(records),
+    items_to_descriptions=slim_decoders.descriptions(task),
+    name=name,
+    split_name=split_name,
+    num_classes=num_classes,
+    labels_to_names=labels_to_names,
+    task=task,
+    ignore_label=ignore_label,
+  )
 
 
-def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
-                file_pattern: str | None = None, reader: Any = None
-                ) -> Dataset:
-  """Returns one split of a data set.
+def get_dataset(
+  name: str,
+  split_name: str,
+  dataset_dir: str | None = None,
+  file_pattern: str | None = None,
+  reader: Any = None,
+) -> Dataset:
+  """Returns one split of a dataset.
 
   Args:
     name: a key of `DATASETS`.
@@ -304,8 +384,9 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
   specification = get_specification(name, dataset_dir)
   if split_name not in specification.splits:
     raise ValueError(
-        f'The data set {name} has no split {split_name!r}; it has '
-        f'{" and ".join(specification.splits)}.')
+      f'The dataset {name} has no split {split_name!r}; it has '
+      f'{" and ".join(specification.splits)}.'
+    )
   if dataset_dir is None:
     dataset_dir = default_dir(name)
     specification.ensure(dataset_dir)
@@ -314,13 +395,23 @@ def get_dataset(name: str, split_name: str, dataset_dir: str | None = None,
   if dataset_utils.has_labels(dataset_dir):
     names = dataset_utils.read_label_file(dataset_dir)
     if len(names) != specification.num_classes:
-      cure = ('restore it, or convert the data again.'
-              if description.exists(dataset_dir) else 'are these data of your '
-              f'own? Then pass --dataset_name={OWN}.')
+      cure = (
+        'restore it, or convert the data again.'
+        if description.exists(dataset_dir)
+        else f'are these data of your own? Then pass --dataset_name={OWN}.'
+      )
       raise ValueError(
-          f'{os.path.join(dataset_dir, dataset_utils.LABELS_FILENAME)} names '
-          f'{len(names)} classes, but {name} has {specification.num_classes}: '
-          f'{cure}')
-  return make_dataset(name, split_name, files, specification.num_classes,
-                      names, reader, specification.task,
-                      specification.ignore_label)
+        f'{os.path.join(dataset_dir, dataset_utils.LABELS_FILENAME)} names '
+        f'{len(names)} classes, but {name} has {specification.num_classes}: '
+        f'{cure}'
+      )
+  return make_dataset(
+    name,
+    split_name,
+    files,
+    specification.num_classes,
+    names,
+    reader,
+    specification.task,
+    specification.ignore_label,
+  )

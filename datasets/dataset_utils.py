@@ -1,4 +1,5 @@
-"""What data sets share: examples as TFRecords, label files, the cache."""
+"""What datasets share: examples as TFRecords, label files, the cache."""
+
 import os
 import pathlib
 import re
@@ -23,9 +24,11 @@ def offsets_dir() -> str:
   return str(cache_dir() / 'offsets')
 
 
-_LISTS = {bytes: ('bytes_list', tf.train.BytesList),
-          int: ('int64_list', tf.train.Int64List),
-          float: ('float_list', tf.train.FloatList)}
+_LISTS = {
+  bytes: ('bytes_list', tf.train.BytesList),
+  int: ('int64_list', tf.train.Int64List),
+  float: ('float_list', tf.train.FloatList),
+}
 
 
 def _feature(value):
@@ -37,55 +40,79 @@ def _feature(value):
 
 
 def _example(features):
-  return tf.train.Example(features=tf.train.Features(feature={
-      name: _feature(value) for name, value in features.items()}))
+  return tf.train.Example(
+    features=tf.train.Features(
+      feature={name: _feature(value) for name, value in features.items()}
+    )
+  )
 
 
-def image_to_tfexample(image_data: bytes, image_format: bytes, height: int,
-                       width: int, class_id: int,
-                       features: Mapping[str, Any] | None = None
-                       ) -> tf.train.Example:
+def image_to_tfexample(
+  image_data: bytes,
+  image_format: bytes,
+  height: int,
+  width: int,
+  class_id: int,
+  features: Mapping[str, Any] | None = None,
+) -> tf.train.Example:
   """Returns an example in TF-Slim's classification format.
 
   Args:
-    image_data: the encoded picture.
+    image_data: the encoded image.
     image_format: b'png', b'jpg' or b'jpeg'.
-    height: of the picture, in pixels.
-    width: of the picture, in pixels.
+    height: of the image, in pixels.
+    width: of the image, in pixels.
     class_id: the label.
     features: further ones, by name: bytes, int, float or a list of one of
       them.
   """
-  features = {'image/encoded': image_data, 'image/format': image_format,
-              'image/class/label': int(class_id), 'image/height': int(height),
-              'image/width': int(width), **(features or {})}
+  features = {
+    'image/encoded': image_data,
+    'image/format': image_format,
+    'image/class/label': int(class_id),
+    'image/height': int(height),
+    'image/width': int(width),
+    **(features or {}),
+  }
   return _example(features)
 
 
-def image_seg_to_tfexample(image_data: bytes, image_format: bytes,
-                           filename: bytes, height: int, width: int,
-                           channels: int, seg_data: bytes,
-                           features: Mapping[str, Any] | None = None
-                           ) -> tf.train.Example:
+def image_seg_to_tfexample(
+  image_data: bytes,
+  image_format: bytes,
+  filename: bytes,
+  height: int,
+  width: int,
+  channels: int,
+  seg_data: bytes,
+  features: Mapping[str, Any] | None = None,
+) -> tf.train.Example:
   """Returns an example in DeepLab's segmentation format.
 
   Args:
-    image_data: the encoded picture.
+    image_data: the encoded image.
     image_format: b'png', b'jpg' or b'jpeg'.
-    filename: what people call the picture, in UTF-8.
-    height: of the picture and its mask, in pixels.
-    width: of the picture and its mask, in pixels.
-    channels: 1 for a grey picture, else 3.
+    filename: what people call the image, in UTF-8.
+    height: of the image and its mask, in pixels.
+    width: of the image and its mask, in pixels.
+    channels: 1 for a grey image, else 3.
     seg_data: the mask as a PNG of one channel of 8 bits: the class of each
       pixel, or the ignore label.
     features: further ones; see `image_to_tfexample`.
   """
-  return _example({
-      'image/encoded': image_data, 'image/filename': filename,
-      'image/format': image_format, 'image/height': int(height),
-      'image/width': int(width), 'image/channels': int(channels),
+  return _example(
+    {
+      'image/encoded': image_data,
+      'image/filename': filename,
+      'image/format': image_format,
+      'image/height': int(height),
+      'image/width': int(width),
+      'image/channels': int(channels),
       'image/segmentation/class/encoded': seg_data,
-      'image/segmentation/class/format': b'png', **(features or {})})
+      'image/segmentation/class/format': b'png',
+      **(features or {}),
+    }
+  )
 
 
 def serialize(example: tf.train.Example) -> bytes:
@@ -93,29 +120,35 @@ def serialize(example: tf.train.Example) -> bytes:
   return example.SerializeToString(deterministic=True)
 
 
-def write_tfrecord(path: str | os.PathLike,
-                   examples: Iterable[tf.train.Example]) -> None:
+def write_tfrecord(
+  path: str | os.PathLike, examples: Iterable[tf.train.Example]
+) -> None:
   """Writes `examples` to the TFRecord file `path`."""
   tfrecord.write(path, map(serialize, examples))
 
 
-def write_label_file(labels_to_class_names: dict[int, str],
-                     dataset_dir: str | os.PathLike,
-                     filename: str = LABELS_FILENAME) -> None:
+def write_label_file(
+  labels_to_class_names: dict[int, str],
+  dataset_dir: str | os.PathLike,
+  filename: str = LABELS_FILENAME,
+) -> None:
   """Writes lines such as '0:daisy'."""
-  lines = [f'{label}:{name}\n' for label, name in
-           sorted(labels_to_class_names.items())]
+  lines = [
+    f'{label}:{name}\n' for label, name in sorted(labels_to_class_names.items())
+  ]
   pathlib.Path(dataset_dir, filename).write_text(''.join(lines), 'utf-8')
 
 
-def has_labels(dataset_dir: str | os.PathLike,
-               filename: str = LABELS_FILENAME) -> bool:
+def has_labels(
+  dataset_dir: str | os.PathLike, filename: str = LABELS_FILENAME
+) -> bool:
   """Whether the folder holds a label file."""
   return tf.io.gfile.exists(os.path.join(dataset_dir, filename))
 
 
-def read_label_file(dataset_dir: str | os.PathLike,
-                    filename: str = LABELS_FILENAME) -> dict[int, str]:
+def read_label_file(
+  dataset_dir: str | os.PathLike, filename: str = LABELS_FILENAME
+) -> dict[int, str]:
   """Returns {label: name} from lines such as '0:daisy'.
 
   Raises:
@@ -128,21 +161,28 @@ def read_label_file(dataset_dir: str | os.PathLike,
   try:
     lines = data.decode('utf-8-sig').split('\n')
   except UnicodeDecodeError as error:
-    raise ValueError(f'{path} is not UTF-8 text ({error}): save it as UTF-8.'
-                     ) from None
+    raise ValueError(
+      f'{path} is not UTF-8 text ({error}): save it as UTF-8.'
+    ) from None
   names = {}
   for number, line in enumerate(lines, 1):
     if not line.strip():
       continue
     label, colon, name = line.partition(':')
-    if (not colon or not re.fullmatch('[0-9]{1,9}', label.strip())
-        or int(label) in names):
+    if (
+      not colon
+      or not re.fullmatch('[0-9]{1,9}', label.strip())
+      or int(label) in names
+    ):
       raise ValueError(
-          f'{path}, line {number}: {line[:80]!r} should be a new label and a '
-          "name, such as '0:daisy'.")
+        f'{path}, line {number}: {line[:80]!r} should be a new label and a '
+        "name, such as '0:daisy'."
+      )
     names[int(label)] = name.strip()
   gap = next((label for label in range(len(names)) if label not in names), None)
   if gap is not None:
-    raise ValueError(f'{path} has no line for label {gap}, but one for '
-                     f'{max(names)}: labels count from 0 without gaps.')
+    raise ValueError(
+      f'{path} has no line for label {gap}, but one for '
+      f'{max(names)}: labels count from 0 without gaps.'
+    )
   return dict(sorted(names.items()))

@@ -3,6 +3,7 @@
 What has come so far is in NAME.part, and what the server said of the file in
 NAME.part.json, so that a later call goes on where this one was stopped.
 """
+
 import contextlib
 import errno
 import hashlib
@@ -38,6 +39,7 @@ class Download(NamedTuple):
     size: in bytes, where it is known.
     checksum: 'md5:HEX' or 'sha256:HEX', where it is known.
   """
+
   url: str
   size: int | None = None
   checksum: str | None = None
@@ -82,8 +84,9 @@ def _name(url):
   name = urllib.parse.unquote(name)
   if name in ('.', '..') or not re.fullmatch(r'[^\0-\x1f/\\:]+', name):
     raise ValueError(
-        f'{url} does not end in the name of a file, but in {name!r}. It '
-        f'should look like https://HOST/images.zip. Or {_COPY}.')
+      f'{url} does not end in the name of a file, but in {name!r}. It '
+      f'should look like https://HOST/images.zip. Or {_COPY}.'
+    )
   return name
 
 
@@ -96,8 +99,10 @@ def _difference(download, path, progress):
     return None
   algorithm, _, expected = download.checksum.lower().partition(':')
   digest = hashlib.new(algorithm, usedforsecurity=False)
-  with open(path, 'rb') as file, progress(
-      size, 0, f'Checking {_name(download.url)}') as bar:
+  with (
+    open(path, 'rb') as file,
+    progress(size, 0, f'Checking {_name(download.url)}') as bar,
+  ):
     while data := file.read(1 << 20):
       digest.update(data)
       bar.update(len(data))
@@ -107,8 +112,12 @@ def _difference(download, path, progress):
 
 
 def _facts(url, total, headers):
-  return {'url': url, 'size': total, 'etag': headers.get('ETag'),
-          'modified': headers.get('Last-Modified')}
+  return {
+    'url': url,
+    'size': total,
+    'etag': headers.get('ETag'),
+    'modified': headers.get('Last-Modified'),
+  }
 
 
 class _Part:
@@ -148,15 +157,18 @@ class _Part:
     if not self.size:
       return {}
     etag, modified = self._facts['etag'] or '', self._facts['modified']
-    return {'Range': f'bytes={self.size}-',  # a weak ETag is none for a Range
-            'If-Range': etag if etag.startswith('"') else modified}
+    return {
+      'Range': f'bytes={self.size}-',  # a weak ETag is none for a Range
+      'If-Range': etag if etag.startswith('"') else modified,
+    }
 
   def resumes(self, start, total, headers):
     """Whether an answer is the rest of this very file."""
     said = _facts(self._url, total, headers)
     return start == self.size and all(
-        None in (value, self._facts[key]) or value == self._facts[key]
-        for key, value in said.items())
+      None in (value, self._facts[key]) or value == self._facts[key]
+      for key, value in said.items()
+    )
 
   def append(self, chunks, progress):
     with progress(self.total, self.size, _name(self._url)) as bar:
@@ -182,7 +194,8 @@ def _lock(file, path):
     except OSError:  # a file system without locks
       pass
   return os.path.exists(path) and os.path.samestat(
-      os.fstat(file.fileno()), os.stat(path))
+    os.fstat(file.fileno()), os.stat(path)
+  )
 
 
 @contextlib.contextmanager
@@ -190,8 +203,10 @@ def _open_part(path, url):
   """Yields the part of a file; leaves none that is empty or finished."""
   with open(path, 'ab') as file:
     if not _lock(file, path):
-      raise ValueError(f'{url} is being downloaded by another process, to '
-                       f'{path}. Wait for it, or end it.')
+      raise ValueError(
+        f'{url} is being downloaded by another process, to '
+        f'{path}. Wait for it, or end it.'
+      )
     try:
       yield _Part(path, url, file)
     finally:
@@ -203,8 +218,9 @@ def _open_part(path, url):
 
 def _content_range(headers):
   """Returns (start, total) of 'bytes START-END/TOTAL'; None if not said."""
-  match = re.match(r'bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)',
-                   headers.get('Content-Range', ''))
+  match = re.match(
+    r'bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)', headers.get('Content-Range', '')
+  )
   found = match.groups() if match else (None, None)
   return [number and int(number) for number in found]
 
@@ -213,9 +229,11 @@ def _begin(download, part, total, headers):
   part.begin(total, headers)
   if None not in (total, download.size) and total != download.size:
     part.clear()
-    raise ValueError(f'{download.url} has {total:,} bytes there, and should '
-                     f'have {download.size:,}: it is another file now. Check '
-                     f'the address, or {_COPY}.')
+    raise ValueError(
+      f'{download.url} has {total:,} bytes there, and should '
+      f'have {download.size:,}: it is another file now. Check '
+      f'the address, or {_COPY}.'
+    )
 
 
 def _accept(download, part, response):
@@ -237,8 +255,10 @@ def _accept(download, part, response):
   said = f'the server answered {status} {response.reason or ""}'.strip()
   if status in _PASSING:
     raise _Cut(said)
-  raise ValueError(f'{download.url} cannot be downloaded: {said}. Check the '
-                   f'address, or {_COPY}.')
+  raise ValueError(
+    f'{download.url} cannot be downloaded: {said}. Check the '
+    f'address, or {_COPY}.'
+  )
 
 
 def _try(download, part, progress):
@@ -246,8 +266,9 @@ def _try(download, part, progress):
   # Without identity, and without the pop for servers that send a .tar.gz as
   # an encoded .tar, the bytes would not be those of the file.
   headers = {'Accept-Encoding': 'identity', **part.request_headers()}
-  with requests.get(download.url, headers=headers, stream=True,
-                    timeout=_TIMEOUT) as response:
+  with requests.get(
+    download.url, headers=headers, stream=True, timeout=_TIMEOUT
+  ) as response:
     response.raw.headers.pop('Content-Encoding', None)
     if not _accept(download, part, response):
       return
@@ -270,19 +291,25 @@ def _download(download, part, progress):
       return _try(download, part, progress)
     except _Cut as error:
       reason = str(error)
-    except (requests.ConnectionError, requests.Timeout,
-            requests.exceptions.ChunkedEncodingError) as error:
+    except (
+      requests.ConnectionError,
+      requests.Timeout,
+      requests.exceptions.ChunkedEncodingError,
+    ) as error:
       reason = _reason(error)
     except requests.RequestException as error:
-      raise ValueError(f'{download.url} cannot be downloaded: {error}. Check '
-                       f'the address, or {_COPY}.') from error
+      raise ValueError(
+        f'{download.url} cannot be downloaded: {error}. Check '
+        f'the address, or {_COPY}.'
+      ) from error
     failures = 1 if part.size > most else failures + 1
     most = max(most, part.size)
     if failures > len(_WAITS):
       raise ValueError(
-          f'{download.url} could not be downloaded in {failures} tries: '
-          f'{reason}. {part.size:,} bytes are kept, and the same command '
-          f'resumes. Or {_COPY}.')
+        f'{download.url} could not be downloaded in {failures} tries: '
+        f'{reason}. {part.size:,} bytes are kept, and the same command '
+        f'resumes. Or {_COPY}.'
+      )
     time.sleep(_WAITS[failures - 1])
 
 
@@ -291,8 +318,10 @@ def _copy(download, part, progress):
   address = urllib.parse.urlsplit(download.url)
   path = urllib.request.url2pathname(address.path)
   if address.netloc not in ('', 'localhost') or not os.path.isfile(path):
-    raise ValueError(f'{download.url} is not a file of this machine. An '
-                     'address of one looks like file:///folder/images.zip.')
+    raise ValueError(
+      f'{download.url} is not a file of this machine. An '
+      'address of one looks like file:///folder/images.zip.'
+    )
   with open(path, 'rb') as file:
     _begin(download, part, os.path.getsize(path), {})
     part.append(iter(lambda: file.read(_CHUNK), b''), progress)
@@ -300,12 +329,17 @@ def _copy(download, part, progress):
 
 def _check(download):
   if not is_url(download.url) or '\0' in download.url:
-    raise ValueError(f'{download.url!r} is not an address: it should begin '
-                     'with http://, https:// or file://.')
+    raise ValueError(
+      f'{download.url!r} is not an address: it should begin '
+      'with http://, https:// or file://.'
+    )
   if download.checksum and not re.fullmatch(
-      r'md5:[\da-fA-F]{32}|sha256:[\da-fA-F]{64}', download.checksum):
-    raise ValueError(f'The checksum {download.checksum!r} of {download.url} '
-                     "should be 'md5:' or 'sha256:' and hexadecimal digits.")
+    r'md5:[\da-fA-F]{32}|sha256:[\da-fA-F]{64}', download.checksum
+  ):
+    raise ValueError(
+      f'The checksum {download.checksum!r} of {download.url} '
+      "should be 'md5:' or 'sha256:' and hexadecimal digits."
+    )
 
 
 def _fetch(download, path, progress):
@@ -315,13 +349,17 @@ def _fetch(download, path, progress):
     if wrong := _difference(download, part.path, progress):
       part.clear()
       raise ValueError(
-          f'{download.url} is not the file it should be: it {wrong}. It was '
-          f'deleted. Run the command again; if that does not help, {_COPY}.')
+        f'{download.url} is not the file it should be: it {wrong}. It was '
+        f'deleted. Run the command again; if that does not help, {_COPY}.'
+      )
     part.finish(path)
 
 
-def fetch(download: Download, folder: str | os.PathLike,
-          progress: Callable | None = None) -> str:
+def fetch(
+  download: Download,
+  folder: str | os.PathLike,
+  progress: Callable | None = None,
+) -> str:
   """Returns the path of the complete, checked file; downloads what is missing.
 
   A file that is there is checked and returned; a wrong one is not touched.
@@ -344,6 +382,8 @@ def fetch(download: Download, folder: str | os.PathLike,
       os.makedirs(folder, exist_ok=True)
       _fetch(download, path, progress)
     elif wrong := _difference(download, path, progress):
-      raise ValueError(f'{path} is not {download.url}: it {wrong}. Delete it, '
-                       'and it is downloaded again.')
+      raise ValueError(
+        f'{path} is not {download.url}: it {wrong}. Delete it, '
+        'and it is downloaded again.'
+      )
   return path

@@ -1,4 +1,5 @@
 """The examples of a split by number, and which of them are bad."""
+
 import contextlib
 import threading
 from collections.abc import Iterable, Mapping
@@ -22,10 +23,11 @@ class Example(NamedTuple):
   Fields:
     label: as it was written; for segmentation the mask, uint8 [height, width],
       of classes and the ignore label.
-    data: the bytes of the picture.
+    data: the bytes of the image.
     image: uint8 [height, width, 3].
     filename: what it was made from, '' if the record does not say.
   """
+
   label: int | np.ndarray
   data: bytes
   image: np.ndarray
@@ -53,28 +55,36 @@ def _filename(record):
 class Examiner:
   """Tells what is wrong with a record; safe in many threads."""
 
-  def __init__(self, labels: range, max_pixels: int = MAX_PIXELS,
-               task: str = CLASSIFICATION, ignore_label: int | None = None):
+  def __init__(
+    self,
+    labels: range,
+    max_pixels: int = MAX_PIXELS,
+    task: str = CLASSIFICATION,
+    ignore_label: int | None = None,
+  ):
     """Sets what is right.
 
     Args:
       labels: that may occur, of records or of the pixels of their masks.
-      max_pixels: the largest height x width of a picture.
+      max_pixels: the largest height x width of an image.
       task: 'classification' or 'segmentation'.
       ignore_label: the value of pixels that do not count; None if all do.
     """
     self._read_label = READERS[task](labels, ignore_label)
-    self._required = (_PICTURE, (
-        self._read_label.feature, self._read_label.kind,
-        self._read_label.field))
+    self._required = (
+      _PICTURE,
+      (self._read_label.feature, self._read_label.kind, self._read_label.field),
+    )
     self._max_pixels = max_pixels
     self._decoder = pictures.Decoder()
     # TensorFlow's parser, which the training uses, refuses some records that
     # protobuf's takes.
     with tf.Graph().as_default() as graph:
       self._record = tf.placeholder(tf.string, [])
-      parsed = tf.io.parse_single_example(self._record, {
-          name: tf.VarLenFeature(kind) for name, kind, _ in self._required})
+      parsed = tf.io.parse_single_example(
+        self._record,
+        {name: tf.VarLenFeature(kind) for name, kind, _ in self._required},
+      )
       self._values = [parsed[name].values for name, _, _ in self._required]
       self._session = tf.Session(graph=graph)
 
@@ -82,15 +92,16 @@ class Examiner:
     """Returns the example of a record.
 
     Raises:
-      BadExample: it is none, or its label or its picture is bad.
+      BadExample: it is none, or its label or its image is bad.
     """
     data, label = self._parse(record)
     try:
       image = self._decode(data)
     except pictures.BadPicture as bad:
-      raise BadExample(f'holds a picture that {bad}') from None
-    return Example(self._read_label(label, image), data, image,
-                   _filename(record))
+      raise BadExample(f'holds an image that {bad}') from None
+    return Example(
+      self._read_label(label, image), data, image, _filename(record)
+    )
 
   def _decode(self, data):
     try:
@@ -106,16 +117,20 @@ class Examiner:
     return self._decoder(data)
 
   def _parse(self, record):
-    """Returns the picture's bytes, and the label as it was written."""
+    """Returns the image's bytes, and the label as it was written."""
     try:
       values = self._session.run(self._values, {self._record: record})
     except (tf.errors.OpError, UnicodeDecodeError):  # its text quotes bytes
       features = features_of(record)
-      if all(features[name].WhichOneof('kind') in (None, field)
-             for name, _, field in self._required):
+      if all(
+        features[name].WhichOneof('kind') in (None, field)
+        for name, _, field in self._required
+      ):
         raise BadExample('is no tf.train.Example') from None
-      values = [getattr(features[name], field).value
-                for name, _, field in self._required]
+      values = [
+        getattr(features[name], field).value
+        for name, _, field in self._required
+      ]
     for (name, _, _), found in zip(self._required, values, strict=True):
       if len(found) != 1:
         raise BadExample(f'has no single value of {name}')
@@ -134,23 +149,33 @@ class Examples:
     classes: the number of labels after labels_offset.
   """
 
-  def __init__(self, dataset: Dataset, labels_offset: int = 0,
-               max_pixels: int = MAX_PIXELS, skip: int = 0):
+  def __init__(
+    self,
+    dataset: Dataset,
+    labels_offset: int = 0,
+    max_pixels: int = MAX_PIXELS,
+    skip: int = 0,
+  ):
     """Finds the records.
 
     Args:
       dataset: the split.
       labels_offset: subtracted from every label.
-      max_pixels: the largest height x width of a picture.
+      max_pixels: the largest height x width of an image.
       skip: how many bad records may be left out.
 
     Raises:
       ValueError: no records, or a damaged file that may not be skipped.
     """
-    self._reader = tfrecord.Reader(dataset.data_sources,
-                                   dataset_utils.offsets_dir())
-    self._examiner = Examiner(range(labels_offset, dataset.num_classes),
-                              max_pixels, dataset.task, dataset.ignore_label)
+    self._reader = tfrecord.Reader(
+      dataset.data_sources, dataset_utils.offsets_dir()
+    )
+    self._examiner = Examiner(
+      range(labels_offset, dataset.num_classes),
+      max_pixels,
+      dataset.task,
+      dataset.ignore_label,
+    )
     self._skip = skip
     self._bad, self._good = set(), set()  # as far as they were examined
     self._lock = threading.RLock()
@@ -160,8 +185,9 @@ class Examples:
       self._leave_out(damage, damage)
     if not len(self):
       raise ValueError(
-          f'The {dataset.split_name} split of {dataset.name} has no records: '
-          f'{", ".join(dataset.data_sources[:3])} are empty.')
+        f'The {dataset.split_name} split of {dataset.name} has no records: '
+        f'{", ".join(dataset.data_sources[:3])} are empty.'
+      )
 
   def __len__(self) -> int:
     return len(self._reader)
@@ -174,7 +200,7 @@ class Examples:
       if count > self._skip:
         what = 'it' if count == 1 else f'{count} such'
         raise ValueError(
-            f'{sentence} --skip_bad_examples={count} leaves {what} out.'
+          f'{sentence} --skip_bad_examples={count} leaves {what} out.'
         ) from None
       # What is refused is not noted: another thread may be reading it, and
       # must be refused as well rather than given a stand-in.
@@ -212,8 +238,7 @@ class Examples:
       except ValueError as damage:
         self._leave_out(index, str(damage))
 
-  def read_many(self, indices: Iterable[int]
-                ) -> tuple[np.ndarray, np.ndarray]:
+  def read_many(self, indices: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
     """Returns records, and the number of the record that each really is.
 
     Args:
@@ -227,8 +252,10 @@ class Examples:
       ValueError: more records are bad than may be left out.
     """
     found = [self._read(int(index)) for index in indices]
-    return (np.array([record for record, _ in found], object),
-            np.array([index for _, index in found], np.int64))
+    return (
+      np.array([record for record, _ in found], object),
+      np.array([index for _, index in found], np.int64),
+    )
 
   def example(self, index: int) -> Example | None:
     """Returns an example, decoded; None if it is bad, and so left out.
@@ -241,8 +268,11 @@ class Examples:
     try:
       return self._examiner(self._reader.read(index))
     except BadExample as bad:
-      cure = '' if bad.has_cure else (
-          ': mend or remove it, or convert the data again')
+      cure = (
+        ''
+        if bad.has_cure
+        else (': mend or remove it, or convert the data again')
+      )
       self._leave_out(index, f'{self._reader.name(index)} {bad}{cure}.')
     except ValueError as damage:
       self._leave_out(index, str(damage))
@@ -254,8 +284,11 @@ class Examples:
     Raises:
       ValueError: more records are bad than may be left out.
     """
-    new = [index for index in dict.fromkeys(map(int, indices))
-           if index not in self._bad and index not in self._good]
+    new = [
+      index
+      for index in dict.fromkeys(map(int, indices))
+      if index not in self._bad and index not in self._good
+    ]
     good = {index for index in new if self.example(index) is not None}
     self._good |= good
     return len(good) < len(new)

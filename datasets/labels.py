@@ -1,4 +1,5 @@
-"""What a record says of its picture: the number of a class, or a mask."""
+"""What a record says of its image: the number of a class, or a mask."""
+
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -9,15 +10,20 @@ import tensorflow.compat.v1 as tf
 from datasets.description import CLASSIFICATION, MOST_IDS, SEGMENTATION
 
 _AGAIN = 'convert the data again'
-_BY_SCRIPT = ('convert the data with download_and_convert_data.py '
-              '--dataset_name=mask_folder, which writes ids')
+_BY_SCRIPT = (
+  'convert the data with download_and_convert_data.py '
+  '--dataset_name=mask_folder, which writes ids'
+)
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _HEADER = struct.Struct('>16xIIBB')  # width, height, bits, kind
 # PNG's kinds of pixels that are no grey channel alone.
 _KINDS = {
-    2: 'of 3 channels, RGB', 4: 'of 2 channels, grey and alpha',
-    6: 'of 4 channels, RGB and alpha', 3: 'with a palette, of which TensorFlow '
-    'would read how bright the colours are'}
+  2: 'of 3 channels, RGB',
+  4: 'of 2 channels, grey and alpha',
+  6: 'of 4 channels, RGB and alpha',
+  3: 'with a palette, of which TensorFlow '
+  'would read how bright the colours are',
+}
 _SHOWN = 6  # values in a sentence
 
 
@@ -36,6 +42,7 @@ class BadExample(ValueError):
 
 class Numbers:
   """The label of a record, a number."""
+
   feature, kind, field = 'image/class/label', tf.int64, 'int64_list'
 
   def __init__(self, labels: range, ignore_label: int | None = None):
@@ -50,38 +57,44 @@ class Numbers:
     """
     if label not in self._labels:
       low, high = self._labels.start, self._labels.stop - 1
-      raise BadExample(f'has the label {label}, which is not in {low} to '
-                       f'{high}, with --labels_offset={low}')
+      raise BadExample(
+        f'has the label {label}, which is not in {low} to '
+        f'{high}, with --labels_offset={low}'
+      )
     return int(label)
 
 
 class Masks:
   """The mask of a record, a PNG of class ids; safe in many threads."""
+
   feature = 'image/segmentation/class/encoded'
   kind, field = tf.string, 'bytes_list'
 
   def __init__(self, labels: range, ignore_label: int | None = None):
     """Sets the ids that may occur, and the one of ignored pixels."""
     self._labels, self._ignore_label = labels, ignore_label
-    self._known = np.isin(np.arange(MOST_IDS), [
-        *labels, *([] if ignore_label is None else [ignore_label])])
+    self._known = np.isin(
+      np.arange(MOST_IDS),
+      [*labels, *([] if ignore_label is None else [ignore_label])],
+    )
     with tf.Graph().as_default() as graph:
       self._data = tf.placeholder(tf.string, [])
       self._mask = tf.io.decode_png(self._data, channels=1)[..., 0]
       self._session = tf.Session(graph=graph)
 
-  def __call__(self, data: bytes, image: np.ndarray | None = None
-               ) -> np.ndarray:
+  def __call__(
+    self, data: bytes, image: np.ndarray | None = None
+  ) -> np.ndarray:
     """Returns the mask, uint8 [height, width].
 
     Args:
       data: the bytes of the PNG.
-      image: the picture, uint8 [height, width, 3], if its size is to be
+      image: the image, uint8 [height, width, 3], if its size is to be
         compared.
 
     Raises:
       BadExample: no PNG of one grey channel of 8 bits, another size than the
-        picture's, or a value that is neither a class nor the ignore label.
+        image's, or a value that is neither a class nor the ignore label.
     """
     _check_header(data, None if image is None else image.shape[:2])
     try:
@@ -104,14 +117,21 @@ class Masks:
     if self._ignore_label is None:
       wrong = ('are no classes' if many else 'is no class') + f' {classes}'
     else:
-      wrong = (('are neither classes' if many else 'is neither a class')
-               + f' {classes} nor the ignore label {self._ignore_label}')
-    cure = ('name every class, or give each of these values one by '
-            '--mask_values' if many else 'name every class, or '
-            f'{_AGAIN} with --ignore_label={strange[0]} if such pixels are not '
-            'to count')
-    raise BadExample(f'has the value{"s" * many} {values} in its mask '
-                     f'({share:.1%} of it), which {wrong}', cure)
+      wrong = (
+        'are neither classes' if many else 'is neither a class'
+      ) + f' {classes} nor the ignore label {self._ignore_label}'
+    cure = (
+      'name every class, or give each of these values one by --mask_values'
+      if many
+      else 'name every class, or '
+      f'{_AGAIN} with --ignore_label={strange[0]} if such pixels are not '
+      'to count'
+    )
+    raise BadExample(
+      f'has the value{"s" * many} {values} in its mask '
+      f'({share:.1%} of it), which {wrong}',
+      cure,
+    )
 
 
 def _check_header(data, size):
@@ -123,13 +143,21 @@ def _check_header(data, size):
   width, height, bits, kind = _HEADER.unpack_from(data)
   if kind in _KINDS or bits != 8:
     wrong = _KINDS.get(kind, f'of {bits} bits a pixel')
-    raise BadExample(f'has a mask {wrong}, where class ids should be one grey '
-                     'channel of 8 bits', _BY_SCRIPT)
+    raise BadExample(
+      f'has a mask {wrong}, where class ids should be one grey '
+      'channel of 8 bits',
+      _BY_SCRIPT,
+    )
   if size and (height, width) != size:
-    raise BadExample(f'has a mask of {width}x{height} pixels for a picture of '
-                     f'{size[1]}x{size[0]}', _AGAIN)
+    raise BadExample(
+      f'has a mask of {width}x{height} pixels for an image of '
+      f'{size[1]}x{size[0]}',
+      _AGAIN,
+    )
 
 
-# By task: what reads the label of a record, given the picture.
+# By task: what reads the label of a record, given the image.
 READERS: dict[str, Callable[[range, int | None], Any]] = {
-    CLASSIFICATION: Numbers, SEGMENTATION: Masks}
+  CLASSIFICATION: Numbers,
+  SEGMENTATION: Masks,
+}

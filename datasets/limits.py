@@ -1,5 +1,5 @@
 """Bounds that flags and readers share; imports nothing."""
 
-# Pixels of a picture: above the first Pillow warns of a decompression bomb,
+# Pixels of an image: above the first Pillow warns of a decompression bomb,
 # above the second it does not open the file.
 MAX_PIXELS, MOST_PIXELS = 89_478_485, 178_956_970

@@ -5,6 +5,7 @@ palettes, in colours, as 0 and 255, in 1 bit or 16; read in the wrong way they
 look right, and nothing is learnt from them. What has no single meaning is
 refused.
 """
+
 import dataclasses
 from collections.abc import Mapping
 
@@ -20,8 +21,12 @@ Colour = tuple[int, int, int]
 
 _SHOWN = 6  # colours or values in a sentence
 # Formats that change values a little, as Pillow calls them.
-_LOSSY = {'JPEG': 'a JPEG', 'MPO': 'a JPEG', 'JPEG2000': 'a JPEG 2000',
-          'WEBP': 'a WebP'}
+_LOSSY = {
+  'JPEG': 'a JPEG',
+  'MPO': 'a JPEG',
+  'JPEG2000': 'a JPEG 2000',
+  'WEBP': 'a WebP',
+}
 _NONE = -1  # in tables of ids: no class
 
 
@@ -37,6 +42,7 @@ class Rule:
     colours: the id of each colour, where masks have colours; else {}.
     names: for errors, what a colour is called.
   """
+
   ignore_label: int | None = None
   values: tuple[int, ...] = ()
   colours: Mapping[Colour, int] = dataclasses.field(default_factory=dict)
@@ -66,8 +72,10 @@ def _colour_of(code):
 def _common(codes):
   """Returns (colour, number of pixels), the most common first."""
   found, counts = np.unique(codes, return_counts=True)
-  return [(_colour_of(found[i]), int(counts[i]))
-          for i in np.argsort(-counts, kind='stable')]
+  return [
+    (_colour_of(found[i]), int(counts[i]))
+    for i in np.argsort(-counts, kind='stable')
+  ]
 
 
 def _check_kind(image, rule):
@@ -76,23 +84,34 @@ def _check_kind(image, rule):
   if image.info.get('compression') == 'jpeg':
     lossy = 'a TIFF compressed as JPEG'
   if lossy:
-    raise BadPicture(f'is {lossy}, whose compression changes ids and colours: '
-                     'export the masks again as PNG')
+    raise BadPicture(
+      f'is {lossy}, whose compression changes ids and colours: '
+      'export the masks again as PNG'
+    )
   if image.format == 'GIF' and not rule.colours:
-    raise BadPicture('is a GIF, in whose palette programs change the places: '
-                     'export the masks as PNG, or give --color_table')
+    raise BadPicture(
+      'is a GIF, in whose palette programs change the places: '
+      'export the masks as PNG, or give --color_table'
+    )
   if getattr(image, 'n_frames', 1) > 1:
-    raise BadPicture(f'holds {image.n_frames} pictures: keep one of them')
-  if image.mode in ('RGBA', 'LA') and image.getchannel('A').getextrema()[0
-                                                                      ] < 255:
-    raise BadPicture('has transparent parts, whose class is unknown: save it '
-                     'without transparency, with a value or a colour there')
+    raise BadPicture(f'holds {image.n_frames} images: keep one of them')
+  if (
+    image.mode in ('RGBA', 'LA') and image.getchannel('A').getextrema()[0] < 255
+  ):
+    raise BadPicture(
+      'has transparent parts, whose class is unknown: save it '
+      'without transparency, with a value or a colour there'
+    )
 
 
 def _by_colour(pixels, rule):
   """Returns the ids of uint8 [height, width, 3] by the table of colours."""
-  known = np.array(sorted((int(_codes(np.array(colour))), label)
-                          for colour, label in rule.colours.items()))
+  known = np.array(
+    sorted(
+      (int(_codes(np.array(colour))), label)
+      for colour, label in rule.colours.items()
+    )
+  )
   codes = _codes(pixels)
   place = np.minimum(np.searchsorted(known[:, 0], codes), len(known) - 1)
   unknown = known[place, 0] != codes
@@ -107,21 +126,29 @@ def _unknown_colour(codes, unknown, rule):
   y, x = np.argwhere(codes == int(_codes(np.array(colour))))[0]
   more = len(np.unique(codes[unknown])) - 1
   also = f', and {more:,} other such colours' if more else ''
-  nearest = min(rule.colours, key=lambda other: sum(
-      (one - two) ** 2 for one, two in zip(colour, other, strict=True)))
-  return (f'has the colour {text(colour)} in {count:,} pixels (the first at '
-          f'column {x}, row {y}){also}, which --color_table does not name; the '
-          f'nearest it names is {text(nearest)}, '
-          f'{rule.names.get(nearest, rule.colours[nearest])}: add the colour '
-          'to the table, or, if it lies between two classes, export the masks '
-          'without smooth edges, as PNG')
+  nearest = min(
+    rule.colours,
+    key=lambda other: sum(
+      (one - two) ** 2 for one, two in zip(colour, other, strict=True)
+    ),
+  )
+  return (
+    f'has the colour {text(colour)} in {count:,} pixels (the first at '
+    f'column {x}, row {y}){also}, which --color_table does not name; the '
+    f'nearest it names is {text(nearest)}, '
+    f'{rule.names.get(nearest, rule.colours[nearest])}: add the colour '
+    'to the table, or, if it lies between two classes, export the masks '
+    'without smooth edges, as PNG'
+  )
 
 
 def _by_value(values, rule):
   """Returns the ids of whole numbers [height, width]."""
   if values.min() < 0 or values.max() >= MOST_IDS:
-    raise BadPicture(f'has the value {values.max():,}, and ids are below '
-                     f'{MOST_IDS}: export the masks with ids of classes')
+    raise BadPicture(
+      f'has the value {values.max():,}, and ids are below '
+      f'{MOST_IDS}: export the masks with ids of classes'
+    )
   if not rule.values:
     return values.astype(np.uint8)
   table = np.full(MOST_IDS, _NONE)
@@ -132,10 +159,11 @@ def _by_value(values, rule):
   strange = np.unique(values[labels == _NONE])
   if len(strange):
     raise BadPicture(
-        f'has the value{"s" * (len(strange) > 1)} '
-        f'{", ".join(map(str, strange[:_SHOWN]))}, which --mask_values='
-        f'{",".join(map(str, rule.values))} does not name: add what is missing'
-        ' in its place, or set --ignore_label if such pixels do not count')
+      f'has the value{"s" * (len(strange) > 1)} '
+      f'{", ".join(map(str, strange[:_SHOWN]))}, which --mask_values='
+      f'{",".join(map(str, rule.values))} does not name: add what is missing'
+      ' in its place, or set --ignore_label if such pixels do not count'
+    )
   return labels.astype(np.uint8)
 
 
@@ -144,12 +172,15 @@ def _colours_unasked(pixels):
   colours = _common(_codes(pixels))
   shown = ' '.join(text(colour) for colour, _ in colours[:_SHOWN])
   more = f' and {len(colours) - _SHOWN:,} more' if len(colours) > _SHOWN else ''
-  return (f'has colours ({shown}{more}), and nothing says which class each '
-          'is: give --color_table, a CSV file with the lines name,r,g,b')
+  return (
+    f'has colours ({shown}{more}), and nothing says which class each '
+    'is: give --color_table, a CSV file with the lines name,r,g,b'
+  )
 
 
-def decode(data: bytes, rule: Rule, max_pixels: int = MOST_PIXELS
-           ) -> np.ndarray:
+def decode(
+  data: bytes, rule: Rule, max_pixels: int = MOST_PIXELS
+) -> np.ndarray:
   """Returns the id of each pixel of a mask file.
 
   With a table of colours the colours count, those of a palette too. Without
@@ -166,7 +197,7 @@ def decode(data: bytes, rule: Rule, max_pixels: int = MOST_PIXELS
     the classes must check them.
 
   Raises:
-    BadPicture: it is no picture or has no single meaning; the sentence goes
+    BadPicture: it is no image or has no single meaning; the sentence goes
       on behind 'a mask that'.
   """
   image = pictures.open_picture(data, max_pixels)
@@ -174,8 +205,10 @@ def decode(data: bytes, rule: Rule, max_pixels: int = MOST_PIXELS
     _check_kind(image, rule)
     image = ImageOps.exif_transpose(image)
     if image.mode in ('F', 'CMYK', 'YCbCr', 'LAB'):
-      raise BadPicture(f'has pixels of the mode {image.mode}: export the masks '
-                       'as PNG of 8 bits')
+      raise BadPicture(
+        f'has pixels of the mode {image.mode}: export the masks '
+        'as PNG of 8 bits'
+      )
     if rule.colours:
       return _by_colour(np.asarray(image.convert('RGB')), rule)
     if image.mode in ('P', 'L', '1', 'I') or image.mode.startswith('I;16'):
@@ -200,7 +233,7 @@ def read(path: str, name: str, rule: Rule) -> np.ndarray:
 
   Raises:
     BadPicture: it cannot be read, or `decode` refuses it; the sentence goes on
-      behind the picture's name.
+      behind the image's name.
   """
   try:
     with open(path, 'rb') as file:
@@ -208,5 +241,6 @@ def read(path: str, name: str, rule: Rule) -> np.ndarray:
   except BadPicture as bad:
     raise BadPicture(f'has a mask, {name}, that {bad}') from None
   except OSError as error:
-    raise BadPicture(f'has a mask, {name}, that cannot be read: '
-                     f'{error.strerror or error}') from None
+    raise BadPicture(
+      f'has a mask, {name}, that cannot be read: {error.strerror or error}'
+    ) from None

@@ -1,4 +1,5 @@
-"""Masks in colours, over their pictures, for people to look at."""
+"""Masks in colours, over their images, for people to look at."""
+
 import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -21,14 +22,15 @@ _MOST_READ = 200  # records of a split, among which examples are picked
 
 
 class Row(NamedTuple):
-  """A picture for the sheet, and its masks.
+  """An image for the sheet, and its masks.
 
   Fields:
     image: uint8 [height, width, 3].
-    masks: each uint8 [height, width], shown over the picture.
+    masks: each uint8 [height, width], shown over the image.
     caption: the line below them.
-    titles: a line below the picture and each mask; () for none.
+    titles: a line below the image and each mask; () for none.
   """
+
   image: np.ndarray
   masks: Sequence[np.ndarray]
   caption: str = ''
@@ -70,9 +72,14 @@ def colour(mask: np.ndarray, ignore_label: int | None = None) -> np.ndarray:
   return _colours(ignore_label)[mask]
 
 
-def blend(image: np.ndarray, mask: np.ndarray, ignore_label: int | None = None,
-          alpha: float = 0.55, transparent: int | None = 0) -> np.ndarray:
-  """Returns a picture with a mask's colours over it.
+def blend(
+  image: np.ndarray,
+  mask: np.ndarray,
+  ignore_label: int | None = None,
+  alpha: float = 0.55,
+  transparent: int | None = 0,
+) -> np.ndarray:
+  """Returns an image with a mask's colours over it.
 
   Below them it is grey, so that they look like those of the legend.
 
@@ -81,7 +88,7 @@ def blend(image: np.ndarray, mask: np.ndarray, ignore_label: int | None = None,
     mask: uint8 [height, width].
     ignore_label: the value of ignored pixels, which are light grey.
     alpha: the part of the colours, in [0, 1].
-    transparent: the value below which the picture stays as it is, unless that
+    transparent: the value below which the image stays as it is, unless that
       is the ignore label; None for no value.
 
   Returns:
@@ -90,8 +97,9 @@ def blend(image: np.ndarray, mask: np.ndarray, ignore_label: int | None = None,
   grey = (image @ _BRIGHTNESS)[..., None]
   over = np.round(grey * (1 - alpha) + colour(mask, ignore_label) * alpha)
   clear = transparent is not None and transparent != ignore_label
-  return np.where((mask[..., None] == transparent) & clear, image,
-                  over.astype(np.uint8))
+  return np.where(
+    (mask[..., None] == transparent) & clear, image, over.astype(np.uint8)
+  )
 
 
 def _transparent(class_names):
@@ -99,16 +107,25 @@ def _transparent(class_names):
 
 
 def _row_image(row, cell, high, ignore_label, transparent):
-  """Returns the picture and its overlays side by side, `high` pixels high."""
+  """Returns the image and its overlays side by side, `high` pixels high."""
   picture = np.asarray(contact_sheet.fit(row.image, cell))
   strip = Image.new('RGB', (_width(row, cell), high), PAPER)
   for number, mask in enumerate((None, *row.masks)):
     left = number * (cell + _NEAR)
-    shown = picture if mask is None else blend(
-        picture, np.asarray(contact_sheet.fit(mask, cell, smooth=False)),
-        ignore_label, transparent=transparent)
-    strip.paste(Image.fromarray(shown), (
-        left + (cell - shown.shape[1]) // 2, (high - shown.shape[0]) // 2))
+    shown = (
+      picture
+      if mask is None
+      else blend(
+        picture,
+        np.asarray(contact_sheet.fit(mask, cell, smooth=False)),
+        ignore_label,
+        transparent=transparent,
+      )
+    )
+    strip.paste(
+      Image.fromarray(shown),
+      (left + (cell - shown.shape[1]) // 2, (high - shown.shape[0]) // 2),
+    )
   return strip
 
 
@@ -117,24 +134,28 @@ def _width(row, cell):
 
 
 def _highest(rows, cell):
-  """Returns the height of the highest picture as it is drawn."""
-  return max(contact_sheet.fit(row.image, cell, smooth=False).height
-             for row in rows)
+  """Returns the height of the highest image as it is drawn."""
+  return max(
+    contact_sheet.fit(row.image, cell, smooth=False).height for row in rows
+  )
 
 
 def _legend(rows, class_names, ignore_label, transparent):
-  """Returns what occurs: the colour, None for that of the picture; the name."""
-  values = np.unique(np.concatenate(
-      [np.unique(mask) for row in rows for mask in row.masks]))
+  """Returns what occurs: the colour, None for that of the image; the name."""
+  values = np.unique(
+    np.concatenate([np.unique(mask) for row in rows for mask in row.masks])
+  )
   entries = []
   for value in values.tolist():
-    name = (class_names[value] if value < len(class_names)
-            else f'{value}, no class')
+    name = (
+      class_names[value] if value < len(class_names) else f'{value}, no class'
+    )
     if value == ignore_label:
       name = f'ignored ({name})' if value < len(class_names) else 'ignored'
     clear = value == transparent != ignore_label
-    entries.append((None if clear else
-                    tuple(_colours(ignore_label)[value].tolist()), name))
+    entries.append(
+      (None if clear else tuple(_colours(ignore_label)[value].tolist()), name)
+    )
   return entries
 
 
@@ -145,17 +166,28 @@ def _draw_legend(pen, face, entries, top, width):
   for number, (fill, name) in enumerate(entries):
     column, line = divmod(number, down)
     left, upper = GAP + column * (_PATCH + GAP + _NAME), top + line * _LINE
-    pen.rectangle((left, upper + 2, left + _PATCH - 1, upper + _PATCH + 1),
-                  fill or PAPER, None if fill and fill != IGNORED else 'grey')
-    pen.text((left + _PATCH + GAP // 2, upper),
-             contact_sheet.shorten(name, face, _NAME), INK, face)
+    pen.rectangle(
+      (left, upper + 2, left + _PATCH - 1, upper + _PATCH + 1),
+      fill or PAPER,
+      None if fill and fill != IGNORED else 'grey',
+    )
+    pen.text(
+      (left + _PATCH + GAP // 2, upper),
+      contact_sheet.shorten(name, face, _NAME),
+      INK,
+      face,
+    )
   return down * _LINE
 
 
-def draw(path: str | os.PathLike, rows: Sequence[Row],
-         class_names: Sequence[str], ignore_label: int | None = None,
-         cell: int = CELL) -> None:
-  """Draws pictures, each beside its masks, as a PNG with a legend.
+def draw(
+  path: str | os.PathLike,
+  rows: Sequence[Row],
+  class_names: Sequence[str],
+  ignore_label: int | None = None,
+  cell: int = CELL,
+) -> None:
+  """Draws images, each beside its masks, as a PNG with a legend.
 
   What a class named background covers stays as it is.
 
@@ -164,13 +196,13 @@ def draw(path: str | os.PathLike, rows: Sequence[Row],
     rows: with one number of masks; short ones stand side by side.
     class_names: the name of each label.
     ignore_label: the value of ignored pixels; None if there is none.
-    cell: the pixels of the longer side of a picture, as it is drawn.
+    cell: the pixels of the longer side of an image, as it is drawn.
 
   Raises:
     ValueError: no rows, or the file cannot be written.
   """
   if not rows:
-    raise ValueError('There are no pictures to draw.')
+    raise ValueError('There are no images to draw.')
   transparent, face = _transparent(class_names), contact_sheet.font()
   entries = _legend(rows, class_names, ignore_label, transparent)
   across = min(len(rows), max(1, _ACROSS // (1 + len(rows[0].masks))))
@@ -179,23 +211,29 @@ def draw(path: str | os.PathLike, rows: Sequence[Row],
   step = high + _LINE * (1 + titled) + GAP
   width = 2 * GAP + across * (_width(rows[0], cell) + 2 * GAP) - 2 * GAP
   bottom = GAP + -(-len(rows) // across) * step
-  sheet = Image.new(
-      'RGB', (width, bottom + _LINE * (len(entries) + 1)), PAPER)
+  sheet = Image.new('RGB', (width, bottom + _LINE * (len(entries) + 1)), PAPER)
   pen = ImageDraw.Draw(sheet)
   for number, row in enumerate(rows):
     left = GAP + number % across * (_width(row, cell) + 2 * GAP)
     top = GAP + number // across * step
-    sheet.paste(_row_image(row, cell, high, ignore_label, transparent),
-                (left, top))
+    sheet.paste(
+      _row_image(row, cell, high, ignore_label, transparent), (left, top)
+    )
     for column, title in enumerate(row.titles):
-      pen.text((left + column * (cell + _NEAR), top + high + 1),
-               contact_sheet.shorten(title, face, cell), INK, face)
-    pen.text((left, top + step - GAP - _LINE + 1),
-             contact_sheet.shorten(row.caption, face, _width(row, cell)),
-             INK, face)
+      pen.text(
+        (left + column * (cell + _NEAR), top + high + 1),
+        contact_sheet.shorten(title, face, cell),
+        INK,
+        face,
+      )
+    pen.text(
+      (left, top + step - GAP - _LINE + 1),
+      contact_sheet.shorten(row.caption, face, _width(row, cell)),
+      INK,
+      face,
+    )
   legend = _draw_legend(pen, face, entries, bottom + GAP, width)
-  contact_sheet.save(sheet.crop((0, 0, width, bottom + legend + 2 * GAP)),
-                     path)
+  contact_sheet.save(sheet.crop((0, 0, width, bottom + legend + 2 * GAP)), path)
 
 
 def _small(example, caption):
@@ -216,8 +254,12 @@ def _of_split(split, reader, random, count, examiner):
     except (BadExample, ValueError, OSError):
       continue
     height, width = example.label.shape
-    found.append((set(np.unique(example.label).tolist()), _small(
-        example, f'{split} {width}x{height} {example.filename}')))
+    found.append(
+      (
+        set(np.unique(example.label).tolist()),
+        _small(example, f'{split} {width}x{height} {example.filename}'),
+      )
+    )
   chosen, missing = [], set().union(*(values for values, _ in found))
   while found and len(chosen) < count:
     best = max(range(len(found)), key=lambda i: len(found[i][0] & missing))
@@ -227,9 +269,12 @@ def _of_split(split, reader, random, count, examiner):
   return chosen
 
 
-def pick(paths: Mapping[str, Sequence[str]],
-         max_pixels: int = pictures.MAX_PIXELS, count: int = EXAMPLES,
-         seed: int = 0) -> list[Row]:
+def pick(
+  paths: Mapping[str, Sequence[str]],
+  max_pixels: int = pictures.MAX_PIXELS,
+  count: int = EXAMPLES,
+  seed: int = 0,
+) -> list[Row]:
   """Returns examples of every split at random, for `draw`.
 
   They are picked among 200 records of a split so that as many classes occur
@@ -237,11 +282,12 @@ def pick(paths: Mapping[str, Sequence[str]],
 
   Args:
     paths: the files of each split, as `Report.paths`.
-    max_pixels: the largest height x width of a picture.
+    max_pixels: the largest height x width of an image.
     count: how many, at most.
     seed: fixes the choice.
   """
   # Values that are no class are shown too: they are what one looks for.
   examiner = Examiner(range(MOST_IDS), max_pixels, SEGMENTATION)
   return contact_sheet.share_out(
-      paths, count, seed, lambda *split: _of_split(*split, examiner))
+    paths, count, seed, lambda *split: _of_split(*split, examiner)
+  )

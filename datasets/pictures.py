@@ -1,9 +1,10 @@
-"""Picture files of any kind as bytes that TensorFlow decodes to the same thing.
+"""Image files of any kind as bytes that TensorFlow decodes to the same thing.
 
 TensorFlow reads JPEG and PNG, but knows nothing of EXIF, shows what hides
 below transparency, and takes the palettes of some BMPs for grey. What it would
 show wrongly is encoded again; what has no single right form is refused.
 """
+
 import io
 from typing import NamedTuple
 
@@ -13,8 +14,18 @@ from PIL import Image, ImageOps
 
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.gif', '.bmp', '.webp', '.tif', '.tiff',
-            '.ppm', '.pgm')
+SUFFIXES = (
+  '.png',
+  '.jpg',
+  '.jpeg',
+  '.gif',
+  '.bmp',
+  '.webp',
+  '.tif',
+  '.tiff',
+  '.ppm',
+  '.pgm',
+)
 
 _DECODED = (b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'BM')  # by TensorFlow
 _EXIF_ORIENTATION = 0x0112
@@ -24,23 +35,24 @@ _WIDE = ('I', 'F')  # 32 bits
 
 
 class BadPicture(ValueError):
-  """Says what is wrong, to go on behind the picture's name."""
+  """Says what is wrong, to go on behind the image's name."""
 
 
 class TooLarge(BadPicture):
-  """The picture has more pixels than are decoded."""
+  """The image has more pixels than are decoded."""
 
 
 class Picture(NamedTuple):
-  """A picture file that TensorFlow decodes rightly.
+  """An image file that TensorFlow decodes rightly.
 
   Fields:
     data: the encoded bytes.
     format: b'jpeg' or b'png'.
     height: in pixels.
     width: in pixels.
-    channels: 1 for a grey picture, else 3.
+    channels: 1 for a grey image, else 3.
   """
+
   data: bytes
   format: bytes
   height: int
@@ -49,25 +61,25 @@ class Picture(NamedTuple):
 
 
 def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-  """Returns the picture with nothing but its header read.
+  """Returns the image with nothing but its header read.
 
   Raises:
-    BadPicture: no picture, or one too large.
+    BadPicture: no image, or one too large.
   """
   if not data:
     raise BadPicture('is empty')
   try:
     image = Image.open(io.BytesIO(data))
   except Image.DecompressionBombError:
-    raise TooLarge(f'has more than {MOST_PIXELS:,} pixels: shrink it'
-                   ) from None
+    raise TooLarge(f'has more than {MOST_PIXELS:,} pixels: shrink it') from None
   except Exception:  # Pillow's readers raise what they like
-    raise BadPicture('is no picture, or is damaged') from None
+    raise BadPicture('is no image, or is damaged') from None
   width, height = image.size
   if width * height > max_pixels:
     raise TooLarge(
-        f'has {width}x{height} = {width * height:,} pixels, more than '
-        f'--max_image_pixels={max_pixels}: shrink it, or raise the limit')
+      f'has {width}x{height} = {width * height:,} pixels, more than '
+      f'--max_image_pixels={max_pixels}: shrink it, or raise the limit'
+    )
   return image
 
 
@@ -77,8 +89,9 @@ class Decoder:
   def __init__(self):
     with tf.Graph().as_default() as graph:
       self._data = tf.placeholder(tf.string, [])
-      self._image = tf.io.decode_image(self._data, channels=3,
-                                       expand_animations=False)
+      self._image = tf.io.decode_image(
+        self._data, channels=3, expand_animations=False
+      )
       self._session = tf.Session(graph=graph)
 
   def __call__(self, data: bytes) -> np.ndarray:
@@ -93,7 +106,7 @@ class Decoder:
         return self._session.run(self._image, {self._data: data})
     except (tf.errors.OpError, UnicodeDecodeError):  # its text quotes bytes
       pass
-    raise BadPicture('is damaged, or is no JPEG, PNG, GIF or BMP picture')
+    raise BadPicture('is damaged, or is no JPEG, PNG, GIF or BMP image')
 
 
 def _is_turned(image):
@@ -102,22 +115,27 @@ def _is_turned(image):
 
 def _is_inverted(image):
   """Whether TensorFlow takes the inks of a CMYK JPEG for their opposites."""
-  return (image.format in _JPEG and image.mode == 'CMYK'
-          and 'adobe' not in image.info)
+  return (
+    image.format in _JPEG and image.mode == 'CMYK' and 'adobe' not in image.info
+  )
 
 
 def _is_transparent(image):
-  if not (image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La')
-          or 'transparency' in image.info):
+  if not (
+    image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La')
+    or 'transparency' in image.info
+  ):
     return False
   return image.convert('RGBA').getchannel('A').getextrema()[0] < 255
 
 
 def _upright(image):
-  """Returns the picture as people see it, in 8 bits, grey or RGB, on white."""
+  """Returns the image as people see it, in 8 bits, grey or RGB, on white."""
   if image.mode in _WIDE:
-    raise BadPicture(f'has 32-bit pixels (mode {image.mode}), so what is white '
-                     'is unknown: save it with 8 or 16 bits')
+    raise BadPicture(
+      f'has 32-bit pixels (mode {image.mode}), so what is white '
+      'is unknown: save it with 8 or 16 bits'
+    )
   image = ImageOps.exif_transpose(image)
   if image.mode.startswith('I;16'):
     return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -135,25 +153,29 @@ def encode(image: Image.Image, form: str, **options) -> bytes:
   return data.getvalue()
 
 
-def standard(data: bytes, decoder: Decoder, max_pixels: int = MAX_PIXELS,
-             first_of_many: bool = False) -> Picture:
-  """Returns the picture in a form that TensorFlow decodes rightly.
+def standard(
+  data: bytes,
+  decoder: Decoder,
+  max_pixels: int = MAX_PIXELS,
+  first_of_many: bool = False,
+) -> Picture:
+  """Returns the image in a form that TensorFlow decodes rightly.
 
-  JPEG and PNG bytes stay as they are, unless the picture is turned by EXIF
+  JPEG and PNG bytes stay as they are, unless the image is turned by EXIF
   or has transparent parts: then it is turned (JPEGs are written again with
   quality 95, without chroma subsampling) or laid on white. So are CMYK JPEGs
-  without Adobe's marker. Every other format becomes PNG. 16-bit pictures keep
+  without Adobe's marker. Every other format becomes PNG. 16-bit images keep
   their high byte.
 
   Args:
     data: the bytes of the file.
-    decoder: tries whether the picture is whole.
+    decoder: tries whether the image is whole.
     max_pixels: the largest height x width.
-    first_of_many: whether to take the first picture of an animation, rather
+    first_of_many: whether to take the first image of an animation, rather
       than refuse it.
 
   Raises:
-    BadPicture: it is empty, no picture, damaged, too large, animated, or has
+    BadPicture: it is empty, no image, damaged, too large, animated, or has
       32-bit pixels.
   """
   image = open_picture(data, max_pixels)
@@ -161,23 +183,33 @@ def standard(data: bytes, decoder: Decoder, max_pixels: int = MAX_PIXELS,
   try:
     frames = getattr(image, 'n_frames', 1)  # may read the whole file
     if frames > 1 and image.format not in _JPEG and not first_of_many:
-      raise BadPicture(f'holds {frames} pictures, an animation or a stack: '
-                       'keep one of them')
+      raise BadPicture(
+        f'holds {frames} images, an animation or a stack: keep one of them'
+      )
     known = image.format in (*_JPEG, 'PNG')
-    if known and not (_is_turned(image) or _is_inverted(image)
-                      or _is_transparent(image)):
+    if known and not (
+      _is_turned(image) or _is_inverted(image) or _is_transparent(image)
+    ):
       form = b'png' if image.format == 'PNG' else b'jpeg'
-      found = Picture(data, form, height, width,
-                      1 if image.mode in (*_GREY, *_WIDE) else 3)
+      found = Picture(
+        data, form, height, width, 1 if image.mode in (*_GREY, *_WIDE) else 3
+      )
     else:
       if known:  # Pillow does not mind a missing end
         decoder(data)
       upright = _upright(image)  # reads every pixel
-      form, options = (('jpeg', {'quality': 95, 'subsampling': 0})
-                       if image.format in _JPEG else ('png', {}))
-      found = Picture(encode(upright, form, **options), form.encode(),
-                      upright.height, upright.width,
-                      1 if upright.mode == 'L' else 3)
+      form, options = (
+        ('jpeg', {'quality': 95, 'subsampling': 0})
+        if image.format in _JPEG
+        else ('png', {})
+      )
+      found = Picture(
+        encode(upright, form, **options),
+        form.encode(),
+        upright.height,
+        upright.width,
+        1 if upright.mode == 'L' else 3,
+      )
   except BadPicture:
     raise
   except Exception:  # Pillow's readers raise what they like

@@ -1,4 +1,5 @@
 """How many pixels each class has: what balances classes by their weights."""
+
 import concurrent.futures
 import os
 import threading
@@ -24,6 +25,7 @@ class PixelCounts(NamedTuple):
     images: int64 [classes], the number of images in which it has any.
     ignored: the number of pixels that are ignored.
   """
+
   pixels: np.ndarray
   images: np.ndarray
   ignored: int
@@ -56,8 +58,10 @@ class Tally:
     """Returns what is known of the classes 0 to `classes` - 1."""
     counted = np.arange(classes) != ignore_label
     return PixelCounts(
-        self.pixels[:classes] * counted, self.masks[:classes] * counted,
-        0 if ignore_label is None else int(self.pixels[ignore_label]))
+      self.pixels[:classes] * counted,
+      self.masks[:classes] * counted,
+      0 if ignore_label is None else int(self.pixels[ignore_label]),
+    )
 
 
 def _described(dataset):
@@ -67,19 +71,27 @@ def _described(dataset):
     return None
   described = description.read(folder)
   split = described.splits.get(dataset.split_name)
-  if (not split or not split.pixels_per_class
-      or described.ignore_label != dataset.ignore_label
-      or dataset.data_sources != [
-          os.path.join(folder, file) for file in split.files]):
+  if (
+    not split
+    or not split.pixels_per_class
+    or described.ignore_label != dataset.ignore_label
+    or dataset.data_sources
+    != [os.path.join(folder, file) for file in split.files]
+  ):
     return None
-  return PixelCounts(np.array(split.pixels_per_class, np.int64),
-                     np.array(split.examples_per_class, np.int64),
-                     split.ignored_pixels)
+  return PixelCounts(
+    np.array(split.pixels_per_class, np.int64),
+    np.array(split.examples_per_class, np.int64),
+    split.ignored_pixels,
+  )
 
 
-def count(dataset: Dataset, threads: int | None = None,
-          progress: Callable = no_progress, most: int | None = None
-          ) -> PixelCounts:
+def count(
+  dataset: Dataset,
+  threads: int | None = None,
+  progress: Callable = no_progress,
+  most: int | None = None,
+) -> PixelCounts:
   """Returns how many pixels each class of a split has.
 
   A folder that describes itself says it; else every mask is decoded. Bad
@@ -101,8 +113,11 @@ def count(dataset: Dataset, threads: int | None = None,
   records = Reader(dataset.data_sources, dataset_utils.offsets_dir())
   read_mask = Masks(range(dataset.num_classes), dataset.ignore_label)
   tally, wrong = Tally(), {}
-  indices = (range(len(records)) if most is None or most >= len(records) else
-             np.linspace(0, len(records) - 1, most).round().astype(int))
+  indices = (
+    range(len(records))
+    if most is None or most >= len(records)
+    else np.linspace(0, len(records) - 1, most).round().astype(int)
+  )
 
   def look(index):
     try:
@@ -114,14 +129,16 @@ def count(dataset: Dataset, threads: int | None = None,
       wrong[index] = str(damage)
     bar.update(1)
 
-  with progress(len(indices), 0, 'counting pixels') as bar, \
-      concurrent.futures.ThreadPoolExecutor(
-          threads or os.cpu_count()) as pool:
+  with (
+    progress(len(indices), 0, 'counting pixels') as bar,
+    concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool,
+  ):
     for _ in pool.map(look, indices):
       pass
   if not tally.examples:
     reason = wrong[min(wrong)] if wrong else 'there are no records'
     raise ValueError(
-        f'The {dataset.split_name} split of {dataset.name} has no good mask: '
-        f'{reason.rstrip(".")}.')
+      f'The {dataset.split_name} split of {dataset.name} has no good mask: '
+      f'{reason.rstrip(".")}.'
+    )
   return tally.counts(dataset.num_classes, dataset.ignore_label)

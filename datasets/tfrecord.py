@@ -5,6 +5,7 @@ length (uint32), the bytes, and the masked CRC-32C of the bytes (uint32), all
 little-endian. Knowing every offset, the order of reading is a matter of
 arithmetic, and a damaged record costs one record instead of the file's rest.
 """
+
 import contextlib
 import functools
 import hashlib
@@ -25,7 +26,7 @@ _HEADER, _FOOTER = 12, 4  # bytes around a record
 def masked_crc(data: bytes) -> int:
   """Returns the CRC-32C of `data` as TFRecords store it."""
   crc = google_crc32c.value(data)
-  return (((crc >> 15) | (crc << 17)) + 0xa282ead8) & 0xffffffff
+  return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 class Written(NamedTuple):
@@ -36,6 +37,7 @@ class Written(NamedTuple):
     size: in bytes.
     crc32c: of the whole file.
   """
+
   records: int
   size: int
   crc32c: int
@@ -47,8 +49,12 @@ def write(path: str | os.PathLike, records: Iterable[bytes]) -> Written:
   with open(path, 'wb') as file:
     for data in records:
       length = struct.pack('<Q', len(data))
-      for part in (length, struct.pack('<I', masked_crc(length)), data,
-                   struct.pack('<I', masked_crc(data))):
+      for part in (
+        length,
+        struct.pack('<I', masked_crc(length)),
+        data,
+        struct.pack('<I', masked_crc(data)),
+      ):
         file.write(part)
         crc.update(part)
       count += 1
@@ -67,6 +73,7 @@ class Scan(NamedTuple):
     records: int64 [records, 2], their offsets and lengths.
     damage: what is wrong behind the last of them, '' if nothing is.
   """
+
   records: np.ndarray
   damage: str = ''
 
@@ -78,19 +85,24 @@ def _scan(path: str) -> Scan:
     while offset < size and not damage:
       file.seek(offset)
       header = file.read(_HEADER)
-      length = (struct.unpack('<Q', header[:8])[0]
-                if len(header) == _HEADER else 0)
+      length = (
+        struct.unpack('<Q', header[:8])[0] if len(header) == _HEADER else 0
+      )
       end = offset + _HEADER + length + _FOOTER
-      if (len(header) < _HEADER or masked_crc(header[:8])
-          != struct.unpack('<I', header[8:])[0]):
+      if (
+        len(header) < _HEADER
+        or masked_crc(header[:8]) != struct.unpack('<I', header[8:])[0]
+      ):
         damage = (
-            f'{path} is not a TFRecord file, or is damaged: at byte {offset} '
-            f'of {size}, after {len(found)} records, there is no record. '
-            'Convert or copy it again.')
+          f'{path} is not a TFRecord file, or is damaged: at byte {offset} '
+          f'of {size}, after {len(found)} records, there is no record. '
+          'Convert or copy it again.'
+        )
       elif end > size:
         damage = (
-            f'{path} is cut short: record {len(found)} ends at byte {end}, '
-            f'the file at {size}. Convert or copy it again.')
+          f'{path} is cut short: record {len(found)} ends at byte {end}, '
+          f'the file at {size}. Convert or copy it again.'
+        )
       else:
         found.append((offset + _HEADER, length))
         offset = end
@@ -104,7 +116,8 @@ def _key(paths: Iterable[str]) -> str:
     if _is_local(path):  # TensorFlow's stat knows the time by the second
       stat = os.stat(path)
       facts.append(
-          f'{os.path.abspath(path)}\n{stat.st_size} {stat.st_mtime_ns}')
+        f'{os.path.abspath(path)}\n{stat.st_size} {stat.st_mtime_ns}'
+      )
     else:
       stat = tf.io.gfile.stat(path)
       facts.append(f'{path}\n{stat.length} {stat.mtime_nsec}')
@@ -123,7 +136,7 @@ def find_records(path: str, cache_dir: str | None = None) -> Scan:
     return _scan(path)
   cached = pathlib.Path(cache_dir, _key([path]) + '.npy')
   with contextlib.suppress(Exception):  # NumPy reads what is damaged in
-    records = np.load(cached)           # one of the ways of three parsers
+    records = np.load(cached)  # one of the ways of three parsers
     if _fill(records, tf.io.gfile.stat(path).length):
       return Scan(records)
   scan = _scan(path)
@@ -139,8 +152,11 @@ def _fill(records, size):
     return False
   # The first begins behind the end of none.
   ends = np.r_[-_FOOTER, records.sum(1)] + _FOOTER
-  return (bool((records >= 0).all()) and ends[-1] == size
-          and np.array_equal(records[:, 0], ends[:-1] + _HEADER))
+  return (
+    bool((records >= 0).all())
+    and ends[-1] == size
+    and np.array_equal(records[:, 0], ends[:-1] + _HEADER)
+  )
 
 
 def _keep(path, records):
@@ -208,10 +224,13 @@ class Reader:
     shard, number = self._locate(index)
     offset, length = self._records[shard][number]
     # Apart, rather than cut apart, which would copy the record.
-    data, footer = (self._pread(self._paths[shard], size, at) for size, at in
-                    ((length, offset), (_FOOTER, offset + length)))
+    data, footer = (
+      self._pread(self._paths[shard], size, at)
+      for size, at in ((length, offset), (_FOOTER, offset + length))
+    )
     if struct.pack('<I', masked_crc(data)) != footer:
       raise ValueError(
-          f'{self.name(index)} is damaged: its checksum does not fit. '
-          'Convert or copy the file again.')
+        f'{self.name(index)} is damaged: its checksum does not fit. '
+        'Convert or copy the file again.'
+      )
     return data

@@ -1,4 +1,5 @@
-"""Reads every record of a data set, and says what is wrong and what is odd."""
+"""Reads every record of a dataset, and says what is wrong and what is odd."""
+
 import concurrent.futures
 import glob
 import hashlib
@@ -13,13 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import (
-    dataset_factory,
-    dataset_utils,
-    description,
-    pictures,
-    twins,
-    verify_labels,
-    verify_masks,
+  dataset_factory,
+  dataset_utils,
+  description,
+  pictures,
+  twins,
+  verify_labels,
+  verify_masks,
 )
 from datasets.convert.splitting import few
 from datasets.download import no_progress
@@ -29,18 +30,28 @@ from datasets.tfrecord import Reader
 
 _SMALL = 8  # pixels of a side
 _CHUNK = 1 << 20  # bytes
-_ROW = np.dtype([('good', bool), ('label', np.int64), ('height', np.int64),
-                 ('width', np.int64), ('bytes', np.int64),
-                 ('digest', np.uint64)])
+_ROW = np.dtype(
+  [
+    ('good', bool),
+    ('label', np.int64),
+    ('height', np.int64),
+    ('width', np.int64),
+    ('bytes', np.int64),
+    ('digest', np.uint64),
+  ]
+)
 
 
 # By task: what is known of the labels of a split.
-_SUBJECTS = {description.CLASSIFICATION: verify_labels.Labels,
-             description.SEGMENTATION: verify_masks.Masks}
+_SUBJECTS = {
+  description.CLASSIFICATION: verify_labels.Labels,
+  description.SEGMENTATION: verify_masks.Masks,
+}
 
 
 class _Data(NamedTuple):
-  """Where a data set is, and what it says of itself."""
+  """Where a dataset is, and what it says of itself."""
+
   name: str
   folder: str
   class_names: tuple[str, ...]
@@ -58,22 +69,43 @@ def _find(name, folder):
     specification.ensure(folder)
   if description.exists(folder):
     found = description.read(folder)
-    return _Data(found.name, folder, found.class_names, {
+    return _Data(
+      found.name,
+      folder,
+      found.class_names,
+      {
         split: [os.path.join(folder, file) for file in of.files]
-        for split, of in found.splits.items()}, found, [], found.task,
-        found.ignore_label)
+        for split, of in found.splits.items()
+      },
+      found,
+      [],
+      found.task,
+      found.ignore_label,
+    )
   splits, base = specification.splits, glob.escape(folder)
-  there = [split for split in splits if tf.io.gfile.glob(
-      os.path.join(base, specification.file_pattern % split))]
+  there = [
+    split
+    for split in splits
+    if tf.io.gfile.glob(os.path.join(base, specification.file_pattern % split))
+  ]
   # Without any file the first split's error says where they should be.
-  found = {split: dataset_factory.get_dataset(name, split, folder)
-           for split in there or splits[:1]}
+  found = {
+    split: dataset_factory.get_dataset(name, split, folder)
+    for split in there or splits[:1]
+  }
   names = next(iter(found.values())).labels_to_names or {
-      i: f'class {i}' for i in range(specification.num_classes)}
-  return _Data(name, folder, tuple(names.values()),
-               {split: list(of.data_sources) for split, of in found.items()},
-               None, [split for split in splits if split not in there],
-               specification.task, specification.ignore_label)
+    i: f'class {i}' for i in range(specification.num_classes)
+  }
+  return _Data(
+    name,
+    folder,
+    tuple(names.values()),
+    {split: list(of.data_sources) for split, of in found.items()},
+    None,
+    [split for split in splits if split not in there],
+    specification.task,
+    specification.ignore_label,
+  )
 
 
 def _check_file(path, written):
@@ -85,16 +117,20 @@ def _check_file(path, written):
         crc.update(data)
         size += len(data)
   except tf.errors.NotFoundError:
-    return False, (f'{path} is missing, which {description.FILENAME} names: '
-                   'copy it again, or convert the data again.')
+    return False, (
+      f'{path} is missing, which {description.FILENAME} names: '
+      'copy it again, or convert the data again.'
+    )
   except tf.errors.OpError as error:
     return False, f'{path} cannot be read: {error.message}.'
   found = int.from_bytes(crc.digest(), 'big')
   if not written or (size, found) == (written.size, written.crc32c):
     return True, ''
-  what = (f'{size:,} bytes instead of {written.size:,}'
-          if size != written.size else
-          f'the checksum {found:08x} instead of {written.crc32c:08x}')
+  what = (
+    f'{size:,} bytes instead of {written.size:,}'
+    if size != written.size
+    else f'the checksum {found:08x} instead of {written.crc32c:08x}'
+  )
   return True, f'{path} has {what}. Copy it again, or convert the data again.'
 
 
@@ -132,8 +168,12 @@ class _Split:
       digest = hashlib.blake2b(repr(shape).encode(), digest_size=8)
       digest.update(np.ascontiguousarray(example.image))
       self.rows[index] = (
-          True, self.subject.add(index, example.label), *shape[:2],
-          len(example.data), int.from_bytes(digest.digest(), 'big'))
+        True,
+        self.subject.add(index, example.label),
+        *shape[:2],
+        len(example.data),
+        int.from_bytes(digest.digest(), 'big'),
+      )
 
   @property
   def bad(self) -> list[str]:
@@ -144,12 +184,22 @@ class _Split:
     """Returns what is for the report."""
     rows = self.rows[self.rows['good']]
     heights, widths, sizes = (
-        tuple(int(take(rows[name])) for take in (np.min, np.median, np.max))
-        if len(rows) else (0, 0, 0) for name in ('height', 'width', 'bytes'))
+      tuple(int(take(rows[name])) for take in (np.min, np.median, np.max))
+      if len(rows)
+      else (0, 0, 0)
+      for name in ('height', 'width', 'bytes')
+    )
     return SplitReport(
-        tuple(self.paths), len(self.rows), tuple(self.bad),
-        tuple(self.subject.counted['examples_per_class']), heights, widths,
-        sizes[1], repeated, self.subject.values)
+      tuple(self.paths),
+      len(self.rows),
+      tuple(self.bad),
+      tuple(self.subject.counted['examples_per_class']),
+      heights,
+      widths,
+      sizes[1],
+      repeated,
+      self.subject.values,
+    )
 
   def call(self, index: int) -> str:
     """Returns what people call a good record."""
@@ -174,11 +224,14 @@ def _read(split, threads, progress):
       with lock:
         bar.update(1)
 
-  with progress(len(split.rows), 0, 'verifying') as bar, \
-      concurrent.futures.ThreadPoolExecutor(threads) as pool:
+  with (
+    progress(len(split.rows), 0, 'verifying') as bar,
+    concurrent.futures.ThreadPoolExecutor(threads) as pool,
+  ):
     try:
       for future in concurrent.futures.as_completed(
-          [pool.submit(work, bar) for _ in range(threads)]):
+        [pool.submit(work, bar) for _ in range(threads)]
+      ):
         future.result()
     finally:
       stopped.set()
@@ -188,17 +241,25 @@ def _labels_file(data):
   """Returns the problems of labels.txt, and the notes on it."""
   name = dataset_utils.LABELS_FILENAME
   if not dataset_utils.has_labels(data.folder):
-    return [], [f'There is no {name}; the names of the classes are ' + (
-        f'those of {description.FILENAME}.' if data.described else 'unknown.')]
+    return [], [
+      f'There is no {name}; the names of the classes are '
+      + (f'those of {description.FILENAME}.' if data.described else 'unknown.')
+    ]
   try:
     found = dataset_utils.read_label_file(data.folder)
   except ValueError as error:
     return [str(error)], []
-  different = [str(label) for label, (one, other) in enumerate(
-      itertools.zip_longest(found.values(), data.class_names)) if one != other]
-  return [f'{name} and {description.FILENAME} name label {few(different)} '
-          'differently: restore the one that was changed.'
-          ] if different else [], []
+  different = [
+    str(label)
+    for label, (one, other) in enumerate(
+      itertools.zip_longest(found.values(), data.class_names)
+    )
+    if one != other
+  ]
+  return [
+    f'{name} and {description.FILENAME} name label {few(different)} '
+    'differently: restore the one that was changed.'
+  ] if different else [], []
 
 
 def _counts(split, data):
@@ -209,26 +270,35 @@ def _counts(split, data):
     return
   said = data.described.splits[split.name]
   if said.examples != len(split.rows):
-    yield (f'The split {split.name} has {len(split.rows):,} records instead '
-           f'of {said.examples:,}. Convert the data again.')
+    yield (
+      f'The split {split.name} has {len(split.rows):,} records instead '
+      f'of {said.examples:,}. Convert the data again.'
+    )
   for field, counted in split.subject.counted.items():
     unit = ' pixels' if field == 'pixels_per_class' else ''
-    wrong = [f'{cut(name, 40)} has {found:,}{unit} instead of {claimed:,}'
-             for name, found, claimed in zip(
-                 data.class_names, counted, getattr(said, field), strict=True)
-             if found != claimed]
+    wrong = [
+      f'{cut(name, 40)} has {found:,}{unit} instead of {claimed:,}'
+      for name, found, claimed in zip(
+        data.class_names, counted, getattr(said, field), strict=True
+      )
+      if found != claimed
+    ]
     if wrong:
-      yield (f'The split {split.name} is not what {description.FILENAME} says: '
-             f'{few(wrong)}. Convert the data again.')
+      yield (
+        f'The split {split.name} is not what {description.FILENAME} says: '
+        f'{few(wrong)}. Convert the data again.'
+      )
 
 
 def _small(split):
   sides = np.minimum(split.rows['height'], split.rows['width'])
   small = np.flatnonzero(split.rows['good'] & (sides < _SMALL))
   if len(small):
-    yield (f'Pictures of {split.name} with a side below {_SMALL} pixels: '
-           f'{len(small):,}, '
-           f'{twins.named([[(split, int(i))] for i in small])}')
+    yield (
+      f'Images of {split.name} with a side below {_SMALL} pixels: '
+      f'{len(small):,}, '
+      f'{twins.named([[(split, int(i))] for i in small])}'
+    )
 
 
 def _report(data, splits):
@@ -244,35 +314,47 @@ def _report(data, splits):
   if same.conflicts:
     # Published data are as they are: nobody can mend them.
     (problems if data.name == dataset_factory.OWN else notes).append(
-        f'Pictures with more than one {subject.word}: '
-        f'{len(same.conflicts):,}. Keep the right one of '
-        f'{twins.named(same.conflicts)}')
+      f'Images with more than one {subject.word}: '
+      f'{len(same.conflicts):,}. Keep the right one of '
+      f'{twins.named(same.conflicts)}'
+    )
   problems += [text for split in splits for text in split.bad]
   inside = os.path.join(data.folder, '')
   return Report(
-      data.name, data.folder, data.class_names,
-      {split.name: split.summary(same.repeated[split.name])
-       for split in splits},
-      dict(same.leaked), len(same.conflicts),
-      *(tuple(text.replace(inside, '') for text in texts)
-        for texts in (problems, notes)), data.task, data.ignore_label)
+    data.name,
+    data.folder,
+    data.class_names,
+    {split.name: split.summary(same.repeated[split.name]) for split in splits},
+    dict(same.leaked),
+    len(same.conflicts),
+    *(
+      tuple(text.replace(inside, '') for text in texts)
+      for texts in (problems, notes)
+    ),
+    data.task,
+    data.ignore_label,
+  )
 
 
-def verify(dataset_name: str, dataset_dir: str | None = None,
-           max_pixels: int = pictures.MAX_PIXELS, threads: int | None = None,
-           progress: Callable = no_progress) -> Report:
-  """Reads every record of a data set; what is wrong with it does not raise.
+def verify(
+  dataset_name: str,
+  dataset_dir: str | None = None,
+  max_pixels: int = pictures.MAX_PIXELS,
+  threads: int | None = None,
+  progress: Callable = no_progress,
+) -> Report:
+  """Reads every record of a dataset; what is wrong with it does not raise.
 
   Args:
     dataset_name: a name of the registry.
     dataset_dir: its folder; None where it is made by itself.
-    max_pixels: the largest height x width of a picture.
+    max_pixels: the largest height x width of an image.
     threads: that read; None for one a processor.
     progress: called with the number of records, 0 and a title, once a split;
       returns a context manager with update().
 
   Raises:
-    ValueError: no such data set, or no files of it.
+    ValueError: no such dataset, or no files of it.
   """
   data = _find(dataset_name, dataset_dir)
   subject = _SUBJECTS[data.task]

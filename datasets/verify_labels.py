@@ -1,4 +1,5 @@
 """What the labels of a split are, and what is odd about them."""
+
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from datasets.convert.splitting import few
 from datasets.report import cut
 
 _UNEVEN = 10  # largest to smallest class
-_LARGE, _MANY = 1024, 0.1  # pixels of a side; a share of pictures
+_LARGE, _MANY = 1024, 0.1  # pixels of a side; a share of images
 
 
 def is_learnt(split: Any) -> bool:
@@ -17,8 +18,12 @@ def is_learnt(split: Any) -> bool:
   return split.name.startswith('train')
 
 
-def empty_classes(split: Any, class_names: Sequence[str],
-                  counts: Sequence[int], exempt: Sequence[int]) -> list[str]:
+def empty_classes(
+  split: Any,
+  class_names: Sequence[str],
+  counts: Sequence[int],
+  exempt: Sequence[int],
+) -> list[str]:
   """Returns a sentence on the classes that a split lacks, if there are any.
 
   Args:
@@ -27,26 +32,32 @@ def empty_classes(split: Any, class_names: Sequence[str],
     counts: the examples of each label.
     exempt: labels that may lack.
   """
-  empty = [cut(name, 40) for label, name in enumerate(class_names)
-           if not counts[label] and label not in exempt]
+  empty = [
+    cut(name, 40)
+    for label, name in enumerate(class_names)
+    if not counts[label] and label not in exempt
+  ]
   if not empty or not len(split.rows):
     return []
-  return [f'The split {split.name} has no example of {len(empty):,} of the '
-          f'{len(class_names):,} classes: {few(empty)}.']
+  return [
+    f'The split {split.name} has no example of {len(empty):,} of the '
+    f'{len(class_names):,} classes: {few(empty)}.'
+  ]
 
 
 class Labels:
   """Counts the labels of a split; safe in many threads.
 
   Attributes:
-    word: what a record has besides its picture.
-    alike: said of records with the same picture and label.
+    word: what a record has besides its image.
+    alike: said of records with the same image and label.
     values: None, for there are no masks.
   """
+
   word, alike, values = 'label', 'of their class', None
 
   def __init__(self, data: Any):
-    """Sets the data set, which has a name and class_names."""
+    """Sets the dataset, which has a name and class_names."""
     self._data = data
     self._counts = [0] * len(data.class_names)
     self._lock = threading.Lock()
@@ -82,14 +93,18 @@ class Labels:
   def _uneven(self, split):
     counts = sorted(n for n in self._counts if n)
     if counts and counts[-1] > _UNEVEN * counts[0]:
-      yield (f'The classes of the split {split.name} are uneven: the largest '
-             f'has {counts[-1]:,} examples, the smallest {counts[0]:,}.')
+      yield (
+        f'The classes of the split {split.name} are uneven: the largest '
+        f'has {counts[-1]:,} examples, the smallest {counts[0]:,}.'
+      )
 
 
 def _large(split):
   sides = np.minimum(split.rows['height'], split.rows['width'])
   large = int((sides > _LARGE).sum())
   if large > _MANY * len(sides):
-    yield (f'Pictures of {split.name} with both sides above {_LARGE:,} pixels: '
-           f'{large:,} of {len(sides):,}. Training is faster with copies of '
-           'about 512.')
+    yield (
+      f'Images of {split.name} with both sides above {_LARGE:,} pixels: '
+      f'{large:,} of {len(sides):,}. Training is faster with copies of '
+      'about 512.'
+    )

@@ -6,6 +6,7 @@ training went. Here they are replaced by the statistics over some batches
 (Ioffe and Szegedy, arXiv:1502.03167, section 3.1; Wu and Johnson, "Rethinking
 'Batch' in BatchNorm", arXiv:2105.07576, section 3).
 """
+
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,6 +27,7 @@ class Layer(NamedTuple):
     batch: the statistics of the current batch: its mean and its unbiased
       variance, float32 [channels], and how many values a channel has.
   """
+
   mean: tf.Variable
   variance: tf.Variable
   batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -33,8 +35,9 @@ class Layer(NamedTuple):
 
 def layers(graph: tf.Graph) -> list[Layer]:
   """Returns the batch norm layers that a graph has in training mode."""
-  variables = {v.op.name: v for v in
-               graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)}
+  variables = {
+    v.op.name: v for v in graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
+  }
   found = []
   for op in graph.get_operations():
     if op.type != 'FusedBatchNormV3' or not op.get_attr('is_training'):
@@ -46,8 +49,13 @@ def layers(graph: tf.Graph) -> list[Layer]:
     values = op.inputs[0]
     with graph.as_default():
       count = tf.size(values) // tf.shape(values)[-1]
-    found.append(Layer(mean, variables[f'{scope}/moving_variance'],
-                       (op.outputs[1], op.outputs[2], count)))
+    found.append(
+      Layer(
+        mean,
+        variables[f'{scope}/moving_variance'],
+        (op.outputs[1], op.outputs[2], count),
+      )
+    )
   return found
 
 
@@ -62,8 +70,11 @@ class Population:
     count = int(count)  # an int32 would overflow below
     total = self.count + count
     delta = mean.astype(np.float64) - self.mean
-    self._squares = (self._squares + variance.astype(np.float64) * (count - 1)
-                     + delta ** 2 * (self.count * count / total))
+    self._squares = (
+      self._squares
+      + variance.astype(np.float64) * (count - 1)
+      + delta**2 * (self.count * count / total)
+    )
     self.mean = self.mean + delta * (count / total)
     self.count = total
 
@@ -73,9 +84,12 @@ class Population:
     return self._squares / max(self.count - 1, 1)
 
 
-def measure(run: Callable, found: list[Layer], batches: int,
-            on_batch: Callable[[], None] = lambda: None
-            ) -> dict[tf.Variable, np.ndarray]:
+def measure(
+  run: Callable,
+  found: list[Layer],
+  batches: int,
+  on_batch: Callable[[], None] = lambda: None,
+) -> dict[tf.Variable, np.ndarray]:
   """Returns the statistics over `batches` batches, by their variables.
 
   Depends on the weights and the batches alone, not on the moving averages.
@@ -89,8 +103,8 @@ def measure(run: Callable, found: list[Layer], batches: int,
   populations = [Population() for _ in found]
   for _ in range(batches):
     for population, batch in zip(
-        populations, run([layer.batch for layer in found]),
-        strict=True):
+      populations, run([layer.batch for layer in found]), strict=True
+    ):
       population.add(*batch)
     on_batch()
   values = {}
@@ -102,9 +116,13 @@ def measure(run: Callable, found: list[Layer], batches: int,
 
 def assign(session: tf.Session, values: dict[tf.Variable, np.ndarray]) -> None:
   """Sets variables, without adding to the graph."""
-  session.run([variable.initializer for variable in values],
-              {variable.initializer.inputs[1]: value
-               for variable, value in values.items()})
+  session.run(
+    [variable.initializer for variable in values],
+    {
+      variable.initializer.inputs[1]: value
+      for variable, value in values.items()
+    },
+  )
 
 
 class Recalibration:
@@ -114,8 +132,9 @@ class Recalibration:
   the batches alone, and the training goes on with the batch it stands at.
   """
 
-  def __init__(self, stream: Stream, batches: int,
-               shadows: dict[tf.Variable, tf.Variable]):
+  def __init__(
+    self, stream: Stream, batches: int, shadows: dict[tf.Variable, tf.Variable]
+  ):
     """Finds the layers of the current graph.
 
     Args:
@@ -137,9 +156,11 @@ class Recalibration:
     with console.progress(self.batches, unit='batch') as bar:
       values.update(measure(run, self._layers, self.batches, bar.update))
       if self._shadows:
-        values.update(measure_averages(
-            session, run, self._layers, self.batches, self._shadows,
-            bar.update))
+        values.update(
+          measure_averages(
+            session, run, self._layers, self.batches, self._shadows, bar.update
+          )
+        )
     self._stream.seek(session, position)
     return values
 
@@ -150,10 +171,14 @@ class Recalibration:
     assign(session, self.measure(session))
 
 
-def measure_averages(session: tf.Session, run: Callable, found: list[Layer],
-                     batches: int, shadows: dict[tf.Variable, tf.Variable],
-                     on_batch: Callable[[], None] = lambda: None
-                     ) -> dict[tf.Variable, np.ndarray]:
+def measure_averages(
+  session: tf.Session,
+  run: Callable,
+  found: list[Layer],
+  batches: int,
+  shadows: dict[tf.Variable, tf.Variable],
+  on_batch: Callable[[], None] = lambda: None,
+) -> dict[tf.Variable, np.ndarray]:
   """The same for a network whose weights are moving averages themselves.
 
   Args:

@@ -1,4 +1,5 @@
 """The best checkpoints of a run, and best.json, which names them."""
+
 import glob
 import math
 import os
@@ -19,13 +20,21 @@ def write_checkpoint(prefix: str, values: Mapping[str, np.ndarray]) -> None:
   """Writes a checkpoint, in TensorFlow's V2 format, of values by name."""
   names = sorted(values)
   with tf.Graph().as_default(), tf.Session() as session:
-    tensors = [tf.placeholder(values[name].dtype, values[name].shape)
-               for name in names]
+    tensors = [
+      tf.placeholder(values[name].dtype, values[name].shape) for name in names
+    ]
     session.run(
-        tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names,
-                          shape_and_slices=[''] * len(names), tensors=tensors),
-        {tensor: values[name]
-         for tensor, name in zip(tensors, names, strict=True)})
+      tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=names,
+        shape_and_slices=[''] * len(names),
+        tensors=tensors,
+      ),
+      {
+        tensor: values[name]
+        for tensor, name in zip(tensors, names, strict=True)
+      },
+    )
 
 
 def read(train_dir: str) -> dict:
@@ -64,10 +73,14 @@ class Best:
     return os.path.join(self.folder, f'model.ckpt-{int(row["step"])}')
 
   def _ranked(self, rows):
-    return selection.ranked(rows, self._metric)[:self._keep]
+    return selection.ranked(rows, self._metric)[: self._keep]
 
-  def offer(self, row: selection.Row, rows: list[selection.Row],
-            values: Mapping[str, np.ndarray]) -> bool:
+  def offer(
+    self,
+    row: selection.Row,
+    rows: list[selection.Row],
+    values: Mapping[str, np.ndarray],
+  ) -> bool:
     """Writes the checkpoint of an evaluation if it is among the best.
 
     Args:
@@ -81,28 +94,43 @@ class Best:
     best = self._ranked([*rows, row])
     if row in best:
       os.makedirs(self.folder, exist_ok=True)
-      for path in filter(os.path.exists, (
-          os.path.join(self._train_dir, name) for name in _COPIED)):
+      for path in filter(
+        os.path.exists,
+        (os.path.join(self._train_dir, name) for name in _COPIED),
+      ):
         shutil.copy(path, self.folder)
       write_checkpoint(self._prefix(row), values)
     return best[0] is row
 
   def settle(self, rows: list[selection.Row], finished: bool = False) -> None:
     """Writes best.json, and removes the checkpoints that it does not name."""
-    best = [row for row in self._ranked(rows)
-            if tf.train.checkpoint_exists(self._prefix(row))]
+    best = [
+      row
+      for row in self._ranked(rows)
+      if tf.train.checkpoint_exists(self._prefix(row))
+    ]
     if best or os.path.isdir(self.folder):
-      options.write_json(os.path.join(self._train_dir, BEST_FILENAME), {
-          'metric': self._metric, 'finished': finished, 'best': [{
-              'step': int(row['step']), 'value': _json(row[self._metric]),
-              'checkpoint': os.path.relpath(self._prefix(row),
-                                            self._train_dir)}
-              for row in best]})
+      options.write_json(
+        os.path.join(self._train_dir, BEST_FILENAME),
+        {
+          'metric': self._metric,
+          'finished': finished,
+          'best': [
+            {
+              'step': int(row['step']),
+              'value': _json(row[self._metric]),
+              'checkpoint': os.path.relpath(self._prefix(row), self._train_dir),
+            }
+            for row in best
+          ],
+        },
+      )
     if best:  # the last of the list is what a folder of checkpoints means
       paths = [self._prefix(row) for row in reversed(best)]
       tf.train.update_checkpoint_state(self.folder, paths[-1], paths)
     kept = {os.path.basename(self._prefix(row)) for row in best}
-    for path in glob.glob(os.path.join(glob.escape(self.folder),
-                                       'model.ckpt-*.*')):
+    for path in glob.glob(
+      os.path.join(glob.escape(self.folder), 'model.ckpt-*.*')
+    ):
       if os.path.basename(path).rpartition('.')[0] not in kept:
         os.remove(path)

@@ -1,4 +1,5 @@
-"""Pictures that are decoded once, and kept in memory or in a file."""
+"""Images that are decoded once, and kept in memory or in a file."""
+
 import concurrent.futures
 import pathlib
 import tempfile
@@ -12,7 +13,7 @@ from datasets import dataset_utils
 from datasets.download import disk_errors, no_progress
 from datasets.examples import Examples
 
-_BLOCK = 64  # pictures that are held beside the cache
+_BLOCK = 64  # images that are held beside the cache
 
 
 def _free_memory():
@@ -33,13 +34,14 @@ class _Memory:
     self._pixels, self._size, self._most = [], 0, _free_memory() // 2
 
   def append(self, pixels: bytes) -> None:
-    """Keeps the next picture."""
+    """Keeps the next image."""
     self._size += len(pixels)
     if self._size > self._most:
       raise ValueError(
-          f'--cache=memory: after {len(self._pixels):,} pictures half of the '
-          f'free memory ({self._most / 1e9:.2g} GB) is full. --cache=file '
-          'keeps them on disk; without --cache none are kept.')
+        f'--cache=memory: after {len(self._pixels):,} images half of the '
+        f'free memory ({self._most / 1e9:.2g} GB) is full. --cache=file '
+        'keeps them on disk; without --cache none are kept.'
+      )
     self._pixels.append(pixels)
 
   def __getitem__(self, index):
@@ -47,18 +49,24 @@ class _Memory:
 
 
 class Cache:
-  """The pictures of a split, decoded; stands where its records would."""
+  """The images of a split, decoded; stands where its records would."""
+
   dtypes, ranks = (tf.string, tf.int32, tf.int64), (0, 1, 0)
 
-  def __init__(self, examples: Examples, kind: str, threads: int,
-               progress: Callable | None = None):
-    """Decodes every picture, or finds the file of an earlier run.
+  def __init__(
+    self,
+    examples: Examples,
+    kind: str,
+    threads: int,
+    progress: Callable | None = None,
+  ):
+    """Decodes every image, or finds the file of an earlier run.
 
     Args:
       examples: the records.
       kind: 'memory' or 'file', which is kept below `cache_dir()`, for the
         files' sizes and times.
-      threads: pictures that are decoded at once.
+      threads: images that are decoded at once.
       progress: called with the number of examples, 0 and a title; returns a
         context manager with update().
 
@@ -104,8 +112,11 @@ class Cache:
     return self._examples.example(int(index)) is not None
 
   def _write(self, path):
-    with disk_errors(str(path.parent), 'Make room there, name another folder '
-                     'by XDG_CACHE_HOME, or leave --cache out.'):
+    with disk_errors(
+      str(path.parent),
+      'Make room there, name another folder '
+      'by XDG_CACHE_HOME, or leave --cache out.',
+    ):
       path.parent.mkdir(parents=True, exist_ok=True)
       with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         unfinished = pathlib.Path(folder, 'decoded')
@@ -119,12 +130,15 @@ class Cache:
     """Appends all pixels; returns shapes, int32 [n, 3], and labels [n]."""
     count = len(self._examples)
     shapes, labels = np.zeros((count, 3), np.int32), np.zeros(count, np.int64)
-    with (concurrent.futures.ThreadPoolExecutor(self._threads) as pool,
-          self._progress(count, 0, 'decoding') as bar):
+    with (
+      concurrent.futures.ThreadPoolExecutor(self._threads) as pool,
+      self._progress(count, 0, 'decoding') as bar,
+    ):
       for first in range(0, count, _BLOCK):
         block = range(first, min(first + _BLOCK, count))
-        for i, example in zip(block, pool.map(self._examples.example, block),
-                              strict=True):
+        for i, example in zip(
+          block, pool.map(self._examples.example, block), strict=True
+        ):
           if example is None:
             append(b'')
           else:
@@ -136,12 +150,17 @@ class Cache:
   def load(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
     """Returns pixels, shapes, labels, and the number of each record."""
     found = np.array([self._examples.stand_in(int(i)) for i in indices])
-    return (np.array([self._pixels[i] for i in found], object),
-            self._shapes[found], self._labels[found], found)
+    return (
+      np.array([self._pixels[i] for i in found], object),
+      self._shapes[found],
+      self._labels[found],
+      found,
+    )
 
-  def decode(self, pixels: tf.Tensor, shape: tf.Tensor, label: tf.Tensor
-             ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the picture, uint8 [height, width, 3], and the label."""
+  def decode(
+    self, pixels: tf.Tensor, shape: tf.Tensor, label: tf.Tensor
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the image, uint8 [height, width, 3], and the label."""
     image = tf.reshape(tf.io.decode_raw(pixels, tf.uint8), shape)
     image.set_shape([None, None, 3])
     return image, label
@@ -156,4 +175,4 @@ class _Mapped:
     self._begins = self._ends - sizes
 
   def __getitem__(self, index):
-    return self._data[self._begins[index]:self._ends[index]].tobytes()
+    return self._data[self._begins[index] : self._ends[index]].tobytes()

@@ -1,4 +1,5 @@
 """Which checkpoints of a run are evaluated."""
+
 import os
 import time
 from collections.abc import Iterator
@@ -28,20 +29,24 @@ def members(checkpoint_path: str) -> list[str]:
     return [checkpoint_path]
   found = [part.strip() for part in checkpoint_path.split(',')]
   if not all(found):
-    raise ValueError(f'--checkpoint_path={checkpoint_path} names nothing '
-                     'between two commas: leave one of them out.')
+    raise ValueError(
+      f'--checkpoint_path={checkpoint_path} names nothing '
+      'between two commas: leave one of them out.'
+    )
   return found
 
 
 def _folder(given):
   """Returns the folder of a run, which need not exist, and be no file."""
   path = given.checkpoint_path
-  if not os.path.isdir(path) and (tf.train.checkpoint_exists(path)
-                                  or os.path.isfile(path)):
+  if not os.path.isdir(path) and (
+    tf.train.checkpoint_exists(path) or os.path.isfile(path)
+  ):
     raise ValueError(
-        f'--checkpoints={given.checkpoints} looks in the folder of a run, and '
-        f'--checkpoint_path={path} is a checkpoint: name its folder, or leave '
-        '--checkpoints out.')
+      f'--checkpoints={given.checkpoints} looks in the folder of a run, and '
+      f'--checkpoint_path={path} is a checkpoint: name its folder, or leave '
+      '--checkpoints out.'
+    )
   return path
 
 
@@ -55,9 +60,10 @@ def find_best(given: EvalConfig) -> str:
   found = best.read(folder).get('best')
   if not found:
     raise ValueError(
-        f'There is no best checkpoint in {folder}, where '
-        f'{best.BEST_FILENAME} would name it: train with --evaluate_every, '
-        'or leave --checkpoints=best out for the newest.')
+      f'There is no best checkpoint in {folder}, where '
+      f'{best.BEST_FILENAME} would name it: train with --evaluate_every, '
+      'or leave --checkpoints=best out for the newest.'
+    )
   return checkpoints.find(os.path.join(folder, found[0]['checkpoint']))
 
 
@@ -112,8 +118,10 @@ def new(given: EvalConfig) -> Iterator[str]:
     given: the configuration, with a checkpoint_path.
   """
   folder, seen, since = _folder(given), set(), time.monotonic()
-  console.say(f'Evaluating every checkpoint that appears in {folder}, until '
-              'the run is done. Ctrl-C ends it.')
+  console.say(
+    f'Evaluating every checkpoint that appears in {folder}, until '
+    'the run is done. Ctrl-C ends it.'
+  )
   while True:
     done = _is_done(folder)  # before looking, lest the last one be missed
     run = options.read(folder)
@@ -131,9 +139,13 @@ def new(given: EvalConfig) -> Iterator[str]:
     if done:
       console.say(f'The run in {folder} is done.')
       return
-    if (given.timeout_secs is not None
-        and time.monotonic() - since >= given.timeout_secs):
-      console.say(f'No new checkpoint in {folder} for '
-                  f'{given.timeout_secs:g} seconds, so this ends here.')
+    if (
+      given.timeout_secs is not None
+      and time.monotonic() - since >= given.timeout_secs
+    ):
+      console.say(
+        f'No new checkpoint in {folder} for '
+        f'{given.timeout_secs:g} seconds, so this ends here.'
+      )
       return
     _wait()

@@ -1,4 +1,5 @@
 """Checkpoints: which one to take, what to restore from it, and what not."""
+
 import difflib
 import os
 import re
@@ -45,14 +46,23 @@ def listed(folder: str) -> list[str]:
   """
   state = tf.train.get_checkpoint_state(folder)
   if state:
-    return [os.path.join(folder, os.path.basename(path))
-            for path in state.all_model_checkpoint_paths]
+    return [
+      os.path.join(folder, os.path.basename(path))
+      for path in state.all_model_checkpoint_paths
+    ]
   # Copied without the file `checkpoint`, or that one is damaged, or released.
   found = tf.io.gfile.glob(os.path.join(folder, '*.index'))
-  found += [path for path in tf.io.gfile.glob(os.path.join(folder, '*.ckpt*'))
-            if _FIRST_FORMAT.search(path) and not tf.io.gfile.isdir(path)]
-  return [path.removesuffix('.index') for path in
-          sorted(found, key=lambda path: tf.io.gfile.stat(path).mtime_nsec)]
+  found += [
+    path
+    for path in tf.io.gfile.glob(os.path.join(folder, '*.ckpt*'))
+    if _FIRST_FORMAT.search(path) and not tf.io.gfile.isdir(path)
+  ]
+  return [
+    path.removesuffix('.index')
+    for path in sorted(
+      found, key=lambda path: tf.io.gfile.stat(path).mtime_nsec
+    )
+  ]
 
 
 def version(path: str) -> str:
@@ -77,8 +87,9 @@ def to_continue(train_dir: str) -> str | None:
   found = newest(train_dir)
   if found is None and listed(train_dir):
     raise ValueError(
-        f'No checkpoint in {train_dir} can be read. Remove them, or name '
-        'another --train_dir, to begin anew.')
+      f'No checkpoint in {train_dir} can be read. Remove them, or name '
+      'another --train_dir, to begin anew.'
+    )
   return found
 
 
@@ -96,23 +107,34 @@ def find(path: str, flag: str = '--checkpoint_path') -> str:
     found = newest(path)
     if found is None:
       raise ValueError(
-          f'There is no readable checkpoint in {path}: train first, or name '
-          f'another folder with {flag}.')
+        f'There is no readable checkpoint in {path}: train first, or name '
+        f'another folder with {flag}.'
+      )
     return found
   path = _FILE_ENDING.sub('', path)
   if not tf.train.checkpoint_exists(path):
     folder, name = os.path.split(path)
-    near = [os.path.join(folder, other) for other in difflib.get_close_matches(
-        name, map(os.path.basename, listed(folder)), n=2)]
+    near = [
+      os.path.join(folder, other)
+      for other in difflib.get_close_matches(
+        name, map(os.path.basename, listed(folder)), n=2
+      )
+    ]
     hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(f'There is no checkpoint {path}: {flag} takes a '
-                     f'checkpoint, or the folder of a run.{hint}')
+    raise ValueError(
+      f'There is no checkpoint {path}: {flag} takes a '
+      f'checkpoint, or the folder of a run.{hint}'
+    )
   if not is_readable(path):
     if _is_archive(path):
-      raise ValueError(f'{path} is an archive: unpack it, and name the '
-                       f'checkpoint that was in it with {flag}.')
-    raise ValueError(f'The checkpoint {path} is damaged, or is another kind '
-                     f'of file: copy it again, or name another with {flag}.')
+      raise ValueError(
+        f'{path} is an archive: unpack it, and name the '
+        f'checkpoint that was in it with {flag}.'
+      )
+    raise ValueError(
+      f'The checkpoint {path} is damaged, or is another kind '
+      f'of file: copy it again, or name another with {flag}.'
+    )
   return path
 
 
@@ -124,8 +146,9 @@ def _is_archive(path):
     return False
 
 
-def matching(variables: Iterable[tf.Variable], scopes: str | None,
-             flag: str) -> list[tf.Variable]:
+def matching(
+  variables: Iterable[tf.Variable], scopes: str | None, flag: str
+) -> list[tf.Variable]:
   """Returns the variables under any of the scopes, all if there are none.
 
   Args:
@@ -144,14 +167,18 @@ def matching(variables: Iterable[tf.Variable], scopes: str | None,
   if not names:
     raise ValueError(f'--{flag}={scopes} names no scope.')
   for scope in names:
-    inside = {v.op.name for v in variables
-              if f'{v.op.name}/'.startswith(scope.rstrip('/') + '/')}
+    inside = {
+      v.op.name
+      for v in variables
+      if f'{v.op.name}/'.startswith(scope.rstrip('/') + '/')
+    }
     if not inside:
       known = _scopes(variables)
       near = difflib.get_close_matches(scope, known, n=3, cutoff=0.3)
       raise ValueError(
-          f'--{flag}: no variable is under the scope {scope!r}. The nearest '
-          f'are: {", ".join(near or known[:5])}.')
+        f'--{flag}: no variable is under the scope {scope!r}. The nearest '
+        f'are: {", ".join(near or known[:5])}.'
+      )
     chosen |= inside
   return [v for v in variables if v.op.name in chosen]
 
@@ -176,12 +203,14 @@ def _check_shapes(path, variables, shapes, cure):
     here, there = variable.shape.as_list(), list(shapes[name])
     if here != there:
       raise ValueError(
-          f'{name} is {here} in the network and {there} in the checkpoint '
-          f'{path}: {cure.format(scope=name.rpartition("/")[0])}')
+        f'{name} is {here} in the network and {there} in the checkpoint '
+        f'{path}: {cure.format(scope=name.rpartition("/")[0])}'
+      )
 
 
-def restorer(path: str, moving_average_decay: float | None
-             ) -> Callable[[tf.Session], None]:
+def restorer(
+  path: str, moving_average_decay: float | None
+) -> Callable[[tf.Session], None]:
   """Returns a function that restores all model variables for evaluation.
 
   Args:
@@ -194,21 +223,32 @@ def restorer(path: str, moving_average_decay: float | None
   """
   variables = {v.op.name: v for v in slim.get_model_variables()}
   fit.check(
-      path, {name: v.shape.as_list() for name, v in variables.items()},
-      identify.read(path).values(), shortcuts=True)
+    path,
+    {name: v.shape.as_list() for name, v in variables.items()},
+    identify.read(path).values(),
+    shortcuts=True,
+  )
   if moving_average_decay:
     averages = tf.train.ExponentialMovingAverage(moving_average_decay)
     variables = {averages.average_name(v): v for v in variables.values()}
   shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
   missing = [name for name in variables if name not in shapes]
   if missing:
-    cure = ('was it trained with --moving_average_decay?'
-            if moving_average_decay else 'is --model_name right?')
-    raise ValueError(f'The checkpoint {path} lacks {len(missing)} variables '
-                     f'of the network, {some(missing)}: {cure}')
-  _check_shapes(path, variables, shapes,
-                'is the number of classes right? See --dataset_name and '
-                '--labels_offset.')
+    cure = (
+      'was it trained with --moving_average_decay?'
+      if moving_average_decay
+      else 'is --model_name right?'
+    )
+    raise ValueError(
+      f'The checkpoint {path} lacks {len(missing)} variables '
+      f'of the network, {some(missing)}: {cure}'
+    )
+  _check_shapes(
+    path,
+    variables,
+    shapes,
+    'is the number of classes right? See --dataset_name and --labels_offset.',
+  )
   saver = tf.train.Saver(variables, reshape=False)
   return lambda session: saver.restore(session, path)
 

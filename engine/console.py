@@ -1,4 +1,5 @@
 """What a person sees: quiet start-up, lines, notes and errors."""
+
 import contextlib
 import logging
 import os
@@ -24,12 +25,20 @@ def say(text: str) -> None:
   sys.stdout.flush()
 
 
-def progress(total: int | None, initial: int = 0, unit: str = 'step',
-             **options):
+def progress(
+  total: int | None, initial: int = 0, unit: str = 'step', **options
+):
   """Returns a progress bar of tqdm, which is shown on a terminal only."""
-  return tqdm.tqdm(total=total, initial=initial, unit=unit, leave=False,
-                   dynamic_ncols=True, disable=not sys.stderr.isatty(),
-                   file=sys.stderr, **options)
+  return tqdm.tqdm(
+    total=total,
+    initial=initial,
+    unit=unit,
+    leave=False,
+    dynamic_ncols=True,
+    disable=not sys.stderr.isatty(),
+    file=sys.stderr,
+    **options,
+  )
 
 
 @contextlib.contextmanager
@@ -76,7 +85,21 @@ def explain(failure: Exception) -> str:
       return line.removeprefix('ValueError: ')
   if not type(failure).__module__.startswith('tensorflow'):
     return text
-  found = [line for line in lines if line.strip() and not line.startswith(
-      ('Graph execution error', 'Detected at', '    ', '\t', 'Original stack',
-       'Traceback', 'Node:', '  File'))]
+  found = [
+    line
+    for line in lines
+    if line.strip()
+    and not line.startswith(
+      (
+        'Graph execution error',
+        'Detected at',
+        '    ',
+        '\t',
+        'Original stack',
+        'Traceback',
+        'Node:',
+        '  File',
+      )
+    )
+  ]
   return found[0] if found else text

@@ -1,4 +1,5 @@
 """Whether a training may go on with the run that is in its folder."""
+
 import contextlib
 import dataclasses
 import glob
@@ -38,8 +39,9 @@ def alone(train_dir: str) -> Iterator[None]:
     lock.acquire(blocking=False)
   except filelock.Timeout:
     raise ValueError(
-        f'Another training is writing to {train_dir}: wait for it, stop it, '
-        'or name another --train_dir.') from None
+      f'Another training is writing to {train_dir}: wait for it, stop it, '
+      'or name another --train_dir.'
+    ) from None
   try:
     _sweep(train_dir)
     yield
@@ -51,8 +53,10 @@ def _changes(field, config):
   """Whether the field may differ: 'free', 'told' or 'never'."""
   if field.metadata['now'] or field.name == 'verbosity':
     return 'free'
-  if (field.name == 'max_number_of_steps'
-      and config.learning_rate_decay_type == 'cosine'):
+  if (
+    field.name == 'max_number_of_steps'
+    and config.learning_rate_decay_type == 'cosine'
+  ):
     return 'told'  # the schedule ends with them
   return field.metadata['changes']
 
@@ -74,12 +78,18 @@ def check(config: TrainConfig) -> None:
     given = getattr(config, field.name)
     if field.name in run and run[field.name] != given:
       found.setdefault(_changes(field, config), []).append(
-          f'{field.name}={run[field.name]}, not {given}')
+        f'{field.name}={run[field.name]}, not {given}'
+      )
   refused = found.get('never', []) + (
-      [] if config.accept_changes else found.get('told', []))
+    [] if config.accept_changes else found.get('told', [])
+  )
   if refused:
-    cure = ('' if 'never' in found else
-            'pass --accept_changes to go on with the new values, ')
+    cure = (
+      ''
+      if 'never' in found
+      else 'pass --accept_changes to go on with the new values, '
+    )
     raise ValueError(
-        f'The run in {folder} was begun with {"; ".join(refused)}: {cure}name '
-        'another --train_dir, or continue it as it was begun.')
+      f'The run in {folder} was begun with {"; ".join(refused)}: {cure}name '
+      'another --train_dir, or continue it as it was begun.'
+    )

@@ -1,4 +1,5 @@
-"""Conversion of pictures to TFRecords, and a look at what is in them."""
+"""Conversion of images to TFRecords, and a look at what is in them."""
+
 import contextlib
 import logging
 import os
@@ -23,9 +24,12 @@ from engine import console, forms
 
 
 def _bar(total, initial, title):
-  """Returns a progress bar, of bytes but for pictures."""
-  unit = {'writing': 'picture', 'verifying': 'record',
-          'reading masks': 'mask'}.get(title, 'B')
+  """Returns a progress bar, of bytes but for images."""
+  unit = {
+    'writing': 'image',
+    'verifying': 'record',
+    'reading masks': 'mask',
+  }.get(title, 'B')
   bar = console.progress(total, initial, unit, unit_scale=unit == 'B')
   bar.set_description(title)
   return bar
@@ -41,7 +45,7 @@ def _local(source, name):
 
 
 def _downloaded(converter, name):
-  """Returns the archive, or the folder of the files, of a known data set."""
+  """Returns the archive, or the folder of the files, of a known dataset."""
   folder = str(dataset_utils.cache_dir() / 'downloads' / name)
   for file in converter.downloads:
     console.say(f'Downloading {file.url}.')
@@ -72,7 +76,7 @@ def _opened(config) -> Iterator[str | None]:
 
 @contextlib.contextmanager
 def _errors_only():
-  """Hides Pillow's remarks on pictures that it reads nevertheless."""
+  """Hides Pillow's remarks on images that it reads nevertheless."""
   logger = logging.getLogger('PIL')
   level = logger.level
   with warnings.catch_warnings():
@@ -84,21 +88,26 @@ def _errors_only():
       logger.setLevel(level)
 
 
-# What pictures have to do with classes, by the task.
+# What images have to do with classes, by the task.
 _OF = {'classification': 'in', 'segmentation': 'with masks of'}
 
 
 def _check_task(config, plan):
   for name in config.given_for_another(plan.task):
-    raise ValueError(f'--{name} is for pictures with masks, and '
-                     f'{config.dataset_name} has none: leave the flag out.')
+    raise ValueError(
+      f'--{name} is for images with masks, and '
+      f'{config.dataset_name} has none: leave the flag out.'
+    )
 
 
 def _introduce(plan):
-  splits = ', '.join(f'{split} {len(items):,}'
-                     for split, items in plan.splits.items())
-  console.say(f'Found {sum(map(len, plan.splits.values())):,} pictures '
-              f'{_OF[plan.task]} {len(plan.class_names):,} classes: {splits}.')
+  splits = ', '.join(
+    f'{split} {len(items):,}' for split, items in plan.splits.items()
+  )
+  console.say(
+    f'Found {sum(map(len, plan.splits.values())):,} images '
+    f'{_OF[plan.task]} {len(plan.class_names):,} classes: {splits}.'
+  )
   for sentence in plan.notes:
     console.note(sentence)
 
@@ -107,29 +116,32 @@ def _conclude(config, described, left_out):
   for sentence in left_out:
     console.note(f'left out: {sentence}')
   splits = ', '.join(
-      f'{split} {found.examples:,} examples in {len(found.files)} file'
-      f'{"s" * (len(found.files) > 1)}'
-      for split, found in described.splits.items())
+    f'{split} {found.examples:,} examples in {len(found.files)} file'
+    f'{"s" * (len(found.files) > 1)}'
+    for split, found in described.splits.items()
+  )
   console.say(
-      f'Written to {config.dataset_dir}: {splits}.\n'
-      'To check it, and see some of it:\n'
-      f'  python download_and_convert_data.py --verify '
-      f'--dataset_dir={config.dataset_dir}\n'
-      'To train on it:\n'
-      f'  python train_image_classifier.py --dataset_dir={config.dataset_dir}')
+    f'Written to {config.dataset_dir}: {splits}.\n'
+    'To check it, and see some of it:\n'
+    f'  python download_and_convert_data.py --verify '
+    f'--dataset_dir={config.dataset_dir}\n'
+    'To train on it:\n'
+    f'  python train_image_classifier.py --dataset_dir={config.dataset_dir}'
+  )
 
 
 def _draw_pictures(path, report, config):
-  """Draws some pictures with their labels; whether there are any."""
-  shown = contact_sheet.pick(report.paths, report.class_names,
-                             config.max_image_pixels, seed=config.seed)
+  """Draws some images with their labels; whether there are any."""
+  shown = contact_sheet.pick(
+    report.paths, report.class_names, config.max_image_pixels, seed=config.seed
+  )
   if shown:
     contact_sheet.draw(path, shown)
   return bool(shown)
 
 
 def _draw_masks(path, report, config):
-  """Draws some pictures beside their masks; whether there are any."""
+  """Draws some images beside their masks; whether there are any."""
   rows = overlays.pick(report.paths, config.max_image_pixels, seed=config.seed)
   if rows:
     overlays.draw(path, rows, report.class_names, report.ignore_label)
@@ -148,13 +160,14 @@ def check(config: configs.ConvertConfig) -> None:
     ValueError: there are no data, or something is wrong with them.
   """
   name = config.dataset_name or dataset_factory.name_of(config.dataset_dir)
-  report = verify.verify(name, config.dataset_dir, config.max_image_pixels,
-                         config.num_threads, _bar)
+  report = verify.verify(
+    name, config.dataset_dir, config.max_image_pixels, config.num_threads, _bar
+  )
   for line in report.lines():
     console.say(line)
   sheet = os.path.join(config.dataset_dir, 'contact_sheet.png')
   if _SHEETS[report.task](sheet, report, config):
-    console.say(f'Some of the pictures are in {sheet}.')
+    console.say(f'Some of the images are in {sheet}.')
   if report.problems:
     raise ValueError(f'{config.dataset_dir} has problems: see above.')
 
@@ -170,7 +183,7 @@ def convert(config: configs.ConvertConfig) -> description.Description | None:
     What was written; None after verifying.
 
   Raises:
-    ValueError: the source or its pictures are not what they should be, or
+    ValueError: the source or its images are not what they should be, or
       verifying has found problems; the sentence says what to do.
   """
   if not config.dataset_dir:
@@ -178,24 +191,42 @@ def convert(config: configs.ConvertConfig) -> description.Description | None:
   if config.verify:
     return check(config)
   if not config.dataset_name:
-    raise ValueError('--dataset_name is missing: '
-                     f'{", ".join(registry.CONVERTERS)} or tfds:NAME.')
+    raise ValueError(
+      '--dataset_name is missing: '
+      f'{", ".join(registry.CONVERTERS)} or tfds:NAME.'
+    )
   writer.check_new(config.dataset_dir)
   for path in writer.leftovers(config.dataset_dir):
-    console.note(f'{path} is left from a conversion that was stopped, unless '
-                 'one is under way: remove it.')
+    console.note(
+      f'{path} is left from a conversion that was stopped, unless '
+      'one is under way: remove it.'
+    )
   with _opened(config) as source:
-    plan = registry.get_converter(config.dataset_name).plan(source, Options(
-        config.validation_fraction, config.seed, config.labels_file,
+    plan = registry.get_converter(config.dataset_name).plan(
+      source,
+      Options(
+        config.validation_fraction,
+        config.seed,
+        config.labels_file,
         config.color_table,
         forms.mask_values(config.mask_values) if config.mask_values else (),
-        config.ignore_label if config.ignore_label >= 0 else None, _bar))
+        config.ignore_label if config.ignore_label >= 0 else None,
+        _bar,
+      ),
+    )
     _check_task(config, plan)
     _introduce(plan)
     described, left_out = writer.write(
-        plan, config.dataset_dir,
-        dataset_factory.registered(plan.name).file_pattern, config.seed,
-        config.num_shards, config.skip_bad_examples, config.max_image_pixels,
-        config.num_threads, _bar, console.note)
+      plan,
+      config.dataset_dir,
+      dataset_factory.registered(plan.name).file_pattern,
+      config.seed,
+      config.num_shards,
+      config.skip_bad_examples,
+      config.max_image_pixels,
+      config.num_threads,
+      _bar,
+      console.note,
+    )
   _conclude(config, described, left_out)
   return described

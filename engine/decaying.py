@@ -3,6 +3,7 @@
 The loss then has no L2 term of its own. A kernel has rank 2 or more; vectors
 (batch norm's gamma and beta, biases) are not decayed unless that is asked for.
 """
+
 import tensorflow.compat.v1 as tf
 
 
@@ -19,10 +20,16 @@ class AdamWOptimizer(tf.train.AdamOptimizer):
   multiplies the schedule's factor alone.
   """
 
-  def __init__(self, learning_rate: float | tf.Tensor,
-               weight_decay: float = 0.0, decay_vectors: bool = False,
-               beta1: float = 0.9, beta2: float = 0.999,
-               epsilon: float = 1e-8, name: str = 'AdamW'):
+  def __init__(
+    self,
+    learning_rate: float | tf.Tensor,
+    weight_decay: float = 0.0,
+    decay_vectors: bool = False,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    name: str = 'AdamW',
+  ):
     """Makes the optimizer.
 
     Args:
@@ -67,9 +74,15 @@ class LARSOptimizer(tf.train.Optimizer):
   which would stay zeros for ever.
   """
 
-  def __init__(self, learning_rate: float | tf.Tensor, momentum: float = 0.9,
-               weight_decay: float = 0.0, trust_coefficient: float = 0.001,
-               decay_vectors: bool = False, name: str = 'LARS'):
+  def __init__(
+    self,
+    learning_rate: float | tf.Tensor,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    trust_coefficient: float = 0.001,
+    decay_vectors: bool = False,
+    name: str = 'LARS',
+  ):
     """Makes the optimizer.
 
     Args:
@@ -97,10 +110,11 @@ class LARSOptimizer(tf.train.Optimizer):
   def _trust(self, grad, weights):
     norm = tf.norm(weights)
     total = tf.norm(grad) + self._weight_decay * norm
-    return tf.where((norm > 0) & (total > 0),
-                    tf.math.divide_no_nan(self._trust_coefficient * norm,
-                                          total),
-                    tf.ones_like(norm))
+    return tf.where(
+      (norm > 0) & (total > 0),
+      tf.math.divide_no_nan(self._trust_coefficient * norm, total),
+      tf.ones_like(norm),
+    )
 
   def _apply_dense(self, grad, var):
     weights = tf.convert_to_tensor(var)

@@ -1,4 +1,5 @@
-"""Where NaN or infinity came from, and which pictures were in the batch."""
+"""Where NaN or infinity came from, and which images were in the batch."""
+
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +19,14 @@ class Diagnosis:
   number, so that the step can be looked at again.
   """
 
-  def __init__(self, source: Source, stream: Stream, parts: int,
-               end_points: Mapping[str, tf.Tensor], train_dir: str):
+  def __init__(
+    self,
+    source: Source,
+    stream: Stream,
+    parts: int,
+    end_points: Mapping[str, tf.Tensor],
+    train_dir: str,
+  ):
     """Adds the checks to the graph; they cost nothing until they are run.
 
     Args:
@@ -31,26 +38,39 @@ class Diagnosis:
     """
     self._source, self._stream, self._parts = source, stream, parts
     self._train_dir = train_dir
-    tensors = {'the images': stream.batch.images,
-               'the labels': stream.batch.labels, **end_points}
+    tensors = {
+      'the images': stream.batch.images,
+      'the labels': stream.batch.labels,
+      **end_points,
+    }
     self._outputs = self._checks(tensors)
     self._weights = self._checks(
-        {v.op.name: v for v in tf.trainable_variables()})
+      {v.op.name: v for v in tf.trainable_variables()}
+    )
 
   @staticmethod
   def _checks(tensors):
-    return {name: tf.reduce_all(tf.math.is_finite(tensor))
-            for name, tensor in tensors.items() if tensor.dtype.is_floating}
+    return {
+      name: tf.reduce_all(tf.math.is_finite(tensor))
+      for name, tensor in tensors.items()
+      if tensor.dtype.is_floating
+    }
 
   def _look(self, session, positions, fetches):
-    """Returns the values on the last of some batches, and all pictures."""
+    """Returns the values on the last of some batches, and all images."""
     examples, pictures = self._source.examples, []
     self._stream.seek(session, positions[0])
     for _ in positions:
       values, records = self._stream.run(
-          session, (fetches, self._stream.batch.records))
-      pictures += [{'file': examples.filename(int(index)),
-                    'record': examples.name(int(index))} for index in records]
+        session, (fetches, self._stream.batch.records)
+      )
+      pictures += [
+        {
+          'file': examples.filename(int(index)),
+          'record': examples.name(int(index)),
+        }
+        for index in records
+      ]
     return values, pictures
 
   def run(self, session: Any, fetches: Any) -> Any:
@@ -79,29 +99,44 @@ class Diagnosis:
     Returns:
       A sentence for the user.
     """
-    bad = [name for name, fine in session.run(self._weights).items()
-           if not fine]
+    bad = [
+      name for name, fine in session.run(self._weights).items() if not fine
+    ]
     position = self._stream.position
     if bad:
       # This batch is innocent: the step before it changed the weights.
       what, step = 'variable', max((position - 1) // self._parts, 0)
-      _, pictures = self._look(session, range(
-          step * self._parts, (step + 1) * self._parts), {})
-      sentence = (f'the step before made {bad[0]} not finite, the first of '
-                  f'{len(bad)} such variables')
+      _, pictures = self._look(
+        session, range(step * self._parts, (step + 1) * self._parts), {}
+      )
+      sentence = (
+        f'the step before made {bad[0]} not finite, the first of '
+        f'{len(bad)} such variables'
+      )
     else:
       what, step = 'output', position // self._parts
       finite, pictures = self._look(session, [position], self._outputs)
       bad = [name for name, fine in finite.items() if not fine]
-      sentence = (f'the first NaN or infinity is in the output of {bad[0]}'
-                  if bad else 'the outputs of all layers are finite, but too '
-                  'large for the loss')
+      sentence = (
+        f'the first NaN or infinity is in the output of {bad[0]}'
+        if bad
+        else 'the outputs of all layers are finite, but too large for the loss'
+      )
     path = os.path.join(self._train_dir, FILENAME)
-    options.write_json(path, {
-        'step': step + 1, 'what': what, 'first': bad[0] if bad else 'loss',
-        'not_finite': bad, 'pictures': pictures})
+    options.write_json(
+      path,
+      {
+        'step': step + 1,
+        'what': what,
+        'first': bad[0] if bad else 'loss',
+        'not_finite': bad,
+        'pictures': pictures,
+      },
+    )
     kept = tf.train.latest_checkpoint(self._train_dir)
-    return (f'{sentence}. {path} names the {len(pictures)} pictures of the '
-            'batch that caused it. Training again continues from '
-            f'{kept or "the start"}: lower --learning_rate, with '
-            '--accept_changes, or check the pictures.')
+    return (
+      f'{sentence}. {path} names the {len(pictures)} images of the '
+      'batch that caused it. Training again continues from '
+      f'{kept or "the start"}: lower --learning_rate, with '
+      '--accept_changes, or check the images.'
+    )

@@ -1,5 +1,5 @@
-"""Evaluation: every example once, what was right, and what was taken for what.
-"""
+"""Evaluation: every example once, and which class was taken for which."""
+
 from collections.abc import Iterable
 
 import tensorflow.compat.v1 as tf
@@ -30,8 +30,12 @@ class _Run:
     names = resolve.class_names(dataset, self.config.labels_offset)
     self._predictor = opening.open_split(self.config, dataset, len(names))
     self.subject = Subject(
-        self.config, dataset, self._predictor.source.examples, names,
-        getattr(self._predictor, 'mask', None))
+      self.config,
+      dataset,
+      self._predictor.source.examples,
+      names,
+      getattr(self._predictor, 'mask', None),
+    )
     self._metric = selection.main_metric(self.config.task)
 
   def introduce(self, what):
@@ -43,19 +47,21 @@ class _Run:
     if config.moving_average_decay:
       weights = ', with the moving averages of its weights'
     console.say(
-        f'Evaluating {what} on the {self._predictor.source.num_examples:,} '
-        f'examples of {dataset.name}, split {dataset.split_name}, '
-        f'{_at(config)}{views}{weights}.')
+      f'Evaluating {what} on the {self._predictor.source.num_examples:,} '
+      f'examples of {dataset.name}, split {dataset.split_name}, '
+      f'{_at(config)}{views}{weights}.'
+    )
 
   def introduce_many(self, what):
     """The same, of checkpoints from within a training."""
     self.introduce(what)
     if self._trained.get('recalibrate_batch_norm_batches', 0) != 0:
       console.note(
-          'batch norm\'s moving averages are replaced at the end of the '
-          'training, and lag behind the weights in checkpoints before it. '
-          'Training with --evaluate_every measures them at every evaluation, '
-          'and evaluations.csv has what is found.')
+        "batch norm's moving averages are replaced at the end of the "
+        'training, and lag behind the weights in checkpoints before it. '
+        'Training with --evaluate_every measures them at every evaluation, '
+        'and evaluations.csv has what is found.'
+      )
 
   def evaluate(self, checkpoint):
     """Returns the figures of a checkpoint, and the predictions."""
@@ -63,9 +69,14 @@ class _Run:
     self._predictor.restore(checkpoint, self.config.moving_average_decay)
     found = self._predictor.predict()
     return results.figures_of(
-        self.subject, found, checkpoint=checkpoint, step=step,
-        model=self.config.model_name, views=self._predictor.views,
-        moving_averages=bool(self.config.moving_average_decay)), found
+      self.subject,
+      found,
+      checkpoint=checkpoint,
+      step=step,
+      model=self.config.model_name,
+      views=self._predictor.views,
+      moving_averages=bool(self.config.moving_average_decay),
+    ), found
 
   def _statistics(self):
     """Returns metrics by batch norm's moving and batch statistics, or ()."""
@@ -83,9 +94,11 @@ class _Run:
     if statistics:
       by_moving, by_batch = [each[self._metric] for each in statistics]
       if by_batch - by_moving > NOTABLE_GAP:
-        found = (f' ({results.short(self._metric)} '
-                 f'{results.shown(self._metric, by_batch)} with the statistics '
-                 'of each batch instead of batch norm\'s moving ones)')
+        found = (
+          f' ({results.short(self._metric)} '
+          f'{results.shown(self._metric, by_batch)} with the statistics '
+          "of each batch instead of batch norm's moving ones)"
+        )
     console.say(line + found)
 
   def look_closer(self, checkpoint):
@@ -93,15 +106,18 @@ class _Run:
     figures, statistics = {}, self._statistics()
     if statistics:
       figures['batch_statistics'] = _compare(
-          self._metric, self._predictor.compared_on, *statistics)
+        self._metric, self._predictor.compared_on, *statistics
+      )
     if self.config.moving_average_decay:
       self._predictor.restore(checkpoint)
       found = self._predictor.predict(title='without averages')
       raw = found.metrics()
-      console.say('the weights themselves, without moving averages: '
-                  f'{self._brief(raw)}')
+      console.say(
+        f'the weights themselves, without moving averages: {self._brief(raw)}'
+      )
       figures['raw_weights'] = {
-          name: raw[name] for name in (self._metric, 'loss')}
+        name: raw[name] for name in (self._metric, 'loss')
+      }
     return figures
 
   def finish(self, checkpoint, figures, found):
@@ -115,11 +131,14 @@ class _Run:
 
 
 def _at(config):
-  """Returns at what size pictures are evaluated."""
+  """Returns at what size images are evaluated."""
   if config.task != SEGMENTATION:
     return f'at {config.eval_image_size}x{config.eval_image_size}'
-  seen = ('each at its own size' if not config.eval_crop_size else
-          f'through windows of {config.eval_crop_size}')
+  seen = (
+    'each at its own size'
+    if not config.eval_crop_size
+    else f'through windows of {config.eval_crop_size}'
+  )
   return f'{seen}, output stride {config.output_stride}'
 
 
@@ -128,30 +147,36 @@ def _compare(metric, where, by_moving, by_batch):
   gap = by_batch[metric] - by_moving[metric]
   name = results.short(metric)
   console.say(
-      f'batch norm{where}: {name} {results.shown(metric, by_moving[metric])} '
-      f'with its moving statistics, '
-      f'{results.shown(metric, by_batch[metric])} with those of each batch '
-      f'({by_batch["examples"]:,} examples)')
+    f'batch norm{where}: {name} {results.shown(metric, by_moving[metric])} '
+    f'with its moving statistics, '
+    f'{results.shown(metric, by_batch[metric])} with those of each batch '
+    f'({by_batch["examples"]:,} examples)'
+  )
   if gap > NOTABLE_GAP:
     console.note(
-        f'batch norm\'s moving statistics cost {results.shown(metric, gap)} of '
-        f'{name}: they have not caught up with the weights. Train with '
-        '--recalibrate_batch_norm_batches=100, or a lower '
-        '--batch_norm_decay such as 0.9.')
-  return {'examples': by_batch['examples'],
-          **{key: by_batch[key] for key in (metric, 'loss')
-             if key in by_batch},
-          f'{metric}_with_moving_statistics': by_moving[metric]}
+      f"batch norm's moving statistics cost {results.shown(metric, gap)} of "
+      f'{name}: they have not caught up with the weights. Train with '
+      '--recalibrate_batch_norm_batches=100, or a lower '
+      '--batch_norm_decay such as 0.9.'
+    )
+  return {
+    'examples': by_batch['examples'],
+    **{key: by_batch[key] for key in (metric, 'loss') if key in by_batch},
+    f'{metric}_with_moving_statistics': by_moving[metric],
+  }
 
 
 # --checkpoints: the one checkpoint that it means in a folder.
-_ONE = {'newest': lambda given: given.checkpoint_path,
-        'best': candidates.find_best}
+_ONE = {
+  'newest': lambda given: given.checkpoint_path,
+  'best': candidates.find_best,
+}
 
 
 def _evaluate_one(given: configs.EvalConfig) -> dict:
-  evaluation = resolve.evaluation(given.replace(
-      checkpoint_path=_ONE[given.checkpoints](given)))
+  evaluation = resolve.evaluation(
+    given.replace(checkpoint_path=_ONE[given.checkpoints](given))
+  )
   checkpoint, run = evaluation.checkpoint, _Run(evaluation)
   try:
     run.introduce(checkpoint)
@@ -190,8 +215,9 @@ def _evaluate_new(given: configs.EvalConfig) -> dict:
     for checkpoint in candidates.new(given):
       try:
         if run is None:
-          run = _Run(resolve.evaluation(given.replace(
-              checkpoint_path=checkpoint)))
+          run = _Run(
+            resolve.evaluation(given.replace(checkpoint_path=checkpoint))
+          )
           run.introduce_many(given.checkpoint_path)
         figures, predictions = run.evaluate(checkpoint)
       except candidates.GONE:
@@ -202,8 +228,9 @@ def _evaluate_new(given: configs.EvalConfig) -> dict:
       rows.append(figures)
       run.say_one_of_many(figures)
       results.write_all(run.config.eval_dir, rows)
-      results.write(run.subject, figures,
-                    results.draw(run.subject, predictions))
+      results.write(
+        run.subject, figures, results.draw(run.subject, predictions)
+      )
   finally:
     if run is not None:
       run.close()
@@ -213,13 +240,13 @@ def _evaluate_new(given: configs.EvalConfig) -> dict:
 _SEVERAL = {'all': _evaluate_all, 'new': _evaluate_new}
 
 
-def _evaluate_ensemble(given: configs.EvalConfig, paths: Iterable[str]
-                       ) -> dict:
+def _evaluate_ensemble(given: configs.EvalConfig, paths: Iterable[str]) -> dict:
   if given.checkpoints not in _ONE:
     raise ValueError(
-        f'--checkpoints={given.checkpoints} goes through the folder of one '
-        f'run, and --checkpoint_path={given.checkpoint_path} names '
-        f'{len(paths)}: leave one of the flags out.')
+      f'--checkpoints={given.checkpoints} goes through the folder of one '
+      f'run, and --checkpoint_path={given.checkpoint_path} names '
+      f'{len(paths)}: leave one of the flags out.'
+    )
   return ensemble.evaluate(given, paths, _ONE[given.checkpoints])
 
 

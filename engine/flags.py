@@ -3,6 +3,7 @@
 The flags live in a `FlagValues` of their own, not in absl's global one, so
 that every script can be imported and called in one process.
 """
+
 import dataclasses
 import importlib
 import inspect
@@ -16,8 +17,12 @@ from absl import flags
 from engine import console
 from engine.options import Config
 
-_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float,
-           bool: flags.DEFINE_bool, str: flags.DEFINE_string}
+_DEFINE = {
+  int: flags.DEFINE_integer,
+  float: flags.DEFINE_float,
+  bool: flags.DEFINE_bool,
+  str: flags.DEFINE_string,
+}
 
 
 def _kind(annotation) -> type:
@@ -27,8 +32,9 @@ def _kind(annotation) -> type:
   return annotation
 
 
-def parse(config_class: type[Config], argv: list[str]
-          ) -> tuple[Config, list[str]]:
+def parse(
+  config_class: type[Config], argv: list[str]
+) -> tuple[Config, list[str]]:
   """Returns the configuration that `argv` gives, and its other arguments.
 
   Args:
@@ -40,27 +46,36 @@ def parse(config_class: type[Config], argv: list[str]
     ValueError: an unknown flag or an invalid value.
   """
   values = flags.FlagValues()
-  flags.DEFINE_string('flagfile', '', 'Read flags from this file.',
-                      flag_values=values)
-  flags.DEFINE_bool('help', False, 'Show this.', short_name='h',
-                    flag_values=values)
+  flags.DEFINE_string(
+    'flagfile', '', 'Read flags from this file.', flag_values=values
+  )
+  flags.DEFINE_bool(
+    'help', False, 'Show this.', short_name='h', flag_values=values
+  )
   for field in dataclasses.fields(config_class):
-    _DEFINE[_kind(field.type)](field.name, field.default,
-                               field.metadata['text'], flag_values=values)
+    _DEFINE[_kind(field.type)](
+      field.name, field.default, field.metadata['text'], flag_values=values
+    )
   try:
     arguments = values(argv)[1:]
   except flags.CantOpenFlagFileError as error:
     path = getattr(error.__context__, 'filename', None) or 'the file'
-    raise ValueError(f'--flagfile: {path} cannot be read. It is looked for '
-                     'from the current folder.') from None
+    raise ValueError(
+      f'--flagfile: {path} cannot be read. It is looked for '
+      'from the current folder.'
+    ) from None
   except flags.Error as error:
     text = str(error).replace(' ?', '?').rstrip('.')
     end = '' if text.endswith('?') else '.'
     raise ValueError(f'{text}{end} --help lists the flags.') from None
   if values.help:
     raise SystemExit(_help(config_class, argv[0]))
-  return config_class(**{field.name: values[field.name].value for field in
-                         dataclasses.fields(config_class)}), arguments
+  return config_class(
+    **{
+      field.name: values[field.name].value
+      for field in dataclasses.fields(config_class)
+    }
+  ), arguments
 
 
 def _own_first(config_class):
@@ -76,8 +91,7 @@ def _help(config_class, script):
     default = '' if field.default in (None, '') else f' ({field.default})'
     text = field.metadata['text']
     if field.metadata['otherwise'] is not None:
-      text += (' Default: the data set\'s, else '
-               f'{field.metadata["otherwise"]}.')
+      text += f" Default: the dataset's, else {field.metadata['otherwise']}."
     if field.metadata['now']:
       text += f' Now {field.metadata["now"]}'
     lines.append(f'--{field.name}{default}\n    {text}')
@@ -85,8 +99,12 @@ def _help(config_class, script):
   return 0
 
 
-def run(config_class: type[Config], target: str, argv: list[str] | None = None,
-        takes_arguments: bool = False) -> int:
+def run(
+  config_class: type[Config],
+  target: str,
+  argv: list[str] | None = None,
+  takes_arguments: bool = False,
+) -> int:
   """Runs a script: parses flags, calls 'module:function', explains failures.
 
   Args:
@@ -104,8 +122,9 @@ def run(config_class: type[Config], target: str, argv: list[str] | None = None,
     config, arguments = parse(config_class, sys.argv if argv is None else argv)
     verbosity = config.verbosity
     if arguments and not takes_arguments:
-      raise ValueError(f'The argument {arguments[0]!r} is no flag: flags begin '
-                       'with --.')
+      raise ValueError(
+        f'The argument {arguments[0]!r} is no flag: flags begin with --.'
+      )
     for note in config.notes():
       console.note(note)
     module, function = target.split(':')

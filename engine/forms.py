@@ -3,6 +3,7 @@
 Each function returns the meaning, or raises ValueError with what is wrong, to
 go on behind '--flag=value'. Nothing here imports TensorFlow.
 """
+
 import math
 import re
 from typing import NamedTuple
@@ -15,6 +16,7 @@ class Length(NamedTuple):
     number: how much.
     unit: 'steps' or 'epochs'.
   """
+
   number: float
   unit: str
 
@@ -45,7 +47,8 @@ def _number(text):
 def length(text: str) -> Length:
   """Returns the length that '500', '500steps' or '2.5epochs' means."""
   found = re.fullmatch(
-      r'(\d{1,15}\.?\d{0,15}|\.\d{1,15})\s*(steps?|epochs?|)', text)
+    r'(\d{1,15}\.?\d{0,15}|\.\d{1,15})\s*(steps?|epochs?|)', text
+  )
   if not found or (not found[2].startswith('epoch') and '.' in found[1]):
     raise ValueError(f'has {text!r}: write steps as 500, epochs as 5epochs')
   unit = 'epochs' if found[2].startswith('epoch') else 'steps'
@@ -106,10 +109,12 @@ def weights(text: str) -> list[float] | None:
 def mask_values(text: str) -> tuple[int, ...]:
   """Returns the values of class 0, 1... in '0,255'."""
   parts = _parts(text)
-  if not all(re.fullmatch('[0-9]{1,3}', part) and int(part) < 256
-             for part in parts):
-    raise ValueError('must be numbers from 0 to 255 with a comma between two, '
-                     'such as 0,255')
+  if not all(
+    re.fullmatch('[0-9]{1,3}', part) and int(part) < 256 for part in parts
+  ):
+    raise ValueError(
+      'must be numbers from 0 to 255 with a comma between two, such as 0,255'
+    )
   values = tuple(map(int, parts))
   if len(set(values)) != len(values) or len(values) < 2:
     raise ValueError('must be two or more different values')

@@ -1,4 +1,5 @@
 """What happens around the training steps: lines, records, checkpoints."""
+
 import contextlib
 import glob
 import math
@@ -20,8 +21,7 @@ def duration(seconds: float) -> str:
   """Returns '1:02:03' or '2:03'."""
   minutes, rest = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
-  return (f'{hours}:{minutes:02}:{rest:02}' if hours
-          else f'{minutes}:{rest:02}')
+  return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'
 
 
 class Report(tf.train.SessionRunHook):
@@ -31,9 +31,15 @@ class Report(tf.train.SessionRunHook):
   means over the steps since the last one.
   """
 
-  def __init__(self, fetches: dict[str, tf.Tensor], train_dir: str,
-               start_step: int, total: int | None, every: int,
-               batch_size: int):
+  def __init__(
+    self,
+    fetches: dict[str, tf.Tensor],
+    train_dir: str,
+    start_step: int,
+    total: int | None,
+    every: int,
+    batch_size: int,
+  ):
     """Prepares the report.
 
     Args:
@@ -54,9 +60,18 @@ class Report(tf.train.SessionRunHook):
 
   def begin(self):
     self._records = Records(
-        self._train_dir, ['step', 'loss', 'total_loss', 'accuracy',
-                          'learning_rate', 'images_per_second',
-                          'waiting_seconds'], self._start)
+      self._train_dir,
+      [
+        'step',
+        'loss',
+        'total_loss',
+        'accuracy',
+        'learning_rate',
+        'images_per_second',
+        'waiting_seconds',
+      ],
+      self._start,
+    )
     self._events = tf.summary.FileWriterCache.get(self._train_dir)
     self._bar = console.progress(self._total, self._start)
     self._time = time.perf_counter()
@@ -88,27 +103,41 @@ class Report(tf.train.SessionRunHook):
     seconds, self._time = now - self._time, now
     mean = {name: value / self._count for name, value in self._sums.items()}
     pace = seconds / self._timed if self._timed else math.nan
-    row = {'step': step, 'loss': mean['loss'],
-           'total_loss': mean['total_loss'], 'accuracy': mean['accuracy'],
-           'learning_rate': learning_rate,
-           'images_per_second': self._batch_size / pace,
-           'waiting_seconds': self._sums['waiting']}
+    row = {
+      'step': step,
+      'loss': mean['loss'],
+      'total_loss': mean['total_loss'],
+      'accuracy': mean['accuracy'],
+      'learning_rate': learning_rate,
+      'images_per_second': self._batch_size / pace,
+      'waiting_seconds': self._sums['waiting'],
+    }
     self._records.add(row)
-    self._events.add_summary(tf.Summary(value=[
-        tf.Summary.Value(tag=name, simple_value=value)
-        for name, value in row.items() if name != 'step']), step)
+    self._events.add_summary(
+      tf.Summary(
+        value=[
+          tf.Summary.Value(tag=name, simple_value=value)
+          for name, value in row.items()
+          if name != 'step'
+        ]
+      ),
+      step,
+    )
     of = f' of {self._total}' if self._total else ''
     speed, left = '', ''
     if self._timed:
-      speed = (f', {row["images_per_second"]:.1f} images/s, '
-               f'{row["waiting_seconds"] / seconds:.0%} of the time waiting '
-               'for data')
+      speed = (
+        f', {row["images_per_second"]:.1f} images/s, '
+        f'{row["waiting_seconds"] / seconds:.0%} of the time waiting '
+        'for data'
+      )
     if self._timed and self._total:
       left = f', {duration((self._total - step) * pace)} left'
     console.say(
-        f'step {step}{of}: loss {row["loss"]:.4f}, accuracy '
-        f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}'
-        f'{speed}{left}')
+      f'step {step}{of}: loss {row["loss"]:.4f}, accuracy '
+      f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}'
+      f'{speed}{left}'
+    )
     self._sums, self._count, self._timed = {}, 0, 0
 
   def end(self, session):
@@ -132,10 +161,16 @@ class Save(tf.train.SessionRunHook):
   saved, but an error.
   """
 
-  def __init__(self, scaffold: tf.train.Scaffold, path: str, seconds: float,
-               step: tf.Tensor, is_last: Callable[[int], bool],
-               finish: Callable[[tf.Session], None],
-               explain: Callable[[tf.Session], str]):
+  def __init__(
+    self,
+    scaffold: tf.train.Scaffold,
+    path: str,
+    seconds: float,
+    step: tf.Tensor,
+    is_last: Callable[[int], bool],
+    finish: Callable[[tf.Session], None],
+    explain: Callable[[tf.Session], str],
+  ):
     """Prepares to save.
 
     Args:
@@ -154,10 +189,16 @@ class Save(tf.train.SessionRunHook):
     self._saved = None
 
   def begin(self):
-    self._finite = tf.reduce_all(tf.stack([
-        tf.reduce_all(tf.math.is_finite(variable))
-        for variable in tf.global_variables() if variable.dtype.is_floating
-    ] or [True]))
+    self._finite = tf.reduce_all(
+      tf.stack(
+        [
+          tf.reduce_all(tf.math.is_finite(variable))
+          for variable in tf.global_variables()
+          if variable.dtype.is_floating
+        ]
+        or [True]
+      )
+    )
 
   def save(self, session: tf.Session, step: int) -> None:
     """Writes the checkpoint of a step.
@@ -166,16 +207,19 @@ class Save(tf.train.SessionRunHook):
       ValueError: weights are not finite, or the disk is full.
     """
     if not session.run(self._finite):
-      raise ValueError(f'After step {step} some weights are not finite, and '
-                       f'are not saved: {self._explain(session)}')
+      raise ValueError(
+        f'After step {step} some weights are not finite, and '
+        f'are not saved: {self._explain(session)}'
+      )
     try:
       self._scaffold.saver.save(session, self._path, global_step=step)
     except (tf.errors.OpError, OSError) as error:
       self._discard(step)
       raise ValueError(
-          f'The checkpoint of step {step} cannot be written to {self._path}: '
-          f'{console.explain(error)} The checkpoints before it are whole: make '
-          'room, and the same command goes on from the newest.') from None
+        f'The checkpoint of step {step} cannot be written to {self._path}: '
+        f'{console.explain(error)} The checkpoints before it are whole: make '
+        'room, and the same command goes on from the newest.'
+      ) from None
     self._last, self._saved = time.monotonic(), step
 
   def _discard(self, step):
@@ -196,8 +240,10 @@ class Save(tf.train.SessionRunHook):
     self._now = int(run_values.results)
     if self._is_last(self._now):
       run_context.request_stop()
-    elif (time.monotonic() - self._last >= self._seconds
-          and self._now != self._saved):
+    elif (
+      time.monotonic() - self._last >= self._seconds
+      and self._now != self._saved
+    ):
       self.save(run_context.session, self._now)
 
   def end(self, session):
@@ -247,9 +293,10 @@ class Profile(tf.train.SessionRunHook):
       return
     self.close()
     console.say(
-        f'A profile of steps {self._first} to {self._step} is in '
-        f'{os.path.join(self._train_dir, "plugins", "profile")}; TensorBoard '
-        'with tensorboard-plugin-profile shows it.')
+      f'A profile of steps {self._first} to {self._step} is in '
+      f'{os.path.join(self._train_dir, "plugins", "profile")}; TensorBoard '
+      'with tensorboard-plugin-profile shows it.'
+    )
 
 
 class StopOnSignal(tf.train.SessionRunHook):
@@ -270,8 +317,10 @@ class StopOnSignal(tf.train.SessionRunHook):
 
   def begin(self):
     if threading.current_thread() is threading.main_thread():
-      self._handlers = {number: signal.signal(number, self._receive)
-                        for number in (signal.SIGINT, signal.SIGTERM)}
+      self._handlers = {
+        number: signal.signal(number, self._receive)
+        for number in (signal.SIGINT, signal.SIGTERM)
+      }
 
   def after_run(self, run_context, run_values):
     if self.received is not None:

@@ -3,6 +3,7 @@
 No graph is built for that: units in a block, the names inside of a unit, the
 root and the shapes tell a network, whatever the scope is that it was saved in.
 """
+
 import collections
 import inspect
 import re
@@ -17,12 +18,14 @@ Shapes = Mapping[str, Sequence[int]]
 
 SHADOW = '/ExponentialMovingAverage'
 _SLOT = re.compile(
-    r'/(Adadelta|Adagrad|Adam|Ftrl|LARS|Momentum|RMSProp)(_\d+)?$')
+  r'/(Adadelta|Adagrad|Adam|Ftrl|LARS|Momentum|RMSProp)(_\d+)?$'
+)
 _UNIT = re.compile(r'^(|.*?/)block(\d+)/unit_(\d+)/([^/]+)/(.*)$')
 # Of decoders the last variable before the logits; the largest decoder first.
-_DECODERS = {'deeplabv3plus':
-             'decoder/decoder_conv0/decoder_conv0_2/weights',
-             'aspp': 'concat_projection/weights'}
+_DECODERS = {
+  'deeplabv3plus': 'decoder/decoder_conv0/decoder_conv0_2/weights',
+  'aspp': 'concat_projection/weights',
+}
 
 
 class Contents(NamedTuple):
@@ -34,6 +37,7 @@ class Contents(NamedTuple):
     slots: what an optimizer keeps beside a variable.
     counters: global_step, beta1_power and whatever else has no dimension.
   """
+
   model: dict[str, list[int]]
   shadows: dict[str, list[int]]
   slots: dict[str, list[int]]
@@ -41,8 +45,10 @@ class Contents(NamedTuple):
 
   def sources(self) -> dict[str, str]:
     """Returns {variable: the name to read it by}, a shadow's if need be."""
-    return {**{name: name + SHADOW for name in self.shadows},
-            **{name: name for name in self.model}}
+    return {
+      **{name: name + SHADOW for name in self.shadows},
+      **{name: name for name in self.model},
+    }
 
   def values(self) -> dict[str, list[int]]:
     """Returns {variable: shape} of all that `sources` names."""
@@ -50,9 +56,11 @@ class Contents(NamedTuple):
 
   def not_needed(self) -> dict[str, int | list[str]]:
     """Returns what a new run does not take over: two counts, and names."""
-    return {'optimizer': len(self.slots),
-            'moving_averages': len(self.shadows.keys() & self.model.keys()),
-            'counters': list(self.counters)}
+    return {
+      'optimizer': len(self.slots),
+      'moving_averages': len(self.shadows.keys() & self.model.keys()),
+      'counters': list(self.counters),
+    }
 
 
 def kind(name: str, shapes: Shapes) -> str:
@@ -69,7 +77,8 @@ def contents(shapes: Shapes) -> Contents:
   found = Contents({}, {}, {}, {})
   for name in sorted(shapes):
     getattr(found, kind(name, shapes))[name.removesuffix(SHADOW)] = list(
-        shapes[name])
+      shapes[name]
+    )
   return found
 
 
@@ -81,6 +90,7 @@ class Decoder(NamedTuple):
     depth: the channels of its layers, None if it has none.
     rates: how many atrous convolutions it has beside each other.
   """
+
   name: str
   depth: int | None = None
   rates: int = 0
@@ -90,9 +100,14 @@ def decoder(shapes: Shapes) -> Decoder:
   """Returns the decoder that has these variables; fcn if none has."""
   for name, last in _DECODERS.items():
     if last in shapes:
-      return Decoder(name, shapes[last][-1], sum(
+      return Decoder(
+        name,
+        shapes[last][-1],
+        sum(
           re.fullmatch(r'aspp[1-9]\d*/weights', each) is not None
-          for each in shapes))
+          for each in shapes
+        ),
+      )
   return Decoder('fcn')
 
 
@@ -107,8 +122,15 @@ def num_classes(shapes: Shapes) -> int | None:
   Those of a decoder are told from those that its network had before.
   """
   ends = ('logits/semantic/weights', '/logits/weights')
-  return next((shape[-1] for end in ends for name, shape in shapes.items()
-               if f'/{name}'.endswith(end)), None)
+  return next(
+    (
+      shape[-1]
+      for end in ends
+      for name, shape in shapes.items()
+      if f'/{name}'.endswith(end)
+    ),
+    None,
+  )
 
 
 class Network(NamedTuple):
@@ -126,6 +148,7 @@ class Network(NamedTuple):
     channels: of the images, None if the root is not there.
     num_classes: the number of logits, None if they are not there.
   """
+
   scope: str
   unit: str
   biased: bool
@@ -141,9 +164,11 @@ class Network(NamedTuple):
     blocks = function.blocks()
     unit_fn = blocks[0].unit_fn
     units = {i: len(block.args) for i, block in enumerate(blocks, 1)}
-    if (unit_fn.default_scope != self.unit
-        or (unit_fn.__module__ == resnet_cifar.__name__) != self.biased
-        or not self.units.items() <= units.items()):
+    if (
+      unit_fn.default_scope != self.unit
+      or (unit_fn.__module__ == resnet_cifar.__name__) != self.biased
+      or not self.units.items() <= units.items()
+    ):
       return None
     return self.root in (None, function.root_block), self.units == units
 
@@ -156,10 +181,15 @@ class Network(NamedTuple):
     """
     found = list(nets_factory.NETWORKS)
     # Of families of any depth, that which has as many units in each block.
-    found += [f'{name}_{family.layers * self.units[1] + 2}' for name, family
-              in resnet_cifar.FAMILIES.items() if self.units.get(1)]
-    ranks = {name: self._rank(nets_factory.get_network(name).function)
-             for name in found}
+    found += [
+      f'{name}_{family.layers * self.units[1] + 2}'
+      for name, family in resnet_cifar.FAMILIES.items()
+      if self.units.get(1)
+    ]
+    ranks = {
+      name: self._rank(nets_factory.get_network(name).function)
+      for name in found
+    }
     best = max(filter(None, ranks.values()), default=())
     return [name for name, rank in ranks.items() if rank == best]
 
@@ -171,8 +201,11 @@ class Network(NamedTuple):
     """
     own = inspect.signature(nets_factory.get_network(name).function).parameters
     found = {'root_block': self.root, 'shortcut': self._shortcut}
-    return {option: value for option, value in found.items()
-            if value and option in own and own[option].default != value}
+    return {
+      option: value
+      for option, value in found.items()
+      if value and option in own and own[option].default != value
+    }
 
   @property
   def _shortcut(self):
@@ -187,10 +220,18 @@ class Network(NamedTuple):
   @property
   def flags(self) -> list[str]:
     """The flags that build it, for each of its names."""
-    return [' '.join([f'--model_name={name}', *(
-        f'--{option}={value}'
-        for option, value in self.options(name).items())])
-            for name in self.names]
+    return [
+      ' '.join(
+        [
+          f'--model_name={name}',
+          *(
+            f'--{option}={value}'
+            for option, value in self.options(name).items()
+          ),
+        ]
+      )
+      for name in self.names
+    ]
 
   @property
   def kind(self) -> str:
@@ -199,8 +240,9 @@ class Network(NamedTuple):
 
   def __str__(self) -> str:
     return ' or '.join(self.names) or (
-        f'a network of {self.kind} units, '
-        f'{", ".join(map(str, self.units.values()))} in its blocks')
+      f'a network of {self.kind} units, '
+      f'{", ".join(map(str, self.units.values()))} in its blocks'
+    )
 
 
 def _find_root(scope, shapes):
@@ -243,12 +285,20 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
       if unit == 1 and rest == 'conv1/weights':
         depths[block] = shapes[match[0]][-1]
   root, kernel = _find_root(scope, shapes)
-  logits = (shapes.get('logits/semantic/weights')
-            or shapes.get(f'{scope}logits/weights'))
+  logits = shapes.get('logits/semantic/weights') or shapes.get(
+    f'{scope}logits/weights'
+  )
   return Network(
-      scope, kinds.most_common(1)[0][0], biased, dict(sorted(units.items())),
-      dict(sorted(depths.items())), projected, root, kernel and kernel[-2],
-      logits[-1] if logits is not None else None)
+    scope,
+    kinds.most_common(1)[0][0],
+    biased,
+    dict(sorted(units.items())),
+    dict(sorted(depths.items())),
+    projected,
+    root,
+    kernel and kernel[-2],
+    logits[-1] if logits is not None else None,
+  )
 
 
 def width(found: Network) -> float:

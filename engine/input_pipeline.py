@@ -5,6 +5,7 @@ that is, and how it is augmented, follow from (seed, n) alone. A run that
 begins at step k therefore sees what a run from the start sees from step k on,
 whatever the number of threads.
 """
+
 import collections
 import copy
 import functools
@@ -41,6 +42,7 @@ class Batch(NamedTuple):
     records: int64 [batch], the number of each example's record; in evaluation
       -1 where another example stands in for a bad one.
   """
+
   images: tf.Tensor
   labels: tf.Tensor
   records: tf.Tensor
@@ -48,6 +50,7 @@ class Batch(NamedTuple):
 
 class _Records:
   """Records as they are in the files, decoded in the graph."""
+
   dtypes, ranks = (tf.string,), (0,)
 
   def __init__(self, examples, labels, max_pixels, whole):
@@ -60,12 +63,18 @@ class _Records:
     return self.examples.read_many(indices)
 
   def decode(self, record):
-    """Returns the picture and the label, as it was written."""
-    features = tf.io.parse_single_example(record, {
+    """Returns the image and the label, as it was written."""
+    features = tf.io.parse_single_example(
+      record,
+      {
         'image/encoded': tf.FixedLenFeature([], tf.string),
-        **self._labels.features})
-    return (Encoded(features['image/encoded'], self._max_pixels, self._whole),
-            self._labels.decode(features))
+        **self._labels.features,
+      },
+    )
+    return (
+      Encoded(features['image/encoded'], self._max_pixels, self._whole),
+      self._labels.decode(features),
+    )
 
 
 class Source:
@@ -76,12 +85,20 @@ class Source:
     num_examples: the number of records.
   """
 
-  def __init__(self, dataset: Dataset, preprocess: Callable,
-               image_size: int | tuple[int, int] | None,
-               labels_offset: int = 0, num_threads: int = 4, *,
-               skip: int = 0, max_pixels: int = MAX_PIXELS,
-               cache: str | None = None, progress: Callable | None = None,
-               examples: Examples | None = None):
+  def __init__(
+    self,
+    dataset: Dataset,
+    preprocess: Callable,
+    image_size: int | tuple[int, int] | None,
+    labels_offset: int = 0,
+    num_threads: int = 4,
+    *,
+    skip: int = 0,
+    max_pixels: int = MAX_PIXELS,
+    cache: str | None = None,
+    progress: Callable | None = None,
+    examples: Examples | None = None,
+  ):
     """Finds the records.
 
     Args:
@@ -90,29 +107,35 @@ class Source:
         for dense labels preprocess(image, mask, height, width, seed=), which
         returns both.
       image_size: height and width of the images, in pixels; for dense labels
-        the two, or None for those of each picture.
+        the two, or None for those of each image.
       labels_offset: subtracted from every label.
-      num_threads: the number of pictures that are decoded at once.
+      num_threads: the number of images that are decoded at once.
       skip: how many bad examples may be left out; with any, JPEGs are decoded
         whole, so that one that is damaged is bad wherever it is looked at.
-      max_pixels: the largest height x width of a picture.
-      cache: 'memory' or 'file' to decode every picture once, now.
+      max_pixels: the largest height x width of an image.
+      cache: 'memory' or 'file' to decode every image once, now.
       progress: see `Cache`.
       examples: the records, if they are open already.
 
     Raises:
       ValueError: a damaged file, or no records.
     """
-    self.examples = examples or Examples(dataset, labels_offset, max_pixels,
-                                         skip)
+    self.examples = examples or Examples(
+      dataset, labels_offset, max_pixels, skip
+    )
     self._kind = functools.partial(
-        label_kinds.KINDS[dataset.task], size=image_size,
-        classes=self.examples.classes, labels_offset=labels_offset,
-        ignore_label=dataset.ignore_label)
+      label_kinds.KINDS[dataset.task],
+      size=image_size,
+      classes=self.examples.classes,
+      labels_offset=labels_offset,
+      ignore_label=dataset.ignore_label,
+    )
     self._labels = self._kind(preprocess)
     self._records = (
-        Cache(self.examples, cache, num_threads, progress) if cache
-        else _Records(self.examples, self._labels, max_pixels, skip > 0))
+      Cache(self.examples, cache, num_threads, progress)
+      if cache
+      else _Records(self.examples, self._labels, max_pixels, skip > 0)
+    )
     self._threads = num_threads
     # Blocks of record numbers, as many as may be read ahead.
     self._recent = collections.deque(maxlen=32 + num_threads)
@@ -132,7 +155,7 @@ class Source:
 
   def tell_left_out(self) -> None:
     """Prints what has been left out since this was called last."""
-    for sentence in self.left_out[self._told:]:
+    for sentence in self.left_out[self._told :]:
       self._told += 1
       console.note(f'left out: {sentence}')
 
@@ -160,10 +183,12 @@ class Source:
     def make(number, index, *loaded):
       *record, found = loaded
       image, label = self._labels.prepare(
-          *self._records.decode(*record), tf.stack([seed, number]))
+        *self._records.decode(*record), tf.stack([seed, number])
+      )
       if evaluates:
         found = tf.where(tf.equal(index, found), found, -1)
       return image, label, found
+
     return make
 
   def _batches(self, numbers, order, seed, batch_size, evaluates):
@@ -174,25 +199,40 @@ class Source:
       indices = order(block)
       return block, indices, *self._read(indices)
 
-    return (numbers.map(_as_is(read), num_parallel_calls=2).unbatch()
-            .map(_as_is(self._example(seed, evaluates)),
-                 num_parallel_calls=self._threads)
-            .batch(batch_size, drop_remainder=not evaluates))
+    return (
+      numbers.map(_as_is(read), num_parallel_calls=2)
+      .unbatch()
+      .map(
+        _as_is(self._example(seed, evaluates)), num_parallel_calls=self._threads
+      )
+      .batch(batch_size, drop_remainder=not evaluates)
+    )
 
   def _shuffled(self, seed):
     def order(numbers):
       epoch = numbers // self.num_examples
-      key = tf.stack([tf.fill(tf.shape(epoch), tf.constant(seed, tf.int64)),
-                      epoch, tf.zeros_like(epoch)], axis=-1)
+      key = tf.stack(
+        [
+          tf.fill(tf.shape(epoch), tf.constant(seed, tf.int64)),
+          epoch,
+          tf.zeros_like(epoch),
+        ],
+        axis=-1,
+      )
       # tf.random.experimental.index_shuffle documents a seed for each index,
       # and pads it wrongly.
       return tf.raw_ops.RandomIndexShuffle(
-          index=numbers % self.num_examples, seed=key, rounds=4,
-          max_index=tf.constant(self.num_examples - 1, tf.int64))
+        index=numbers % self.num_examples,
+        seed=key,
+        rounds=4,
+        max_index=tf.constant(self.num_examples - 1, tf.int64),
+      )
+
     return order
 
-  def training(self, batch_size: int, seed: int, start: Any,
-               mix: Callable | None = None) -> 'Stream':
+  def training(
+    self, batch_size: int, seed: int, start: Any, mix: Callable | None = None
+  ) -> 'Stream':
     """Returns endless shuffled, augmented batches.
 
     Args:
@@ -206,18 +246,24 @@ class Source:
     classes = self.examples.classes
 
     def mixed(images, labels, records, step):
-      return *mix(images, tf.one_hot(labels, classes),
-                  tf.stack([tf.constant(seed, tf.int64), step])), records
+      return *mix(
+        images,
+        tf.one_hot(labels, classes),
+        tf.stack([tf.constant(seed, tf.int64), step]),
+      ), records
 
     def batches(start):
       steps = tf.data.Dataset.range(start, tf.int64.max // batch_size)
       numbers = steps.map(_as_is(lambda step: step * batch_size + block))
-      found = self._batches(numbers, self._shuffled(seed), seed, batch_size,
-                            False)
+      found = self._batches(
+        numbers, self._shuffled(seed), seed, batch_size, False
+      )
       if mix is None:
         return found
-      return tf.data.Dataset.zip((found, steps)).map(_as_is(
-          lambda batch, step: mixed(*batch, step)))
+      return tf.data.Dataset.zip((found, steps)).map(
+        _as_is(lambda batch, step: mixed(*batch, step))
+      )
+
     return Stream(self, batches, start)
 
   def evaluation(self, batch_size: int, shuffle: bool = False) -> 'Stream':
@@ -227,34 +273,53 @@ class Source:
       batch_size: examples in a batch; the last one may have fewer.
       shuffle: in an order without meaning instead of the files'.
     """
+
     def batches(start):
       numbers = tf.data.Dataset.range(
-          start * batch_size, self.num_examples).batch(batch_size)
-      return self._batches(numbers, self._shuffled(0) if shuffle else
-                           lambda numbers: numbers, 0, batch_size, True)
+        start * batch_size, self.num_examples
+      ).batch(batch_size)
+      return self._batches(
+        numbers,
+        self._shuffled(0) if shuffle else lambda numbers: numbers,
+        0,
+        batch_size,
+        True,
+      )
+
     return Stream(self, batches, 0)
 
 
-def open_source(config: PipelineConfig, dataset: Dataset,
-                preprocess: Callable,
-                image_size: int | tuple[int, int] | None,
-                examples: Examples | None = None) -> Source:
+def open_source(
+  config: PipelineConfig,
+  dataset: Dataset,
+  preprocess: Callable,
+  image_size: int | tuple[int, int] | None,
+  examples: Examples | None = None,
+) -> Source:
   """Returns a split's examples as the flags say; see `Source`."""
+
   def progress(total, initial, title):
-    console.say(f'{title.capitalize()} {total:,} pictures for --cache.')
-    return console.progress(total, initial, 'picture')
+    console.say(f'{title.capitalize()} {total:,} images for --cache.')
+    return console.progress(total, initial, 'image')
 
   return Source(
-      dataset, preprocess, image_size, config.labels_offset,
-      config.num_preprocessing_threads, skip=config.skip_bad_examples,
-      max_pixels=config.max_image_pixels, cache=config.cache,
-      progress=progress, examples=examples)
+    dataset,
+    preprocess,
+    image_size,
+    config.labels_offset,
+    config.num_preprocessing_threads,
+    skip=config.skip_bad_examples,
+    max_pixels=config.max_image_pixels,
+    cache=config.cache,
+    progress=progress,
+    examples=examples,
+  )
 
 
 def _options():
   options = tf.data.Options()
   options.deterministic = True
-  # Pictures are prepared side by side; to share out one among threads as well
+  # Images are prepared side by side; to share out one among threads as well
   # costs more than it gains.
   options.threading.max_intra_op_parallelism = 1
   return options
@@ -270,7 +335,8 @@ def without_hooks(session: Any, function: Callable) -> Any:
   if isinstance(session, tf.train.MonitoredSession):
     # It looks at the argument's name.
     return session.run_step_fn(
-        lambda step_context: function(step_context.session))
+      lambda step_context: function(step_context.session)
+    )
   return function(session)
 
 
@@ -298,7 +364,8 @@ class Stream:
     self._source = source
     self._start = tf.placeholder_with_default(tf.cast(start, tf.int64), [])
     iterator = tf.data.make_initializable_iterator(
-        batches(self._start).prefetch(2).with_options(_options()))
+      batches(self._start).prefetch(2).with_options(_options())
+    )
     self.initializer = iterator.initializer
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self.initializer)
     self.batch = Batch(*iterator.get_next())
@@ -341,5 +408,7 @@ class Stream:
     if position is not None:
       self.position = position
 
-    without_hooks(session, lambda plain: plain.run(
-        self.initializer, {self._start: self.position}))
+    without_hooks(
+      session,
+      lambda plain: plain.run(self.initializer, {self._start: self.position}),
+    )

@@ -1,4 +1,5 @@
 """What is in a checkpoint, and whether it fits a network."""
+
 import json
 import math
 import os
@@ -13,8 +14,12 @@ from engine import config as configs
 from nets import decoders, nets_factory
 from nets.slim_compat import slim
 
-_KINDS = {'model': 'model', 'shadows': 'moving average',
-          'slots': 'optimizer', 'counters': 'counter'}
+_KINDS = {
+  'model': 'model',
+  'shadows': 'moving average',
+  'slots': 'optimizer',
+  'counters': 'counter',
+}
 _STATISTICS = ('/moving_mean', '/moving_variance')
 _SHOWN = 3  # names in a line of the comparison
 
@@ -22,9 +27,10 @@ _SHOWN = 3  # names in a line of the comparison
 def _find(arguments):
   if len(arguments) != 1:
     raise ValueError(
-        f'Name one checkpoint, not {len(arguments) or "none"}: python '
-        'inspect_checkpoint.py PATH, where PATH is a checkpoint, one of its '
-        'files, or the folder of a run.')
+      f'Name one checkpoint, not {len(arguments) or "none"}: python '
+      'inspect_checkpoint.py PATH, where PATH is a checkpoint, one of its '
+      'files, or the folder of a run.'
+    )
   return checkpoints.find(arguments[0], 'PATH')
 
 
@@ -38,32 +44,43 @@ def _facts(path, found):
   unknown = {**dict.fromkeys(names), 'known_from': None}
   run = options.read(os.path.dirname(path))
   if run:
-    return {'labels_offset': run.get('labels_offset'),
-            'preprocessing_name': run.get('preprocessing_name'),
-            'image_size': run.get('train_image_size'),
-            'crop_size': run.get('train_crop_size'),
-            'known_from': options.CONFIG_FILENAME,
-            'run': {name: run.get(name)
-                    for name in ('model_name', 'dataset_name')}}
+    return {
+      'labels_offset': run.get('labels_offset'),
+      'preprocessing_name': run.get('preprocessing_name'),
+      'image_size': run.get('train_image_size'),
+      'crop_size': run.get('train_crop_size'),
+      'known_from': options.CONFIG_FILENAME,
+      'run': {name: run.get(name) for name in ('model_name', 'dataset_name')},
+    }
   for name in found.names if found else []:
     network = nets_factory.get_network(name)
     released = network.released
-    if (released and found.num_classes == released.num_classes
-        and not found.options(name)):
-      return {'labels_offset': released.labels_offset,
-              'preprocessing_name': network.preprocessing,
-              'image_size': released.image_size,
-              'known_from': 'released'}
+    if (
+      released
+      and found.num_classes == released.num_classes
+      and not found.options(name)
+    ):
+      return {
+        'labels_offset': released.labels_offset,
+        'preprocessing_name': network.preprocessing,
+        'image_size': released.image_size,
+        'known_from': 'released',
+      }
   return unknown
 
 
 def _network(found):
   if found is None:
     return None
-  return {'names': found.names, 'description': str(found),
-          'scope': found.scope.rstrip('/'), 'root': found.root,
-          'units': list(found.units.values()), 'channels': found.channels,
-          'width': identify.width(found)}
+  return {
+    'names': found.names,
+    'description': str(found),
+    'scope': found.scope.rstrip('/'),
+    'root': found.root,
+    'units': list(found.units.values()),
+    'channels': found.channels,
+    'width': identify.width(found),
+  }
 
 
 def describe(path: str) -> dict[str, Any]:
@@ -76,8 +93,10 @@ def describe(path: str) -> dict[str, Any]:
     ValueError: the config.json beside it is damaged.
   """
   reader = tf.train.load_checkpoint(path)
-  shapes = {name: list(shape) for name, shape in
-            reader.get_variable_to_shape_map().items()}
+  shapes = {
+    name: list(shape)
+    for name, shape in reader.get_variable_to_shape_map().items()
+  }
   types = reader.get_variable_to_dtype_map()
   contents = identify.contents(shapes)
   values = contents.values()
@@ -85,21 +104,27 @@ def describe(path: str) -> dict[str, Any]:
   statistics = [name for name in values if name.endswith(_STATISTICS)]
   everything = _count(values, values)
   return {
-      'path': path,
-      'format': checkpoints.version(path),
-      'step': checkpoints.step(path),
-      'network': _network(found),
-      'num_classes': found and found.num_classes,
-      'decoder': identify.decoder(values)._asdict(),
-      **_facts(path, found),
-      'parameters': everything - _count(values, statistics),
-      'statistics': _count(values, statistics),
-      'counts': {field: len(getattr(contents, field)) for field in _KINDS},
-      'counters': list(contents.counters),
-      'variables': [
-          {'name': name, 'shape': shapes[name], 'dtype': types[name].name,
-           'kind': identify.kind(name, shapes)}
-          for name in sorted(shapes, key=_natural)]}
+    'path': path,
+    'format': checkpoints.version(path),
+    'step': checkpoints.step(path),
+    'network': _network(found),
+    'num_classes': found and found.num_classes,
+    'decoder': identify.decoder(values)._asdict(),
+    **_facts(path, found),
+    'parameters': everything - _count(values, statistics),
+    'statistics': _count(values, statistics),
+    'counts': {field: len(getattr(contents, field)) for field in _KINDS},
+    'counters': list(contents.counters),
+    'variables': [
+      {
+        'name': name,
+        'shape': shapes[name],
+        'dtype': types[name].name,
+        'kind': identify.kind(name, shapes),
+      }
+      for name in sorted(shapes, key=_natural)
+    ],
+  }
 
 
 def compare(path: str, model_name: str) -> dict[str, Any]:
@@ -120,32 +145,49 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
   nets_factory.get_network(model_name)
   there = identify.read(path).values()
   found = identify.network(there)
-  options = (found.options(model_name)
-             if found and model_name in found.names else {})
+  options = (
+    found.options(model_name) if found and model_name in found.names else {}
+  )
   with tf.Graph().as_default():
     images = tf.placeholder(
-        tf.float32, [None, 64, 64, found and found.channels or 3])
+      tf.float32, [None, 64, 64, found and found.channels or 3]
+    )
     decoder, classes = identify.decoder(there), found and found.num_classes
     if decoder.depth:
-      decoders.build(model_name, decoder.name, images, classes or 1, False,
-                     output_stride=None,
-                     atrous_rates=range(1, decoder.rates + 1),
-                     depth=decoder.depth, network_options=options)
+      decoders.build(
+        model_name,
+        decoder.name,
+        images,
+        classes or 1,
+        False,
+        output_stride=None,
+        atrous_rates=range(1, decoder.rates + 1),
+        depth=decoder.depth,
+        network_options=options,
+      )
     else:
       nets_factory.get_network_fn(model_name, classes)(images, **options)
-    here = {v.op.name: v.shape.as_list() for v in slim.get_model_variables()
-            if classes or not v.op.name.startswith('logits/')}
+    here = {
+      v.op.name: v.shape.as_list()
+      for v in slim.get_model_variables()
+      if classes or not v.op.name.startswith('logits/')
+    }
   comparison = fit.compare(here, there)
   verdict = ''
   try:
     fit.check(path, here, there, shortcuts=True)
   except ValueError as error:
     verdict = str(error)
-  result = {'model_name': model_name, 'options': options, 'verdict': verdict,
-            **comparison._asdict()}
+  result = {
+    'model_name': model_name,
+    'options': options,
+    'verdict': verdict,
+    **comparison._asdict(),
+  }
   result['other_shapes'] = [
-      {'name': name, 'network': here[name], 'checkpoint': list(there[name])}
-      for name in comparison.other_shapes]
+    {'name': name, 'network': here[name], 'checkpoint': list(there[name])}
+    for name in comparison.other_shapes
+  ]
   return result
 
 
@@ -154,29 +196,54 @@ def _summary(told):
   network, run = told['network'], told.get('run') or {}
   yield 'network', _network_line(network)
   if run.get('model_name'):
-    yield 'trained as', (f'{run["model_name"]} on {run["dataset_name"]}, says '
-                         f'the {options.CONFIG_FILENAME} beside it')
+    yield (
+      'trained as',
+      (
+        f'{run["model_name"]} on {run["dataset_name"]}, says '
+        f'the {options.CONFIG_FILENAME} beside it'
+      ),
+    )
   if network:
     classes = told['num_classes']
-    yield 'classes', ('no logits, features only' if classes is None
-                      else f'{classes:,}')
-    source = {'released': 'as TF-Slim released it',
-              options.CONFIG_FILENAME: f'says {options.CONFIG_FILENAME}',
-              None: f'unknown: no {options.CONFIG_FILENAME} beside it, and '
-                    'none of the released ones'}[told['known_from']]
+    yield (
+      'classes',
+      ('no logits, features only' if classes is None else f'{classes:,}'),
+    )
+    source = {
+      'released': 'as TF-Slim released it',
+      options.CONFIG_FILENAME: f'says {options.CONFIG_FILENAME}',
+      None: f'unknown: no {options.CONFIG_FILENAME} beside it, and '
+      'none of the released ones',
+    }[told['known_from']]
     if told['decoder']['depth']:
-      yield 'decoder', (f'{told["decoder"]["name"]}, '
-                        f'{told["decoder"]["depth"]} channels')
+      yield (
+        'decoder',
+        (f'{told["decoder"]["name"]}, {told["decoder"]["depth"]} channels'),
+      )
     size, crop = told['image_size'], told.get('crop_size')
-    for what, value in (('labels_offset', told['labels_offset']),
-                        ('preprocessing', told['preprocessing_name']),
-                        ('crop size', crop) if crop else
-                        ('image size', size and f'{size}x{size}')):
+    for what, value in (
+      ('labels_offset', told['labels_offset']),
+      ('preprocessing', told['preprocessing_name']),
+      ('crop size', crop)
+      if crop
+      else ('image size', size and f'{size}x{size}'),
+    ):
       yield what, source if value is None else f'{value} ({source})'
-  yield 'parameters', (f'{told["parameters"]:,}, and {told["statistics"]:,} '
-                       'moving statistics of batch norm')
-  yield 'step', ('unknown: there is no global_step' if told['step'] is None
-                 else f'{told["step"]:,}')
+  yield (
+    'parameters',
+    (
+      f'{told["parameters"]:,}, and {told["statistics"]:,} '
+      'moving statistics of batch norm'
+    ),
+  )
+  yield (
+    'step',
+    (
+      'unknown: there is no global_step'
+      if told['step'] is None
+      else f'{told["step"]:,}'
+    ),
+  )
   yield 'format', told['format']
   yield 'variables', _counts(told)
 
@@ -198,38 +265,59 @@ def _network_line(network):
 def _counts(told):
   counts = told['counts']
   parts = [f'{counts["model"]} of the model']
-  parts += [f'{counts[kind]} {text}' for kind, text in (
+  parts += [
+    f'{counts[kind]} {text}'
+    for kind, text in (
       ('shadows', 'moving averages of them'),
-      ('slots', 'of the optimizer')) if counts[kind]]
+      ('slots', 'of the optimizer'),
+    )
+    if counts[kind]
+  ]
   if told['counters']:
-    parts.append(f'{counts["counters"]} counters '
-                 f'({", ".join(told["counters"])})')
+    parts.append(
+      f'{counts["counters"]} counters ({", ".join(told["counters"])})'
+    )
   return ', '.join(parts)
 
 
 def _some(names):
   more = len(names) - _SHOWN
   return ', '.join(names[:_SHOWN]) + (
-      f' and {more} more (--json lists them)' if more > 0 else '')
+    f' and {more} more (--json lists them)' if more > 0 else ''
+  )
 
 
 def _comparison_lines(found):
-  name = ' '.join([found['model_name'], *(
-      f'--{option}={value}' for option, value in found['options'].items())])
-  others = [f'{v["name"]} {v["checkpoint"]}, in the network {v["network"]}'
-            for v in found['other_shapes']]
+  name = ' '.join(
+    [
+      found['model_name'],
+      *(f'--{option}={value}' for option, value in found['options'].items()),
+    ]
+  )
+  others = [
+    f'{v["name"]} {v["checkpoint"]}, in the network {v["network"]}'
+    for v in found['other_shapes']
+  ]
   missing, unexpected = found['missing'], found['unexpected']
   fit = not (found['verdict'] or missing or others)
-  yield (f'It fits {name}.' if fit and not unexpected else
-         f'It fits {name}, and holds more than that.' if fit else
-         f'It does not fit {name}.')
+  yield (
+    f'It fits {name}.'
+    if fit and not unexpected
+    else f'It fits {name}, and holds more than that.'
+    if fit
+    else f'It does not fit {name}.'
+  )
   if found['verdict']:
     yield found['verdict']
-  for what, names in (('fit', found['fits']), ('missing', missing),
-                      ('of another shape', others),
-                      ('unexpected', unexpected)):
+  for what, names in (
+    ('fit', found['fits']),
+    ('missing', missing),
+    ('of another shape', others),
+    ('unexpected', unexpected),
+  ):
     yield f'  {len(names):5} {what}' + (
-        f': {_some(names)}' if names and what != 'fit' else '')
+      f': {_some(names)}' if names and what != 'fit' else ''
+    )
 
 
 def _natural(name):
@@ -238,14 +326,18 @@ def _natural(name):
 
 
 def _table(variables):
-  rows = [(v['name'], str(v['shape']), v['dtype'], text)
-          for kind, text in _KINDS.items()
-          for v in variables if v['kind'] == kind]
+  rows = [
+    (v['name'], str(v['shape']), v['dtype'], text)
+    for kind, text in _KINDS.items()
+    for v in variables
+    if v['kind'] == kind
+  ]
   rows.insert(0, ('variable', 'shape', 'dtype', 'kind'))
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   for row in rows:
-    yield '  '.join(cell.ljust(width) for cell, width in
-                    zip(row, widths, strict=True)).rstrip()
+    yield '  '.join(
+      cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+    ).rstrip()
 
 
 def _text(told):
@@ -259,8 +351,9 @@ def _text(told):
   yield from _table(told['variables'])
 
 
-def inspect(given: configs.InspectConfig, arguments: list[str]
-            ) -> dict[str, Any]:
+def inspect(
+  given: configs.InspectConfig, arguments: list[str]
+) -> dict[str, Any]:
   """Prints what is in a checkpoint: a summary, then every variable.
 
   Args:

@@ -1,4 +1,5 @@
 """A network and its decoder, as a configuration says."""
+
 import inspect
 
 import tensorflow.compat.v1 as tf
@@ -14,8 +15,10 @@ from nets import (
 )
 
 # The options of networks that are fields of a configuration, and their values.
-_OPTIONS = {'root_block': resnet_generator.ROOT_BLOCKS,
-            'shortcut': resnet_v1.SHORTCUTS}
+_OPTIONS = {
+  'root_block': resnet_generator.ROOT_BLOCKS,
+  'shortcut': resnet_v1.SHORTCUTS,
+}
 
 
 def _rates(text):
@@ -43,14 +46,17 @@ def complete(config: ModelConfig) -> ModelConfig:
     if given is None and option in own:
       config = config.replace(**{option: own[option].default})
     elif given is not None and given not in values:
-      raise ValueError(f'--{option}={given} is unknown. It can be '
-                       f'{", ".join(values)}.')
-    elif given is not None and option not in own:
-      takes = [name for name in nets_factory.NETWORKS
-               if option in _parameters(name)]
       raise ValueError(
-          f'--{option}={given}: {config.model_name} has no such option. Leave '
-          f'it out, or take one of {", ".join(takes)}.')
+        f'--{option}={given} is unknown. It can be {", ".join(values)}.'
+      )
+    elif given is not None and option not in own:
+      takes = [
+        name for name in nets_factory.NETWORKS if option in _parameters(name)
+      ]
+      raise ValueError(
+        f'--{option}={given}: {config.model_name} has no such option. Leave '
+        f'it out, or take one of {", ".join(takes)}.'
+      )
   _check_root(config)
   return config
 
@@ -60,41 +66,55 @@ def _check_root(config):
   if config.shortcut != 'A':
     return
   *_, (_, root, _, _) = resnet_generator.ROOT_BLOCKS[
-      config.root_block].convolutions
+    config.root_block
+  ].convolutions
   first = _function(config).blocks()[0].args[0]['depth']
   if root > first:
     raise ValueError(
-        f'--root_block={config.root_block} has {root} channels, the first '
-        f'block of {config.model_name} {first}, of which --shortcut=A cannot '
-        'be made: pass --shortcut=B, or another root.')
+      f'--root_block={config.root_block} has {root} channels, the first '
+      f'block of {config.model_name} {first}, of which --shortcut=A cannot '
+      'be made: pass --shortcut=B, or another root.'
+    )
 
 
 def output_stride(config: ModelConfig) -> int:
   """Returns the default output stride of dense features, 16 or less."""
   function = _function(config)
   root = resnet_generator.get_root(config.root_block or function.root_block)
-  return min(16, resnet_utils.reachable_strides(
-      function.blocks(), root.stride)[-1])
+  return min(
+    16, resnet_utils.reachable_strides(function.blocks(), root.stride)[-1]
+  )
 
 
 def network_options(config: ModelConfig) -> dict[str, str]:
   """Returns the arguments of its network that a configuration gives."""
-  return {option: getattr(config, option) for option in _OPTIONS
-          if getattr(config, option) is not None}
+  return {
+    option: getattr(config, option)
+    for option in _OPTIONS
+    if getattr(config, option) is not None
+  }
 
 
 def decoder_options(config: ModelConfig) -> dict:
   """Returns what `decoders.check` is told of a complete configuration."""
-  return {'network_name': config.model_name, 'decoder': config.decoder,
-          'output_stride': config.output_stride,
-          'multi_grid': _rates(config.multi_grid),
-          'atrous_rates': _rates(config.atrous_rates),
-          'network_options': network_options(config)}
+  return {
+    'network_name': config.model_name,
+    'decoder': config.decoder,
+    'output_stride': config.output_stride,
+    'multi_grid': _rates(config.multi_grid),
+    'atrous_rates': _rates(config.atrous_rates),
+    'network_options': network_options(config),
+  }
 
 
-def build(config: ModelConfig, images: tf.Tensor, num_classes: int,
-          is_training: bool = False, reuse: bool | None = None, **options
-          ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+def build(
+  config: ModelConfig,
+  images: tf.Tensor,
+  num_classes: int,
+  is_training: bool = False,
+  reuse: bool | None = None,
+  **options,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """Builds the network of a complete configuration.
 
   Args:
@@ -111,9 +131,15 @@ def build(config: ModelConfig, images: tf.Tensor, num_classes: int,
   """
   if config.task == SEGMENTATION:
     return decoders.build(
-        **decoder_options(config), images=images, num_classes=num_classes,
-        is_training=is_training, depth=config.decoder_depth, reuse=reuse,
-        **options)
+      **decoder_options(config),
+      images=images,
+      num_classes=num_classes,
+      is_training=is_training,
+      depth=config.decoder_depth,
+      reuse=reuse,
+      **options,
+    )
   network_fn = nets_factory.get_network_fn(
-      config.model_name, num_classes, is_training=is_training, **options)
+    config.model_name, num_classes, is_training=is_training, **options
+  )
   return network_fn(images, reuse=reuse, **network_options(config))

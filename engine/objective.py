@@ -1,4 +1,5 @@
 """What a training step minimizes, and tells, of each task."""
+
 import tensorflow.compat.v1 as tf
 
 from engine import forms
@@ -8,8 +9,10 @@ from tasks import classification, segmentation
 
 def _of_pictures(config, logits, labels, step):
   del step
-  return (classification.loss(logits, labels, config.label_smoothing),
-          classification.accuracy(logits, labels))
+  return (
+    classification.loss(logits, labels, config.label_smoothing),
+    classification.accuracy(logits, labels),
+  )
 
 
 def _of_pixels(config, logits, labels, step):
@@ -18,18 +21,21 @@ def _of_pixels(config, logits, labels, step):
   else:
     labels = segmentation.resize_labels(labels, *logits.shape.as_list()[1:3])
   weights = config.class_weights and forms.weights(config.class_weights)
-  share = segmentation.mined_share(step, config.top_k_percent_pixels,
-                                   config.hard_example_mining_step)
-  return (segmentation.loss(logits, labels, config.ignore_label, weights,
-                            share),
-          segmentation.accuracy(logits, labels, config.ignore_label))
+  share = segmentation.mined_share(
+    step, config.top_k_percent_pixels, config.hard_example_mining_step
+  )
+  return (
+    segmentation.loss(logits, labels, config.ignore_label, weights, share),
+    segmentation.accuracy(logits, labels, config.ignore_label),
+  )
 
 
 _TASKS = {'classification': _of_pictures, 'segmentation': _of_pixels}
 
 
-def build(config: TrainConfig, logits: tf.Tensor, labels: tf.Tensor,
-          step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def build(
+  config: TrainConfig, logits: tf.Tensor, labels: tf.Tensor, step: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the loss without regularization, and the accuracy, of a batch.
 
   Args:
@@ -39,7 +45,7 @@ def build(config: TrainConfig, logits: tf.Tensor, labels: tf.Tensor,
     step: the global step.
 
   Returns:
-    Two float32 scalars; the accuracy is the share of pictures, or of pixels
+    Two float32 scalars; the accuracy is the share of images, or of pixels
     that are not ignored, in [0, 1].
   """
   return _TASKS[config.task](config, logits, labels, step)

@@ -1,4 +1,5 @@
 """A network in a session of its own, with weights from anywhere."""
+
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -8,8 +9,11 @@ from engine import checkpoints, fit, identify, precision
 from nets.slim_compat import slim
 
 
-def read(checkpoint: str, moving_averages: float | bool | None = False,
-         names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+def read(
+  checkpoint: str,
+  moving_averages: float | bool | None = False,
+  names: Iterable[str] | None = None,
+) -> dict[str, np.ndarray]:
   """Returns the values of a checkpoint by the names of their variables.
 
   Args:
@@ -24,17 +28,25 @@ def read(checkpoint: str, moving_averages: float | bool | None = False,
   """
   reader = tf.train.load_checkpoint(checkpoint)
   there = {name: name for name in reader.get_variable_to_shape_map()}
-  averages = {name.removesuffix(identify.SHADOW): name for name in there
-              if name.endswith(identify.SHADOW)}
+  averages = {
+    name.removesuffix(identify.SHADOW): name
+    for name in there
+    if name.endswith(identify.SHADOW)
+  }
   if moving_averages and not averages:
     raise ValueError(
-        f'The checkpoint {checkpoint} lacks moving averages of the weights: '
-        'was it trained with --moving_average_decay? --raw_weights evaluates '
-        'the weights.')
-  found = averages if moving_averages else {
-      name: name for name in there if not name.endswith(identify.SHADOW)}
-  wanted = found.keys() if names is None else [
-      name for name in names if name in found]
+      f'The checkpoint {checkpoint} lacks moving averages of the weights: '
+      'was it trained with --moving_average_decay? --raw_weights evaluates '
+      'the weights.'
+    )
+  found = (
+    averages
+    if moving_averages
+    else {name: name for name in there if not name.endswith(identify.SHADOW)}
+  )
+  wanted = (
+    found.keys() if names is None else [name for name in names if name in found]
+  )
   return {name: reader.get_tensor(found[name]) for name in wanted}
 
 
@@ -54,11 +66,13 @@ class Opened:
     with graph.as_default():
       self._variables = {v.op.name: v for v in slim.get_model_variables()}
     self.variables = list(self._variables)
-    self.session = tf.Session(graph=graph,
-                              config=precision.session_config('fp32'))
+    self.session = tf.Session(
+      graph=graph, config=precision.session_config('fp32')
+    )
 
-  def load(self, values: Mapping[str, np.ndarray],
-           origin: str = 'what was given') -> None:
+  def load(
+    self, values: Mapping[str, np.ndarray], origin: str = 'what was given'
+  ) -> None:
     """Sets the network's variables.
 
     Args:
@@ -71,33 +85,46 @@ class Opened:
     missing = [name for name in self._variables if name not in values]
     if missing:
       raise ValueError(
-          f'{origin[0].upper()}{origin[1:]} lacks {len(missing)} variables of '
-          f'the network, {checkpoints.some(missing)}: is --model_name right?')
+        f'{origin[0].upper()}{origin[1:]} lacks {len(missing)} variables of '
+        f'the network, {checkpoints.some(missing)}: is --model_name right?'
+      )
     for name, variable in self._variables.items():
       here, there = variable.shape.as_list(), list(np.shape(values[name]))
       if here != there:
         raise ValueError(
-            f'{name} is {here} in the network and {there} in {origin}: is the '
-            f'number of classes right ({here[-1]} in the data)? See '
-            '--dataset_name, --dataset_dir and --labels_offset.')
-    initializers = {name: variable.initializer
-                    for name, variable in self._variables.items()}
-    self.session.run(list(initializers.values()), {
-        op.inputs[1]: values[name] for name, op in initializers.items()})
+          f'{name} is {here} in the network and {there} in {origin}: is the '
+          f'number of classes right ({here[-1]} in the data)? See '
+          '--dataset_name, --dataset_dir and --labels_offset.'
+        )
+    initializers = {
+      name: variable.initializer for name, variable in self._variables.items()
+    }
+    self.session.run(
+      list(initializers.values()),
+      {op.inputs[1]: values[name] for name, op in initializers.items()},
+    )
 
-  def restore(self, checkpoint: str,
-              moving_averages: float | bool | None = False) -> None:
+  def restore(
+    self, checkpoint: str, moving_averages: float | bool | None = False
+  ) -> None:
     """Sets the network's variables from a checkpoint; see `read`.
 
     Raises:
       ValueError: the checkpoint is of another network, or lacks something.
     """
-    fit.check(checkpoint, {
-        name: variable.shape.as_list() for name, variable in
-        self._variables.items()}, identify.read(checkpoint).values(),
-              shortcuts=True)
-    self.load(read(checkpoint, moving_averages, self.variables),
-              f'the checkpoint {checkpoint}')
+    fit.check(
+      checkpoint,
+      {
+        name: variable.shape.as_list()
+        for name, variable in self._variables.items()
+      },
+      identify.read(checkpoint).values(),
+      shortcuts=True,
+    )
+    self.load(
+      read(checkpoint, moving_averages, self.variables),
+      f'the checkpoint {checkpoint}',
+    )
 
   def close(self) -> None:
     """Frees the session."""

@@ -2,6 +2,7 @@
 
 TensorFlow is imported on use, so that flags can be checked without it.
 """
+
 import importlib
 
 from engine import forms
@@ -10,36 +11,74 @@ from engine import forms
 #          {argument of the class: field of TrainConfig}).
 _TF = 'tensorflow.compat.v1'
 OPTIMIZERS = {
-    'adadelta': (_TF, 'train.AdadeltaOptimizer', {
-        'rho': 'adadelta_rho', 'epsilon': 'opt_epsilon'}),
-    'adagrad': (_TF, 'train.AdagradOptimizer', {
-        'initial_accumulator_value': 'adagrad_initial_accumulator_value'}),
-    'adam': (_TF, 'train.AdamOptimizer', {
-        'beta1': 'adam_beta1', 'beta2': 'adam_beta2',
-        'epsilon': 'opt_epsilon'}),
-    'adamw': ('engine.decaying', 'AdamWOptimizer', {
-        'beta1': 'adam_beta1', 'beta2': 'adam_beta2',
-        'epsilon': 'opt_epsilon', 'weight_decay': 'weight_decay',
-        'decay_vectors': 'decay_norm_and_bias'}),
-    'ftrl': (_TF, 'train.FtrlOptimizer', {
-        'learning_rate_power': 'ftrl_learning_rate_power',
-        'initial_accumulator_value': 'ftrl_initial_accumulator_value',
-        'l1_regularization_strength': 'ftrl_l1',
-        'l2_regularization_strength': 'ftrl_l2'}),
-    'lars': ('engine.decaying', 'LARSOptimizer', {
-        'momentum': 'momentum', 'weight_decay': 'weight_decay',
-        'trust_coefficient': 'lars_trust_coefficient',
-        'decay_vectors': 'decay_norm_and_bias'}),
-    'momentum': (_TF, 'train.MomentumOptimizer', {'momentum': 'momentum'}),
-    'rmsprop': (_TF, 'train.RMSPropOptimizer', {
-        'decay': 'rmsprop_decay', 'momentum': 'rmsprop_momentum',
-        'epsilon': 'opt_epsilon'}),
-    'sgd': (_TF, 'train.GradientDescentOptimizer', {}),
+  'adadelta': (
+    _TF,
+    'train.AdadeltaOptimizer',
+    {'rho': 'adadelta_rho', 'epsilon': 'opt_epsilon'},
+  ),
+  'adagrad': (
+    _TF,
+    'train.AdagradOptimizer',
+    {'initial_accumulator_value': 'adagrad_initial_accumulator_value'},
+  ),
+  'adam': (
+    _TF,
+    'train.AdamOptimizer',
+    {'beta1': 'adam_beta1', 'beta2': 'adam_beta2', 'epsilon': 'opt_epsilon'},
+  ),
+  'adamw': (
+    'engine.decaying',
+    'AdamWOptimizer',
+    {
+      'beta1': 'adam_beta1',
+      'beta2': 'adam_beta2',
+      'epsilon': 'opt_epsilon',
+      'weight_decay': 'weight_decay',
+      'decay_vectors': 'decay_norm_and_bias',
+    },
+  ),
+  'ftrl': (
+    _TF,
+    'train.FtrlOptimizer',
+    {
+      'learning_rate_power': 'ftrl_learning_rate_power',
+      'initial_accumulator_value': 'ftrl_initial_accumulator_value',
+      'l1_regularization_strength': 'ftrl_l1',
+      'l2_regularization_strength': 'ftrl_l2',
+    },
+  ),
+  'lars': (
+    'engine.decaying',
+    'LARSOptimizer',
+    {
+      'momentum': 'momentum',
+      'weight_decay': 'weight_decay',
+      'trust_coefficient': 'lars_trust_coefficient',
+      'decay_vectors': 'decay_norm_and_bias',
+    },
+  ),
+  'momentum': (_TF, 'train.MomentumOptimizer', {'momentum': 'momentum'}),
+  'rmsprop': (
+    _TF,
+    'train.RMSPropOptimizer',
+    {
+      'decay': 'rmsprop_decay',
+      'momentum': 'rmsprop_momentum',
+      'epsilon': 'opt_epsilon',
+    },
+  ),
+  'sgd': (_TF, 'train.GradientDescentOptimizer', {}),
 }
 
 # What an optimizer keeps of its past; with 1 nothing new would ever count.
-_SHARES = ('adadelta_rho', 'adam_beta1', 'adam_beta2', 'momentum',
-           'rmsprop_decay', 'rmsprop_momentum')
+_SHARES = (
+  'adadelta_rho',
+  'adam_beta1',
+  'adam_beta2',
+  'momentum',
+  'rmsprop_decay',
+  'rmsprop_momentum',
+)
 
 
 def _arguments(config):
@@ -54,8 +93,11 @@ def _decays_itself(config):
 
 def _reaches_zero(config):
   """Returns the flag that lets the learning rate be 0 at some step, if any."""
-  if config.warmup and forms.length(config.warmup).number and (
-      not config.warmup_learning_rate):
+  if (
+    config.warmup
+    and forms.length(config.warmup).number
+    and (not config.warmup_learning_rate)
+  ):
     return 'warmup_learning_rate'
   falls = config.learning_rate_decay_type in ('cosine', 'polynomial')
   return 'end_learning_rate' if falls and not config.end_learning_rate else None
@@ -69,16 +111,20 @@ def check(config) -> None:
   for field in _arguments(config).values():
     if field in _SHARES and getattr(config, field) >= 1:
       raise ValueError(
-          f'--{field}={getattr(config, field)} must be below 1 for '
-          f'--optimizer={config.optimizer}: it is the share of the past that '
-          'a step keeps.')
+        f'--{field}={getattr(config, field)} must be below 1 for '
+        f'--optimizer={config.optimizer}: it is the share of the past that '
+        'a step keeps.'
+      )
   if config.decay_norm_and_bias and not config.weight_decay:
-    raise ValueError('--decay_norm_and_bias does nothing with '
-                     '--weight_decay=0: leave one of both out.')
+    raise ValueError(
+      '--decay_norm_and_bias does nothing with '
+      '--weight_decay=0: leave one of both out.'
+    )
   zero = _reaches_zero(config)
   if config.optimizer == 'ftrl' and zero:
-    raise ValueError('--optimizer=ftrl divides by the learning rate: pass '
-                     f'--{zero} above 0.')
+    raise ValueError(
+      f'--optimizer=ftrl divides by the learning rate: pass --{zero} above 0.'
+    )
 
 
 def build(config, learning_rate):
@@ -92,9 +138,12 @@ def build(config, learning_rate):
   found = importlib.import_module(module)
   for part in name.split('.'):
     found = getattr(found, part)
-  return found(learning_rate, **{
-      argument: getattr(config, field)
-      for argument, field in arguments.items()})
+  return found(
+    learning_rate,
+    **{
+      argument: getattr(config, field) for argument, field in arguments.items()
+    },
+  )
 
 
 def regularizer_weight(config) -> float:
@@ -121,6 +170,7 @@ def regularization(config, variables):
     optimizer decays the weights itself.
   """
   import tensorflow.compat.v1 as tf
+
   losses = []
   if config.decay_norm_and_bias and regularizer_weight(config):
     losses = [tf.nn.l2_loss(v) for v in variables if v.shape.ndims <= 1]
@@ -132,12 +182,12 @@ def regularization(config, variables):
 def _clipped(config, gradients):
   """Returns the gradients, first clipped by value, then by global norm."""
   import tensorflow.compat.v1 as tf
+
   size = config.clip_gradients_value
   if size:
     gradients = [tf.clip_by_value(g, -size, size) for g in gradients]
   if config.clip_gradients_norm:
-    gradients, _ = tf.clip_by_global_norm(gradients,
-                                          config.clip_gradients_norm)
+    gradients, _ = tf.clip_by_global_norm(gradients, config.clip_gradients_norm)
   return gradients
 
 
@@ -152,6 +202,7 @@ def multipliers(config, variables) -> list[float]:
     ValueError: a scope that none of them is under; the nearest are named.
   """
   from engine import checkpoints
+
   flag = 'learning_rate_multipliers'
   text = config.learning_rate_multipliers
   factors = forms.factors(text) if text else {}
@@ -180,22 +231,28 @@ def apply_gradients(config, learning_rate, gradients: list, step):
       variable.
   """
   import tensorflow.compat.v1 as tf
+
   pairs = [(g, v) for g, v in gradients if g is not None]
   factors = multipliers(config, [v for _, v in pairs])
   if not any(factors):
-    raise ValueError('There is nothing to train: no variable that the loss '
-                     'depends on is left. See --trainable_scopes and '
-                     '--learning_rate_multipliers.')
+    raise ValueError(
+      'There is nothing to train: no variable that the loss '
+      'depends on is left. See --trainable_scopes and '
+      '--learning_rate_multipliers.'
+    )
   clipped = _clipped(config, [g for g, _ in pairs])
   groups = {}
-  for gradient, (_, variable), factor in zip(clipped, pairs, factors,
-                                             strict=True):
+  for gradient, (_, variable), factor in zip(
+    clipped, pairs, factors, strict=True
+  ):
     groups.setdefault(factor, []).append((gradient, variable))
   updates = [
-      build(config, learning_rate if factor == 1 else
-            factor * learning_rate).apply_gradients(groups[factor])
-      # The order names what an optimizer keeps besides slots: beta1_power_1.
-      for factor in sorted(groups, key=lambda factor: (factor != 1, factor))
-      if factor]
+    build(
+      config, learning_rate if factor == 1 else factor * learning_rate
+    ).apply_gradients(groups[factor])
+    # The order names what an optimizer keeps besides slots: beta1_power_1.
+    for factor in sorted(groups, key=lambda factor: (factor != 1, factor))
+    if factor
+  ]
   with tf.control_dependencies(updates):
     return tf.group(tf.assign_add(step, 1))

@@ -2,6 +2,7 @@
 
 Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 """
+
 import contextlib
 import dataclasses
 import difflib
@@ -15,12 +16,21 @@ from typing import IO, Any
 CONFIG_FILENAME = 'config.json'
 
 
-def option(default: Any, text: str, *, choices: tuple = (),
-           low: float = -math.inf, above: float = -math.inf,
-           high: float = math.inf, now: str = '',
-           otherwise: Any = None, changes: str = 'told', folder: bool = False,
-           form: Callable[[str], Any] | None = None,
-           task: str | None = None) -> Any:
+def option(
+  default: Any,
+  text: str,
+  *,
+  choices: tuple = (),
+  low: float = -math.inf,
+  above: float = -math.inf,
+  high: float = math.inf,
+  now: str = '',
+  otherwise: Any = None,
+  changes: str = 'told',
+  folder: bool = False,
+  form: Callable[[str], Any] | None = None,
+  task: str | None = None,
+) -> Any:
   """Returns a field of a configuration.
 
   Args:
@@ -31,7 +41,7 @@ def option(default: Any, text: str, *, choices: tuple = (),
     above: a value that all must be above.
     high: the greatest value.
     otherwise: with a default of None, the value where neither a flag nor the
-      data set gives one.
+      dataset gives one.
     changes: whether a run that is continued may have another value: 'free',
       'told' (with --accept_changes), or 'never'.
     folder: whether the value is a folder's path, which may not exist yet.
@@ -41,10 +51,22 @@ def option(default: Any, text: str, *, choices: tuple = (),
     now: for a flag of TF-Slim that has lost its meaning, what happens now;
       given another value than the default, this is said.
   """
-  return dataclasses.field(default=default, metadata={
-      'text': text, 'choices': choices, 'low': low, 'above': above,
-      'high': high, 'now': now, 'otherwise': otherwise, 'form': form,
-      'changes': changes, 'folder': folder, 'task': task})
+  return dataclasses.field(
+    default=default,
+    metadata={
+      'text': text,
+      'choices': choices,
+      'low': low,
+      'above': above,
+      'high': high,
+      'now': now,
+      'otherwise': otherwise,
+      'form': form,
+      'changes': changes,
+      'folder': folder,
+      'task': task,
+    },
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +76,13 @@ class Config:
   Raises:
     ValueError: a value out of its range; the sentence names the flag.
   """
+
   verbosity: int = option(
-      -1, 'What is shown of TensorFlow: -1 nothing, 0 its warnings, 1 all.',
-      low=-3, high=3)
+    -1,
+    'What is shown of TensorFlow: -1 nothing, 0 its warnings, 1 all.',
+    low=-3,
+    high=3,
+  )
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
@@ -65,8 +91,10 @@ class Config:
   @classmethod
   def fallbacks(cls) -> dict[str, Any]:
     """Returns the values of fields that nothing else has given one."""
-    return {field.name: field.metadata['otherwise']
-            for field in dataclasses.fields(cls)}
+    return {
+      field.name: field.metadata['otherwise']
+      for field in dataclasses.fields(cls)
+    }
 
   def takes(self, name: str, task: str) -> bool:
     """Whether a field is for the task."""
@@ -75,9 +103,12 @@ class Config:
 
   def given_for_another(self, task: str) -> list[str]:
     """Returns the names of given flags that are not for the task."""
-    return [field.name for field in dataclasses.fields(self)
-            if not self.takes(field.name, task)
-            and getattr(self, field.name) != field.default]
+    return [
+      field.name
+      for field in dataclasses.fields(self)
+      if not self.takes(field.name, task)
+      and getattr(self, field.name) != field.default
+    ]
 
   def replace(self, **changes) -> 'Config':
     """Returns a copy with other values."""
@@ -85,10 +116,11 @@ class Config:
 
   def notes(self) -> list[str]:
     """Returns what to tell of given flags that have lost their meaning."""
-    return [f'--{field.name}: {field.metadata["now"]}'
-            for field in dataclasses.fields(self)
-            if field.metadata['now']
-            and getattr(self, field.name) != field.default]
+    return [
+      f'--{field.name}: {field.metadata["now"]}'
+      for field in dataclasses.fields(self)
+      if field.metadata['now'] and getattr(self, field.name) != field.default
+    ]
 
 
 def _check(field, value):
@@ -98,8 +130,10 @@ def _check(field, value):
   if meta['choices'] and value not in meta['choices']:
     near = difflib.get_close_matches(str(value), meta['choices'], n=1)
     hint = f' Did you mean {near[0]}?' if near else ''
-    raise ValueError(f'--{field.name}={value} is unknown.{hint} It can be '
-                     f'{", ".join(map(str, meta["choices"]))}.')
+    raise ValueError(
+      f'--{field.name}={value} is unknown.{hint} It can be '
+      f'{", ".join(map(str, meta["choices"]))}.'
+    )
   if meta['folder'] and os.path.isfile(value):
     raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
   if meta['form']:
@@ -108,14 +142,15 @@ def _check(field, value):
     except ValueError as error:
       raise ValueError(f'--{field.name}={value} {error}.') from None
   if isinstance(value, (int, float)) and not (
-      meta['low'] <= value <= meta['high'] and value > meta['above']
-      and abs(value) < math.inf):
+    meta['low'] <= value <= meta['high']
+    and value > meta['above']
+    and abs(value) < math.inf
+  ):
     bounds = [f'at least {meta["low"]}'] * (meta['low'] > -math.inf)
     bounds += [f'above {meta["above"]}'] * (meta['above'] > -math.inf)
     bounds += [f'at most {meta["high"]}'] * (meta['high'] < math.inf)
     bounds += ['a finite number'] * (not abs(value) < math.inf)
-    raise ValueError(f'--{field.name}={value} must be '
-                     f'{" and ".join(bounds)}.')
+    raise ValueError(f'--{field.name}={value} must be {" and ".join(bounds)}.')
 
 
 def write(config: Config, folder: str, **facts) -> None:
@@ -157,12 +192,18 @@ def read(folder: str, filename: str = CONFIG_FILENAME) -> dict[str, Any]:
       raise ValueError(f'it holds {values!r}'[:80])
     return values
   except ValueError as error:
-    raise ValueError(f'{path} is not the JSON object that training wrote '
-                     f'({error}); train again, or restore it.') from None
+    raise ValueError(
+      f'{path} is not the JSON object that training wrote '
+      f'({error}); train again, or restore it.'
+    ) from None
 
 
-def from_run(config: Config, run: dict[str, Any], names: dict[str, str],
-             fixed: tuple[str, ...]) -> Config:
+def from_run(
+  config: Config,
+  run: dict[str, Any],
+  names: dict[str, str],
+  fixed: tuple[str, ...],
+) -> Config:
   """Fills the fields that are None from the configuration of a run.
 
   Args:
@@ -181,6 +222,7 @@ def from_run(config: Config, run: dict[str, Any], names: dict[str, str],
       changes[field] = trained
     elif field in fixed and trained is not None and given != trained:
       raise ValueError(
-          f'--{field}={given} contradicts the run, which was trained with '
-          f'{name}={trained}: leave the flag out.')
+        f'--{field}={given} contradicts the run, which was trained with '
+        f'{name}={trained}: leave the flag out.'
+      )
   return config.replace(**changes)

@@ -1,8 +1,9 @@
-"""The mean picture of a training split, which some preprocessing subtracts.
+"""The mean image of a training split, which some preprocessing subtracts.
 
 It belongs to the weights that were trained with it, and so it lies beside the
 run's checkpoints.
 """
+
 import functools
 import os
 import zipfile
@@ -19,13 +20,14 @@ from engine.segmentation import SEGMENTATION, ModelConfig
 from preprocessing import preprocessing_factory
 
 FILENAME = 'per_pixel_mean.npy'
-_BATCH = 100  # pictures at once
+_BATCH = 100  # images at once
 
 
 def is_needed(config: ModelConfig) -> bool:
-  """Whether the preprocessing of a configuration subtracts a mean picture."""
+  """Whether the preprocessing of a configuration subtracts a mean image."""
   return config.task != SEGMENTATION and preprocessing_factory.needs_mean(
-      config.preprocessing_name)
+    config.preprocessing_name
+  )
 
 
 def check(config: ModelConfig, folder: str = '') -> None:
@@ -33,50 +35,55 @@ def check(config: ModelConfig, folder: str = '') -> None:
 
   Args:
     config: a complete configuration.
-    folder: that of a run, whose own mean picture comes first.
+    folder: that of a run, whose own mean image comes first.
 
   Raises:
-    ValueError: it names no mean picture, or there is no use for one.
+    ValueError: it names no mean image, or there is no use for one.
   """
   if config.per_pixel_mean and is_needed(config):
     own = os.path.join(folder, FILENAME)
     read(own if folder and os.path.exists(own) else config.per_pixel_mean)
   elif config.per_pixel_mean:
     raise ValueError(
-        f'--per_pixel_mean={config.per_pixel_mean}: the preprocessing '
-        f'{config.preprocessing_name} subtracts no mean picture. Leave the '
-        'flag out.')
+      f'--per_pixel_mean={config.per_pixel_mean}: the preprocessing '
+      f'{config.preprocessing_name} subtracts no mean image. Leave the '
+      'flag out.'
+    )
 
 
 def read(path: str) -> np.ndarray:
-  """Returns the mean picture in a file, [height, width, 1 or 3] in [0, 1].
+  """Returns the mean image in a file, [height, width, 1 or 3] in [0, 1].
 
   Raises:
     ValueError: it is not there, or something else.
   """
   try:
     mean = np.load(path)
-    if not (isinstance(mean, np.ndarray) and mean.ndim == 3
-            and mean.shape[2] in (1, 3)
-            and np.all((mean >= 0) & (mean <= 1))):
+    if not (
+      isinstance(mean, np.ndarray)
+      and mean.ndim == 3
+      and mean.shape[2] in (1, 3)
+      and np.all((mean >= 0) & (mean <= 1))
+    ):
       raise ValueError
   except FileNotFoundError:
     raise ValueError(
-        f'There is no {path}, the mean picture of the training that the '
-        'preprocessing subtracts: copy it from the folder of the run, or name '
-        'it with --per_pixel_mean.') from None
+      f'There is no {path}, the mean image of the training that the '
+      'preprocessing subtracts: copy it from the folder of the run, or name '
+      'it with --per_pixel_mean.'
+    ) from None
   except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
     raise ValueError(
-        f'{path} is no mean picture, which is a NumPy array of floats in '
-        '[0, 1] of the shape [height, width, channels]: copy it again from the '
-        'folder of the run, or, to go on with a training, remove it, and it '
-        'is measured again.'
+      f'{path} is no mean image, which is a NumPy array of floats in '
+      '[0, 1] of the shape [height, width, channels]: copy it again from the '
+      'folder of the run, or, to go on with a training, remove it, and it '
+      'is measured again.'
     ) from None
   return mean
 
 
 def found(config: ModelConfig, checkpoint: str) -> ModelConfig:
-  """Returns the configuration with the mean picture that lies beside.
+  """Returns the configuration with the mean image that lies beside.
 
   Args:
     config: complete but for per_pixel_mean, of evaluation or classification.
@@ -86,27 +93,29 @@ def found(config: ModelConfig, checkpoint: str) -> ModelConfig:
     ValueError: the preprocessing needs one, and there is none.
   """
   if is_needed(config) and not config.per_pixel_mean:
-    config = config.replace(per_pixel_mean=os.path.join(
-        os.path.dirname(checkpoint), FILENAME))
+    config = config.replace(
+      per_pixel_mean=os.path.join(os.path.dirname(checkpoint), FILENAME)
+    )
   check(config)
   return config
 
 
 def preprocessing(config: ModelConfig) -> Callable:
-  """Returns what prepares a picture for evaluation; see its factory.
+  """Returns what prepares an image for evaluation; see its factory.
 
   Args:
     config: a complete configuration of classification.
   """
   prepare = preprocessing_factory.get_preprocessing(
-      config.preprocessing_name, False, config.use_grayscale)
+    config.preprocessing_name, False, config.use_grayscale
+  )
   if not is_needed(config):
     return prepare
   return functools.partial(prepare, per_pixel_mean=read(config.per_pixel_mean))
 
 
 def measure(source: Source) -> np.ndarray:
-  """Returns the mean of a split's pictures as they are prepared.
+  """Returns the mean of a split's images as they are prepared.
 
   Args:
     source: the examples, without augmentation; bad ones do not count.
@@ -117,9 +126,11 @@ def measure(source: Source) -> np.ndarray:
   total, good = 0.0, 0
   with tf.Graph().as_default():
     stream = source.evaluation(_BATCH)
-    with (tf.Session() as session,
-          console.progress(source.num_examples, unit='picture') as bar):
-      bar.set_description('mean picture')
+    with (
+      tf.Session() as session,
+      console.progress(source.num_examples, unit='image') as bar,
+    ):
+      bar.set_description('mean image')
       stream.seek(session)
       for _ in range(-(-source.num_examples // _BATCH)):
         images, _, records = stream.run(session, stream.batch)
@@ -137,15 +148,16 @@ def _of_training(config, source, continues):
   if config.per_pixel_mean:
     mean = read(config.per_pixel_mean)
   else:
-    console.say('Measuring the mean picture of the training split.')
+    console.say('Measuring the mean image of the training split.')
     mean = measure(source)
   with options.whole(path, 'wb') as file:
     np.save(file, mean)
   return mean
 
 
-def source(config: TrainConfig, dataset: Dataset, prepare: Callable,
-           continues: bool) -> Source:
+def source(
+  config: TrainConfig, dataset: Dataset, prepare: Callable, continues: bool
+) -> Source:
   """Returns the examples of a training; their mean is kept with the run.
 
   Args:
@@ -154,9 +166,16 @@ def source(config: TrainConfig, dataset: Dataset, prepare: Callable,
     prepare: the preprocessing, which takes per_pixel_mean.
     continues: whether the run has begun before; its own mean is then taken.
   """
-  plain = open_source(config, dataset, functools.partial(
+  plain = open_source(
+    config,
+    dataset,
+    functools.partial(
       preprocessing_factory.get_preprocessing(
-          config.preprocessing_name, False, config.use_grayscale),
-      per_pixel_mean=0.0), config.train_image_size)
+        config.preprocessing_name, False, config.use_grayscale
+      ),
+      per_pixel_mean=0.0,
+    ),
+    config.train_image_size,
+  )
   mean = _of_training(config, plain, continues)
   return plain.prepared_by(functools.partial(prepare, per_pixel_mean=mean))

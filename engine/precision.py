@@ -4,6 +4,7 @@ TensorFlow's graph rewriter computes convolutions and what lies between them in
 bfloat16 and leaves variables and sums of many terms in float32, as mixed
 precision does (arXiv:1905.12322). Nothing in the graph that is saved differs.
 """
+
 import os
 import pathlib
 
@@ -17,8 +18,12 @@ def _instructions() -> set[str]:
   """Returns the instruction sets of the processor, as Linux names them."""
   if not _CPUINFO.exists():
     return set()
-  return {word for line in _CPUINFO.read_text().splitlines()
-          if line.startswith('flags') for word in line.split()}
+  return {
+    word
+    for line in _CPUINFO.read_text().splitlines()
+    if line.startswith('flags')
+    for word in line.split()
+  }
 
 
 def check(precision: str) -> None:
@@ -34,19 +39,23 @@ def check(precision: str) -> None:
     return
   if _INSTRUCTIONS not in _instructions():
     raise ValueError(
-        '--precision=bf16 would be slower than float32 here: '
-        f'{_CPUINFO} lists no {_INSTRUCTIONS} instructions. {_INSTEAD}')
+      '--precision=bf16 would be slower than float32 here: '
+      f'{_CPUINFO} lists no {_INSTRUCTIONS} instructions. {_INSTEAD}'
+    )
   if os.environ.get('TF_ENABLE_ONEDNN_OPTS', '').lower() in ('0', 'false'):
     raise ValueError(
-        '--precision=bf16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS='
-        f'{os.environ["TF_ENABLE_ONEDNN_OPTS"]} turns off: unset that, or '
-        'leave the flag out.')
+      '--precision=bf16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS='
+      f'{os.environ["TF_ENABLE_ONEDNN_OPTS"]} turns off: unset that, or '
+      'leave the flag out.'
+    )
   import tensorflow.compat.v1 as tf
+
   if tf.config.list_physical_devices('GPU'):
     raise ValueError(
-        '--precision=bf16 is for CPUs: TensorFlow\'s rewriter has no '
-        'bfloat16 for the GPU that is there, and none has been measured. '
-        f'{_INSTEAD}')
+      "--precision=bf16 is for CPUs: TensorFlow's rewriter has no "
+      'bfloat16 for the GPU that is there, and none has been measured. '
+      f'{_INSTEAD}'
+    )
 
 
 def session_config(precision: str):
@@ -59,8 +68,10 @@ def session_config(precision: str):
   """
   import tensorflow.compat.v1 as tf
   from tensorflow.core.protobuf import rewriter_config_pb2
+
   found = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))
   if precision == 'bf16':
     found.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = (
-        rewriter_config_pb2.RewriterConfig.ON)
+      rewriter_config_pb2.RewriterConfig.ON
+    )
   return found

@@ -1,4 +1,5 @@
 """What a network says of every example of a split, with any weights."""
+
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ class Predictions(NamedTuple):
     labels: int64 [examples], in [0, classes).
     records: int64 [examples], the number of each example's record.
   """
+
   logits: np.ndarray
   labels: np.ndarray
   records: np.ndarray
@@ -43,6 +45,7 @@ class Predictor(Opened):
     views: the number of views of each example that are averaged.
     compared_on: what `compare` looks at, if not at what `predict` does.
   """
+
   compared_on = ''
 
   def __init__(self, config: EvalConfig, dataset: Dataset, num_classes: int):
@@ -62,24 +65,30 @@ class Predictor(Opened):
     graph = tf.Graph()
     with graph.as_default():
       self.source = input_pipeline.open_source(
-          config, dataset, views.preprocessing(config, self._pictures),
-          config.eval_image_size)
+        config,
+        dataset,
+        views.preprocessing(config, self._pictures),
+        config.eval_image_size,
+      )
       self._stream = self.source.evaluation(config.batch_size)
       images = self._stream.batch.images
       self._view = None
       if isinstance(images, tuple):  # of which a view is fed at a time
         images = self._view = tf.placeholder(
-            tf.float32, [None, None, None, images[0].shape[-1]])
+          tf.float32, [None, None, None, images[0].shape[-1]]
+        )
       self._logits = self._network(images, False, None)
     self._compared = None
     super().__init__(graph)
 
   def _network(self, images, is_training, reuse):
-    return model.build(self._config, images, self._num_classes, is_training,
-                       reuse)[0]
+    return model.build(
+      self._config, images, self._num_classes, is_training, reuse
+    )[0]
 
-  def predict(self, max_batches: int | None = None,
-              title: str = 'evaluating') -> Predictions:
+  def predict(
+    self, max_batches: int | None = None, title: str = 'evaluating'
+  ) -> Predictions:
     """Returns what the network says of every example, each once.
 
     Args:
@@ -110,13 +119,24 @@ class Predictor(Opened):
     if self._compared is None:
       with self.graph.as_default():
         stream = self.source.evaluation(size, shuffle=True)
-        self._compared = stream, tf.stack(
-            [self._network(stream.batch.images, by_batch, True)
-             for by_batch in (False, True)], axis=1)
+        self._compared = (
+          stream,
+          tf.stack(
+            [
+              self._network(stream.batch.images, by_batch, True)
+              for by_batch in (False, True)
+            ],
+            axis=1,
+          ),
+        )
     stream, both = self._compared
     batches = -(-min(examples, self.source.num_examples) // size)
-    found = self._pass(stream, lambda: stream.run(
-        self.session, [both, *stream.batch[1:]]), batches, 'comparing')
+    found = self._pass(
+      stream,
+      lambda: stream.run(self.session, [both, *stream.batch[1:]]),
+      batches,
+      'comparing',
+    )
     return tuple(found._replace(logits=found.logits[:, i]) for i in (0, 1))
 
   def _batch(self):
@@ -125,13 +145,16 @@ class Predictor(Opened):
     if self._view is None:
       return self._stream.run(self.session, [self._logits, *batch[1:]])
     pictures, *others = self._stream.run(self.session, batch)
-    logits = [self.session.run(self._logits, {self._view: view.of(images)})
-              for picture, images in zip(self._pictures, pictures, strict=True)
-              for view in picture.views]
+    logits = [
+      self.session.run(self._logits, {self._view: view.of(images)})
+      for picture, images in zip(self._pictures, pictures, strict=True)
+      for view in picture.views
+    ]
     return views.average(logits), *others
 
-  def _pass(self, stream: input_pipeline.Stream, run: Callable, batches: int,
-            title: str) -> Predictions:
+  def _pass(
+    self, stream: input_pipeline.Stream, run: Callable, batches: int, title: str
+  ) -> Predictions:
     stream.seek(self.session, 0)
     found = []
     with console.progress(batches, unit='batch') as bar:

@@ -11,6 +11,7 @@ a single tensor crosses, such as the end of any residual unit. The segments are
 copies of the graph's own operations and read the same variables. Batch norm's
 updates stay with the first pass, and so happen once.
 """
+
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,6 +28,7 @@ class _Segment(NamedTuple):
     leaves: the one tensor that leaves.
     size: the bytes of all that it computes.
   """
+
   operations: list[tf.Operation]
   enters: tf.Tensor
   leaves: tf.Tensor
@@ -58,8 +60,11 @@ def _between(inputs, loss):
     if operation in dependent and operation not in found:
       found.add(operation)
       stack.extend(tensor.op for tensor in operation.inputs)
-  return [operation for operation in inputs.graph.get_operations()
-          if operation in found]
+  return [
+    operation
+    for operation in inputs.graph.get_operations()
+    if operation in found
+  ]
 
 
 # What TensorFlow may fuse, forward or backward, with what is behind or before
@@ -71,27 +76,40 @@ _FUSED_WITH_LAST = {'BiasAdd', 'Relu', 'Relu6', 'Elu', 'LeakyRelu'}
 def _can_be_cut(tensor):
   """Whether no fusion reaches from before a tensor to behind it."""
   return tensor.op.type not in _FUSED_WITH_NEXT and not any(
-      operation.type in _FUSED_WITH_LAST for operation in tensor.consumers())
+    operation.type in _FUSED_WITH_LAST for operation in tensor.consumers()
+  )
 
 
 def _split(operations, inputs, loss):
   """Returns the segments between all cuts: a single tensor crosses each."""
-  last_use = {tensor: i for i, operation in enumerate(operations)
-              for tensor in operation.inputs}
+  last_use = {
+    tensor: i
+    for i, operation in enumerate(operations)
+    for tensor in operation.inputs
+  }
   found, begin, enters, crossing = [], 0, inputs, {inputs}
 
   def segment(end, leaves):
-    return _Segment(operations[begin:end], enters, leaves, sum(
-        _size(tensor) for operation in operations[begin:end]
-        for tensor in operation.outputs))
+    return _Segment(
+      operations[begin:end],
+      enters,
+      leaves,
+      sum(
+        _size(tensor)
+        for operation in operations[begin:end]
+        for tensor in operation.outputs
+      ),
+    )
 
   for i, operation in enumerate(operations):
-    crossing.update(tensor for tensor in operation.outputs
-                    if tensor in last_use)
-    crossing.difference_update([tensor for tensor in operation.inputs
-                                if last_use[tensor] == i])
+    crossing.update(
+      tensor for tensor in operation.outputs if tensor in last_use
+    )
+    crossing.difference_update(
+      [tensor for tensor in operation.inputs if last_use[tensor] == i]
+    )
     if len(crossing) == 1 and crossing <= set(operation.outputs):
-      leaves, = crossing
+      (leaves,) = crossing
       if _can_be_cut(leaves):
         found.append(segment(i + 1, leaves))
         begin, enters = i + 1, leaves
@@ -106,16 +124,23 @@ def _joined(segments, limit):
     if size > limit:
       found.append(segment)
     else:
-      found[-1] = _Segment(found[-1].operations + segment.operations,
-                           found[-1].enters, segment.leaves, size)
+      found[-1] = _Segment(
+        found[-1].operations + segment.operations,
+        found[-1].enters,
+        segment.leaves,
+        size,
+      )
   return found
 
 
 def _cheapest(segments):
   """Joins segments so that what is kept and the largest need least memory."""
+
   def memory(joined):
-    return (sum(_size(segment.enters) for segment in joined)
-            + max(segment.size for segment in joined))
+    return sum(_size(segment.enters) for segment in joined) + max(
+      segment.size for segment in joined
+    )
+
   total = sum(segment.size for segment in segments)
   parts = range(1, 2 * math.isqrt(len(segments)) + 2)
   return min((_joined(segments, total / n) for n in parts), key=memory)
@@ -134,9 +159,10 @@ def _copy(segment, replaced, name):
   for operation in segment.operations:
     if operation.op_def.is_stateful:
       raise ValueError(
-          f'{operation.name} ({operation.type}) may compute something else '
-          'the second time, so that nothing around it can be recomputed. '
-          'Leave --recompute out.')
+        f'{operation.name} ({operation.type}) may compute something else '
+        'the second time, so that nothing around it can be recomputed. '
+        'Leave --recompute out.'
+      )
     node = definition.node.add()
     node.CopyFrom(operation.node_def)
     node.attr.pop('_class', None)  # names operations that are not copied
@@ -144,8 +170,11 @@ def _copy(segment, replaced, name):
     del node.input[:]
     node.input.extend(data)
   return tf.import_graph_def(
-      definition, {old.name: new for old, new in replaced.items()},
-      [segment.leaves.name], name)[0]
+    definition,
+    {old.name: new for old, new in replaced.items()},
+    [segment.leaves.name],
+    name,
+  )[0]
 
 
 def _backward(segment, gradient, trained, name):
@@ -163,22 +192,36 @@ def _backward(segment, gradient, trained, name):
   """
   own = set(segment.operations)
   outside = dict.fromkeys(
-      tensor for operation in segment.operations for tensor in operation.inputs
-      if tensor.op not in own)
+    tensor
+    for operation in segment.operations
+    for tensor in operation.inputs
+    if tensor.op not in own
+  )
   # Without the wait TensorFlow would take the copy for the segment itself.
   with tf.control_dependencies([gradient]):
-    replaced = {tensor: tf.identity(tensor) if tensor is segment.enters
-                or tensor.op in trained else tensor for tensor in outside}
+    replaced = {
+      tensor: tf.identity(tensor)
+      if tensor is segment.enters or tensor.op in trained
+      else tensor
+      for tensor in outside
+    }
   copy = _copy(segment, replaced, name)
   wanted = [tensor for tensor in outside if replaced[tensor] is not tensor]
-  found = dict(zip(wanted, tf.gradients(
-      copy, [replaced[tensor] for tensor in wanted], gradient), strict=True))
+  found = dict(
+    zip(
+      wanted,
+      tf.gradients(copy, [replaced[tensor] for tensor in wanted], gradient),
+      strict=True,
+    )
+  )
   return found.pop(segment.enters), {
-      tensor: each for tensor, each in found.items() if each is not None}
+    tensor: each for tensor, each in found.items() if each is not None
+  }
 
 
-def gradients(loss: tf.Tensor, variables: Sequence[tf.Variable],
-              inputs: tf.Tensor) -> list[tf.Tensor | None]:
+def gradients(
+  loss: tf.Tensor, variables: Sequence[tf.Variable], inputs: tf.Tensor
+) -> list[tf.Tensor | None]:
   """Returns what `tf.gradients(loss, variables)` does, for less memory.
 
   With n units of one size, maps of about sqrt(n) units are kept, and as many
@@ -196,7 +239,8 @@ def gradients(loss: tf.Tensor, variables: Sequence[tf.Variable],
   """
   *segments, last = _cheapest(_split(_between(inputs, loss), inputs, loss))
   gradient, *found = tf.gradients(
-      loss, [last.enters, *variables], stop_gradients=[last.enters])
+    loss, [last.enters, *variables], stop_gradients=[last.enters]
+  )
   values, trained = {}, _dependent(each.op.outputs[0] for each in variables)
   for i, segment in reversed(list(enumerate(segments))):
     gradient, new = _backward(segment, gradient, trained, f'recomputed_{i}')
@@ -204,7 +248,10 @@ def gradients(loss: tf.Tensor, variables: Sequence[tf.Variable],
       values.setdefault(tensor, []).append(each)
   if not values:
     return found
-  more = tf.gradients(list(values), variables,
-                      [tf.add_n(each) for each in values.values()])
-  return [b if a is None else a if b is None else a + b
-          for a, b in zip(found, more, strict=True)]
+  more = tf.gradients(
+    list(values), variables, [tf.add_n(each) for each in values.values()]
+  )
+  return [
+    b if a is None else a if b is None else a + b
+    for a, b in zip(found, more, strict=True)
+  ]

@@ -1,4 +1,5 @@
 """metrics.csv: what training was like, every few steps."""
+
 import csv
 import os
 
@@ -27,17 +28,21 @@ class Records:
     rows = [row for row in read_metrics(train_dir) if row['step'] <= start_step]
     path = os.path.join(train_dir, METRICS_FILENAME)
     self._file = open(f'{path}.tmp', 'w', newline='')
-    self._writer = csv.DictWriter(self._file, columns, restval='nan',
-                                  extrasaction='ignore')
+    self._writer = csv.DictWriter(
+      self._file, columns, restval='nan', extrasaction='ignore'
+    )
     self._writer.writeheader()
     for row in rows:
       self.add(row)
     os.replace(f'{path}.tmp', path)  # the open file goes along
 
   def add(self, row: dict[str, float]) -> None:
-    self._writer.writerow({
+    self._writer.writerow(
+      {
         **{name: f'{value:.6g}' for name, value in row.items()},
-        'step': int(row['step'])})
+        'step': int(row['step']),
+      }
+    )
     self._file.flush()
 
   def close(self) -> None:

@@ -1,4 +1,5 @@
 """What is known of a checkpoint that TF-Slim released."""
+
 import os
 
 from engine import checkpoints, console, identify, options
@@ -11,15 +12,22 @@ def find(network: Network, checkpoint: str) -> Released | None:
   """Returns what is known of a checkpoint, None if it is not TF-Slim's."""
   released = network.released
   found = identify.network(identify.read(checkpoint).values())
-  if (released and found and found.num_classes == released.num_classes
-      and any(nets_factory.get_network(name) is network
-              and not found.options(name) for name in found.names)):
+  if (
+    released
+    and found
+    and found.num_classes == released.num_classes
+    and any(
+      nets_factory.get_network(name) is network and not found.options(name)
+      for name in found.names
+    )
+  ):
     return released
   return None
 
 
-def start_from(network: Network, checkpoint_path: str | None
-               ) -> Released | None:
+def start_from(
+  network: Network, checkpoint_path: str | None
+) -> Released | None:
   """Returns what is known of the checkpoint that a training starts from."""
   if not checkpoint_path:
     return None
@@ -28,12 +36,19 @@ def start_from(network: Network, checkpoint_path: str | None
   return None if run else find(network, checkpoint)
 
 
-def tell(checkpoint: str, released: Released, complete: Config, size: int,
-         *more: str) -> None:
+def tell(
+  checkpoint: str, released: Released, complete: Config, size: int, *more: str
+) -> None:
   """Says what follows from it: preprocessing, the size in pixels, and more."""
   console.note(
-      f'{checkpoint} has {released.num_classes:,} classes, as TF-Slim released '
-      f'{complete.model_name}: '
-      + ', '.join([f'preprocessing {complete.preprocessing_name}',
-                   f'images of {size}x{size}', *more])
-      + '.')
+    f'{checkpoint} has {released.num_classes:,} classes, as TF-Slim released '
+    f'{complete.model_name}: '
+    + ', '.join(
+      [
+        f'preprocessing {complete.preprocessing_name}',
+        f'images of {size}x{size}',
+        *more,
+      ]
+    )
+    + '.'
+  )

@@ -1,4 +1,5 @@
-"""Masks of pictures that are files."""
+"""Masks of images that are files."""
+
 import json
 import os
 import pathlib
@@ -17,11 +18,12 @@ from preprocessing import preprocessing_factory
 
 
 def _inputs(config):
-  """Returns a file's bytes, its picture, and the network's input."""
+  """Returns a file's bytes, its image, and the network's input."""
   data = tf.placeholder(tf.string, [])
   picture = picture_files.decoded(data)
   preprocess = preprocessing_factory.get_segmentation_preprocessing(
-      config.preprocessing_name, False, config.use_grayscale)
+    config.preprocessing_name, False, config.use_grayscale
+  )
   nothing = tf.zeros(tf.shape(picture)[:2], tf.uint8)
   return data, picture, preprocess(picture, nothing, None, None)[0]
 
@@ -40,8 +42,7 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
   return found
 
 
-def write_mask(path: str | os.PathLike, mask: np.ndarray,
-               classes: int) -> None:
+def write_mask(path: str | os.PathLike, mask: np.ndarray, classes: int) -> None:
   """Writes a mask as a PNG that shows colours and holds class numbers.
 
   Args:
@@ -56,23 +57,33 @@ def write_mask(path: str | os.PathLike, mask: np.ndarray,
 
 def _show(path, shares, written, as_json):
   if as_json:
-    console.say(json.dumps({
-        'file': path, **written, 'classes': [
-            {'name': name, 'share': share} for name, share in shares]}))
+    console.say(
+      json.dumps(
+        {
+          'file': path,
+          **written,
+          'classes': [{'name': name, 'share': share} for name, share in shares],
+        }
+      )
+    )
     return
   console.say(path)
   for name, share in shares:
     console.say(f'  {share:7.2%}  {name}')
 
 
-def segment_files(config: ClassifyConfig, checkpoint: str,
-                  run: dict[str, Any], names: Sequence[str],
-                  paths: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
-  """Writes the masks of picture files, and the pictures with them on top.
+def segment_files(
+  config: ClassifyConfig,
+  checkpoint: str,
+  run: dict[str, Any],
+  names: Sequence[str],
+  paths: Sequence[str],
+) -> dict[str, list[tuple[str, float]]]:
+  """Writes the masks of image files, and the images with them on top.
 
   STEM_mask.png has the numbers of the classes as its palette's entries, in
-  the colours of PASCAL VOC; STEM_overlay.png is the picture beside the
-  picture under its mask, with a legend.
+  the colours of PASCAL VOC; STEM_overlay.png is the image beside the
+  image under its mask, with a legend.
 
   Args:
     config: a complete configuration.
@@ -96,19 +107,29 @@ def segment_files(config: ClassifyConfig, checkpoint: str,
     opened.restore(checkpoint, run.get('moving_average_decay'))
     for path, found in picture_files.read(paths):
       shown, prepared = opened.session.run([picture, image], {data: found})
-      mask = network.predict(opened.session, prepared[None]).classes[0].astype(
-          np.uint8)
-      written = {kind: os.path.join(config.output_dir,
-                                    f'{stems[path]}_{kind}.png')
-                 for kind in ('mask', 'overlay')}
+      mask = (
+        network.predict(opened.session, prepared[None])
+        .classes[0]
+        .astype(np.uint8)
+      )
+      written = {
+        kind: os.path.join(config.output_dir, f'{stems[path]}_{kind}.png')
+        for kind in ('mask', 'overlay')
+      }
       write_mask(written['mask'], mask, len(names))
-      overlays.draw(written['overlay'], [overlays.Row(
-          shown, [mask], pathlib.Path(path).name)], names,
-                    cell=max(overlays.CELL, *mask.shape))
+      overlays.draw(
+        written['overlay'],
+        [overlays.Row(shown, [mask], pathlib.Path(path).name)],
+        names,
+        cell=max(overlays.CELL, *mask.shape),
+      )
       counts = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
-      results[path] = [(names[i], float(counts[i])) for i in
-                       np.argsort(-counts, kind='stable') if counts[i]]
-      _show(path, results[path][:config.top], written, config.json)
+      results[path] = [
+        (names[i], float(counts[i]))
+        for i in np.argsort(-counts, kind='stable')
+        if counts[i]
+      ]
+      _show(path, results[path][: config.top], written, config.json)
   finally:
     opened.close()
   if results and not config.json:

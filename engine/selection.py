@@ -4,6 +4,7 @@ All of it is a function of the list of evaluations, so that a run that is
 started again decides as if it had not been stopped. Nothing here imports
 TensorFlow.
 """
+
 import csv
 import math
 import os
@@ -14,30 +15,34 @@ EVALUATIONS_FILENAME = 'evaluations.csv'
 # Of each task the figures of an evaluation that may decide -> whether higher is
 # better. The first of them decides if nothing else is said.
 TASK_METRICS = {
-    'classification': {
-        'accuracy': True,
-        'top_5_accuracy': True,
-        'mean_recall': True,
-        'mean_f1': True,
-        'loss': False,
-        'expected_calibration_error': False,
-    },
-    'segmentation': {
-        'miou': True,
-        'pixel_accuracy': True,
-        'mean_accuracy': True,
-        'frequency_weighted_iou': True,
-        'boundary_f1': True,
-        'loss': False,
-    },
+  'classification': {
+    'accuracy': True,
+    'top_5_accuracy': True,
+    'mean_recall': True,
+    'mean_f1': True,
+    'loss': False,
+    'expected_calibration_error': False,
+  },
+  'segmentation': {
+    'miou': True,
+    'pixel_accuracy': True,
+    'mean_accuracy': True,
+    'frequency_weighted_iou': True,
+    'boundary_f1': True,
+    'loss': False,
+  },
 }
-METRICS = {name: higher for metrics in TASK_METRICS.values()
-           for name, higher in metrics.items()}
+METRICS = {
+  name: higher
+  for metrics in TASK_METRICS.values()
+  for name, higher in metrics.items()
+}
 
 
 def main_metric(task: str) -> str:
   """Returns the figure by which results of a task are compared."""
   return next(iter(TASK_METRICS[task]))
+
 
 Row = dict[str, float]  # the figures of an evaluation, and its step
 
@@ -63,8 +68,9 @@ def is_over(rows: Sequence[Row], metric: str, patience: int | None) -> bool:
   return sum(row['step'] > best['step'] for row in rows) >= patience
 
 
-def plateau_factor(rows: Sequence[Row], metric: str, patience: int | None,
-                   factor: float) -> float:
+def plateau_factor(
+  rows: Sequence[Row], metric: str, patience: int | None, factor: float
+) -> float:
   """Returns what the learning rate is multiplied by after evaluations.
 
   It is lowered by `factor` whenever `patience` evaluations in a row were not
@@ -95,12 +101,14 @@ def read(train_dir: str) -> list[Row]:
       reader = csv.DictReader(file)
       if 'step' not in (reader.fieldnames or ['step']):
         raise ValueError('no steps')
-      return [{name: float(value) for name, value in row.items()}
-              for row in reader]
+      return [
+        {name: float(value) for name, value in row.items()} for row in reader
+      ]
     except (TypeError, ValueError):
       raise ValueError(
-          f'{path} is damaged: restore it, or remove it to go on as if '
-          'nothing had been evaluated.') from None
+        f'{path} is damaged: restore it, or remove it to go on as if '
+        'nothing had been evaluated.'
+      ) from None
 
 
 class Evaluations:
@@ -124,10 +132,14 @@ class Evaluations:
     self._config = config
     self._path = os.path.join(config.train_dir, EVALUATIONS_FILENAME)
     self.rows = [
-        row for row in read(config.train_dir) if every is not None
-        and row['step'] <= step and (
-            row['step'] % every == 0 or
-            row['step'] == config.max_number_of_steps)]
+      row
+      for row in read(config.train_dir)
+      if every is not None
+      and row['step'] <= step
+      and (
+        row['step'] % every == 0 or row['step'] == config.max_number_of_steps
+      )
+    ]
 
   @property
   def best(self) -> Row | None:
@@ -137,15 +149,19 @@ class Evaluations:
   @property
   def over(self) -> bool:
     """Whether they say that training should stop."""
-    return is_over(self.rows, self._config.best_metric,
-                   self._config.early_stopping_patience)
+    return is_over(
+      self.rows, self._config.best_metric, self._config.early_stopping_patience
+    )
 
   @property
   def factor(self) -> float:
     """What reduce-on-plateau multiplies the learning rate by."""
-    return plateau_factor(self.rows, self._config.plateau_metric,
-                          self._config.plateau_patience,
-                          self._config.plateau_factor)
+    return plateau_factor(
+      self.rows,
+      self._config.plateau_metric,
+      self._config.plateau_patience,
+      self._config.plateau_factor,
+    )
 
   def has(self, step: int) -> bool:
     """Whether the step has been evaluated."""

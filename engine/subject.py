@@ -1,4 +1,5 @@
 """What an evaluation is of."""
+
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,9 +18,10 @@ class Subject(NamedTuple):
     dataset: the split.
     examples: its records.
     names: the name of each class.
-    mask: of masks, mask(picture) returns what is predicted; see
+    mask: of masks, mask(image) returns what is predicted; see
       `Segmenter.mask`.
   """
+
   config: EvalConfig
   dataset: Dataset
   examples: Examples

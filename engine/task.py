@@ -1,4 +1,5 @@
-"""What follows from the task of a data set, for the flags of a script."""
+"""What follows from the task of a dataset, for the flags of a script."""
+
 import os
 from collections.abc import Callable
 
@@ -17,12 +18,16 @@ _CROPS_FOR_BATCH_NORM = 12
 _LOOKED_AT = 200  # masks, before the training begins
 _MOSTLY_IGNORED, _MOSTLY_ONE = 0.5, 0.95  # shares that are worth a word
 # What a flag of one task is called for the other.
-_INSTEAD = {'train_image_size': 'train_crop_size',
-            'eval_image_size': 'eval_crop_size',
-            'train_crop_size': 'train_image_size',
-            'eval_crop_size': 'eval_image_size'}
-_LABELS = {CLASSIFICATION: 'a label for every picture',
-           SEGMENTATION: 'masks, with a label for every pixel'}
+_INSTEAD = {
+  'train_image_size': 'train_crop_size',
+  'eval_image_size': 'eval_crop_size',
+  'train_crop_size': 'train_image_size',
+  'eval_crop_size': 'eval_image_size',
+}
+_LABELS = {
+  CLASSIFICATION: 'a label for every image',
+  SEGMENTATION: 'masks, with a label for every pixel',
+}
 
 
 def asked(given: ModelConfig) -> str | None:
@@ -47,22 +52,28 @@ def of(given: ModelConfig, task: str, where: str) -> str:
     ValueError: --task contradicts it, or a flag is for the other task.
   """
   if asked(given) not in (None, task):
-    raise ValueError(f'--task={given.task} contradicts {where}, which has '
-                     f'{_LABELS[task]}: leave the flag out.')
+    raise ValueError(
+      f'--task={given.task} contradicts {where}, which has '
+      f'{_LABELS[task]}: leave the flag out.'
+    )
   for name in given.given_for_another(task):
     other = next(t for t in _LABELS if t != task)
-    instead = (f'pass --{_INSTEAD[name]} instead.' if name in _INSTEAD
-               else 'leave the flag out.')
-    raise ValueError(f'--{name} is for {other}, but {where} has '
-                     f'{_LABELS[task]}: {instead}')
+    instead = (
+      f'pass --{_INSTEAD[name]} instead.'
+      if name in _INSTEAD
+      else 'leave the flag out.'
+    )
+    raise ValueError(
+      f'--{name} is for {other}, but {where} has {_LABELS[task]}: {instead}'
+    )
   return task
 
 
-def of_data(given: ModelConfig, specification: dataset_factory.Specification
-            ) -> str:
-  """Returns the task of a data set; see `of`."""
-  return of(given, specification.task,
-            f'the data set {given.dataset_name}')
+def of_data(
+  given: ModelConfig, specification: dataset_factory.Specification
+) -> str:
+  """Returns the task of a dataset; see `of`."""
+  return of(given, specification.task, f'the dataset {given.dataset_name}')
 
 
 def own_preprocessing(task: str, network: nets_factory.Network) -> str:
@@ -87,15 +98,19 @@ def check_metrics(config: TrainConfig) -> TrainConfig:
   for flag in ('best_metric', 'plateau_metric'):
     name = getattr(config, flag)
     if name not in known:
-      raise ValueError(f'--{flag}={name} is no figure of {config.task}: it can '
-                       f'be {", ".join(known)}.')
+      raise ValueError(
+        f'--{flag}={name} is no figure of {config.task}: it can '
+        f'be {", ".join(known)}.'
+      )
   return config
 
 
 def aligned(size: tuple[int, int], output_stride: int) -> tuple[int, int]:
   """Returns the nearest size of a multiple of the stride, plus one."""
-  return tuple(max(1, round((side - 1) / output_stride)) * output_stride + 1
-               for side in size)
+  return tuple(
+    max(1, round((side - 1) / output_stride)) * output_stride + 1
+    for side in size
+  )
 
 
 def check_size(flag: str, size: tuple[int, int], output_stride: int) -> None:
@@ -103,10 +118,11 @@ def check_size(flag: str, size: tuple[int, int], output_stride: int) -> None:
   best = aligned(size, output_stride)
   if size != best:
     console.note(
-        f'--{flag}={",".join(map(str, dict.fromkeys(size)))}: a multiple of '
-        f'the output stride {output_stride} plus one, such as '
-        f'{",".join(map(str, dict.fromkeys(best)))}, keeps features and '
-        'pixels aligned.')
+      f'--{flag}={",".join(map(str, dict.fromkeys(size)))}: a multiple of '
+      f'the output stride {output_stride} plus one, such as '
+      f'{",".join(map(str, dict.fromkeys(best)))}, keeps features and '
+      'pixels aligned.'
+    )
 
 
 def _crops(config):
@@ -120,10 +136,11 @@ def _freezes(config):
   if not config.checkpoint_path or crops >= _CROPS_FOR_BATCH_NORM:
     return False
   console.note(
-      f'{crops} crops at once are too few for the statistics of batch norm '
-      f'({_CROPS_FOR_BATCH_NORM} are enough), so those of the checkpoint are '
-      'kept, and a new decoder has a mean of 0 and a variance of 1: '
-      '--freeze_batch_norm, which --nofreeze_batch_norm undoes.')
+    f'{crops} crops at once are too few for the statistics of batch norm '
+    f'({_CROPS_FOR_BATCH_NORM} are enough), so those of the checkpoint are '
+    'kept, and a new decoder has a mean of 0 and a variance of 1: '
+    '--freeze_batch_norm, which --nofreeze_batch_norm undoes.'
+  )
   return True
 
 
@@ -135,20 +152,29 @@ def freeze(given: TrainConfig, config: TrainConfig) -> TrainConfig:
   """
   if given.freeze_batch_norm is None and config.task == SEGMENTATION:
     config = config.replace(freeze_batch_norm=_freezes(config))
-  if (config.task == SEGMENTATION and config.decoder != 'fcn'
-      and _crops(config) == 1 and not config.freeze_batch_norm):
+  if (
+    config.task == SEGMENTATION
+    and config.decoder != 'fcn'
+    and _crops(config) == 1
+    and not config.freeze_batch_norm
+  ):
     raise ValueError(
-        f'With one crop at once the image pooling of --decoder='
-        f'{config.decoder} has one value a channel, of which batch norm makes '
-        'a constant: raise --batch_size, or pass --freeze_batch_norm or '
-        '--decoder=fcn.')
+      f'With one crop at once the image pooling of --decoder='
+      f'{config.decoder} has one value a channel, of which batch norm makes '
+      'a constant: raise --batch_size, or pass --freeze_batch_norm or '
+      '--decoder=fcn.'
+    )
   return config
 
 
 def _count(dataset, most=None):
   return pixel_counts.count(
-      dataset, most=most, progress=lambda total, initial, title:
-      console.progress(total, initial, 'mask'))
+    dataset,
+    most=most,
+    progress=lambda total, initial, title: console.progress(
+      total, initial, 'mask'
+    ),
+  )
 
 
 def _look(config, dataset):
@@ -158,28 +184,38 @@ def _look(config, dataset):
     counted = _count(dataset)
   there, total = np.flatnonzero(counted.pixels), counted.pixels.sum()
   folder = os.path.dirname(dataset.data_sources[0])
-  cure = ('Look at them: python download_and_convert_data.py --verify '
-          f'--dataset_dir={folder}')
+  cure = (
+    'Look at them: python download_and_convert_data.py --verify '
+    f'--dataset_dir={folder}'
+  )
   if not len(there):
     raise ValueError(
-        f'All pixels of the masks of {dataset.name}, split '
-        f'{dataset.split_name}, are ignored, since they have the value '
-        f'{config.ignore_label}. If that is a class, convert the data with '
-        f'--mask_values, or pass another --ignore_label. {cure}')
+      f'All pixels of the masks of {dataset.name}, split '
+      f'{dataset.split_name}, are ignored, since they have the value '
+      f'{config.ignore_label}. If that is a class, convert the data with '
+      f'--mask_values, or pass another --ignore_label. {cure}'
+    )
   name = (dataset.labels_to_names or {}).get(there[0], there[0])
   if len(there) == 1:
     raise ValueError(
-        f'The masks of {dataset.name}, split {dataset.split_name}, have one '
-        f'class alone, {there[0]} ({name}), so there is nothing to tell apart: '
-        f'are masks of 0 and 255 meant, or colours? {cure}')
-  ignored, most = counted.ignored / (counted.ignored + total), (
-      counted.pixels.max() / total)
+      f'The masks of {dataset.name}, split {dataset.split_name}, have one '
+      f'class alone, {there[0]} ({name}), so there is nothing to tell apart: '
+      f'are masks of 0 and 255 meant, or colours? {cure}'
+    )
+  ignored, most = (
+    counted.ignored / (counted.ignored + total),
+    (counted.pixels.max() / total),
+  )
   if ignored > _MOSTLY_IGNORED:
-    console.note(f'{ignored:.0%} of the pixels are ignored (the value '
-                 f'{config.ignore_label} in the masks). {cure}')
+    console.note(
+      f'{ignored:.0%} of the pixels are ignored (the value '
+      f'{config.ignore_label} in the masks). {cure}'
+    )
   if most > _MOSTLY_ONE and config.class_weights is None:
-    console.note(f'{most:.1%} of the pixels are of one class: '
-                 '--class_weights=auto gives the others more weight.')
+    console.note(
+      f'{most:.1%} of the pixels are of one class: '
+      '--class_weights=auto gives the others more weight.'
+    )
 
 
 def _weights(config, dataset):
@@ -189,22 +225,29 @@ def _weights(config, dataset):
     counted = _count(dataset)
     given = np.round(segmentation.auto_class_weights(counted.pixels), 4)
     names = dataset.labels_to_names or {}
-    console.say('Weights of the classes: ' + ', '.join(
+    console.say(
+      'Weights of the classes: '
+      + ', '.join(
         f'{names.get(label, label)} {weight:.3g}'
-        for label, weight in enumerate(given)) + '.')
+        for label, weight in enumerate(given)
+      )
+      + '.'
+    )
   if len(given) != dataset.num_classes:
     raise ValueError(
-        f'--class_weights={config.class_weights} has {len(given)} weights, but '
-        f'{dataset.name} has {dataset.num_classes} classes: give one for '
-        'each, or pass auto.')
+      f'--class_weights={config.class_weights} has {len(given)} weights, but '
+      f'{dataset.name} has {dataset.num_classes} classes: give one for '
+      'each, or pass auto.'
+    )
   return ','.join(f'{weight:g}' for weight in given)
 
 
-def complete(config: TrainConfig, dataset: dataset_factory.Dataset
-             ) -> TrainConfig:
+def complete(
+  config: TrainConfig, dataset: dataset_factory.Dataset
+) -> TrainConfig:
   """Returns the configuration of a training on masks.
 
-  Sets the data set's ignore label to that of the configuration.
+  Sets the dataset's ignore label to that of the configuration.
 
   Raises:
     ValueError: decoder, stride or rates that do not fit the network, or
@@ -217,37 +260,45 @@ def complete(config: TrainConfig, dataset: dataset_factory.Dataset
   if config.class_weights:
     config = config.replace(class_weights=_weights(config, dataset))
   if 'rates' in decoders.get_decoder(config.decoder).needs:
-    config = config.replace(atrous_rates=config.atrous_rates or ','.join(
-        map(str, decoders.default_rates(config.output_stride))))
+    config = config.replace(
+      atrous_rates=config.atrous_rates
+      or ','.join(map(str, decoders.default_rates(config.output_stride)))
+    )
   return config.replace(labels_offset=0)
 
 
 def preprocessing(task: str) -> Callable:
   """Returns what makes a preprocessing of its name; see its factory."""
-  return (preprocessing_factory.get_segmentation_preprocessing
-          if task == SEGMENTATION else preprocessing_factory.get_preprocessing)
+  return (
+    preprocessing_factory.get_segmentation_preprocessing
+    if task == SEGMENTATION
+    else preprocessing_factory.get_preprocessing
+  )
 
 
 def ignore_label(specification: dataset_factory.Specification) -> int:
-  """Returns the data set's ignore label as a flag has it; -1 for none."""
-  return -1 if specification.ignore_label is None else (
-      specification.ignore_label)
+  """Returns the dataset's ignore label as a flag has it; -1 for none."""
+  return (
+    -1 if specification.ignore_label is None else (specification.ignore_label)
+  )
 
 
 def ignore(dataset: dataset_factory.Dataset, label: int | None) -> None:
-  """Makes it the data set's ignore label; -1 for none."""
+  """Makes it the dataset's ignore label; -1 for none."""
   dataset.ignore_label = None if label == -1 else label
 
 
 def scaled_rates(run: dict, output_stride: int) -> str | None:
   """Returns the atrous rates of a run for another output stride.
 
-  The same distance in the picture is so many more features.
+  The same distance in the image is so many more features.
   """
   if not run.get('atrous_rates'):
     return None
-  return ','.join(str(max(1, rate * run['output_stride'] // output_stride))
-                  for rate in forms.whole(run['atrous_rates']))
+  return ','.join(
+    str(max(1, rate * run['output_stride'] // output_stride))
+    for rate in forms.whole(run['atrous_rates'])
+  )
 
 
 def fill(given: options.Config, task: str, *sources: dict) -> options.Config:
@@ -258,7 +309,10 @@ def fill(given: options.Config, task: str, *sources: dict) -> options.Config:
   changes = {}
   for source in sources:
     for name, value in source.items():
-      if value is not None and getattr(given, name) is None and (
-          given.takes(name, task)):
+      if (
+        value is not None
+        and getattr(given, name) is None
+        and (given.takes(name, task))
+      ):
         changes.setdefault(name, value)
   return given.replace(**changes)

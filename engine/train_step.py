@@ -1,4 +1,5 @@
 """One step of training: from a batch to new weights."""
+
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,8 +15,9 @@ NOT_FINITE = 'The loss of this batch is not finite'
 
 # Returns an op, given the gradients with their variables, before they are
 # clipped, and the global step.
-Watch = Callable[[list[tuple[tf.Tensor, tf.Variable]], tf.Variable],
-                 tf.Operation]
+Watch = Callable[
+  [list[tuple[tf.Tensor, tf.Variable]], tf.Variable], tf.Operation
+]
 
 
 class TrainStep(NamedTuple):
@@ -29,6 +31,7 @@ class TrainStep(NamedTuple):
     step: int64 scalar, the number of finished steps, after this one.
     shadows: the moving average of each model variable, {} without.
   """
+
   accumulate: tf.Operation | None
   apply: tf.Operation
   figures: dict[str, tf.Tensor]
@@ -45,50 +48,70 @@ class _Sum:
 
   def __init__(self, tensors: list[tf.Tensor]):
     self._tensors = tensors
-    self._sums = [tf.get_local_variable(
-        f'accumulated/{i}', initializer=tf.zeros(tensor.shape, tensor.dtype))
-        for i, tensor in enumerate(tensors)]
+    self._sums = [
+      tf.get_local_variable(
+        f'accumulated/{i}', initializer=tf.zeros(tensor.shape, tensor.dtype)
+      )
+      for i, tensor in enumerate(tensors)
+    ]
 
   def add(self) -> tf.Operation:
     """Returns the op that adds the tensors' present values."""
-    return tf.group(*[total.assign_add(tensor) for total, tensor in
-                      zip(self._sums, self._tensors, strict=True)])
+    return tf.group(
+      *[
+        total.assign_add(tensor)
+        for total, tensor in zip(self._sums, self._tensors, strict=True)
+      ]
+    )
 
   def total(self) -> list[tf.Tensor]:
     """Returns the sums with the present values."""
-    return [total.read_value() + tensor for total, tensor in
-            zip(self._sums, self._tensors, strict=True)]
+    return [
+      total.read_value() + tensor
+      for total, tensor in zip(self._sums, self._tensors, strict=True)
+    ]
 
   def clear(self) -> tf.Operation:
     """Returns the op that begins anew."""
-    return tf.group(*[total.assign(tf.zeros_like(total))
-                      for total in self._sums])
+    return tf.group(
+      *[total.assign(tf.zeros_like(total)) for total in self._sums]
+    )
 
 
 def _gradients(config, loss, images):
   """Returns the trained variables that the loss depends on, with gradients."""
   variables = checkpoints.matching(
-      tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes')
-  gradients = (recompute.gradients(loss, variables, images)
-               if config.recompute else tf.gradients(loss, variables))
+    tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes'
+  )
+  gradients = (
+    recompute.gradients(loss, variables, images)
+    if config.recompute
+    else tf.gradients(loss, variables)
+  )
   found = zip(gradients, variables, strict=True)
-  return [(tf.ensure_shape(gradient, variable.shape), variable)
-          for gradient, variable in found if gradient is not None]
+  return [
+    (tf.ensure_shape(gradient, variable.shape), variable)
+    for gradient, variable in found
+    if gradient is not None
+  ]
 
 
 def _averages(config, step):
   """Returns the op that updates moving averages, and them by variable."""
   averages = tf.train.ExponentialMovingAverage(
-      config.moving_average_decay, step)
+    config.moving_average_decay, step
+  )
   averaged = slim.get_model_variables()
   return averages.apply(averaged), {
-      variable: averages.average(variable) for variable in averaged}
+    variable: averages.average(variable) for variable in averaged
+  }
 
 
 def _update(config, gradients, learning_rate, step, updates):
   """Returns the op that changes all variables, and the moving averages."""
-  update = tf.group(optimizers.apply_gradients(
-      config, learning_rate, gradients, step), *updates)
+  update = tf.group(
+    optimizers.apply_gradients(config, learning_rate, gradients, step), *updates
+  )
   if not config.moving_average_decay:
     return update, {}
   with tf.control_dependencies([update]):
@@ -101,17 +124,28 @@ def _checked(total_loss, images):
   The loss alone does not tell: activations may turn NaN into 0, and batch norm
   infinity. What batch norm measures of them does.
   """
-  measured = [figure for layer in batch_norm.layers(tf.get_default_graph())
-              for figure in layer.batch[:2]]
+  measured = [
+    figure
+    for layer in batch_norm.layers(tf.get_default_graph())
+    for figure in layer.batch[:2]
+  ]
   measured = tf.concat(measured, 0) if measured else images
-  with tf.control_dependencies([
-      tf.debugging.check_numerics(measured, NOT_FINITE)]):
+  with tf.control_dependencies(
+    [tf.debugging.check_numerics(measured, NOT_FINITE)]
+  ):
     return tf.debugging.check_numerics(total_loss, NOT_FINITE)
 
 
-def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
-          labels: tf.Tensor, waiting: tf.Tensor, learning_rate: tf.Tensor,
-          step: tf.Variable, watch: Watch | None = None) -> TrainStep:
+def build(
+  config: TrainConfig,
+  images: tf.Tensor,
+  logits: tf.Tensor,
+  labels: tf.Tensor,
+  waiting: tf.Tensor,
+  learning_rate: tf.Tensor,
+  step: tf.Variable,
+  watch: Watch | None = None,
+) -> TrainStep:
   """Builds the step of a network that the current graph holds.
 
   A loss that is not finite, or a network that is not, is an
@@ -132,27 +166,35 @@ def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
     watch: what is also done with the gradients of a step, before its update.
   """
   loss, accuracy = objective.build(config, logits, labels, step)
-  total_loss = (loss + tf.losses.get_regularization_loss()
-                + optimizers.regularization(config, tf.trainable_variables()))
+  total_loss = (
+    loss
+    + tf.losses.get_regularization_loss()
+    + optimizers.regularization(config, tf.trainable_variables())
+  )
   total_loss = _checked(total_loss, images)
   updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
   found = _gradients(config, total_loss, images)
   gradients, variables = [g for g, _ in found], [v for _, v in found]
-  figures = {'loss': loss, 'total_loss': total_loss,
-             'accuracy': accuracy,
-             'waiting': tf.cast(waiting, tf.float32)}
+  figures = {
+    'loss': loss,
+    'total_loss': total_loss,
+    'accuracy': accuracy,
+    'waiting': tf.cast(waiting, tf.float32),
+  }
   parts = config.num_micro_batches
   accumulate, clear = None, tf.no_op()
   if parts > 1:
     shares = [value / parts for value in gradients]
-    shares += [value if name == 'waiting' else value / parts
-               for name, value in figures.items()]
+    shares += [
+      value if name == 'waiting' else value / parts
+      for name, value in figures.items()
+    ]
     sums = _Sum(shares)
     with tf.control_dependencies([total_loss]):
       accumulate = tf.group(sums.add(), *updates)
     totals = sums.total()
-    gradients = totals[:len(gradients)]
-    figures = dict(zip(figures, totals[len(gradients):], strict=True))
+    gradients = totals[: len(gradients)]
+    figures = dict(zip(figures, totals[len(gradients) :], strict=True))
     with tf.control_dependencies(totals):
       clear = sums.clear()
   found = list(zip(gradients, variables, strict=True))
@@ -164,8 +206,12 @@ def build(config: TrainConfig, images: tf.Tensor, logits: tf.Tensor,
   return TrainStep(accumulate, tf.group(apply, clear), figures, done, shadows)
 
 
-def run(session: tf.train.MonitoredSession, take: Callable, built: TrainStep,
-        parts: int) -> None:
+def run(
+  session: tf.train.MonitoredSession,
+  take: Callable,
+  built: TrainStep,
+  parts: int,
+) -> None:
   """Takes one step; the session's hooks see one run.
 
   Args:
@@ -175,6 +221,7 @@ def run(session: tf.train.MonitoredSession, take: Callable, built: TrainStep,
     parts: the number of micro-batches.
   """
   for _ in range(parts - 1):
-    session.run_step_fn(lambda step_context: take(
-        step_context.session, built.accumulate))
+    session.run_step_fn(
+      lambda step_context: take(step_context.session, built.accumulate)
+    )
   take(session, built.apply)

@@ -1,4 +1,5 @@
 """Evaluation while training: in the same process, on a graph of its own."""
+
 import dataclasses
 import time
 from collections.abc import Callable
@@ -16,23 +17,34 @@ Values = dict[str, np.ndarray]  # by the names of the network's variables
 def eval_config(config: TrainConfig) -> EvalConfig:
   """Returns the configuration that evaluates a run as it was trained."""
   shared = [field.name for field in dataclasses.fields(PipelineConfig)]
-  return EvalConfig(checkpoint_path=config.train_dir, **{
-      name: getattr(config, name) for name in shared})
+  return EvalConfig(
+    checkpoint_path=config.train_dir,
+    **{name: getattr(config, name) for name in shared},
+  )
 
 
 def row_of(figures: dict, step: int) -> selection.Row:
   """Returns the row of evaluations.csv for the figures of an evaluation."""
-  row = {'step': step, **{name: figures[name] for name in selection.METRICS
-                          if name in figures}}
+  row = {
+    'step': step,
+    **{name: figures[name] for name in selection.METRICS if name in figures},
+  }
   raw = figures.get('raw_weights', {})
-  return {**row, **{
+  return {
+    **row,
+    **{
       f'raw_{name}': raw[name]
-      for name in ('accuracy', 'miou', 'loss') if name in raw}}
+      for name in ('accuracy', 'miou', 'loss')
+      if name in raw
+    },
+  }
 
 
-def snapshot(session: tf.Session, measured: dict[tf.Variable, np.ndarray],
-             shadows: dict[tf.Variable, tf.Variable]
-             ) -> tuple[Values, Values | None, Values]:
+def snapshot(
+  session: tf.Session,
+  measured: dict[tf.Variable, np.ndarray],
+  shadows: dict[tf.Variable, tf.Variable],
+) -> tuple[Values, Values | None, Values]:
   """Returns the network's present values, with other statistics.
 
   Args:
@@ -46,15 +58,19 @@ def snapshot(session: tf.Session, measured: dict[tf.Variable, np.ndarray],
   """
   variables = slim.get_model_variables()
   found = session.run(dict(enumerate([*variables, *shadows.values()])))
-  now = dict(zip([*variables, *shadows.values()], found.values(),
-                 strict=True))
-  now.update({variable: value.astype(variable.dtype.as_numpy_dtype)
-              for variable, value in measured.items()})
+  now = dict(zip([*variables, *shadows.values()], found.values(), strict=True))
+  now.update(
+    {
+      variable: value.astype(variable.dtype.as_numpy_dtype)
+      for variable, value in measured.items()
+    }
+  )
   raw = {variable.op.name: now[variable] for variable in variables}
   if not shadows:
     return raw, None, raw
-  averaged = {variable.op.name: now[shadow]
-              for variable, shadow in shadows.items()}
+  averaged = {
+    variable.op.name: now[shadow] for variable, shadow in shadows.items()
+  }
   return raw, averaged, {v.op.name: value for v, value in now.items()}
 
 
@@ -72,8 +88,10 @@ class Trial:
       evaluation = resolve.evaluation(eval_config(self._config))
       dataset = evaluation.dataset
       self._predictor = opening.open_split(
-          evaluation.config, dataset,
-          dataset.num_classes - evaluation.config.labels_offset)
+        evaluation.config,
+        dataset,
+        dataset.num_classes - evaluation.config.labels_offset,
+      )
     return self._predictor
 
   def __call__(self, values: Values, averaged: Values | None) -> dict:
@@ -102,10 +120,18 @@ class Validation(tf.train.SessionRunHook):
   off is done again on the next start.
   """
 
-  def __init__(self, config: TrainConfig, every: int,
-               evaluations: selection.Evaluations, step: tf.Tensor,
-               save: Callable, values: Callable, set_factor: Callable,
-               names: list[str], exclude: Callable[[float], None]):
+  def __init__(
+    self,
+    config: TrainConfig,
+    every: int,
+    evaluations: selection.Evaluations,
+    step: tf.Tensor,
+    save: Callable,
+    values: Callable,
+    set_factor: Callable,
+    names: list[str],
+    exclude: Callable[[float], None],
+  ):
     """Prepares to evaluate.
 
     Args:
@@ -125,8 +151,9 @@ class Validation(tf.train.SessionRunHook):
     self._evaluations, self._save = evaluations, save
     self._values, self._set_factor = values, set_factor
     self._names, self._exclude = [*names, 'global_step'], exclude
-    self._best = best.Best(config.train_dir, config.best_metric,
-                           config.keep_best)
+    self._best = best.Best(
+      config.train_dir, config.best_metric, config.keep_best
+    )
     self._trial = Trial(config)
 
   def begin(self):
@@ -164,9 +191,10 @@ class Validation(tf.train.SessionRunHook):
     self._say(row, is_best)
     if self._evaluations.factor != before:
       console.say(
-          f'No better {self._config.plateau_metric} in '
-          f'{self._config.plateau_patience} evaluations: the learning rate '
-          f'is multiplied by {self._evaluations.factor:.3g} from here on.')
+        f'No better {self._config.plateau_metric} in '
+        f'{self._config.plateau_patience} evaluations: the learning rate '
+        f'is multiplied by {self._evaluations.factor:.3g} from here on.'
+      )
     self._set_factor(session, self._evaluations.factor)
 
   def _record(self, row, kept, finished=False):
@@ -174,8 +202,9 @@ class Validation(tf.train.SessionRunHook):
 
     The checkpoint first: what a kill leaves of it then belongs to no row.
     """
-    others = [old for old in self._evaluations.rows
-              if old['step'] != row['step']]
+    others = [
+      old for old in self._evaluations.rows if old['step'] != row['step']
+    ]
     is_best = self._best.offer(row, others, kept)
     self._evaluations.add(row)
     self._best.settle(self._evaluations.rows, finished)
@@ -189,17 +218,26 @@ class Validation(tf.train.SessionRunHook):
       raw = results.shown(main, row[f'raw_{main}'])
       also += f' ({raw} without moving averages)'
     console.say(
-        f'evaluation at step {row["step"]}: {results.brief(task, row)}{also}'
-        + (', the best so far' if is_best else ''))
-    self._events.add_summary(tf.Summary(value=[
-        tf.Summary.Value(tag=f'evaluation/{name}', simple_value=value)
-        for name, value in row.items() if name != 'step']), row['step'])
+      f'evaluation at step {row["step"]}: {results.brief(task, row)}{also}'
+      + (', the best so far' if is_best else '')
+    )
+    self._events.add_summary(
+      tf.Summary(
+        value=[
+          tf.Summary.Value(tag=f'evaluation/{name}', simple_value=value)
+          for name, value in row.items()
+          if name != 'step'
+        ]
+      ),
+      row['step'],
+    )
     if self._evaluations.over:
       first = self._evaluations.best
       console.say(
-          f'Stopping: no better {results.short(metric)} than '
-          f'{first[metric]:.4f} at step {int(first["step"])} in '
-          f'{self._config.early_stopping_patience} evaluations.')
+        f'Stopping: no better {results.short(metric)} than '
+        f'{first[metric]:.4f} at step {int(first["step"])} in '
+        f'{self._config.early_stopping_patience} evaluations.'
+      )
 
   def conclude(self, figures: dict) -> None:
     """Adds the evaluation of the last checkpoint, which `evaluate` made."""
@@ -208,9 +246,10 @@ class Validation(tf.train.SessionRunHook):
     self._record(row_of(figures, figures['step']), kept, finished=True)
     first = self._evaluations.best
     console.say(
-        f'The best {results.short(self._config.best_metric)} was '
-        f'{first[self._config.best_metric]:.4f} at step {int(first["step"])}; '
-        f'its checkpoint is in {self._best.folder}.')
+      f'The best {results.short(self._config.best_metric)} was '
+      f'{first[self._config.best_metric]:.4f} at step {int(first["step"])}; '
+      f'its checkpoint is in {self._best.folder}.'
+    )
 
   def close(self) -> None:
     """Frees what the evaluations needed."""

@@ -1,10 +1,11 @@
-"""Several views of each picture, whose probabilities are averaged.
+"""Several views of each image, whose probabilities are averaged.
 
 Ten crops are four corners, the centre, and their mirror images (Krizhevsky et
 al., ImageNet Classification with Deep Convolutional Neural Networks, section
 4.1). Several sizes go through the network as a whole, which is convolutional
 to its global pooling (He et al., arXiv:1512.03385, section 3.4).
 """
+
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,14 +18,14 @@ from engine.config import EvalConfig
 from preprocessing import vgg_preprocessing
 from preprocessing.encoded import Encoded
 
-# A crop of 224 pixels comes from a picture of 256.
+# A crop of 224 pixels comes from an image of 256.
 _MARGIN = 256 / 224
 # The corners and the centre: y and x as parts of what is left over.
 _PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 
 
 class View(NamedTuple):
-  """A part of a picture that the network sees.
+  """A part of an image that the network sees.
 
   Fields:
     y: its first row.
@@ -32,6 +33,7 @@ class View(NamedTuple):
     size: its height and width, in pixels.
     mirrored: whether left and right are swapped.
   """
+
   y: int
   x: int
   size: int
@@ -39,29 +41,35 @@ class View(NamedTuple):
 
   def of(self, images: np.ndarray) -> np.ndarray:
     """Returns the view, [batch, size, size, C], of [batch, h, w, C]."""
-    seen = images[:, self.y:self.y + self.size, self.x:self.x + self.size]
+    seen = images[:, self.y : self.y + self.size, self.x : self.x + self.size]
     return seen[:, :, ::-1] if self.mirrored else seen
 
 
 class Picture(NamedTuple):
-  """How a picture is prepared, and what is seen of it.
+  """How an image is prepared, and what is seen of it.
 
   Fields:
     side: its height and width, in pixels.
     options: of the preprocessing.
     views: at least one.
   """
+
   side: int
   options: dict[str, Any]
   views: list[View]
 
 
-# The preprocessing's options for a picture at `scale` times its usual size,
+# The preprocessing's options for an image at `scale` times its usual size,
 # and for one of `side` pixels that shows all that crops are to be taken from.
-_SCALED = {'vgg': lambda scale: {
-    'resize_side_min': round(vgg_preprocessing.RESIZE_SIDE_MIN * scale)}}
-_WHOLE = {'vgg': lambda side: {'resize_side_min': side},
-          'inception': lambda side: {'central_fraction': 1.0}}
+_SCALED = {
+  'vgg': lambda scale: {
+    'resize_side_min': round(vgg_preprocessing.RESIZE_SIDE_MIN * scale)
+  }
+}
+_WHOLE = {
+  'vgg': lambda side: {'resize_side_min': side},
+  'inception': lambda side: {'central_fraction': 1.0},
+}
 
 
 def _none(_):
@@ -69,7 +77,7 @@ def _none(_):
 
 
 def plan(config: EvalConfig) -> list[Picture]:
-  """Returns the pictures that an example is turned into, one for each scale.
+  """Returns the images that an example is turned into, one for each scale.
 
   Args:
     config: a complete configuration, of which ten_crop, flip and scales say
@@ -79,16 +87,24 @@ def plan(config: EvalConfig) -> list[Picture]:
   for scale in forms.positives(config.scales) if config.scales else [1.0]:
     side = size = max(1, round(config.eval_image_size * scale))
     options = _SCALED.get(name, _none)(scale)
-    places, mirrored = [(0, 0)], [False, True][:1 + config.flip]
+    places, mirrored = [(0, 0)], [False, True][: 1 + config.flip]
     if config.ten_crop:
       side = round(size * _MARGIN)
       options = _WHOLE.get(name, _none)(side)
-      places = [(int(y * (side - size)), int(x * (side - size)))
-                for y, x in _PLACES]
+      places = [
+        (int(y * (side - size)), int(x * (side - size))) for y, x in _PLACES
+      ]
       mirrored = [False, True]
-    found.append(Picture(side, options, [
-        View(*place, size, mirror)
-        for place, mirror in itertools.product(places, mirrored)]))
+    found.append(
+      Picture(
+        side,
+        options,
+        [
+          View(*place, size, mirror)
+          for place, mirror in itertools.product(places, mirrored)
+        ],
+      )
+    )
   return found
 
 
@@ -98,11 +114,11 @@ def count(pictures: list[Picture]) -> int:
 
 
 def preprocessing(config: EvalConfig, pictures: list[Picture]) -> Callable:
-  """Returns the preprocessing that prepares all of the pictures at once.
+  """Returns the preprocessing that prepares all of the images at once.
 
   Args:
     config: a complete configuration.
-    pictures: what `plan` returned.
+    images: what `plan` returned.
 
   Returns:
     fn(image, height, width, seed=None), which returns a tuple of float32
@@ -113,12 +129,16 @@ def preprocessing(config: EvalConfig, pictures: list[Picture]) -> Callable:
   if count(pictures) == 1 and not config.scales:
     return recipe
 
-  def prepare(image: Any, height: int, width: int, seed: Any = None
-              ) -> tuple[tf.Tensor, ...]:
+  def prepare(
+    image: Any, height: int, width: int, seed: Any = None
+  ) -> tuple[tf.Tensor, ...]:
     if isinstance(image, Encoded):
       image = image.pixels()  # once for all
-    return tuple(recipe(image, picture.side, picture.side, seed,
-                        **picture.options) for picture in pictures)
+    return tuple(
+      recipe(image, picture.side, picture.side, seed, **picture.options)
+      for picture in pictures
+    )
+
   return prepare
 
 

@@ -2,6 +2,7 @@
 
 Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 """
+
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ from engine.segmentation import CLASSIFICATION
 def preset(name: str, value: Any) -> Any:
   """Returns a field of `TrainConfig` with another default."""
   return dataclasses.field(
-      default=value, metadata=TrainConfig.__dataclass_fields__[name].metadata)
+    default=value, metadata=TrainConfig.__dataclass_fields__[name].metadata
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,17 +34,22 @@ class ExperimentConfig(TrainConfig):
   Raises:
     ValueError: a flag that does not fit; the sentence names it.
   """
+
   experiment, target, varies = '', '', 'model_name'
 
   output_dir: str | None = option(
-      None, 'Where the table, the picture and the runs are written. Default: '
-      'runs/experiments/NAME.', folder=True)
+    None,
+    'Where the table, the image and the runs are written. Default: '
+    'runs/experiments/NAME.',
+    folder=True,
+  )
   task: str | None = preset('task', CLASSIFICATION)
   train_image_size: int | None = preset('train_image_size', 16)
   batch_size: int | None = preset('batch_size', 32)
   learning_rate: float | None = preset('learning_rate', 0.01)
   learning_rate_decay_type: str | None = preset(
-      'learning_rate_decay_type', 'cosine')
+    'learning_rate_decay_type', 'cosine'
+  )
   weight_decay: float = preset('weight_decay', 1e-4)
 
   def __post_init__(self):
@@ -50,12 +57,15 @@ class ExperimentConfig(TrainConfig):
     values = self.values()
     if not all(values) or len(set(values)) < len(values):
       raise ValueError(
-          f'--{self.varies}={getattr(self, self.varies)} must be a list with a '
-          'comma between two items, each of them once.')
+        f'--{self.varies}={getattr(self, self.varies)} must be a list with a '
+        'comma between two items, each of them once.'
+      )
     for name in ('train_dir', 'checkpoint_path'):
       if getattr(self, name) is not None:
-        raise ValueError(f'--{name} is no flag of an experiment, which begins '
-                         'its runs anew in folders of --output_dir.')
+        raise ValueError(
+          f'--{name} is no flag of an experiment, which begins '
+          'its runs anew in folders of --output_dir.'
+        )
 
   @property
   def folder(self) -> str:
@@ -74,10 +84,13 @@ class ExperimentConfig(TrainConfig):
       train_dir: where it is written.
       **changes: of other fields.
     """
-    given = {field.name: getattr(self, field.name)
-             for field in dataclasses.fields(TrainConfig)}
-    return TrainConfig(**{**given, self.varies: value, 'train_dir': train_dir,
-                          **changes})
+    given = {
+      field.name: getattr(self, field.name)
+      for field in dataclasses.fields(TrainConfig)
+    }
+    return TrainConfig(
+      **{**given, self.varies: value, 'train_dir': train_dir, **changes}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +101,7 @@ class ComparisonConfig(ExperimentConfig):
   and a folder with checkpoints and log.txt for every run. The same command goes
   on where it was stopped.
   """
+
   target = 'experiments.comparing:run'
 
   seeds: int = option(3, 'The number of seeds, from --seed on.', low=1)
@@ -95,7 +109,7 @@ class ComparisonConfig(ExperimentConfig):
   max_number_of_steps: int | None = preset('max_number_of_steps', 400)
   # Of every step, so that no evaluation parts a mean; likewise no checkpoint.
   log_every_n_steps: int = preset('log_every_n_steps', 1)
-  save_interval_secs: int = preset('save_interval_secs', 10 ** 6)
+  save_interval_secs: int = preset('save_interval_secs', 10**6)
   keep_checkpoints: int = preset('keep_checkpoints', 2)
 
   def claims(self, results: dict) -> list[str]:
@@ -107,8 +121,9 @@ class ComparisonConfig(ExperimentConfig):
     return []
 
 
-def start(config_class: type[ExperimentConfig],
-          argv: Sequence[str] | None = None) -> int:
+def start(
+  config_class: type[ExperimentConfig], argv: Sequence[str] | None = None
+) -> int:
   """Runs an experiment as a script; see `engine.flags.run`.
 
   Args:
@@ -119,15 +134,25 @@ def start(config_class: type[ExperimentConfig],
     The exit status.
   """
   argv = sys.argv if argv is None else argv
-  return flags.run(config_class, config_class.target,
-                   [f'-m experiments.{config_class.experiment}', *argv[1:]])
+  return flags.run(
+    config_class,
+    config_class.target,
+    [f'-m experiments.{config_class.experiment}', *argv[1:]],
+  )
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
   """Prints columns below a header, the first to the left, others right."""
-  widths = [max(len(row[i]) for row in [header, *rows])
-            for i in range(len(header))]
+  widths = [
+    max(len(row[i]) for row in [header, *rows]) for i in range(len(header))
+  ]
   for row in [header, *rows]:
     first, *others = zip(row, widths, strict=True)
-    console.say('  '.join([first[0].ljust(first[1]), *(
-        text.rjust(width) for text, width in others)]))
+    console.say(
+      '  '.join(
+        [
+          first[0].ljust(first[1]),
+          *(text.rjust(width) for text, width in others),
+        ]
+      )
+    )

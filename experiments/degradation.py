@@ -13,6 +13,7 @@ plain one for good, and the residual one so far that it takes longer than 400
 steps to catch up with that of 20 layers. It falls as a cosine, since the errors
 of the last steps would else be as uneven as the steps are large.
 """
+
 import dataclasses
 import sys
 
@@ -26,8 +27,11 @@ def _families(names):
     family, _, depth = name.rpartition('_')
     if depth.isdigit():
       found.setdefault(family, {})[int(depth)] = name
-  return {family: dict(sorted(depths.items()))
-          for family, depths in found.items() if len(depths) > 1}
+  return {
+    family: dict(sorted(depths.items()))
+    for family, depths in found.items()
+    if len(depths) > 1
+  }
 
 
 # What He et al. found the deeper one to be on CIFAR-10.
@@ -38,12 +42,17 @@ def _verdict(deep, shallow, family):
   """Returns what the errors of the seeds say of the claim."""
   if len(deep) == 1:
     return 'with one seed, which does not tell how sure that is'
-  verdict = ('worse in every seed' if min(deep) > max(shallow) else
-             'better in every seed' if max(deep) < min(shallow) else
-             'within the range of the seeds')
+  verdict = (
+    'worse in every seed'
+    if min(deep) > max(shallow)
+    else 'better in every seed'
+    if max(deep) < min(shallow)
+    else 'within the range of the seeds'
+  )
   found = _FOUND.get(family)
   return verdict + (
-      f'; He et al. found it {found} on CIFAR-10' if found else '')
+    f'; He et al. found it {found} on CIFAR-10' if found else ''
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +60,9 @@ class DegradationConfig(common.ComparisonConfig):
   __doc__ = common.ComparisonConfig.__doc__
   experiment = 'degradation'
   model_name: str = common.preset(
-      'model_name',
-      'cifar_plain_20,cifar_plain_56,cifar_residual_20,cifar_residual_56')
+    'model_name',
+    'cifar_plain_20,cifar_plain_56,cifar_residual_20,cifar_residual_56',
+  )
 
   def claims(self, results: dict) -> list[str]:
     """Returns a sentence for every family of networks of several depths.
@@ -66,14 +76,17 @@ class DegradationConfig(common.ComparisonConfig):
     lines = []
     for family, depths in _families(results).items():
       (low, shallow), *_, (high, deep) = depths.items()
-      errors = {name: results[name].errors['train_error']
-                for name in (shallow, deep)}
-      gap = 100 * (results[deep].mean('train_error')
-                   - results[shallow].mean('train_error'))
+      errors = {
+        name: results[name].errors['train_error'] for name in (shallow, deep)
+      }
+      gap = 100 * (
+        results[deep].mean('train_error') - results[shallow].mean('train_error')
+      )
       lines.append(
-          f'{family}: the training error of {high} layers ends '
-          f'{abs(gap):.2f} points {"above" if gap > 0 else "below"} that of '
-          f'{low}, {_verdict(errors[deep], errors[shallow], family)}.')
+        f'{family}: the training error of {high} layers ends '
+        f'{abs(gap):.2f} points {"above" if gap > 0 else "below"} that of '
+        f'{low}, {_verdict(errors[deep], errors[shallow], family)}.'
+      )
     return lines
 
 

@@ -7,6 +7,7 @@ Both should grow linearly, up to the 1001 layers of He et al.
 time, with maps that are computed again instead of kept (see
 engine/recompute.py), which trades time for memory.
 """
+
 import concurrent.futures
 import csv
 import dataclasses
@@ -24,8 +25,10 @@ from experiments import common
 TABLE, PICTURE = 'depth.csv', 'depth.png'
 _WAYS = {False: 'kept', True: 'computed again'}
 # What is told of in words, and drawn: the column and its name.
-_FIGURES = {'step_ms': 'time of a step [ms]',
-            'step_mb': 'memory of a step [MB]'}
+_FIGURES = {
+  'step_ms': 'time of a step [ms]',
+  'step_mb': 'memory of a step [MB]',
+}
 _LINEAR = 0.1  # what is called so is at most that share off a line
 
 
@@ -37,28 +40,39 @@ class DepthConfig(Config):
   has a process of its own. Rows that are there are not measured again: delete
   the file for that.
   """
+
   output_dir: str = option(
-      'runs/experiments/depth', 'Where the table and the picture are written.',
-      folder=True)
-  family: str = option('cifar_resnet_v2', 'The networks\' name, without depth.')
-  depths: str = option('29,56,110,164,488,1001',
-                       'The numbers of layers, with commas between.',
-                       form=forms.whole)
-  batch_size: int = option(4, 'The number of pictures in a step.', low=1)
-  steps: int = option(7, 'How many steps are timed, of which the median '
-                      'counts.', low=1)
+    'runs/experiments/depth',
+    'Where the table and the image are written.',
+    folder=True,
+  )
+  family: str = option('cifar_resnet_v2', "The networks' name, without depth.")
+  depths: str = option(
+    '29,56,110,164,488,1001',
+    'The numbers of layers, with commas between.',
+    form=forms.whole,
+  )
+  batch_size: int = option(4, 'The number of images in a step.', low=1)
+  steps: int = option(
+    7, 'How many steps are timed, of which the median counts.', low=1
+  )
   recompute: bool = option(
-      False, 'Measure each depth also with maps that are computed again '
-      'instead of kept.')
+    False,
+    'Measure each depth also with maps that are computed again '
+    'instead of kept.',
+  )
 
   def networks(self) -> dict[str, int]:
     """Returns the depth of each network by its name."""
-    return {f'{self.family}_{depth}': depth
-            for depth in sorted(set(forms.whole(self.depths)))}
+    return {
+      f'{self.family}_{depth}': depth
+      for depth in sorted(set(forms.whole(self.depths)))
+    }
 
 
 class Row(NamedTuple):
   """A row of depth.csv; for the figures see `step_cost.Cost`."""
+
   network: str
   depth: int
   batch_size: int
@@ -75,20 +89,28 @@ def _read(path):
     return []
   try:
     with open(path, newline='', encoding='utf-8') as file:
-      return [Row(row['network'], int(row['depth']), int(row['batch_size']),
-                  row['recompute'] == 'True',
-                  *(float(row[name]) for name in Row._fields[4:]))
-              for row in csv.DictReader(file)]
+      return [
+        Row(
+          row['network'],
+          int(row['depth']),
+          int(row['batch_size']),
+          row['recompute'] == 'True',
+          *(float(row[name]) for name in Row._fields[4:]),
+        )
+        for row in csv.DictReader(file)
+      ]
   except (KeyError, TypeError, ValueError):
     raise ValueError(
-        f'{path} is not the table that this experiment wrote: delete it, or '
-        'name another --output_dir.') from None
+      f'{path} is not the table that this experiment wrote: delete it, or '
+      'name another --output_dir.'
+    ) from None
 
 
 def _measure(network, batch_size, steps, recompute):
   """Measures in a process of its own, where nothing is imported yet."""
   with console.quiet(-1):
     from experiments import step_cost
+
     step_cost.tf.disable_tensor_equality()  # builds the graph in half the time
   cost = step_cost.measure(network, batch_size, steps, recompute)
   return tuple(round(figure, 3) for figure in cost)
@@ -97,13 +119,14 @@ def _measure(network, batch_size, steps, recompute):
 def _apart(*arguments):
   """Returns what `_measure` does in a new process."""
   with concurrent.futures.ProcessPoolExecutor(
-      1, multiprocessing.get_context('spawn')) as pool:
+    1, multiprocessing.get_context('spawn')
+  ) as pool:
     try:
       return pool.submit(_measure, *arguments).result()
     except concurrent.futures.process.BrokenProcessPool:
       raise ValueError(
-          f'The process that measured {arguments[0]} was killed, as happens '
-          'where memory runs out: pass smaller --depths or --batch_size.'
+        f'The process that measured {arguments[0]} was killed, as happens '
+        'where memory runs out: pass smaller --depths or --batch_size.'
       ) from None
 
 
@@ -116,6 +139,7 @@ class _Line(NamedTuple):
     share: R^2, the share of the differences that the line explains.
     off: the largest distance from the line, as a share of what was measured.
   """
+
   slope: float
   intercept: float
   share: float
@@ -127,8 +151,12 @@ def _fit(rows, name):
   values = np.array([getattr(row, name) for row in rows])
   slope, intercept = np.polyfit(depths, values, 1, w=1 / values)
   rest = values - slope * depths - intercept
-  return _Line(slope, intercept, 1 - np.square(rest).sum() / np.square(
-      values - values.mean()).sum(), np.abs(rest / values).max())
+  return _Line(
+    slope,
+    intercept,
+    1 - np.square(rest).sum() / np.square(values - values.mean()).sum(),
+    np.abs(rest / values).max(),
+  )
 
 
 def _growth(rows):
@@ -140,20 +168,24 @@ def _growth(rows):
     what, unit = text.rstrip(']').split(' [')
     ratio = getattr(last, name) / getattr(first, name)
     lines.append(
-        f'Maps {_WAYS[first.recompute]}: the {what} is '
-        f'{"linear" if line.off <= _LINEAR else "not linear"} in depth; a line '
-        f'of {line.slope:.3f} {unit} a layer is at most {line.off:.0%} off '
-        f'(R^2 = {line.share:.4f}). {last.depth / first.depth:.1f} times the '
-        f'layers have {ratio:.1f} times as much.')
+      f'Maps {_WAYS[first.recompute]}: the {what} is '
+      f'{"linear" if line.off <= _LINEAR else "not linear"} in depth; a line '
+      f'of {line.slope:.3f} {unit} a layer is at most {line.off:.0%} off '
+      f'(R^2 = {line.share:.4f}). {last.depth / first.depth:.1f} times the '
+      f'layers have {ratio:.1f} times as much.'
+    )
   return lines
 
 
 def _trade(kept, again):
   """Returns a sentence on what computing again takes and gives."""
-  time, memory = (getattr(again, name) / getattr(kept, name)
-                  for name in _FIGURES)
-  return (f'At {kept.depth} layers, maps computed again take {time:.2f} times '
-          f'as long and {memory:.2f} times the memory.')
+  time, memory = (
+    getattr(again, name) / getattr(kept, name) for name in _FIGURES
+  )
+  return (
+    f'At {kept.depth} layers, maps computed again take {time:.2f} times '
+    f'as long and {memory:.2f} times the memory.'
+  )
 
 
 def claims(rows: list[Row]) -> list[str]:
@@ -174,22 +206,30 @@ def claims(rows: list[Row]) -> list[str]:
 def _draw(path, rows, title):
   """Draws each figure over depth, with the line that fits it best."""
   from matplotlib import figure
+
   fig = figure.Figure(figsize=(10, 4.2), layout='constrained')
-  for axes, (name, text) in zip(fig.subplots(1, 2), _FIGURES.items(),
-                                strict=True):
+  for axes, (name, text) in zip(
+    fig.subplots(1, 2), _FIGURES.items(), strict=True
+  ):
     for way, label in _WAYS.items():
       some = [row for row in rows if row.recompute == way]
       depths = [row.depth for row in some]
       if not some:
         continue
-      points, = axes.plot(depths, [getattr(row, name) for row in some], 'o',
-                          label=f'maps {label}')
+      (points,) = axes.plot(
+        depths, [getattr(row, name) for row in some], 'o', label=f'maps {label}'
+      )
       if len(some) > 2:
         line = _fit(some, name)
         ends = np.array([depths[0], depths[-1]])
-        axes.plot(ends, line.intercept + line.slope * ends, '-', linewidth=1,
-                  color=points.get_color(),
-                  label=f'{line.slope:.3f} a layer, $R^2$ = {line.share:.3f}')
+        axes.plot(
+          ends,
+          line.intercept + line.slope * ends,
+          '-',
+          linewidth=1,
+          color=points.get_color(),
+          label=f'{line.slope:.3f} a layer, $R^2$ = {line.share:.3f}',
+        )
     axes.set(xlabel='layers', ylabel=text, xlim=(0, None), ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -200,16 +240,25 @@ def _draw(path, rows, title):
 def _say(rows):
   """Prints the table and the sentences."""
   common.say_table(
-      ['network', 'maps', 'ms a step', 'MB a step', 'MB process', 's to build'],
-      [[row.network, _WAYS[row.recompute], f'{row.step_ms:,.0f}',
-        f'{row.step_mb:,.1f}', f'{row.process_mb:,.0f}', f'{row.build_s:.1f}']
-       for row in rows])
+    ['network', 'maps', 'ms a step', 'MB a step', 'MB process', 's to build'],
+    [
+      [
+        row.network,
+        _WAYS[row.recompute],
+        f'{row.step_ms:,.0f}',
+        f'{row.step_mb:,.1f}',
+        f'{row.process_mb:,.0f}',
+        f'{row.build_s:.1f}',
+      ]
+      for row in rows
+    ],
+  )
   for line in claims(rows):
     console.say(line)
 
 
 def run(config: DepthConfig) -> None:
-  """Measures what the table lacks; prints and writes it, with the picture.
+  """Measures what the table lacks; prints and writes it, with the image.
 
   Args:
     config: the experiment.
@@ -227,12 +276,17 @@ def run(config: DepthConfig) -> None:
   os.makedirs(config.output_dir, exist_ok=True)
   path = os.path.join(config.output_dir, TABLE)
   rows = _read(path)
-  wanted = {(network, depth, config.batch_size, way): None
-            for network, depth in networks.items()
-            for way in _WAYS if config.recompute or not way}
+  wanted = {
+    (network, depth, config.batch_size, way): None
+    for network, depth in networks.items()
+    for way in _WAYS
+    if config.recompute or not way
+  }
   left = [key for key in wanted if key not in {row[:4] for row in rows}]
-  console.say(f'{len(wanted)} measurements, {len(wanted) - len(left)} of them '
-              f'made, in {config.output_dir}.')
+  console.say(
+    f'{len(wanted)} measurements, {len(wanted) - len(left)} of them '
+    f'made, in {config.output_dir}.'
+  )
   with console.progress(sum(key[1] for key in left), unit='layer') as bar:
     for key in left:
       network, depth, batch_size, way = key
@@ -240,19 +294,25 @@ def run(config: DepthConfig) -> None:
       rows.append(Row(*key, *_apart(network, batch_size, config.steps, way)))
       reports.write_table(path, Row._fields, rows)
       bar.update(depth)
-  found = sorted((row for row in rows if row[:4] in wanted),
-                 key=lambda row: (row.recompute, row.depth))
+  found = sorted(
+    (row for row in rows if row[:4] in wanted),
+    key=lambda row: (row.recompute, row.depth),
+  )
   _say(found)
-  _draw(os.path.join(config.output_dir, PICTURE), found,
-        f'{config.family}, batches of {config.batch_size}')
+  _draw(
+    os.path.join(config.output_dir, PICTURE),
+    found,
+    f'{config.family}, batches of {config.batch_size}',
+  )
   console.say(f'{TABLE} and {PICTURE} are in {config.output_dir}.')
 
 
 def main(argv: list[str] | None = None) -> int:
   """Runs the experiment as the flags say; returns the exit status."""
   argv = sys.argv if argv is None else argv
-  return flags.run(DepthConfig, 'experiments.depth:run',
-                   ['-m experiments.depth', *argv[1:]])
+  return flags.run(
+    DepthConfig, 'experiments.depth:run', ['-m experiments.depth', *argv[1:]]
+  )
 
 
 if __name__ == '__main__':

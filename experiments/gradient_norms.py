@@ -5,6 +5,7 @@ clipped. Kernels are in the order in which the network is built, from the image
 to the logits; of a unit that has more than one path, those of the shortcut's
 come where the unit builds them.
 """
+
 import csv
 import functools
 import os
@@ -35,6 +36,7 @@ class Norms(NamedTuple):
     steps: int [steps], the finished steps when they were measured.
     values: float [steps, kernels].
   """
+
   kernels: list[str]
   steps: np.ndarray
   values: np.ndarray
@@ -61,15 +63,19 @@ def read(train_dir: str, every: int) -> Norms:
   """
   path = os.path.join(train_dir, FILENAME)
   if not os.path.exists(path):
-    raise ValueError(f'The run in {train_dir} was trained without {FILENAME}: '
-                     'remove it, or name another --output_dir.')
+    raise ValueError(
+      f'The run in {train_dir} was trained without {FILENAME}: '
+      'remove it, or name another --output_dir.'
+    )
   with open(path, newline='') as file:
     header, *rows = csv.reader(file)
   table = np.array(rows, float).reshape(-1, len(header))
   if np.any(np.diff(table[:, 0]) != every):
-    raise ValueError(f'The run in {train_dir} was not measured with '
-                     f'--measure_every={every}: pass what it was, or name '
-                     'another --output_dir.')
+    raise ValueError(
+      f'The run in {train_dir} was not measured with '
+      f'--measure_every={every}: pass what it was, or name '
+      'another --output_dir.'
+    )
   return Norms(header[1:], table[:, 0].astype(int), table[:, 1:])
 
 
@@ -79,17 +85,24 @@ class _Recorder:
   def __init__(self, train_dir, kernels, every):
     self._path = os.path.join(train_dir, FILENAME)
     self._kernels, self._every = kernels, every
-    found = read(train_dir, every) if os.path.exists(self._path) else Norms(
-        kernels, np.array([], int), np.zeros([0, len(kernels)]))
+    found = (
+      read(train_dir, every)
+      if os.path.exists(self._path)
+      else Norms(kernels, np.array([], int), np.zeros([0, len(kernels)]))
+    )
     self._rows = dict(zip(found.steps.tolist(), found.values, strict=True))
 
   def __call__(self, step, norms):
     if step % self._every == 0:
-      self._rows = {**{number: row for number, row in self._rows.items()
-                       if number < step}, int(step): norms}
-      reports.write_table(self._path, ['step', *self._kernels],
-                          [[number, *row] for number, row in
-                           self._rows.items()])
+      self._rows = {
+        **{number: row for number, row in self._rows.items() if number < step},
+        int(step): norms,
+      }
+      reports.write_table(
+        self._path,
+        ['step', *self._kernels],
+        [[number, *row] for number, row in self._rows.items()],
+      )
 
 
 def _short(variable):
@@ -101,13 +114,17 @@ def _recorder(run, every):
   """Returns what records a run's norms every so many steps."""
 
   def watch(gradients, step):
-    kernels = [(gradient, variable) for gradient, variable in gradients
-               if variable.shape.rank > 1]
-    write = _Recorder(run.config.train_dir, [_short(v) for _, v in kernels],
-                      every)
+    kernels = [
+      (gradient, variable)
+      for gradient, variable in gradients
+      if variable.shape.rank > 1
+    ]
+    write = _Recorder(
+      run.config.train_dir, [_short(v) for _, v in kernels], every
+    )
     return tf.numpy_function(
-        write, [step.read_value(), tf.stack([tf.norm(g) for g, _ in kernels])],
-        [])
+      write, [step.read_value(), tf.stack([tf.norm(g) for g, _ in kernels])], []
+    )
 
   return watch
 
@@ -117,23 +134,32 @@ def _mean(runs, every):
   found = [read(run.config.train_dir, every) for run in runs]
   steps = sorted(set.intersection(*(set(each.steps) for each in found)))
   values = [each.values[np.isin(each.steps, steps)] for each in found]
-  return Norms(found[0].kernels, np.array(steps),
-               np.exp(np.mean(_log(values), 0)))
+  return Norms(
+    found[0].kernels, np.array(steps), np.exp(np.mean(_log(values), 0))
+  )
 
 
 def draw(path: str, title: str, found: dict[str, Norms]) -> None:
   """Draws a heat map for each network: kernels by steps, the norm as colour."""
   from matplotlib import colors, figure
-  fig = figure.Figure(figsize=(1.5 + 3.6 * len(found), 4.6),
-                      layout='constrained')
+
+  fig = figure.Figure(
+    figsize=(1.5 + 3.6 * len(found), 4.6), layout='constrained'
+  )
   every = np.concatenate([each.values.ravel() for each in found.values()])
   low, high = np.percentile(np.maximum(every, _LEAST), [1, 99])
   scale = colors.LogNorm(low, max(high, 1.01 * low))
   panels = fig.subplots(1, len(found), squeeze=False)[0]
   for axes, (name, norms) in zip(panels, found.items(), strict=True):
     mesh = axes.pcolormesh(
-        norms.steps, np.arange(1, len(norms.kernels) + 1), norms.values.T,
-        norm=scale, cmap='viridis', shading='nearest', rasterized=True)
+      norms.steps,
+      np.arange(1, len(norms.kernels) + 1),
+      norms.values.T,
+      norm=scale,
+      cmap='viridis',
+      shading='nearest',
+      rasterized=True,
+    )
     axes.set(title=name, xlabel='step')
     axes.invert_yaxis()
   panels[0].set_ylabel('kernel, from the image (1) to the logits')
@@ -143,9 +169,13 @@ def draw(path: str, title: str, found: dict[str, Norms]) -> None:
 
 
 def _verdict(ratio):
-  return ('vanish towards the image' if ratio < 1 / UNEVEN else
-          'grow towards the image' if ratio > UNEVEN else
-          f'are even within a factor of {UNEVEN}')
+  return (
+    'vanish towards the image'
+    if ratio < 1 / UNEVEN
+    else 'grow towards the image'
+    if ratio > UNEVEN
+    else f'are even within a factor of {UNEVEN}'
+  )
 
 
 def sentence(name: str, norms: Norms) -> str:
@@ -153,10 +183,12 @@ def sentence(name: str, norms: Norms) -> str:
   start and, in the median, over the steps."""
   ratios = norms.towards_input()
   start, usual = float(ratios[0]), float(np.median(ratios))
-  return (f'{name}: at step {norms.steps[0]} gradients {_verdict(start)}, and '
-          f'over the training they {_verdict(usual)}: in the first quarter of '
-          f'the kernels they are {start:.3g} and {usual:.3g} times those in '
-          'the last quarter.')
+  return (
+    f'{name}: at step {norms.steps[0]} gradients {_verdict(start)}, and '
+    f'over the training they {_verdict(usual)}: in the first quarter of '
+    f'the kernels they are {start:.3g} and {usual:.3g} times those in '
+    'the last quarter.'
+  )
 
 
 def run(config: GradientsConfig) -> None:
@@ -165,20 +197,32 @@ def run(config: GradientsConfig) -> None:
   Raises:
     ValueError, SystemExit: as `comparing.run`.
   """
-  runs = comparing.run(config, functools.partial(
-      _recorder, every=config.measure_every))
-  found = {value: _mean([run for run in runs if run.value == value],
-                        config.measure_every) for value in config.values()}
+  runs = comparing.run(
+    config, functools.partial(_recorder, every=config.measure_every)
+  )
+  found = {
+    value: _mean(
+      [run for run in runs if run.value == value], config.measure_every
+    )
+    for value in config.values()
+  }
   reports.write_table(
-      os.path.join(config.folder, FILENAME),
-      [config.varies, 'step', 'number', 'kernel', 'gradient_norm'],
-      [[name, step, number, kernel, value]
-       for name, norms in found.items()
-       for step, row in zip(norms.steps, norms.values, strict=True)
-       for number, (kernel, value) in enumerate(
-           zip(norms.kernels, row, strict=True), 1)])
-  draw(os.path.join(config.folder, 'gradients.png'),
-       comparing.title(runs, 'geometric mean'), found)
+    os.path.join(config.folder, FILENAME),
+    [config.varies, 'step', 'number', 'kernel', 'gradient_norm'],
+    [
+      [name, step, number, kernel, value]
+      for name, norms in found.items()
+      for step, row in zip(norms.steps, norms.values, strict=True)
+      for number, (kernel, value) in enumerate(
+        zip(norms.kernels, row, strict=True), 1
+      )
+    ],
+  )
+  draw(
+    os.path.join(config.folder, 'gradients.png'),
+    comparing.title(runs, 'geometric mean'),
+    found,
+  )
   for name, norms in found.items():
     console.say(sentence(name, norms))
   console.say(f'{FILENAME} and gradients.png are in {config.folder}.')

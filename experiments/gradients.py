@@ -8,6 +8,7 @@ section 4.1) say of plain networks that with batch norm "the backward propagated
 gradients exhibit healthy norms", and that they are hard to train for another
 reason; tutorials say that gradients vanish without shortcuts.
 """
+
 import dataclasses
 import sys
 
@@ -23,13 +24,20 @@ class GradientsConfig(common.ComparisonConfig):
   with checkpoints and log.txt for every run. The same command goes on where it
   was stopped.
   """
+
   experiment, target = 'gradients', 'experiments.gradient_norms:run'
   model_name: str = common.preset(
-      'model_name', 'cifar_plain_56,cifar_residual_56,cifar_highway_56')
-  seeds: int = option(1, 'The number of seeds, from --seed on; the picture '
-                      'shows the geometric mean of them.', low=1)
+    'model_name', 'cifar_plain_56,cifar_residual_56,cifar_highway_56'
+  )
+  seeds: int = option(
+    1,
+    'The number of seeds, from --seed on; the image '
+    'shows the geometric mean of them.',
+    low=1,
+  )
   measure_every: int = option(
-      4, 'Steps between two measurements, from step 0 on.', low=1)
+    4, 'Steps between two measurements, from step 0 on.', low=1
+  )
   max_number_of_steps: int | None = common.preset('max_number_of_steps', 200)
   evaluate_every: str | None = common.preset('evaluate_every', '100')
   # Else its gradient hides those that vanish.

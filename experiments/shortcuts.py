@@ -8,6 +8,7 @@ changes (24.52 %), C: projections everywhere (24.19 %), and find the differences
 small. Trains the three on the handwritten digits, with three seeds each, or on
 any data by the flags of the training script.
 """
+
 import dataclasses
 import sys
 
@@ -29,19 +30,24 @@ class ShortcutsConfig(common.ComparisonConfig):
     """
     if len(results) < 2:
       return []
-    order = sorted(results, key=lambda option: results[option].mean(
-        'test_error'))
+    order = sorted(
+      results, key=lambda option: results[option].mean('test_error')
+    )
     first, last = results[order[0]], results[order[-1]]
     gap = 100 * (last.mean('test_error') - first.mean('test_error'))
     apart = min(last.errors['test_error']) > max(first.errors['test_error'])
-    verdict = ('one seed does not tell how surely'
-               if len(first.errors['test_error']) == 1 else
-               'and the seeds of the two are apart' if apart else
-               'and the seeds of the two overlap')
+    verdict = (
+      'one seed does not tell how surely'
+      if len(first.errors['test_error']) == 1
+      else 'and the seeds of the two are apart'
+      if apart
+      else 'and the seeds of the two overlap'
+    )
     return [
-        f'From the least test error to the greatest: {", ".join(order)}; '
-        f'{gap:.2f} points lie between, {verdict}. On ImageNet the order was '
-        'C, B, A, with 0.84 points between.']
+      f'From the least test error to the greatest: {", ".join(order)}; '
+      f'{gap:.2f} points lie between, {verdict}. On ImageNet the order was '
+      'C, B, A, with 0.84 points between.'
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,5 @@
 """What a training step of a network costs."""
+
 import resource
 import statistics
 import time
@@ -26,6 +27,7 @@ class Cost(NamedTuple):
     build_s: the seconds in which the graph was built, and taken up by the
       first step.
   """
+
   step_ms: float
   step_mb: float
   process_mb: float
@@ -35,46 +37,61 @@ class Cost(NamedTuple):
 def _train_op(network, batch_size, again):
   """Returns the op of one step, on one batch of noise."""
   network_fn = nets_factory.get_network_fn(
-      network, _CLASSES, weight_decay=1e-4, is_training=True)
+    network, _CLASSES, weight_decay=1e-4, is_training=True
+  )
   size = network_fn.default_image_size
   random = np.random.RandomState(0)
   batch = {
-      'images': random.standard_normal((batch_size, size, size, 3)
-                                       ).astype(np.float32),
-      'labels': random.randint(_CLASSES, size=batch_size)}
+    'images': random.standard_normal((batch_size, size, size, 3)).astype(
+      np.float32
+    ),
+    'labels': random.randint(_CLASSES, size=batch_size),
+  }
   # Variables: with constants TensorFlow might compute beforehand.
-  images, labels = (tf.get_variable(name, initializer=value, trainable=False)
-                    .read_value() for name, value in batch.items())
+  images, labels = (
+    tf.get_variable(name, initializer=value, trainable=False).read_value()
+    for name, value in batch.items()
+  )
   logits, _ = network_fn(images)
   tf.losses.sparse_softmax_cross_entropy(labels, logits)
   loss, variables = tf.losses.get_total_loss(), tf.trainable_variables()
-  gradients = (recompute.gradients(loss, variables, images) if again else
-               tf.gradients(loss, variables))
+  gradients = (
+    recompute.gradients(loss, variables, images)
+    if again
+    else tf.gradients(loss, variables)
+  )
   update = tf.train.MomentumOptimizer(1e-3, 0.9).apply_gradients(
-      zip(gradients, variables, strict=True))
+    zip(gradients, variables, strict=True)
+  )
   return tf.group(update, *tf.get_collection(tf.GraphKeys.UPDATE_OPS))
 
 
 def peak(session: tf.Session, op: tf.Operation) -> float:
   """Returns the most megabytes of tensors that a run holds at once."""
   record = tf.RunMetadata()
-  session.run(op, options=tf.RunOptions(
-      trace_level=tf.RunOptions.FULL_TRACE), run_metadata=record)
+  session.run(
+    op,
+    options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE),
+    run_metadata=record,
+  )
   changes = sorted(
-      (each.alloc_micros, each.alloc_bytes)
-      for device in record.step_stats.dev_stats for node in device.node_stats
-      for used in node.memory for each in used.allocation_records)
+    (each.alloc_micros, each.alloc_bytes)
+    for device in record.step_stats.dev_stats
+    for node in device.node_stats
+    for used in node.memory
+    for each in used.allocation_records
+  )
   return float(max(np.cumsum([size for _, size in changes]))) / 1e6
 
 
 def measure(network: str, batch_size: int, steps: int, again: bool) -> Cost:
-  """Measures training steps on pictures of noise.
+  """Measures training steps on images of noise.
 
   `process_mb` is that of the network alone in a process of its own.
 
   Args:
     network: its name in the registry.
-    batch_size: the number of pictures, of the network's own size.
+    batch_size: the number of images, of the network's own size.
     steps: the number of steps whose time is taken.
     again: whether maps are computed again; see `engine.recompute`.
   """
@@ -93,5 +110,9 @@ def measure(network: str, batch_size: int, steps: int, again: bool) -> Cost:
         session.run(op)
         seconds.append(time.perf_counter() - before)
       kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-      return Cost(1000 * statistics.median(seconds[_WARM_UP - 1:]),
-                  peak(session, op), kilobytes * 1024 / 1e6, build)
+      return Cost(
+        1000 * statistics.median(seconds[_WARM_UP - 1 :]),
+        peak(session, op),
+        kilobytes * 1024 / 1e6,
+        build,
+      )

@@ -20,6 +20,7 @@ own would end the exact restarts of a run.
 >>> print(logits.shape)
 (None, 129, 129, 21)
 """
+
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -68,8 +69,9 @@ def resize(features: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
   return tf.cast(resized, features.dtype)
 
 
-def aspp(features: tf.Tensor, depth: int = 256,
-         rates: Sequence[int] = _RATES_AT_16) -> tf.Tensor:
+def aspp(
+  features: tf.Tensor, depth: int = 256, rates: Sequence[int] = _RATES_AT_16
+) -> tf.Tensor:
   """Atrous spatial pyramid pooling with image features ([1], section 3.3).
 
   A 1x1 convolution, a 3x3 one at each rate and the mean over the image, all
@@ -85,17 +87,22 @@ def aspp(features: tf.Tensor, depth: int = 256,
   """
   pooled = tf.reduce_mean(features, [1, 2], keepdims=True)
   pooled = slim.conv2d(pooled, depth, [1, 1], scope='image_pooling')
-  branches = [resize(pooled, features),
-              slim.conv2d(features, depth, [1, 1], scope='aspp0')]
+  branches = [
+    resize(pooled, features),
+    slim.conv2d(features, depth, [1, 1], scope='aspp0'),
+  ]
   for i, rate in enumerate(rates):
-    branches.append(dilation.conv2d(features, depth, 3, rate=rate,
-                                    scope=f'aspp{i + 1}'))
-  return slim.conv2d(tf.concat(branches, 3), depth, [1, 1],
-                     scope='concat_projection')
+    branches.append(
+      dilation.conv2d(features, depth, 3, rate=rate, scope=f'aspp{i + 1}')
+    )
+  return slim.conv2d(
+    tf.concat(branches, 3), depth, [1, 1], scope='concat_projection'
+  )
 
 
-def refine(features: tf.Tensor, low_level: tf.Tensor,
-           depth: int = 256) -> tf.Tensor:
+def refine(
+  features: tf.Tensor, low_level: tf.Tensor, depth: int = 256
+) -> tf.Tensor:
   """The decoder of DeepLabv3+ ([2], section 3.1).
 
   Joins the resized features with 48 channels made of the low-level feature,
@@ -111,21 +118,28 @@ def refine(features: tf.Tensor, low_level: tf.Tensor,
     Float [batch, finer height, finer width, depth].
   """
   with tf.variable_scope('decoder', values=[features, low_level]):
-    sharp = slim.conv2d(low_level, _REFINED_DEPTH, [1, 1],
-                        scope='feature_projection0')
+    sharp = slim.conv2d(
+      low_level, _REFINED_DEPTH, [1, 1], scope='feature_projection0'
+    )
     net = tf.concat([resize(features, low_level), sharp], 3)
     # This is scope 'decoder_conv0/decoder_conv0_1', and 2, as in DeepLab.
-    return slim.repeat(net, 2, slim.conv2d, depth, [3, 3],
-                       scope='decoder_conv0')
+    return slim.repeat(
+      net, 2, slim.conv2d, depth, [3, 3], scope='decoder_conv0'
+    )
 
 
 def logits(features: tf.Tensor, num_classes: int) -> tf.Tensor:
   """Returns the float [batch, height, width, num_classes] by a 1x1 conv."""
   with tf.variable_scope('logits', values=[features]):
     return slim.conv2d(
-        features, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
-        weights_initializer=tf.truncated_normal_initializer(stddev=0.01),
-        scope='semantic')
+      features,
+      num_classes,
+      [1, 1],
+      activation_fn=None,
+      normalizer_fn=None,
+      weights_initializer=tf.truncated_normal_initializer(stddev=0.01),
+      scope='semantic',
+    )
 
 
 def _refined_aspp(features, low_level, depth, rates):
@@ -141,14 +155,15 @@ class Decoder(NamedTuple):
     needs: the arguments of `function` beside the features, out of
       'low_level', 'depth' and 'rates'.
   """
+
   function: Callable | None = None
   needs: tuple[str, ...] = ()
 
 
 DECODERS = {
-    'fcn': Decoder(),
-    'aspp': Decoder(aspp, ('depth', 'rates')),
-    'deeplabv3plus': Decoder(_refined_aspp, ('low_level', 'depth', 'rates')),
+  'fcn': Decoder(),
+  'aspp': Decoder(aspp, ('depth', 'rates')),
+  'deeplabv3plus': Decoder(_refined_aspp, ('low_level', 'depth', 'rates')),
 }
 
 
@@ -157,10 +172,14 @@ def get_decoder(name: str) -> Decoder:
   return nets_factory.entry('decoder', DECODERS, name)
 
 
-def check(network_name: str, decoder: str, output_stride: int | None = 16,
-          multi_grid: Sequence[int] | None = None,
-          atrous_rates: Sequence[int] | None = None,
-          network_options: Mapping[str, Any] | None = None) -> None:
+def check(
+  network_name: str,
+  decoder: str,
+  output_stride: int | None = 16,
+  multi_grid: Sequence[int] | None = None,
+  atrous_rates: Sequence[int] | None = None,
+  network_options: Mapping[str, Any] | None = None,
+) -> None:
   """Raises ValueError if `build` cannot make a network of these; else None.
 
   It builds nothing, so flags can be checked before the data is read.
@@ -169,8 +188,10 @@ def check(network_name: str, decoder: str, output_stride: int | None = 16,
   function = nets_factory.get_network(network_name).function
   root_block = (network_options or {}).get('root_block', function.root_block)
   resnet_utils.check_output_stride(
-      output_stride, function.blocks(multi_grid=multi_grid),
-      resnet_generator.get_root(root_block).stride)
+    output_stride,
+    function.blocks(multi_grid=multi_grid),
+    resnet_generator.get_root(root_block).stride,
+  )
   if 'low_level' in needs:
     nets_factory.low_level_feature(network_name)
   if atrous_rates is None:
@@ -178,34 +199,48 @@ def check(network_name: str, decoder: str, output_stride: int | None = 16,
   given = f'atrous_rates={list(atrous_rates)}'
   if 'rates' not in needs:
     having = [name for name, each in DECODERS.items() if 'rates' in each.needs]
-    raise ValueError(f'{given}: the decoder {decoder} has no atrous rates. '
-                     f'Leave them out, or take {" or ".join(having)}.')
+    raise ValueError(
+      f'{given}: the decoder {decoder} has no atrous rates. '
+      f'Leave them out, or take {" or ".join(having)}.'
+    )
   if not atrous_rates or min(atrous_rates) < 1:
     raise ValueError(
-        f'{given}: give rates of 1 or more, such as '
-        f'{list(default_rates(output_stride))} for '
-        f'output_stride={output_stride}, or leave them out for these.')
+      f'{given}: give rates of 1 or more, such as '
+      f'{list(default_rates(output_stride))} for '
+      f'output_stride={output_stride}, or leave them out for these.'
+    )
 
 
 @contextlib.contextmanager
 def _head_scopes(is_training, reuse):
   """The scopes of a head; yields the collection that gets its end points."""
   collection = tf.get_default_graph().unique_name('decoder_end_points')
-  with (tf.variable_scope(tf.get_variable_scope(), reuse=reuse,
-                          auxiliary_name_scope=False),
-        slim.arg_scope([slim.batch_norm], is_training=is_training),
-        slim.arg_scope([slim.conv2d], outputs_collections=collection)):
+  with (
+    tf.variable_scope(
+      tf.get_variable_scope(), reuse=reuse, auxiliary_name_scope=False
+    ),
+    slim.arg_scope([slim.batch_norm], is_training=is_training),
+    slim.arg_scope([slim.conv2d], outputs_collections=collection),
+  ):
     yield collection
 
 
-def build(network_name: str, decoder: str, images: tf.Tensor, num_classes: int,
-          is_training: bool, output_stride: int | None = 16,
-          multi_grid: Sequence[int] | None = None,
-          atrous_rates: Sequence[int] | None = None, depth: int = 256,
-          reuse: bool | None = None, weight_decay: float = 0.0,
-          depth_multiplier: float | None = None,
-          network_options: Mapping[str, Any] | None = None,
-          **arg_scope_options) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+def build(
+  network_name: str,
+  decoder: str,
+  images: tf.Tensor,
+  num_classes: int,
+  is_training: bool,
+  output_stride: int | None = 16,
+  multi_grid: Sequence[int] | None = None,
+  atrous_rates: Sequence[int] | None = None,
+  depth: int = 256,
+  reuse: bool | None = None,
+  weight_decay: float = 0.0,
+  depth_multiplier: float | None = None,
+  network_options: Mapping[str, Any] | None = None,
+  **arg_scope_options,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """Builds a network with a decoder on top, under the network's arg scope.
 
   Args:
@@ -240,31 +275,53 @@ def build(network_name: str, decoder: str, images: tf.Tensor, num_classes: int,
     ValueError: an unknown name, an output stride that the network cannot
       reach, or rates or a multi-grid that do not fit.
   """
-  check(network_name, decoder, output_stride, multi_grid, atrous_rates,
-        network_options)
+  check(
+    network_name,
+    decoder,
+    output_stride,
+    multi_grid,
+    atrous_rates,
+    network_options,
+  )
   head = get_decoder(decoder)
   given = dict(network_options or {})
   if depth_multiplier is not None:
     given['depth_multiplier'] = depth_multiplier
   network = nets_factory.get_network_fn(
-      network_name, None if head.function else num_classes, weight_decay,
-      is_training, **arg_scope_options)
+    network_name,
+    None if head.function else num_classes,
+    weight_decay,
+    is_training,
+    **arg_scope_options,
+  )
   net, end_points = network(
-      images, global_pool=False, output_stride=output_stride,
-      spatial_squeeze=False, reuse=reuse, multi_grid=multi_grid, **given)
+    images,
+    global_pool=False,
+    output_stride=output_stride,
+    spatial_squeeze=False,
+    reuse=reuse,
+    multi_grid=multi_grid,
+    **given,
+  )
   if not head.function:
     return net, end_points
-  needed = {'depth': depth,
-            'rates': atrous_rates or default_rates(output_stride)}
+  needed = {
+    'depth': depth,
+    'rates': atrous_rates or default_rates(output_stride),
+  }
   if 'low_level' in head.needs:
     feature = nets_factory.low_level_feature(network_name, **given)
     outer = tf.get_variable_scope().name
     needed['low_level'] = end_points[
-        f'{outer}/{feature.end_point}' if outer else feature.end_point]
+      f'{outer}/{feature.end_point}' if outer else feature.end_point
+    ]
   arg_scope = nets_factory.get_arg_scope(
-      network_name, weight_decay=weight_decay, **arg_scope_options)
-  with (slim.arg_scope(arg_scope),
-        _head_scopes(is_training, reuse) as collection):
+    network_name, weight_decay=weight_decay, **arg_scope_options
+  )
+  with (
+    slim.arg_scope(arg_scope),
+    _head_scopes(is_training, reuse) as collection,
+  ):
     net = head.function(net, **{name: needed[name] for name in head.needs})
     net = logits(net, num_classes)
     end_points.update(slim.utils.convert_collection_to_dict(collection))

@@ -4,6 +4,7 @@ slim.conv2d(rate=r) shuffles the map into r x r small ones and back around a
 plain convolution (SpaceToBatchND). The native kernels compute the same values
 without the copies, and the variables stay what slim.conv2d calls them.
 """
+
 import functools
 import inspect
 import logging
@@ -19,14 +20,21 @@ def use_native() -> bool:
   native = has_dilation_gradient()
   if not native:
     logging.getLogger(__name__).warning(
-        'This machine has no gradient kernel for dilated convolutions (on '
-        'CPUs it comes with oneDNN; is TF_ENABLE_ONEDNN_OPTS=0 set?): they '
-        'run through SpaceToBatch instead, slower, with the same values.')
+      'This machine has no gradient kernel for dilated convolutions (on '
+      'CPUs it comes with oneDNN; is TF_ENABLE_ONEDNN_OPTS=0 set?): they '
+      'run through SpaceToBatch instead, slower, with the same values.'
+    )
   return native
 
 
-def conv2d(inputs: tf.Tensor, num_outputs: int, kernel_size: int,
-           rate: int = 1, scope: str | None = None, **options) -> tf.Tensor:
+def conv2d(
+  inputs: tf.Tensor,
+  num_outputs: int,
+  kernel_size: int,
+  rate: int = 1,
+  scope: str | None = None,
+  **options,
+) -> tf.Tensor:
   """`slim.conv2d` of stride 1 whose `rate` is dilated natively.
 
   Obeys every arg_scope that is set for `slim.conv2d` and makes the same
@@ -47,35 +55,62 @@ def conv2d(inputs: tf.Tensor, num_outputs: int, kernel_size: int,
   key = slim.arg_scope_func_key(slim.conv2d)
   scoped = {**slim.current_arg_scope().get(key, {}), **options}
   if rate > 1 and _OPTIONS.issuperset(scoped) and use_native():
-    return _native_conv2d(inputs, num_outputs, kernel_size, rate, scope,
-                          **scoped)
-  return slim.conv2d(inputs, num_outputs, kernel_size, stride=1, rate=rate,
-                     scope=scope, **options)
+    return _native_conv2d(
+      inputs, num_outputs, kernel_size, rate, scope, **scoped
+    )
+  return slim.conv2d(
+    inputs,
+    num_outputs,
+    kernel_size,
+    stride=1,
+    rate=rate,
+    scope=scope,
+    **options,
+  )
 
 
-def _native_conv2d(inputs, num_outputs, kernel_size, rate, scope,
-                   padding='SAME', activation_fn=tf.nn.relu,
-                   normalizer_fn=None, normalizer_params=None,
-                   weights_initializer=slim.xavier_initializer(),  # noqa: B008
-                   weights_regularizer=None,
-                   biases_initializer=tf.zeros_initializer(),  # noqa: B008
-                   biases_regularizer=None,
-                   reuse=None, trainable=True, outputs_collections=None):
+def _native_conv2d(
+  inputs,
+  num_outputs,
+  kernel_size,
+  rate,
+  scope,
+  padding='SAME',
+  activation_fn=tf.nn.relu,
+  normalizer_fn=None,
+  normalizer_params=None,
+  weights_initializer=slim.xavier_initializer(),  # noqa: B008
+  weights_regularizer=None,
+  biases_initializer=tf.zeros_initializer(),  # noqa: B008
+  biases_regularizer=None,
+  reuse=None,
+  trainable=True,
+  outputs_collections=None,
+):
   with tf.variable_scope(scope, 'Conv', [inputs], reuse=reuse) as sc:
     shape = [kernel_size, kernel_size, inputs.shape.as_list()[-1], num_outputs]
     weights = slim.model_variable(
-        'weights', shape, inputs.dtype.base_dtype,
-        initializer=weights_initializer, regularizer=weights_regularizer,
-        trainable=trainable)
-    net = tf.nn.conv2d(inputs, weights, strides=1, padding=padding,
-                       dilations=rate)
+      'weights',
+      shape,
+      inputs.dtype.base_dtype,
+      initializer=weights_initializer,
+      regularizer=weights_regularizer,
+      trainable=trainable,
+    )
+    net = tf.nn.conv2d(
+      inputs, weights, strides=1, padding=padding, dilations=rate
+    )
     if normalizer_fn is not None:
       net = normalizer_fn(net, **(normalizer_params or {}))
     elif biases_initializer is not None:
       biases = slim.model_variable(
-          'biases', [num_outputs], inputs.dtype.base_dtype,
-          initializer=biases_initializer, regularizer=biases_regularizer,
-          trainable=trainable)
+        'biases',
+        [num_outputs],
+        inputs.dtype.base_dtype,
+        initializer=biases_initializer,
+        regularizer=biases_regularizer,
+        trainable=trainable,
+      )
       net = tf.nn.bias_add(net, biases)
     if activation_fn is not None:
       net = activation_fn(net)

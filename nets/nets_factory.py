@@ -1,4 +1,5 @@
 """The registry of networks: every name that --model_name takes."""
+
 import difflib
 import functools
 import inspect
@@ -26,6 +27,7 @@ class Released(NamedTuple):
     image_size: the height and width it was measured with, in pixels.
     labels_offset: what is subtracted from ImageNet's labels 0 to 1000.
   """
+
   num_classes: int
   image_size: int
   labels_offset: int
@@ -39,6 +41,7 @@ class LowLevelFeature(NamedTuple):
     stride: the ratio of the image's resolution to its own, rounded up.
     channels: how many it has.
   """
+
   end_point: str
   stride: int
   channels: int
@@ -54,6 +57,7 @@ class Network(NamedTuple):
     preprocessing: the name of the preprocessing it was published with.
     released: TF-Slim's checkpoint, None if there is none.
   """
+
   function: Callable
   arg_scope: Callable
   preprocessing: str
@@ -62,8 +66,9 @@ class Network(NamedTuple):
   @property
   def zero_inits_last_gamma(self) -> bool:
     """Whether the arg scope has the option `zero_init_last_gamma`."""
-    return 'zero_init_last_gamma' in inspect.signature(
-        self.arg_scope).parameters
+    return (
+      'zero_init_last_gamma' in inspect.signature(self.arg_scope).parameters
+    )
 
 
 def _v1(function, released=None):
@@ -79,8 +84,11 @@ def _plain(function):
 
 
 def _cifar(family, depth):
-  return Network(resnet_cifar.network(family, depth),
-                 resnet_cifar.FAMILIES[family].arg_scope, 'cifar')
+  return Network(
+    resnet_cifar.network(family, depth),
+    resnet_cifar.FAMILIES[family].arg_scope,
+    'cifar',
+  )
 
 
 _V1_2016 = Released(1000, 224, 1)
@@ -88,25 +96,27 @@ _V2_2017 = Released(1001, 299, 0)
 
 
 NETWORKS = {
-    'resnet_v1_18': _v1(resnet_v1.resnet_v1_18),
-    'resnet_v1_34': _v1(resnet_v1.resnet_v1_34),
-    'resnet_v1_50': _v1(resnet_v1.resnet_v1_50, _V1_2016),
-    'resnet_v1_101': _v1(resnet_v1.resnet_v1_101, _V1_2016),
-    'resnet_v1_152': _v1(resnet_v1.resnet_v1_152, _V1_2016),
-    'resnet_v1_200': _v1(resnet_v1.resnet_v1_200),
-    'resnet_v1_50_beta': _v1(resnet_v1.resnet_v1_50_beta),
-    'resnet_v1_101_beta': _v1(resnet_v1.resnet_v1_101_beta),
-    'resnet_v2_18': _v2(resnet_v2.resnet_v2_18),
-    'resnet_v2_34': _v2(resnet_v2.resnet_v2_34),
-    'resnet_v2_50': _v2(resnet_v2.resnet_v2_50, _V2_2017),
-    'resnet_v2_101': _v2(resnet_v2.resnet_v2_101, _V2_2017),
-    'resnet_v2_152': _v2(resnet_v2.resnet_v2_152, _V2_2017),
-    'resnet_v2_200': _v2(resnet_v2.resnet_v2_200),
-    'plain_18': _plain(resnet_v1.plain_18),
-    'plain_34': _plain(resnet_v1.plain_34),
-    **{f'{name}_{depth}': _cifar(name, depth)
-       for name, family in resnet_cifar.FAMILIES.items()
-       for depth in family.depths},
+  'resnet_v1_18': _v1(resnet_v1.resnet_v1_18),
+  'resnet_v1_34': _v1(resnet_v1.resnet_v1_34),
+  'resnet_v1_50': _v1(resnet_v1.resnet_v1_50, _V1_2016),
+  'resnet_v1_101': _v1(resnet_v1.resnet_v1_101, _V1_2016),
+  'resnet_v1_152': _v1(resnet_v1.resnet_v1_152, _V1_2016),
+  'resnet_v1_200': _v1(resnet_v1.resnet_v1_200),
+  'resnet_v1_50_beta': _v1(resnet_v1.resnet_v1_50_beta),
+  'resnet_v1_101_beta': _v1(resnet_v1.resnet_v1_101_beta),
+  'resnet_v2_18': _v2(resnet_v2.resnet_v2_18),
+  'resnet_v2_34': _v2(resnet_v2.resnet_v2_34),
+  'resnet_v2_50': _v2(resnet_v2.resnet_v2_50, _V2_2017),
+  'resnet_v2_101': _v2(resnet_v2.resnet_v2_101, _V2_2017),
+  'resnet_v2_152': _v2(resnet_v2.resnet_v2_152, _V2_2017),
+  'resnet_v2_200': _v2(resnet_v2.resnet_v2_200),
+  'plain_18': _plain(resnet_v1.plain_18),
+  'plain_34': _plain(resnet_v1.plain_34),
+  **{
+    f'{name}_{depth}': _cifar(name, depth)
+    for name, family in resnet_cifar.FAMILIES.items()
+    for depth in family.depths
+  },
 }
 
 networks_map = {name: net.function for name, net in NETWORKS.items()}
@@ -127,8 +137,10 @@ def entry(what: str, registry: Mapping[str, Any], name: str) -> Any:
   if name not in registry:
     near = difflib.get_close_matches(name, registry, n=2)
     hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(f'There is no {what} named {name!r}.{hint} The {what}s '
-                     f'are: {", ".join(registry)}.')
+    raise ValueError(
+      f'There is no {what} named {name!r}.{hint} The {what}s '
+      f'are: {", ".join(registry)}.'
+    )
   return registry[name]
 
 
@@ -153,14 +165,18 @@ def check_zero_init(name: str) -> None:
   if not get_network(name).zero_inits_last_gamma:
     known = [n for n, net in NETWORKS.items() if net.zero_inits_last_gamma]
     raise ValueError(
-        f'zero_init_last_gamma: the units of {name} do not end with a batch '
-        'norm that could begin at 0. Leave it out, or take one of '
-        f'{", ".join(known)}.')
+      f'zero_init_last_gamma: the units of {name} do not end with a batch '
+      'norm that could begin at 0. Leave it out, or take one of '
+      f'{", ".join(known)}.'
+    )
 
 
-def low_level_feature(name: str, scope: str | None = None,
-                      root_block: str | None = None, **options: Any
-                      ) -> LowLevelFeature:
+def low_level_feature(
+  name: str,
+  scope: str | None = None,
+  root_block: str | None = None,
+  **options: Any,
+) -> LowLevelFeature:
   """Returns where network `name` has the feature that decoders refine with.
 
   It is the output of the last unit of block1 before the first stride of the
@@ -187,20 +203,26 @@ def low_level_feature(name: str, scope: str | None = None,
   function = get_network(name).function
   root = resnet_generator.get_root(root_block or function.root_block)
   block = function.blocks(**options)[0]
-  before = list(itertools.takewhile(lambda unit: unit.get('stride', 1) == 1,
-                                    block.args))
+  before = list(
+    itertools.takewhile(lambda unit: unit.get('stride', 1) == 1, block.args)
+  )
   if not before:
     raise ValueError(
-        f'{name} has no low-level feature: the first unit of its '
-        f'{block.scope} has a stride. Take a decoder that needs none, or '
-        'another network.')
+      f'{name} has no low-level feature: the first unit of its '
+      f'{block.scope} has a stride. Take a decoder that needs none, or '
+      'another network.'
+    )
   return LowLevelFeature(
-      f'{scope or function.default_scope}/{block.scope}/unit_{len(before)}/'
-      f'{block.unit_fn.default_scope}', root.stride, before[-1]['depth'])
+    f'{scope or function.default_scope}/{block.scope}/unit_{len(before)}/'
+    f'{block.unit_fn.default_scope}',
+    root.stride,
+    before[-1]['depth'],
+  )
 
 
-def get_arg_scope(name: str, zero_init_last_gamma: bool = False,
-                  **options) -> dict:
+def get_arg_scope(
+  name: str, zero_init_last_gamma: bool = False, **options
+) -> dict:
   """Returns the arg scope to build network `name`, and heads on it, under.
 
   Args:
@@ -217,10 +239,14 @@ def get_arg_scope(name: str, zero_init_last_gamma: bool = False,
   return get_network(name).arg_scope(**options)
 
 
-def get_network_fn(name: str, num_classes: int | None,
-                   weight_decay: float = 0.0, is_training: bool = False,
-                   zero_init_last_gamma: bool = False,
-                   **arg_scope_options) -> Callable:
+def get_network_fn(
+  name: str,
+  num_classes: int | None,
+  weight_decay: float = 0.0,
+  is_training: bool = False,
+  zero_init_last_gamma: bool = False,
+  **arg_scope_options,
+) -> Callable:
   """Returns a function that builds the network `name` from images.
 
   Args:
@@ -248,9 +274,14 @@ def get_network_fn(name: str, num_classes: int | None,
 
   @functools.wraps(function)
   def network_fn(images: tf.Tensor, **kwargs):
-    with slim.arg_scope(get_arg_scope(
-        name, zero_init_last_gamma, weight_decay=weight_decay,
-        **arg_scope_options)):
+    with slim.arg_scope(
+      get_arg_scope(
+        name,
+        zero_init_last_gamma,
+        weight_decay=weight_decay,
+        **arg_scope_options,
+      )
+    ):
       return function(images, num_classes, is_training=is_training, **kwargs)
 
   return network_fn

@@ -1,4 +1,4 @@
-"""Residual networks for pictures of 32x32, of any depth.
+"""Residual networks for images of 32x32, of any depth.
 
   [1] He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition.
       arXiv:1512.03385, 2015
@@ -30,6 +30,7 @@ Every depth is an attribute of this module:
 >>> print(logits.shape)
 (None, 10)
 """
+
 import functools
 import re
 from collections.abc import Callable
@@ -44,15 +45,18 @@ from nets.slim_compat import slim
 
 def _biased_batch_norm(inputs, **options):
   """Batch norm of a convolution that keeps its biases, as in Keras."""
-  biases = slim.model_variable('biases', [inputs.shape.as_list()[-1]],
-                               initializer=tf.zeros_initializer())
+  biases = slim.model_variable(
+    'biases', [inputs.shape.as_list()[-1]], initializer=tf.zeros_initializer()
+  )
   return slim.batch_norm(tf.nn.bias_add(inputs, biases), **options)
 
 
-def resnet_arg_scope(weight_decay: float = 0.0001,
-                     batch_norm_decay: float = 0.99,
-                     batch_norm_epsilon: float = 1e-3,
-                     **options: Any) -> dict:
+def resnet_arg_scope(
+  weight_decay: float = 0.0001,
+  batch_norm_decay: float = 0.99,
+  batch_norm_epsilon: float = 1e-3,
+  **options: Any,
+) -> dict:
   """Returns the arg scope of the Keras script's networks.
 
   Args:
@@ -63,26 +67,38 @@ def resnet_arg_scope(weight_decay: float = 0.0001,
     **options: more arguments of `resnet_utils.resnet_arg_scope`.
   """
   scope = resnet_utils.resnet_arg_scope(
-      weight_decay, batch_norm_decay, batch_norm_epsilon, **options)
+    weight_decay, batch_norm_decay, batch_norm_epsilon, **options
+  )
   if not options.get('use_batch_norm', True):
     return scope
-  with slim.arg_scope(scope), slim.arg_scope(
-      [slim.conv2d], normalizer_fn=_biased_batch_norm) as scope:
+  with (
+    slim.arg_scope(scope),
+    slim.arg_scope([slim.conv2d], normalizer_fn=_biased_batch_norm) as scope,
+  ):
     return scope
 
 
 def _conv2d(inputs, depth, kernel_size, scope, stride=1, rate=1, **options):
   if stride == 1:
-    return dilation.conv2d(inputs, depth, kernel_size, rate=rate, scope=scope,
-                           **options)
-  return slim.conv2d(inputs, depth, kernel_size, stride=stride, scope=scope,
-                     **options)
+    return dilation.conv2d(
+      inputs, depth, kernel_size, rate=rate, scope=scope, **options
+    )
+  return slim.conv2d(
+    inputs, depth, kernel_size, stride=stride, scope=scope, **options
+  )
 
 
 @slim.add_arg_scope
-def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
-          outputs_collections: str | None = None, scope: str | None = None,
-          unit_rate: int = 1, nominal_stride: int = 1) -> tf.Tensor:
+def basic(
+  inputs: tf.Tensor,
+  depth: int,
+  stride: int,
+  rate: int = 1,
+  outputs_collections: str | None = None,
+  scope: str | None = None,
+  unit_rate: int = 1,
+  nominal_stride: int = 1,
+) -> tf.Tensor:
   """The unit of the Keras script's version 1.
 
   Its projections have no batch norm. Arguments and result are those of
@@ -92,21 +108,34 @@ def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
   with tf.variable_scope(scope, basic.default_scope, [inputs]) as sc:
     residual = _conv2d(inputs, depth, 3, 'conv1', stride, rate)
     residual = _conv2d(
-        residual, depth, 3, 'conv2', activation_fn=None,
-        rate=resnet_utils.rate_behind(rate, stride, nominal_stride))
+      residual,
+      depth,
+      3,
+      'conv2',
+      activation_fn=None,
+      rate=resnet_utils.rate_behind(rate, stride, nominal_stride),
+    )
     if depth != inputs.shape.as_list()[-1]:
       inputs = _conv2d(inputs, depth, 1, 'shortcut', stride, **BARE)
     return slim.utils.collect_named_outputs(
-        outputs_collections, sc.name, tf.nn.relu(inputs + residual))
+      outputs_collections, sc.name, tf.nn.relu(inputs + residual)
+    )
 
 
 @slim.add_arg_scope
-def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
-               stride: int, rate: int = 1,
-               outputs_collections: str | None = None,
-               scope: str | None = None, unit_rate: int = 1,
-               nominal_stride: int = 1, projects: bool = False,
-               preactivates: bool = True) -> tf.Tensor:
+def bottleneck(
+  inputs: tf.Tensor,
+  depth: int,
+  depth_bottleneck: int,
+  stride: int,
+  rate: int = 1,
+  outputs_collections: str | None = None,
+  scope: str | None = None,
+  unit_rate: int = 1,
+  nominal_stride: int = 1,
+  projects: bool = False,
+  preactivates: bool = True,
+) -> tf.Tensor:
   """The unit of the Keras script's version 2: BN, ReLU, convolution, thrice.
 
   Args:
@@ -127,22 +156,26 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
   Returns:
     [batch, ceil(height / stride), ceil(width / stride), depth].
   """
+
   def layer(net, channels, kernel_size, scope, normalize=True, **options):
     if normalize:
-      net = slim.batch_norm(net, activation_fn=tf.nn.relu,
-                            scope=f'{scope}/preact')
+      net = slim.batch_norm(
+        net, activation_fn=tf.nn.relu, scope=f'{scope}/preact'
+      )
     return _conv2d(net, channels, kernel_size, scope, **options, **BARE)
 
   rate = resnet_utils.rate_behind(rate * unit_rate, stride, nominal_stride)
   with tf.variable_scope(scope, bottleneck.default_scope, [inputs]) as sc:
-    residual = layer(inputs, depth_bottleneck, 1, 'conv1', preactivates,
-                     stride=stride)
+    residual = layer(
+      inputs, depth_bottleneck, 1, 'conv1', preactivates, stride=stride
+    )
     residual = layer(residual, depth_bottleneck, 3, 'conv2', rate=rate)
     residual = layer(residual, depth, 1, 'conv3')
     if projects:
       inputs = _conv2d(inputs, depth, 1, 'shortcut', stride, **BARE)
-    return slim.utils.collect_named_outputs(outputs_collections, sc.name,
-                                            inputs + residual)
+    return slim.utils.collect_named_outputs(
+      outputs_collections, sc.name, inputs + residual
+    )
 
 
 basic.default_scope = 'basic_v1'
@@ -156,17 +189,28 @@ def _bottleneck_block(scope, base_depth, num_units, stride, unit_rates=None):
   makes a quarter, and a block before it half, of what leaves it.
   """
   first = stride == 1
-  unit = {'depth': 4 * base_depth, 'stride': 1,
-          'depth_bottleneck': base_depth if first else 2 * base_depth}
-  begin = {'stride': stride, 'nominal_stride': stride, 'projects': True,
-           'preactivates': not first}
+  unit = {
+    'depth': 4 * base_depth,
+    'stride': 1,
+    'depth_bottleneck': base_depth if first else 2 * base_depth,
+  }
+  begin = {
+    'stride': stride,
+    'nominal_stride': stride,
+    'projects': True,
+    'preactivates': not first,
+  }
   return resnet_utils.rated_block(
-      scope, bottleneck, [{**unit, **begin}, *[unit] * (num_units - 1)],
-      unit_rates)
+    scope,
+    bottleneck,
+    [{**unit, **begin}, *[unit] * (num_units - 1)],
+    unit_rates,
+  )
 
 
 _pre_activated = resnet_generator.family(
-    'cifar_resnet_v2', __name__, preactivation=True, normalized_root=True)
+  'cifar_resnet_v2', __name__, preactivation=True, normalized_root=True
+)
 
 
 class Family(NamedTuple):
@@ -180,6 +224,7 @@ class Family(NamedTuple):
     arg_scope: returns the arg scope to build them under.
     unit_options: see `resnet_generator.network`.
   """
+
   layers: int
   depths: tuple[int, ...]
   generator: Callable
@@ -193,18 +238,39 @@ def _of(unit):
 
 
 FAMILIES = {
-    'cifar_resnet_v1': Family(6, (20, 32, 44, 56, 110), resnet_v1.resnet_v1,
-                              _of(basic), resnet_arg_scope),
-    'cifar_resnet_v2': Family(9, (29, 56, 110, 164, 1001), _pre_activated,
-                              _bottleneck_block, resnet_arg_scope),
-    'cifar_residual': Family(6, (20, 32, 44, 56, 110), resnet_v1.resnet_v1,
-                             _of(resnet_v1.basic), resnet_v1.resnet_arg_scope,
-                             {'shortcut': 'A'}),
-    'cifar_plain': Family(6, (20, 32, 44, 56), resnet_v1.resnet_v1,
-                          _of(resnet_v1.plain), resnet_utils.resnet_arg_scope),
-    'cifar_highway': Family(6, (20, 32, 44, 56), resnet_v1.resnet_v1,
-                            _of(resnet_v1.highway),
-                            resnet_utils.resnet_arg_scope, {'shortcut': 'A'}),
+  'cifar_resnet_v1': Family(
+    6, (20, 32, 44, 56, 110), resnet_v1.resnet_v1, _of(basic), resnet_arg_scope
+  ),
+  'cifar_resnet_v2': Family(
+    9,
+    (29, 56, 110, 164, 1001),
+    _pre_activated,
+    _bottleneck_block,
+    resnet_arg_scope,
+  ),
+  'cifar_residual': Family(
+    6,
+    (20, 32, 44, 56, 110),
+    resnet_v1.resnet_v1,
+    _of(resnet_v1.basic),
+    resnet_v1.resnet_arg_scope,
+    {'shortcut': 'A'},
+  ),
+  'cifar_plain': Family(
+    6,
+    (20, 32, 44, 56),
+    resnet_v1.resnet_v1,
+    _of(resnet_v1.plain),
+    resnet_utils.resnet_arg_scope,
+  ),
+  'cifar_highway': Family(
+    6,
+    (20, 32, 44, 56),
+    resnet_v1.resnet_v1,
+    _of(resnet_v1.highway),
+    resnet_utils.resnet_arg_scope,
+    {'shortcut': 'A'},
+  ),
 }
 
 
@@ -220,13 +286,22 @@ def network(family: str, depth: int) -> Callable:
   if rest or units < 1:
     below = max(units, 1) * found.layers + 2
     raise ValueError(
-        f'There is no network named {family}_{depth}: the depth must be '
-        f'{found.layers}n + 2. The nearest are {family}_{below} and '
-        f'{family}_{below + found.layers}.')
+      f'There is no network named {family}_{depth}: the depth must be '
+      f'{found.layers}n + 2. The nearest are {family}_{below} and '
+      f'{family}_{below + found.layers}.'
+    )
   return resnet_generator.network(
-      found.generator, found.block, f'{family}_{depth}', depth, 'cifar',
-      units=(units,) * 3, base_depth=16, begins_with_stride=True,
-      image_size=32, **found.unit_options)
+    found.generator,
+    found.block,
+    f'{family}_{depth}',
+    depth,
+    'cifar',
+    units=(units,) * 3,
+    base_depth=16,
+    begins_with_stride=True,
+    image_size=32,
+    **found.unit_options,
+  )
 
 
 def split(name: str) -> tuple[str, int] | None:

@@ -4,6 +4,7 @@ A network is data: a root (a few convolutions, and perhaps a pooling), a depth
 (the number of units in each block), a kind of units and a family (the order of
 normalization and convolution). References as in resnet_utils.
 """
+
 import contextlib
 import inspect
 import math
@@ -24,6 +25,7 @@ class Root(NamedTuple):
     convolutions: a tuple of (scope, depth, kernel, stride).
     pool: whether a max pooling of stride 2 follows.
   """
+
   convolutions: tuple[tuple[str, int, int, int], ...]
   pool: bool = True
 
@@ -31,52 +33,57 @@ class Root(NamedTuple):
   def stride(self) -> int:
     """The ratio of the image's resolution to that of the first block."""
     return math.prod(stride for *_, stride in self.convolutions) * (
-        2 if self.pool else 1)
+      2 if self.pool else 1
+    )
 
 
 # '7x7' is the root of [1] for ImageNet, 'cifar' that for CIFAR-10 (section
 # 4.2); 'beta' the three 3x3 of DeepLab's resnet_v1_50_beta and
-# resnet_v1_101_beta; '3x3' lets the networks for ImageNet see pictures of
+# resnet_v1_101_beta; '3x3' lets the networks for ImageNet see images of
 # 32x32 at their resolution.
 ROOT_BLOCKS = {
-    '7x7': Root((('conv1', 64, 7, 2),)),
-    'beta': Root((('conv1_1', 64, 3, 2), ('conv1_2', 64, 3, 1),
-                  ('conv1_3', 128, 3, 1))),
-    '3x3': Root((('conv1', 64, 3, 1),), pool=False),
-    'cifar': Root((('conv1', 16, 3, 1),), pool=False),
+  '7x7': Root((('conv1', 64, 7, 2),)),
+  'beta': Root(
+    (('conv1_1', 64, 3, 2), ('conv1_2', 64, 3, 1), ('conv1_3', 128, 3, 1))
+  ),
+  '3x3': Root((('conv1', 64, 3, 1),), pool=False),
+  'cifar': Root((('conv1', 16, 3, 1),), pool=False),
 }
 
 # Depth -> the number of units in each of the four blocks.
 UNITS = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-    200: (3, 24, 36, 3),
+  18: (2, 2, 2, 2),
+  34: (3, 4, 6, 3),
+  50: (3, 4, 6, 3),
+  101: (3, 4, 23, 3),
+  152: (3, 8, 36, 3),
+  200: (3, 24, 36, 3),
 }
 
 
 def get_root(name: str) -> Root:
   """Returns the entry of `ROOT_BLOCKS`, or a ValueError that lists them."""
   if name not in ROOT_BLOCKS:
-    raise ValueError(f'There is no root_block={name!r}. It can be '
-                     f'{", ".join(ROOT_BLOCKS)}.')
+    raise ValueError(
+      f'There is no root_block={name!r}. It can be {", ".join(ROOT_BLOCKS)}.'
+    )
   return ROOT_BLOCKS[name]
 
 
 def _root_block(net, root, **conv_options):
   with slim.arg_scope([slim.conv2d], **conv_options):
     for scope, depth, kernel_size, stride in root.convolutions:
-      net = resnet_utils.conv2d_same(net, depth, kernel_size, stride,
-                                     scope=scope)
+      net = resnet_utils.conv2d_same(
+        net, depth, kernel_size, stride, scope=scope
+      )
   if not root.pool:
     return net
   return slim.max_pool2d(net, [3, 3], stride=2, scope='pool1')
 
 
-def _head(net, end_points, scope_name, num_classes, global_pool,
-          spatial_squeeze):
+def _head(
+  net, end_points, scope_name, num_classes, global_pool, spatial_squeeze
+):
   if global_pool:
     net = tf.reduce_mean(net, [1, 2], name='pool5', keepdims=True)
     end_points['global_pool'] = net
@@ -85,11 +92,18 @@ def _head(net, end_points, scope_name, num_classes, global_pool,
   size = net.shape.as_list()[1:3]
   if spatial_squeeze and any(side not in (None, 1) for side in size):
     raise ValueError(
-        f'spatial_squeeze=True needs logits of 1x1, but they are '
-        f'{size[0]}x{size[1]}: pass spatial_squeeze=False for dense logits, '
-        'or global_pool=True for one prediction an image.')
-  net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None,
-                    normalizer_fn=None, scope='logits')
+      f'spatial_squeeze=True needs logits of 1x1, but they are '
+      f'{size[0]}x{size[1]}: pass spatial_squeeze=False for dense logits, '
+      'or global_pool=True for one prediction an image.'
+    )
+  net = slim.conv2d(
+    net,
+    num_classes,
+    [1, 1],
+    activation_fn=None,
+    normalizer_fn=None,
+    scope='logits',
+  )
   end_points[f'{scope_name}/logits'] = net
   if spatial_squeeze:
     net = tf.squeeze(net, [1, 2], name='SpatialSqueeze')
@@ -101,17 +115,20 @@ def _head(net, end_points, scope_name, num_classes, global_pool,
 def _check_inputs(inputs):
   if tf.executing_eagerly():
     raise RuntimeError(
-        'Residual networks are built into a graph: call them inside '
-        '`with tf.Graph().as_default():` or a tf.function.')
+      'Residual networks are built into a graph: call them inside '
+      '`with tf.Graph().as_default():` or a tf.function.'
+    )
   inputs = tf.convert_to_tensor(inputs)
   if inputs.shape.rank != 4 or inputs.shape.as_list()[-1] is None:
     raise ValueError(
-        'The inputs must be [batch, height, width, channels] with a known '
-        f'number of channels, but their shape is {inputs.shape}.')
+      'The inputs must be [batch, height, width, channels] with a known '
+      f'number of channels, but their shape is {inputs.shape}.'
+    )
   if not inputs.dtype.is_floating:
     raise ValueError(
-        f'The inputs are {inputs.dtype.name}; the networks take preprocessed '
-        'float images (see preprocessing/preprocessing_factory.py).')
+      f'The inputs are {inputs.dtype.name}; the networks take preprocessed '
+      'float images (see preprocessing/preprocessing_factory.py).'
+    )
   return inputs
 
 
@@ -158,17 +175,25 @@ def _arg_scopes(collection, blocks, is_training):
   """Collects end points under `collection`, which it yields."""
   units = filter(slim.has_arg_scope, {block.unit_fn for block in blocks})
   with contextlib.ExitStack() as stack:
-    stack.enter_context(slim.arg_scope(
+    stack.enter_context(
+      slim.arg_scope(
         [slim.conv2d, *units, resnet_utils.stack_blocks_dense],
-        outputs_collections=collection))
+        outputs_collections=collection,
+      )
+    )
     if is_training is not None:
-      stack.enter_context(slim.arg_scope([slim.batch_norm],
-                                         is_training=is_training))
+      stack.enter_context(
+        slim.arg_scope([slim.batch_norm], is_training=is_training)
+      )
     yield collection
 
 
-def family(name: str, module: str, preactivation: bool,
-           normalized_root: bool | None = None) -> Callable:
+def family(
+  name: str,
+  module: str,
+  preactivation: bool,
+  normalized_root: bool | None = None,
+) -> Callable:
   """Returns the generator of a family of networks.
 
   Args:
@@ -183,33 +208,46 @@ def family(name: str, module: str, preactivation: bool,
     normalized_root = not preactivation
   root_options = {} if normalized_root else resnet_utils.BARE
 
-  def resnet(inputs: tf.Tensor, blocks: Sequence[Block],
-             num_classes: int | None = None, is_training: bool | None = True,
-             global_pool: bool = True, output_stride: int | None = None,
-             include_root_block: bool = True, spatial_squeeze: bool = True,
-             store_non_strided_activations: bool = False,
-             reuse: bool | None = None, scope: str | None = None,
-             root_block: str = '7x7'
-             ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+  def resnet(
+    inputs: tf.Tensor,
+    blocks: Sequence[Block],
+    num_classes: int | None = None,
+    is_training: bool | None = True,
+    global_pool: bool = True,
+    output_stride: int | None = None,
+    include_root_block: bool = True,
+    spatial_squeeze: bool = True,
+    store_non_strided_activations: bool = False,
+    reuse: bool | None = None,
+    scope: str | None = None,
+    root_block: str = '7x7',
+  ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     inputs = _check_inputs(inputs)
     if include_root_block:
       root = get_root(root_block)
       resnet_utils.check_output_stride(output_stride, blocks, root.stride)
       output_stride = output_stride and output_stride // root.stride
-    with (tf.variable_scope(scope, name, [inputs], reuse=reuse) as sc,
-          _arg_scopes(sc.original_name_scope + '_end_points', blocks,
-                      is_training) as collection):
+    with (
+      tf.variable_scope(scope, name, [inputs], reuse=reuse) as sc,
+      _arg_scopes(
+        sc.original_name_scope + '_end_points', blocks, is_training
+      ) as collection,
+    ):
       net = inputs
       if include_root_block:
         net = _root_block(net, root, **root_options)
       net = resnet_utils.stack_blocks_dense(
-          net, blocks, output_stride,
-          store_non_strided_activations=store_non_strided_activations)
+        net,
+        blocks,
+        output_stride,
+        store_non_strided_activations=store_non_strided_activations,
+      )
       if preactivation:
         net = slim.batch_norm(net, activation_fn=tf.nn.relu, scope='postnorm')
       end_points = slim.utils.convert_collection_to_dict(collection)
-      net = _head(net, end_points, sc.name, num_classes, global_pool,
-                  spatial_squeeze)
+      net = _head(
+        net, end_points, sc.name, num_classes, global_pool, spatial_squeeze
+      )
       return net, end_points
 
   resnet.__name__ = resnet.__qualname__ = name
@@ -219,37 +257,46 @@ def family(name: str, module: str, preactivation: bool,
   return resnet
 
 
-def check_multi_grid(multi_grid: Sequence[int] | None, num_units: int,
-                     block: str = 'block4') -> None:
+def check_multi_grid(
+  multi_grid: Sequence[int] | None, num_units: int, block: str = 'block4'
+) -> None:
   """Raises ValueError unless it has a factor for each unit of the block."""
   if multi_grid is None:
     return
   if len(multi_grid) != num_units or min(multi_grid) < 1:
     raise ValueError(
-        f'multi_grid={list(multi_grid)}: give one dilation factor of 1 or more '
-        f'for each of the {num_units} units of {block}, such as '
-        f'{[1 << min(i, 3) for i in range(num_units)]}, or leave it out.')
+      f'multi_grid={list(multi_grid)}: give one dilation factor of 1 or more '
+      f'for each of the {num_units} units of {block}, such as '
+      f'{[1 << min(i, 3) for i in range(num_units)]}, or leave it out.'
+    )
 
 
 def _blocks(block_fn, units, base_depth, begins_with_stride):
   """Returns the function that makes a network's blocks."""
 
-  def make_blocks(min_base_depth=8, depth_multiplier=1, multi_grid=None,
-                  **unit_options):
+  def make_blocks(
+    min_base_depth=8, depth_multiplier=1, multi_grid=None, **unit_options
+  ):
     if depth_multiplier <= 0:
       raise ValueError(
-          f'depth_multiplier={depth_multiplier} must be above 0; 1 is the '
-          'published width.')
+        f'depth_multiplier={depth_multiplier} must be above 0; 1 is the '
+        'published width.'
+      )
     counts = units()
     last = len(counts) - 1
     unstrided = 0 if begins_with_stride else last
     check_multi_grid(multi_grid, counts[last], f'block{last + 1}')
     return [
-        block_fn(f'block{i + 1}',
-                 max(int((base_depth << i) * depth_multiplier), min_base_depth),
-                 num_units, 1 if i == unstrided else 2,
-                 multi_grid if i == last else None, **unit_options)
-        for i, num_units in enumerate(counts)]
+      block_fn(
+        f'block{i + 1}',
+        max(int((base_depth << i) * depth_multiplier), min_base_depth),
+        num_units,
+        1 if i == unstrided else 2,
+        multi_grid if i == last else None,
+        **unit_options,
+      )
+      for i, num_units in enumerate(counts)
+    ]
 
   return make_blocks
 
@@ -265,7 +312,7 @@ _NETWORK_DOC = """{name} by `{family}`.
     multi_grid: the dilation factors of the units of the last block, e.g.
       (1, 2, 4) (arXiv:1706.05587, section 3.2.1).
     root_block: a name in `resnet_generator.ROOT_BLOCKS`; '3x3' lets a network
-      for ImageNet see pictures of 32x32 at their resolution.
+      for ImageNet see images of 32x32 at their resolution.
     **unit_options: {options} goes to every unit, which tells what it is.
 
   Raises:
@@ -273,12 +320,20 @@ _NETWORK_DOC = """{name} by `{family}`.
   """
 
 
-def network(family_fn: Callable, block_fn: Callable, name: str,
-            depth: int | str, root_block: str = '7x7',
-            scope: str | None = None, *,
-            units: Sequence[int] | None = None, base_depth: int = 64,
-            begins_with_stride: bool = False, image_size: int = 224,
-            **unit_options: Any) -> Callable:
+def network(
+  family_fn: Callable,
+  block_fn: Callable,
+  name: str,
+  depth: int | str,
+  root_block: str = '7x7',
+  scope: str | None = None,
+  *,
+  units: Sequence[int] | None = None,
+  base_depth: int = 64,
+  begins_with_stride: bool = False,
+  image_size: int = 224,
+  **unit_options: Any,
+) -> Callable:
   """Returns the public network function `name` of a family and a depth.
 
   It carries what there is to know without building it: default_image_size,
@@ -302,31 +357,54 @@ def network(family_fn: Callable, block_fn: Callable, name: str,
       gets, with their defaults.
   """
   default_scope = scope or name
-  make_blocks = _blocks(block_fn, lambda: units or UNITS[depth], base_depth,
-                        begins_with_stride)
+  make_blocks = _blocks(
+    block_fn, lambda: units or UNITS[depth], base_depth, begins_with_stride
+  )
 
-  def resnet_fn(inputs: tf.Tensor, num_classes: int | None = None,
-                is_training: bool | None = True, global_pool: bool = True,
-                output_stride: int | None = None, spatial_squeeze: bool = True,
-                store_non_strided_activations: bool = False,
-                min_base_depth: int = 8, depth_multiplier: float = 1,
-                reuse: bool | None = None, scope: str = default_scope,
-                multi_grid: Sequence[int] | None = None,
-                root_block: str = root_block, **given):
+  def resnet_fn(
+    inputs: tf.Tensor,
+    num_classes: int | None = None,
+    is_training: bool | None = True,
+    global_pool: bool = True,
+    output_stride: int | None = None,
+    spatial_squeeze: bool = True,
+    store_non_strided_activations: bool = False,
+    min_base_depth: int = 8,
+    depth_multiplier: float = 1,
+    reuse: bool | None = None,
+    scope: str = default_scope,
+    multi_grid: Sequence[int] | None = None,
+    root_block: str = root_block,
+    **given,
+  ):
     for option in given.keys() - unit_options.keys():
       raise TypeError(f'{name}() has no argument {option!r}.')
-    blocks = make_blocks(min_base_depth, depth_multiplier, multi_grid,
-                         **unit_options | given)
-    return family_fn(inputs, blocks, num_classes, is_training, global_pool,
-                     output_stride, True, spatial_squeeze,
-                     store_non_strided_activations, reuse, scope, root_block)
+    blocks = make_blocks(
+      min_base_depth, depth_multiplier, multi_grid, **unit_options | given
+    )
+    return family_fn(
+      inputs,
+      blocks,
+      num_classes,
+      is_training,
+      global_pool,
+      output_stride,
+      True,
+      spatial_squeeze,
+      store_non_strided_activations,
+      reuse,
+      scope,
+      root_block,
+    )
 
   resnet_fn.__name__ = resnet_fn.__qualname__ = name
   resnet_fn.__module__ = family_fn.__module__
   resnet_fn.__signature__ = _signature(resnet_fn, unit_options)
   resnet_fn.__doc__ = _NETWORK_DOC.format(
-      name=name, family=family_fn.__name__,
-      options=' and '.join(unit_options) or 'there is none that')
+    name=name,
+    family=family_fn.__name__,
+    options=' and '.join(unit_options) or 'there is none that',
+  )
   resnet_fn.default_image_size = image_size
   resnet_fn.default_scope = default_scope
   resnet_fn.root_block = root_block
@@ -338,6 +416,12 @@ def _signature(function, unit_options):
   """Returns a signature with the options' names in place of **given."""
   signature = inspect.signature(function)
   *named, _ = signature.parameters.values()
-  return signature.replace(parameters=[*named, *(
-      inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-      for name, default in unit_options.items())])
+  return signature.replace(
+    parameters=[
+      *named,
+      *(
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in unit_options.items()
+      ),
+    ]
+  )

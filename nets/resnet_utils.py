@@ -10,6 +10,7 @@ A network is a list of `Block`s, each a list of residual units. The stride of a
 block of bottlenecks sits on its last unit, not on the first of the next block:
 both compute the same values, and this one shrinks the map one unit earlier.
 """
+
 import collections
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,11 +33,16 @@ class Block(collections.namedtuple('Block', ['scope', 'unit_fn', 'args'])):
     args: a list of dicts, one a unit, of keyword arguments for `unit_fn`;
       'stride' (1 if absent) is also read by `stack_blocks_dense`.
   """
+
   __slots__ = ()
 
 
-def rated_block(scope: str, unit_fn: Callable, units: list[dict[str, Any]],
-                unit_rates: Sequence[int] | None = None) -> Block:
+def rated_block(
+  scope: str,
+  unit_fn: Callable,
+  units: list[dict[str, Any]],
+  unit_rates: Sequence[int] | None = None,
+) -> Block:
   """Returns the block of some units, dilated.
 
   Args:
@@ -51,16 +57,27 @@ def rated_block(scope: str, unit_fn: Callable, units: list[dict[str, Any]],
   rates = (1,) * len(units) if unit_rates is None else tuple(unit_rates)
   if len(rates) != len(units):
     raise ValueError(
-        f'{scope} has {len(units)} units and needs as many rates, but '
-        f'{len(rates)} are given: {list(rates)}.')
-  return Block(scope, unit_fn, [
+      f'{scope} has {len(units)} units and needs as many rates, but '
+      f'{len(rates)} are given: {list(rates)}.'
+    )
+  return Block(
+    scope,
+    unit_fn,
+    [
       {**unit, **({'unit_rate': rate} if rate != 1 else {})}
-      for unit, rate in zip(units, rates, strict=True)])
+      for unit, rate in zip(units, rates, strict=True)
+    ],
+  )
 
 
-def bottleneck_block(unit_fn: Callable, scope: str, base_depth: int,
-                     num_units: int, stride: int,
-                     unit_rates: Sequence[int] | None = None) -> Block:
+def bottleneck_block(
+  unit_fn: Callable,
+  scope: str,
+  base_depth: int,
+  num_units: int,
+  stride: int,
+  unit_rates: Sequence[int] | None = None,
+) -> Block:
   """Returns a block of bottleneck units with the stride on its last one.
 
   Args:
@@ -74,16 +91,30 @@ def bottleneck_block(unit_fn: Callable, scope: str, base_depth: int,
   Raises:
     ValueError: not as many `unit_rates` as units.
   """
-  return rated_block(scope, unit_fn, [
-      {'depth': base_depth * 4, 'depth_bottleneck': base_depth,
-       'stride': stride if i == num_units - 1 else 1}
-      for i in range(num_units)], unit_rates)
+  return rated_block(
+    scope,
+    unit_fn,
+    [
+      {
+        'depth': base_depth * 4,
+        'depth_bottleneck': base_depth,
+        'stride': stride if i == num_units - 1 else 1,
+      }
+      for i in range(num_units)
+    ],
+    unit_rates,
+  )
 
 
-def basic_block(unit_fn: Callable, scope: str, base_depth: int,
-                num_units: int, stride: int,
-                unit_rates: Sequence[int] | None = None,
-                **unit_options: Any) -> Block:
+def basic_block(
+  unit_fn: Callable,
+  scope: str,
+  base_depth: int,
+  num_units: int,
+  stride: int,
+  unit_rates: Sequence[int] | None = None,
+  **unit_options: Any,
+) -> Block:
   """Returns a block of basic units with the stride on its first one.
 
   There [1] has it. On the last unit of the block before it would be another
@@ -103,13 +134,24 @@ def basic_block(unit_fn: Callable, scope: str, base_depth: int,
     ValueError: not as many `unit_rates` as units.
   """
   strided = {'stride': stride, 'nominal_stride': stride}
-  return rated_block(scope, unit_fn, [
-      {'depth': base_depth, **(strided if i == 0 else {'stride': 1}),
-       **unit_options} for i in range(num_units)], unit_rates)
+  return rated_block(
+    scope,
+    unit_fn,
+    [
+      {
+        'depth': base_depth,
+        **(strided if i == 0 else {'stride': 1}),
+        **unit_options,
+      }
+      for i in range(num_units)
+    ],
+    unit_rates,
+  )
 
 
-def subsample(inputs: tf.Tensor, factor: int,
-              scope: str | None = None) -> tf.Tensor:
+def subsample(
+  inputs: tf.Tensor, factor: int, scope: str | None = None
+) -> tf.Tensor:
   """Keeps every `factor`-th row and column, from the first on.
 
   Args:
@@ -143,14 +185,20 @@ def pad_channels(inputs: tf.Tensor, depth: int) -> tf.Tensor:
   more = depth - inputs.shape.as_list()[-1]
   if more < 0:
     raise ValueError(
-        f'A shortcut of zeros (option A) cannot make {depth} channels of '
-        f"{inputs.shape[-1]}: take shortcut='B', or a wider network.")
+      f'A shortcut of zeros (option A) cannot make {depth} channels of '
+      f"{inputs.shape[-1]}: take shortcut='B', or a wider network."
+    )
   return tf.pad(inputs, [[0, 0]] * 3 + [[0, more]]) if more else inputs
 
 
-def conv2d_same(inputs: tf.Tensor, num_outputs: int, kernel_size: int,
-                stride: int, rate: int = 1,
-                scope: str | None = None) -> tf.Tensor:
+def conv2d_same(
+  inputs: tf.Tensor,
+  num_outputs: int,
+  kernel_size: int,
+  stride: int,
+  rate: int = 1,
+  scope: str | None = None,
+) -> tf.Tensor:
   """A convolution that pads alike whatever its stride and input size.
 
   Equal to the same convolution at stride 1 followed by
@@ -172,17 +220,25 @@ def conv2d_same(inputs: tf.Tensor, num_outputs: int, kernel_size: int,
     ValueError: both `stride` and `rate` are above 1.
   """
   if stride == 1:
-    return dilation.conv2d(inputs, num_outputs, kernel_size, rate=rate,
-                           padding='SAME', scope=scope)
+    return dilation.conv2d(
+      inputs, num_outputs, kernel_size, rate=rate, padding='SAME', scope=scope
+    )
   if rate > 1:
     raise ValueError(
-        f'A convolution cannot have stride {stride} and rate {rate} at once: '
-        'set the stride of the unit to 1, or its rate to 1.')
+      f'A convolution cannot have stride {stride} and rate {rate} at once: '
+      'set the stride of the unit to 1, or its rate to 1.'
+    )
   before = (kernel_size - 1) // 2
   margin = [before, kernel_size - 1 - before]
   inputs = tf.pad(inputs, [[0, 0], margin, margin, [0, 0]])
-  return slim.conv2d(inputs, num_outputs, kernel_size, stride=stride,
-                     padding='VALID', scope=scope)
+  return slim.conv2d(
+    inputs,
+    num_outputs,
+    kernel_size,
+    stride=stride,
+    padding='VALID',
+    scope=scope,
+  )
 
 
 def reachable_strides(blocks: Sequence[Block], root: int = 1) -> list[int]:
@@ -203,15 +259,19 @@ def check_output_stride(output_stride, blocks, root=1):
   if root > 1 and output_stride % root:
     reason = f'is not a multiple of {root}, the stride of the root block'
   raise ValueError(
-      f'The target output_stride={output_stride} {reason}: pass one of '
-      f'{", ".join(map(str, valid))}, or None for the nominal {valid[-1]}.')
+    f'The target output_stride={output_stride} {reason}: pass one of '
+    f'{", ".join(map(str, valid))}, or None for the nominal {valid[-1]}.'
+  )
 
 
 @slim.add_arg_scope
-def stack_blocks_dense(net: tf.Tensor, blocks: Sequence[Block],
-                       output_stride: int | None = None,
-                       store_non_strided_activations: bool = False,
-                       outputs_collections: str | None = None) -> tf.Tensor:
+def stack_blocks_dense(
+  net: tf.Tensor,
+  blocks: Sequence[Block],
+  output_stride: int | None = None,
+  store_non_strided_activations: bool = False,
+  outputs_collections: str | None = None,
+) -> tf.Tensor:
   """Stacks `blocks`, by atrous convolution once `output_stride` is reached.
 
   From there on a unit's stride becomes the dilation rate of all that follow,
@@ -245,8 +305,11 @@ def stack_blocks_dense(net: tf.Tensor, blocks: Sequence[Block],
           block_stride, stride = stride, 1
         dense = current_stride == output_stride
         with tf.variable_scope(f'unit_{i + 1}', values=[net]):
-          net = block.unit_fn(net, rate=rate if dense else 1,
-                              **dict(unit, stride=1 if dense else stride))
+          net = block.unit_fn(
+            net,
+            rate=rate if dense else 1,
+            **dict(unit, stride=1 if dense else stride),
+          )
         if dense:
           rate *= stride
         else:
@@ -261,13 +324,13 @@ def stack_blocks_dense(net: tf.Tensor, blocks: Sequence[Block],
 
 
 def resnet_arg_scope(
-    weight_decay: float = 0.0001,
-    batch_norm_decay: float = 0.997,
-    batch_norm_epsilon: float = 1e-5,
-    batch_norm_scale: bool = True,
-    activation_fn: Callable | None = tf.nn.relu,
-    use_batch_norm: bool = True,
-    batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS
+  weight_decay: float = 0.0001,
+  batch_norm_decay: float = 0.997,
+  batch_norm_epsilon: float = 1e-5,
+  batch_norm_scale: bool = True,
+  activation_fn: Callable | None = tf.nn.relu,
+  use_batch_norm: bool = True,
+  batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
 ) -> dict:
   """Returns the arg scope that residual networks are built under.
 
@@ -284,19 +347,20 @@ def resnet_arg_scope(
       the moving averages; None makes them part of the forward pass.
   """
   batch_norm_params = {
-      'decay': batch_norm_decay,
-      'epsilon': batch_norm_epsilon,
-      'scale': batch_norm_scale,
-      'updates_collections': batch_norm_updates_collections,
-      'fused': None,  # fused wherever it can be
+    'decay': batch_norm_decay,
+    'epsilon': batch_norm_epsilon,
+    'scale': batch_norm_scale,
+    'updates_collections': batch_norm_updates_collections,
+    'fused': None,  # fused wherever it can be
   }
   with slim.arg_scope(
-      [slim.conv2d],
-      weights_regularizer=slim.l2_regularizer(weight_decay),
-      weights_initializer=slim.variance_scaling_initializer(),
-      activation_fn=activation_fn,
-      normalizer_fn=slim.batch_norm if use_batch_norm else None,
-      normalizer_params=batch_norm_params):
+    [slim.conv2d],
+    weights_regularizer=slim.l2_regularizer(weight_decay),
+    weights_initializer=slim.variance_scaling_initializer(),
+    activation_fn=activation_fn,
+    normalizer_fn=slim.batch_norm if use_batch_norm else None,
+    normalizer_params=batch_norm_params,
+  ):
     with slim.arg_scope([slim.batch_norm], **batch_norm_params):
       # 'SAME' in pool1 keeps the corners of maps and image aligned, which
       # dense prediction needs; the Caffe networks of [1] pad with 'VALID'.

@@ -30,6 +30,7 @@ an eighth of the resolution from the same variables:
 >>> print(logits.shape, features.shape)
 (None, 1000) (None, 28, 28, 2048)
 """
+
 import contextlib
 import functools
 import inspect
@@ -42,13 +43,18 @@ from nets.slim_compat import slim
 
 
 @slim.add_arg_scope
-def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
-               stride: int, rate: int = 1,
-               outputs_collections: str | None = None,
-               scope: str | None = None,
-               use_bounded_activations: bool = False,
-               unit_rate: int = 1,
-               zero_init_last_gamma: bool = False) -> tf.Tensor:
+def bottleneck(
+  inputs: tf.Tensor,
+  depth: int,
+  depth_bottleneck: int,
+  stride: int,
+  rate: int = 1,
+  outputs_collections: str | None = None,
+  scope: str | None = None,
+  use_bounded_activations: bool = False,
+  unit_rate: int = 1,
+  zero_init_last_gamma: bool = False,
+) -> tf.Tensor:
   """The residual unit of [1] in its bottleneck form ([2], figure 1a).
 
   Args:
@@ -72,21 +78,30 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
   with tf.variable_scope(scope, bottleneck.default_scope, [inputs]) as sc:
     shortcut = _shortcut('B', inputs, depth, stride, bound)
     residual = slim.conv2d(inputs, depth_bottleneck, [1, 1], scope='conv1')
-    residual = resnet_utils.conv2d_same(residual, depth_bottleneck, 3, stride,
-                                        rate=rate * unit_rate, scope='conv2')
+    residual = resnet_utils.conv2d_same(
+      residual,
+      depth_bottleneck,
+      3,
+      stride,
+      rate=rate * unit_rate,
+      scope='conv2',
+    )
     with _last_gamma(zero_init_last_gamma):
-      residual = slim.conv2d(residual, depth, [1, 1], activation_fn=None,
-                             scope='conv3')
+      residual = slim.conv2d(
+        residual, depth, [1, 1], activation_fn=None, scope='conv3'
+      )
     return slim.utils.collect_named_outputs(
-        outputs_collections, sc.name, _add(shortcut, residual, bound))
+      outputs_collections, sc.name, _add(shortcut, residual, bound)
+    )
 
 
 def _last_gamma(zero):
   """The arg scope of a unit's last convolution."""
   if not zero:
     return contextlib.nullcontext()
-  return slim.arg_scope([slim.batch_norm], param_initializers={
-      'gamma': tf.zeros_initializer()})
+  return slim.arg_scope(
+    [slim.batch_norm], param_initializers={'gamma': tf.zeros_initializer()}
+  )
 
 
 def _add(shortcut, residual, bound=False):
@@ -97,13 +112,19 @@ def _add(shortcut, residual, bound=False):
 
 def _pad(inputs, depth, stride, _):
   return resnet_utils.pad_channels(
-      resnet_utils.subsample(inputs, stride, 'shortcut'), depth)
+    resnet_utils.subsample(inputs, stride, 'shortcut'), depth
+  )
 
 
 def _project(inputs, depth, stride, bound):
-  return slim.conv2d(inputs, depth, [1, 1], stride=stride,
-                     activation_fn=tf.nn.relu6 if bound else None,
-                     scope='shortcut')
+  return slim.conv2d(
+    inputs,
+    depth,
+    [1, 1],
+    stride=stride,
+    activation_fn=tf.nn.relu6 if bound else None,
+    scope='shortcut',
+  )
 
 
 def _project_to_grow(inputs, depth, stride, bound):
@@ -118,29 +139,47 @@ SHORTCUTS = {'A': _pad, 'B': _project_to_grow, 'C': _project}
 
 def _shortcut(option, inputs, depth, stride, bound=False):
   if option not in SHORTCUTS:
-    raise ValueError(f'shortcut={option!r} is unknown. It can be '
-                     f'{", ".join(SHORTCUTS)}.')
+    raise ValueError(
+      f'shortcut={option!r} is unknown. It can be {", ".join(SHORTCUTS)}.'
+    )
   return SHORTCUTS[option](inputs, depth, stride, bound)
 
 
-def _two_convolutions(inputs, depth, stride, rate, nominal_stride,
-                      zero_init_last_gamma=False):
+def _two_convolutions(
+  inputs, depth, stride, rate, nominal_stride, zero_init_last_gamma=False
+):
   """Two 3x3 convolutions, the last without activation."""
-  net = resnet_utils.conv2d_same(inputs, depth, 3, stride, rate=rate,
-                                 scope='conv1')
-  with (_last_gamma(zero_init_last_gamma),
-        slim.arg_scope([slim.conv2d], activation_fn=None)):
+  net = resnet_utils.conv2d_same(
+    inputs, depth, 3, stride, rate=rate, scope='conv1'
+  )
+  with (
+    _last_gamma(zero_init_last_gamma),
+    slim.arg_scope([slim.conv2d], activation_fn=None),
+  ):
     return resnet_utils.conv2d_same(
-        net, depth, 3, 1, scope='conv2',
-        rate=resnet_utils.rate_behind(rate, stride, nominal_stride))
+      net,
+      depth,
+      3,
+      1,
+      scope='conv2',
+      rate=resnet_utils.rate_behind(rate, stride, nominal_stride),
+    )
 
 
 @slim.add_arg_scope
-def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
-          outputs_collections: str | None = None, scope: str | None = None,
-          use_bounded_activations: bool = False, unit_rate: int = 1,
-          zero_init_last_gamma: bool = False, nominal_stride: int = 1,
-          shortcut: str = 'B') -> tf.Tensor:
+def basic(
+  inputs: tf.Tensor,
+  depth: int,
+  stride: int,
+  rate: int = 1,
+  outputs_collections: str | None = None,
+  scope: str | None = None,
+  use_bounded_activations: bool = False,
+  unit_rate: int = 1,
+  zero_init_last_gamma: bool = False,
+  nominal_stride: int = 1,
+  shortcut: str = 'B',
+) -> tf.Tensor:
   """The residual unit of [1] of two 3x3 convolutions (figure 5, left).
 
   Args:
@@ -165,32 +204,56 @@ def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
   bound = use_bounded_activations
   with tf.variable_scope(scope, basic.default_scope, [inputs]) as sc:
     kept = _shortcut(shortcut, inputs, depth, stride, bound)
-    residual = _two_convolutions(inputs, depth, stride, rate * unit_rate,
-                                 nominal_stride, zero_init_last_gamma)
+    residual = _two_convolutions(
+      inputs,
+      depth,
+      stride,
+      rate * unit_rate,
+      nominal_stride,
+      zero_init_last_gamma,
+    )
     return slim.utils.collect_named_outputs(
-        outputs_collections, sc.name, _add(kept, residual, bound))
+      outputs_collections, sc.name, _add(kept, residual, bound)
+    )
 
 
 @slim.add_arg_scope
-def plain(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
-          outputs_collections: str | None = None, scope: str | None = None,
-          unit_rate: int = 1, nominal_stride: int = 1) -> tf.Tensor:
+def plain(
+  inputs: tf.Tensor,
+  depth: int,
+  stride: int,
+  rate: int = 1,
+  outputs_collections: str | None = None,
+  scope: str | None = None,
+  unit_rate: int = 1,
+  nominal_stride: int = 1,
+) -> tf.Tensor:
   """The two convolutions of `basic` without a shortcut ([1], figure 3).
 
   Arguments and result are those of `basic`.
   """
   with tf.variable_scope(scope, plain.default_scope, [inputs]) as sc:
-    net = _two_convolutions(inputs, depth, stride, rate * unit_rate,
-                            nominal_stride)
-    return slim.utils.collect_named_outputs(outputs_collections, sc.name,
-                                            tf.nn.relu(net))
+    net = _two_convolutions(
+      inputs, depth, stride, rate * unit_rate, nominal_stride
+    )
+    return slim.utils.collect_named_outputs(
+      outputs_collections, sc.name, tf.nn.relu(net)
+    )
 
 
 @slim.add_arg_scope
-def highway(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
-            outputs_collections: str | None = None, scope: str | None = None,
-            unit_rate: int = 1, nominal_stride: int = 1, shortcut: str = 'B',
-            gate_bias: float = -3.0) -> tf.Tensor:
+def highway(
+  inputs: tf.Tensor,
+  depth: int,
+  stride: int,
+  rate: int = 1,
+  outputs_collections: str | None = None,
+  scope: str | None = None,
+  unit_rate: int = 1,
+  nominal_stride: int = 1,
+  shortcut: str = 'B',
+  gate_bias: float = -3.0,
+) -> tf.Tensor:
   """The unit `basic` with a learned gate T: relu(T * residual + (1 - T) * x).
 
   T = sigmoid(w * x + b) for every position and channel ([5], equation 3), by
@@ -204,23 +267,31 @@ def highway(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
   """
   with tf.variable_scope(scope, highway.default_scope, [inputs]) as sc:
     kept = _shortcut(shortcut, inputs, depth, stride)
-    residual = _two_convolutions(inputs, depth, stride, rate * unit_rate,
-                                 nominal_stride)
+    residual = _two_convolutions(
+      inputs, depth, stride, rate * unit_rate, nominal_stride
+    )
     gate = slim.conv2d(
-        inputs, depth, [1, 1], stride=stride, activation_fn=tf.sigmoid,
-        normalizer_fn=None, scope='gate',
-        biases_initializer=tf.constant_initializer(gate_bias))
+      inputs,
+      depth,
+      [1, 1],
+      stride=stride,
+      activation_fn=tf.sigmoid,
+      normalizer_fn=None,
+      scope='gate',
+      biases_initializer=tf.constant_initializer(gate_bias),
+    )
     return slim.utils.collect_named_outputs(
-        outputs_collections, sc.name,
-        _add((1 - gate) * kept, gate * residual))
+      outputs_collections, sc.name, _add((1 - gate) * kept, gate * residual)
+    )
 
 
 for _unit in (bottleneck, basic, plain, highway):
   _unit.default_scope = f'{_unit.__name__}_v1'
 
 
-def resnet_arg_scope(*args: Any, zero_init_last_gamma: bool = False,
-                     **options: Any) -> dict:
+def resnet_arg_scope(
+  *args: Any, zero_init_last_gamma: bool = False, **options: Any
+) -> dict:
   """Returns the arg scope that these networks are built under.
 
   Args:
@@ -235,26 +306,38 @@ def resnet_arg_scope(*args: Any, zero_init_last_gamma: bool = False,
   scope = resnet_utils.resnet_arg_scope(*args, **options)
   if not zero_init_last_gamma:
     return scope
-  given = inspect.signature(resnet_utils.resnet_arg_scope).bind(
-      *args, **options).arguments
+  given = (
+    inspect.signature(resnet_utils.resnet_arg_scope)
+    .bind(*args, **options)
+    .arguments
+  )
   for option in ('use_batch_norm', 'batch_norm_scale'):
     if not given.get(option, True):
-      raise ValueError('zero_init_last_gamma=True needs batch norm with a '
-                       f'gamma: leave {option}=False out.')
-  with slim.arg_scope(scope), slim.arg_scope(
-      [bottleneck, basic], zero_init_last_gamma=True) as scope:
+      raise ValueError(
+        'zero_init_last_gamma=True needs batch norm with a '
+        f'gamma: leave {option}=False out.'
+      )
+  with (
+    slim.arg_scope(scope),
+    slim.arg_scope([bottleneck, basic], zero_init_last_gamma=True) as scope,
+  ):
     return scope
 
 
-resnet_v1 = resnet_generator.family('resnet_v1', __name__,
-                                    preactivation=False)
+resnet_v1 = resnet_generator.family('resnet_v1', __name__, preactivation=False)
 resnet_v1_block = functools.partial(resnet_utils.bottleneck_block, bottleneck)
-_network = functools.partial(resnet_generator.network, resnet_v1,
-                             resnet_v1_block)
-_basic_network, _plain_network = (functools.partial(
-    resnet_generator.network, resnet_v1,
+_network = functools.partial(
+  resnet_generator.network, resnet_v1, resnet_v1_block
+)
+_basic_network, _plain_network = (
+  functools.partial(
+    resnet_generator.network,
+    resnet_v1,
     functools.partial(resnet_utils.basic_block, unit),
-    begins_with_stride=True) for unit in (basic, plain))
+    begins_with_stride=True,
+  )
+  for unit in (basic, plain)
+)
 
 resnet_v1_18 = _basic_network('resnet_v1_18', 18, shortcut='B')
 resnet_v1_34 = _basic_network('resnet_v1_34', 34, shortcut='B')
@@ -268,7 +351,9 @@ resnet_v1_200 = _network('resnet_v1_200', 200)
 
 # DeepLab's variants share the scopes, and so the checkpoints' names, of the
 # networks that they vary.
-resnet_v1_50_beta = _network('resnet_v1_50_beta', 50, root_block='beta',
-                             scope='resnet_v1_50')
-resnet_v1_101_beta = _network('resnet_v1_101_beta', 101, root_block='beta',
-                              scope='resnet_v1_101')
+resnet_v1_50_beta = _network(
+  'resnet_v1_50_beta', 50, root_block='beta', scope='resnet_v1_50'
+)
+resnet_v1_101_beta = _network(
+  'resnet_v1_101_beta', 101, root_block='beta', scope='resnet_v1_101'
+)

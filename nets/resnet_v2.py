@@ -22,6 +22,7 @@ after it, and their units add to an untouched shortcut.
 >>> print(logits.shape)
 (None, 33, 33, 21)
 """
+
 import functools
 
 import tensorflow.compat.v1 as tf
@@ -38,15 +39,22 @@ def _begin(inputs, depth, stride):
   preact = slim.batch_norm(inputs, activation_fn=tf.nn.relu, scope='preact')
   if depth == slim.utils.last_dimension(inputs.shape, min_rank=4):
     return preact, resnet_utils.subsample(inputs, stride, 'shortcut')
-  return preact, slim.conv2d(preact, depth, [1, 1], stride=stride,
-                             scope='shortcut', **BARE)
+  return preact, slim.conv2d(
+    preact, depth, [1, 1], stride=stride, scope='shortcut', **BARE
+  )
 
 
 @slim.add_arg_scope
-def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
-               stride: int, rate: int = 1,
-               outputs_collections: str | None = None,
-               scope: str | None = None, unit_rate: int = 1) -> tf.Tensor:
+def bottleneck(
+  inputs: tf.Tensor,
+  depth: int,
+  depth_bottleneck: int,
+  stride: int,
+  rate: int = 1,
+  outputs_collections: str | None = None,
+  scope: str | None = None,
+  unit_rate: int = 1,
+) -> tf.Tensor:
   """The full pre-activation unit in its bottleneck form ([2], figure 1b).
 
   Args:
@@ -65,17 +73,31 @@ def bottleneck(inputs: tf.Tensor, depth: int, depth_bottleneck: int,
   with tf.variable_scope(scope, bottleneck.default_scope, [inputs]) as sc:
     preact, shortcut = _begin(inputs, depth, stride)
     residual = slim.conv2d(preact, depth_bottleneck, [1, 1], scope='conv1')
-    residual = resnet_utils.conv2d_same(residual, depth_bottleneck, 3, stride,
-                                        rate=rate * unit_rate, scope='conv2')
+    residual = resnet_utils.conv2d_same(
+      residual,
+      depth_bottleneck,
+      3,
+      stride,
+      rate=rate * unit_rate,
+      scope='conv2',
+    )
     residual = slim.conv2d(residual, depth, [1, 1], scope='conv3', **BARE)
-    return slim.utils.collect_named_outputs(outputs_collections, sc.name,
-                                            shortcut + residual)
+    return slim.utils.collect_named_outputs(
+      outputs_collections, sc.name, shortcut + residual
+    )
 
 
 @slim.add_arg_scope
-def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
-          outputs_collections: str | None = None, scope: str | None = None,
-          unit_rate: int = 1, nominal_stride: int = 1) -> tf.Tensor:
+def basic(
+  inputs: tf.Tensor,
+  depth: int,
+  stride: int,
+  rate: int = 1,
+  outputs_collections: str | None = None,
+  scope: str | None = None,
+  unit_rate: int = 1,
+  nominal_stride: int = 1,
+) -> tf.Tensor:
   """The full pre-activation unit of two 3x3 convolutions ([2], figure 4e).
 
   Args:
@@ -94,29 +116,38 @@ def basic(inputs: tf.Tensor, depth: int, stride: int, rate: int = 1,
   rate *= unit_rate
   with tf.variable_scope(scope, basic.default_scope, [inputs]) as sc:
     preact, shortcut = _begin(inputs, depth, stride)
-    residual = resnet_utils.conv2d_same(preact, depth, 3, stride, rate=rate,
-                                        scope='conv1')
+    residual = resnet_utils.conv2d_same(
+      preact, depth, 3, stride, rate=rate, scope='conv1'
+    )
     with slim.arg_scope([slim.conv2d], **BARE):
       residual = resnet_utils.conv2d_same(
-          residual, depth, 3, 1, scope='conv2',
-          rate=resnet_utils.rate_behind(rate, stride, nominal_stride))
-    return slim.utils.collect_named_outputs(outputs_collections, sc.name,
-                                            shortcut + residual)
+        residual,
+        depth,
+        3,
+        1,
+        scope='conv2',
+        rate=resnet_utils.rate_behind(rate, stride, nominal_stride),
+      )
+    return slim.utils.collect_named_outputs(
+      outputs_collections, sc.name, shortcut + residual
+    )
 
 
 for _unit in (bottleneck, basic):
   _unit.default_scope = f'{_unit.__name__}_v2'
 
 
-resnet_v2 = resnet_generator.family('resnet_v2', __name__,
-                                    preactivation=True)
+resnet_v2 = resnet_generator.family('resnet_v2', __name__, preactivation=True)
 resnet_v2_block = functools.partial(resnet_utils.bottleneck_block, bottleneck)
-_network = functools.partial(resnet_generator.network, resnet_v2,
-                             resnet_v2_block)
+_network = functools.partial(
+  resnet_generator.network, resnet_v2, resnet_v2_block
+)
 _basic_network = functools.partial(
-    resnet_generator.network, resnet_v2,
-    functools.partial(resnet_utils.basic_block, basic),
-    begins_with_stride=True)
+  resnet_generator.network,
+  resnet_v2,
+  functools.partial(resnet_utils.basic_block, basic),
+  begins_with_stride=True,
+)
 
 resnet_v2_18 = _basic_network('resnet_v2_18', 18)
 resnet_v2_34 = _basic_network('resnet_v2_34', 34)

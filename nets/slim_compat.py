@@ -7,6 +7,7 @@ slim from this one place:
 
     from nets.slim_compat import slim
 """
+
 import importlib
 import importlib.util
 
@@ -18,27 +19,27 @@ NEWEST = (2, 21)
 # Private module -> {the name that tf-slim asks it for: where it lives today}.
 # All of them are gone from TensorFlow 2.16 and still gone from 2.21.
 MOVED = {
-    'tensorflow.python.framework.ops': {
-        # create_train_op with clipping, optimize_loss, slim.utils
-        'Tensor': tf.Tensor,
-        'IndexedSlices': tf.IndexedSlices,
-    },
-    'tensorflow.python.ops.array_ops': {
-        # slim.data's TFExampleDecoder, maxout, streaming metrics
-        'stack': tf.stack,
-        'unstack': tf.unstack,
-    },
-    'tensorflow.python.ops.control_flow_ops': {
-        # TFExampleDecoder's Image handler, metrics, histograms
-        'Assert': tf.compat.v1.Assert,
-        'case': tf.compat.v1.case,
-        'cond': tf.compat.v1.cond,
-        'while_loop': tf.compat.v1.while_loop,
-    },
-    'tensorflow.python.ops.variable_scope': {
-        # slim.local_variable, slim.global_variable
-        'variable': tf.compat.v1.Variable,
-    },
+  'tensorflow.python.framework.ops': {
+    # create_train_op with clipping, optimize_loss, slim.utils
+    'Tensor': tf.Tensor,
+    'IndexedSlices': tf.IndexedSlices,
+  },
+  'tensorflow.python.ops.array_ops': {
+    # slim.data's TFExampleDecoder, maxout, streaming metrics
+    'stack': tf.stack,
+    'unstack': tf.unstack,
+  },
+  'tensorflow.python.ops.control_flow_ops': {
+    # TFExampleDecoder's Image handler, metrics, histograms
+    'Assert': tf.compat.v1.Assert,
+    'case': tf.compat.v1.case,
+    'cond': tf.compat.v1.cond,
+    'while_loop': tf.compat.v1.while_loop,
+  },
+  'tensorflow.python.ops.variable_scope': {
+    # slim.local_variable, slim.global_variable
+    'variable': tf.compat.v1.Variable
+  },
 }
 
 # slim.batch_norm: TensorFlow loads this module by its first name on the first
@@ -52,9 +53,10 @@ def check_version(version: str) -> None:
   release = tuple(int(part) for part in version.split('.')[:2])
   if release < OLDEST:
     raise ImportError(
-        f'TensorFlow {version} is older than {OLDEST[0]}.{OLDEST[1]}, the '
-        'oldest that these networks run on. Upgrade it: '
-        'pip install --upgrade tensorflow tf-keras')
+      f'TensorFlow {version} is older than {OLDEST[0]}.{OLDEST[1]}, the '
+      'oldest that these networks run on. Upgrade it: '
+      'pip install --upgrade tensorflow tf-keras'
+    )
 
 
 def _module(name):
@@ -62,10 +64,11 @@ def _module(name):
     return importlib.import_module(name)
   except ImportError as error:
     raise ImportError(
-        f'TensorFlow {tf.__version__} has no module {name}, which tf-slim '
-        f'needs; the newest TensorFlow known to work is {NEWEST[0]}.'
-        f'{NEWEST[1]}. Install it: pip install "tensorflow<={NEWEST[0]}.'
-        f'{NEWEST[1]}.99" "tf-keras<={NEWEST[0]}.{NEWEST[1]}.99"') from error
+      f'TensorFlow {tf.__version__} has no module {name}, which tf-slim '
+      f'needs; the newest TensorFlow known to work is {NEWEST[0]}.'
+      f'{NEWEST[1]}. Install it: pip install "tensorflow<={NEWEST[0]}.'
+      f'{NEWEST[1]}.99" "tf-keras<={NEWEST[0]}.{NEWEST[1]}.99"'
+    ) from error
 
 
 def repair() -> list:
@@ -79,8 +82,9 @@ def repair() -> list:
         repaired.append(f'{name}.{attribute}')
   if importlib.util.find_spec('tf_keras') is None:
     raise ImportError(
-        'slim.batch_norm needs the package tf-keras of the same version as '
-        f'TensorFlow ({tf.__version__}): pip install tf-keras')
+      'slim.batch_norm needs the package tf-keras of the same version as '
+      f'TensorFlow ({tf.__version__}): pip install tf-keras'
+    )
   layers = _module(_NORMALIZATION)
   try:
     layers.BatchNormalization  # noqa: B018  (loaded on access)

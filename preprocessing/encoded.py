@@ -1,9 +1,10 @@
-"""A picture that is decoded no further than its recipe needs.
+"""An image that is decoded no further than its recipe needs.
 
 A JPEG's window is decoded without the rows below it and the columns beside
 it, which is most of the time of a training pipeline. Every recipe takes an
 `Encoded` where it takes the pixels.
 """
+
 from collections.abc import Callable
 
 import tensorflow.compat.v1 as tf
@@ -16,21 +17,28 @@ def _number(data, at, size, dtype, little_endian=True):
   that are no text, of which Python makes a UnicodeDecodeError.
   """
   padded = tf.strings.substr(data, 0, at + size) + b'\0' * (at + size)
-  return tf.cast(tf.io.decode_raw(tf.strings.substr(padded, at, size), dtype,
-                                  little_endian=little_endian)[0], tf.int32)
+  return tf.cast(
+    tf.io.decode_raw(
+      tf.strings.substr(padded, at, size), dtype, little_endian=little_endian
+    )[0],
+    tf.int32,
+  )
 
 
 # First bytes of a format -> [height, width] from its header. JPEG aside,
 # TensorFlow would tell them only after decoding everything.
 _SIZES = {
-    b'\xff\xd8\xff': lambda data: tf.io.extract_jpeg_shape(data)[:2],
-    b'\x89PN': lambda data: tf.stack([
-        _number(data, at, 4, tf.int32, False) for at in (20, 16)]),
-    b'GIF': lambda data: tf.stack([
-        _number(data, at, 2, tf.uint16) for at in (8, 6)]),
-    # A BMP that is stored from top to bottom has a negative height.
-    b'BM': lambda data: tf.abs(tf.stack([
-        _number(data, at, 4, tf.int32) for at in (22, 18)])),
+  b'\xff\xd8\xff': lambda data: tf.io.extract_jpeg_shape(data)[:2],
+  b'\x89PN': lambda data: tf.stack(
+    [_number(data, at, 4, tf.int32, False) for at in (20, 16)]
+  ),
+  b'GIF': lambda data: tf.stack(
+    [_number(data, at, 2, tf.uint16) for at in (8, 6)]
+  ),
+  # A BMP that is stored from top to bottom has a negative height.
+  b'BM': lambda data: tf.abs(
+    tf.stack([_number(data, at, 4, tf.int32) for at in (22, 18)])
+  ),
 }
 _JPEG = next(iter(_SIZES))
 _JPEG_END = b'\xff\xd9'
@@ -46,8 +54,10 @@ def _is_whole_jpeg(data):
   One that is cut short must not be good or bad by the window it is seen in.
   """
   end = tf.maximum(tf.strings.length(data) - len(_JPEG_END), 0)
-  return tf.logical_and(_begins(data, _JPEG), tf.equal(
-      tf.strings.substr(data, end, len(_JPEG_END)), _JPEG_END))
+  return tf.logical_and(
+    _begins(data, _JPEG),
+    tf.equal(tf.strings.substr(data, end, len(_JPEG_END)), _JPEG_END),
+  )
 
 
 def _decode(data):
@@ -68,14 +78,15 @@ class Encoded:
     size: int32 [2], the height and width that the header tells.
   """
 
-  def __init__(self, data: tf.Tensor, max_pixels: int | None = None,
-               whole: bool = False):
+  def __init__(
+    self, data: tf.Tensor, max_pixels: int | None = None, whole: bool = False
+  ):
     """Reads the header.
 
     Args:
       data: string scalar, the bytes of the file.
       max_pixels: the largest height x width that is decoded; of more, and of
-        bytes that are no picture, running the graph is an
+        bytes that are no image, running the graph is an
         InvalidArgumentError.
       whole: whether to decode all of a JPEG for a part of it, so that damage
         anywhere is an error.
@@ -87,9 +98,14 @@ class Encoded:
     self.size = size()
     if max_pixels is not None:
       pixels = tf.reduce_prod(tf.cast(self.size, tf.int64))
-      with tf.control_dependencies([tf.debugging.Assert(
-          tf.logical_and(pixels > 0, pixels <= max_pixels),
-          ['The picture has', pixels, 'pixels, which is none or too many.'])]):
+      with tf.control_dependencies(
+        [
+          tf.debugging.Assert(
+            tf.logical_and(pixels > 0, pixels <= max_pixels),
+            ['The image has', pixels, 'pixels, which is none or too many.'],
+          )
+        ]
+      ):
         data = tf.identity(data)
         self.size = tf.identity(self.size)
     self.data = data
@@ -98,12 +114,13 @@ class Encoded:
   def _choice(data, first, read, otherwise):
     return lambda: tf.cond(_begins(data, first), lambda: read(data), otherwise)
 
-  def pixels(self, window: Callable[[tf.Tensor], tf.Tensor] | None = None
-             ) -> tf.Tensor:
-    """Returns the picture, or a part of it, as uint8 [height, width, 3].
+  def pixels(
+    self, window: Callable[[tf.Tensor], tf.Tensor] | None = None
+  ) -> tf.Tensor:
+    """Returns the image, or a part of it, as uint8 [height, width, 3].
 
     Args:
-      window: a function of the picture's shape, int32 [3], that returns the
+      window: a function of the image's shape, int32 [3], that returns the
         part, int32 [4] (y, x, height, width). None for all.
     """
     if window is None:
@@ -112,9 +129,11 @@ class Encoded:
       image = _cut(_decode(self.data), window)
     else:
       image = tf.cond(
-          _is_whole_jpeg(self.data),
-          lambda: tf.io.decode_and_crop_jpeg(
-              self.data, window(tf.concat([self.size, [3]], 0)), channels=3),
-          lambda: _cut(_decode(self.data), window))
+        _is_whole_jpeg(self.data),
+        lambda: tf.io.decode_and_crop_jpeg(
+          self.data, window(tf.concat([self.size, [3]], 0)), channels=3
+        ),
+        lambda: _cut(_decode(self.data), window),
+      )
     image.set_shape([None, None, 3])
     return image

@@ -5,6 +5,7 @@ https://arxiv.org/abs/1409.4842; the colour distortion is Howard's,
 https://arxiv.org/abs/1312.5402. TF-Slim's ResNet v2 checkpoints expect it:
 RGB in [-1, 1].
 """
+
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -15,49 +16,54 @@ from preprocessing import preprocessing_utils as utils
 
 # Floats count as scaled to [0, 1]. No int32: convert_image_dtype would take
 # 2^31 for white and make pixels of 0..255 black.
-_DTYPES = (tf.uint8, tf.uint16, tf.float16, tf.bfloat16, tf.float32,
-           tf.float64)
+_DTYPES = (tf.uint8, tf.uint16, tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
 # What changes the colours, and from which range its argument is drawn.
 _DISTORTIONS = {
-    'brightness': (tf.image.adjust_brightness, -32 / 255, 32 / 255),
-    'saturation': (tf.image.adjust_saturation, 0.5, 1.5),
-    'hue': (tf.image.adjust_hue, -0.2, 0.2),
-    'contrast': (tf.image.adjust_contrast, 0.5, 1.5),
+  'brightness': (tf.image.adjust_brightness, -32 / 255, 32 / 255),
+  'saturation': (tf.image.adjust_saturation, 0.5, 1.5),
+  'hue': (tf.image.adjust_hue, -0.2, 0.2),
+  'contrast': (tf.image.adjust_contrast, 0.5, 1.5),
 }
-# They do not commute; each picture draws one of these orders.
+# They do not commute; each image draws one of these orders.
 _ORDERS = (
-    ('brightness', 'saturation', 'hue', 'contrast'),
-    ('saturation', 'brightness', 'contrast', 'hue'),
-    ('contrast', 'hue', 'brightness', 'saturation'),
-    ('hue', 'saturation', 'contrast', 'brightness'),
+  ('brightness', 'saturation', 'hue', 'contrast'),
+  ('saturation', 'brightness', 'contrast', 'hue'),
+  ('contrast', 'hue', 'brightness', 'saturation'),
+  ('hue', 'saturation', 'contrast', 'brightness'),
 )
 _FAST = ('brightness', 'saturation')
 _GREY = ('brightness', 'contrast')
 
-_METHODS = (tf.image.ResizeMethod.BILINEAR,
-            tf.image.ResizeMethod.NEAREST_NEIGHBOR,
-            tf.image.ResizeMethod.BICUBIC,
-            tf.image.ResizeMethod.AREA)
+_METHODS = (
+  tf.image.ResizeMethod.BILINEAR,
+  tf.image.ResizeMethod.NEAREST_NEIGHBOR,
+  tf.image.ResizeMethod.BICUBIC,
+  tf.image.ResizeMethod.AREA,
+)
 
 
-def sample_window(shape: tf.Tensor, seed: Any, bbox: Any = None,
-                  min_object_covered: float = 0.1,
-                  aspect_ratio_range: tuple[float, float] = (0.75, 1.33),
-                  area_range: tuple[float, float] = (0.05, 1.0),
-                  max_attempts: int = 100) -> tf.Tensor:
-  """Chooses what part of a picture to train on, from its shape alone.
+def sample_window(
+  shape: tf.Tensor,
+  seed: Any,
+  bbox: Any = None,
+  min_object_covered: float = 0.1,
+  aspect_ratio_range: tuple[float, float] = (0.75, 1.33),
+  area_range: tuple[float, float] = (0.05, 1.0),
+  max_attempts: int = 100,
+) -> tf.Tensor:
+  """Chooses what part of an image to train on, from its shape alone.
 
   Args:
-    shape: int32 [3], the picture's (height, width, channels).
+    shape: int32 [3], the image's (height, width, channels).
     seed: None or int [2].
-    bbox: None for the whole picture, or float32 [1, n, 4] boxes (ymin, xmin,
+    bbox: None for the whole image, or float32 [1, n, 4] boxes (ymin, xmin,
       ymax, xmax) in [0, 1] of which the window keeps a part; n may be 0.
     min_object_covered: least part of a box that the window covers. With no
-      boxes the picture is the box, so this bounds the window's area too.
+      boxes the image is the box, so this bounds the window's area too.
     aspect_ratio_range: least and largest width / height of the window.
-    area_range: least and largest part of the picture's area.
-    max_attempts: draws until the whole picture is taken instead.
+    area_range: least and largest part of the image's area.
+    max_attempts: draws until the whole image is taken instead.
 
   Returns:
     int32 [4], the window (y, x, height, width) within `shape`.
@@ -66,16 +72,21 @@ def sample_window(shape: tf.Tensor, seed: Any, bbox: Any = None,
     bbox = [[[0.0, 0.0, 1.0, 1.0]]]
   # compat.v1 has no stateless form of this op under tf.image.
   begin, size, _ = tf.raw_ops.StatelessSampleDistortedBoundingBox(
-      image_size=shape, bounding_boxes=bbox,
-      min_object_covered=min_object_covered, seed=utils.as_seed(seed),
-      aspect_ratio_range=list(aspect_ratio_range),
-      area_range=list(area_range), max_attempts=max_attempts,
-      use_image_if_no_bounding_boxes=True)
+    image_size=shape,
+    bounding_boxes=bbox,
+    min_object_covered=min_object_covered,
+    seed=utils.as_seed(seed),
+    aspect_ratio_range=list(aspect_ratio_range),
+    area_range=list(area_range),
+    max_attempts=max_attempts,
+    use_image_if_no_bounding_boxes=True,
+  )
   return tf.concat([begin[:2], size[:2]], 0)
 
 
-def distort_color(image: tf.Tensor, seed: Any,
-                  fast_mode: bool = True) -> tf.Tensor:
+def distort_color(
+  image: tf.Tensor, seed: Any, fast_mode: bool = True
+) -> tf.Tensor:
   """Changes brightness, saturation, hue and contrast in a random order.
 
   Args:
@@ -84,15 +95,17 @@ def distort_color(image: tf.Tensor, seed: Any,
     fast_mode: whether to change brightness, then saturation, and no more.
 
   Returns:
-    float32 of the same shape, clipped to [0, 1]. Grey pictures have no
+    float32 of the same shape, clipped to [0, 1]. Grey images have no
     saturation or hue to change.
   """
   seed = utils.as_seed(seed)
   kept = set(_FAST if fast_mode else _DISTORTIONS)
   if image.shape.as_list()[2] == 1:
     kept &= set(_GREY)
-  amounts = {name: utils.draw(seed, name, *_DISTORTIONS[name][1:])
-             for name in sorted(kept)}
+  amounts = {
+    name: utils.draw(seed, name, *_DISTORTIONS[name][1:])
+    for name in sorted(kept)
+  }
 
   def in_order(names):
     def distort(x):
@@ -100,6 +113,7 @@ def distort_color(image: tf.Tensor, seed: Any,
         if name in kept:
           x = _DISTORTIONS[name][0](x, amounts[name])
       return x
+
     return distort
 
   orders = _ORDERS[:1] if fast_mode else _ORDERS
@@ -109,13 +123,21 @@ def distort_color(image: tf.Tensor, seed: Any,
 
 
 def _checked(image):
-  """Returns the picture, with a check that floats lie in [0, 1]."""
+  """Returns the image, with a check that floats lie in [0, 1]."""
   if image.dtype.is_integer:
     return image
   fits = tf.logical_and(tf.reduce_min(image) >= 0, tf.reduce_max(image) <= 1)
-  with tf.control_dependencies([tf.debugging.Assert(fits, [
-      'A picture of floats must lie in [0, 1], and this one does not: pass '
-      'the uint8 pixels (0 to 255), or divide them by 255.'])]):
+  with tf.control_dependencies(
+    [
+      tf.debugging.Assert(
+        fits,
+        [
+          'An image of floats must lie in [0, 1], and this one does not: pass '
+          'the uint8 pixels (0 to 255), or divide them by 255.'
+        ],
+      )
+    ]
+  ):
     return tf.identity(image)
 
 
@@ -124,12 +146,20 @@ def _to_unit(image, dtype):
   return image * (1 / dtype.max) if dtype.is_integer else image
 
 
-def preprocess_for_train(image: tf.Tensor, output_height: int,
-                         output_width: int, use_grayscale: bool = False,
-                         seed: Any = None, *, bbox: Any = None,
-                         fast_mode: bool = True, random_crop: bool = True,
-                         flip: bool = True, color: bool = True,
-                         augment: Callable | None = None) -> tf.Tensor:
+def preprocess_for_train(
+  image: tf.Tensor,
+  output_height: int,
+  output_width: int,
+  use_grayscale: bool = False,
+  seed: Any = None,
+  *,
+  bbox: Any = None,
+  fast_mode: bool = True,
+  random_crop: bool = True,
+  flip: bool = True,
+  color: bool = True,
+  augment: Callable | None = None,
+) -> tf.Tensor:
   """Crops a random window, squashes it to size, flips, distorts the colours.
 
   Args:
@@ -143,10 +173,10 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
     bbox: see `sample_window`.
     fast_mode: whether to resize bilinearly, rather than by one method of
       four, and to leave hue and contrast alone.
-    random_crop: whether to crop, rather than squash the whole picture.
-    flip: whether to mirror every second picture.
+    random_crop: whether to crop, rather than squash the whole image.
+    flip: whether to mirror every second image.
     color: whether to distort the colours.
-    augment: None, or augment(image, seed) that changes the picture, float32
+    augment: None, or augment(image, seed) that changes the image, float32
       in 0..255, after it was cropped and before it is normalised.
 
   Returns:
@@ -158,17 +188,26 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
   """
   seed = utils.as_seed(seed)
   window = functools.partial(sample_window, seed=seed, bbox=bbox)
-  image = _checked(utils.as_picture(image, use_grayscale, _DTYPES,
-                                    window if random_crop else None))
+  image = _checked(
+    utils.as_picture(
+      image, use_grayscale, _DTYPES, window if random_crop else None
+    )
+  )
   dtype = image.dtype
   if flip:  # here, where a pixel has a byte
     image = utils.random_flip(image, seed)
   methods = _METHODS[:1] if fast_mode else _METHODS
   image = utils.select(
-      utils.draw(seed, 'method', 0, len(methods), tf.int32),
-      [lambda x, method=method: tf.cast(tf.image.resize_images(
-          x, [output_height, output_width], method), tf.float32)
-       for method in methods], image)
+    utils.draw(seed, 'method', 0, len(methods), tf.int32),
+    [
+      lambda x, method=method: tf.cast(
+        tf.image.resize_images(x, [output_height, output_width], method),
+        tf.float32,
+      )
+      for method in methods
+    ],
+    image,
+  )
   image = _to_unit(image, dtype)
   if augment:
     image = augment(image * 255, seed) / 255
@@ -178,10 +217,15 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
   return (tf.clip_by_value(image, 0.0, 1.0) - 0.5) * 2.0
 
 
-def preprocess_for_eval(image: tf.Tensor, output_height: int,
-                        output_width: int, use_grayscale: bool = False,
-                        seed: Any = None, *,
-                        central_fraction: float = 0.875) -> tf.Tensor:
+def preprocess_for_eval(
+  image: tf.Tensor,
+  output_height: int,
+  output_width: int,
+  use_grayscale: bool = False,
+  seed: Any = None,
+  *,
+  central_fraction: float = 0.875,
+) -> tf.Tensor:
   """Crops the centre and squashes it to size.
 
   Args:

@@ -1,4 +1,5 @@
-"""The registry of preprocessing recipes: a name to a function of a picture."""
+"""The registry of preprocessing recipes: a name to a function of an image."""
+
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -17,23 +18,35 @@ from preprocessing import preprocessing_utils as utils
 
 # Name: module, and the options that differ from the module's defaults.
 PREPROCESSING = {
-    'vgg': (vgg_preprocessing, {}),
-    'inception': (inception_preprocessing, {}),
-    'cifar': (cifar_preprocessing, {}),
-    # That of He et al.
-    'cifar_less_mean': (cifar_preprocessing, {
-        'normalization': 'share_less_mean'}),
-    # That of the Keras CIFAR script.
-    'keras_cifar': (cifar_preprocessing, {
-        'padding': 0, 'shift': 0.1, 'repeat_edge': True,
-        'normalization': 'share_less_mean'}),
-    # A mirrored digit is another one or none; a standardised one would lose
-    # the black of its background.
-    'digits': (cifar_preprocessing, {
-        'padding': 0, 'shift': 0.1, 'flip': False, 'normalization': 'scale'}),
-    'unaugmented': (cifar_preprocessing, {
-        'padding': 0, 'flip': False, 'normalization': 'scale'}),
-    'flip': (cifar_preprocessing, {'padding': 0, 'normalization': 'scale'}),
+  'vgg': (vgg_preprocessing, {}),
+  'inception': (inception_preprocessing, {}),
+  'cifar': (cifar_preprocessing, {}),
+  # That of He et al.
+  'cifar_less_mean': (
+    cifar_preprocessing,
+    {'normalization': 'share_less_mean'},
+  ),
+  # That of the Keras CIFAR script.
+  'keras_cifar': (
+    cifar_preprocessing,
+    {
+      'padding': 0,
+      'shift': 0.1,
+      'repeat_edge': True,
+      'normalization': 'share_less_mean',
+    },
+  ),
+  # A mirrored digit is another one or none; a standardised one would lose
+  # the black of its background.
+  'digits': (
+    cifar_preprocessing,
+    {'padding': 0, 'shift': 0.1, 'flip': False, 'normalization': 'scale'},
+  ),
+  'unaugmented': (
+    cifar_preprocessing,
+    {'padding': 0, 'flip': False, 'normalization': 'scale'},
+  ),
+  'flip': (cifar_preprocessing, {'padding': 0, 'normalization': 'scale'}),
 }
 
 
@@ -52,10 +65,10 @@ def needs_mean(name: str) -> bool:
   return _entry(name)[1].get('normalization') in cifar_preprocessing.LESS_MEAN
 
 
-def get_preprocessing(name: str, is_training: bool,
-                      use_grayscale: bool = False,
-                      ) -> Callable[..., tf.Tensor]:
-  """Returns the function that prepares one picture for a network.
+def get_preprocessing(
+  name: str, is_training: bool, use_grayscale: bool = False
+) -> Callable[..., tf.Tensor]:
+  """Returns the function that prepares one image for a network.
 
   Args:
     name: a key of `PREPROCESSING`.
@@ -85,19 +98,34 @@ def get_preprocessing(name: str, is_training: bool,
   """
   module, defaults = _entry(name)
 
-  def preprocess(image: tf.Tensor, output_height: int, output_width: int,
-                 seed: Any = None, *, rand_augment_layers: int = 0,
-                 rand_augment_magnitude: float = 9.0,
-                 random_erasing: float = 0.0, **options: Any) -> tf.Tensor:
+  def preprocess(
+    image: tf.Tensor,
+    output_height: int,
+    output_width: int,
+    seed: Any = None,
+    *,
+    rand_augment_layers: int = 0,
+    rand_augment_magnitude: float = 9.0,
+    random_erasing: float = 0.0,
+    **options: Any,
+  ) -> tf.Tensor:
     if is_training:
       seed = utils.as_seed(seed)  # one for all
     if is_training and rand_augment_layers:
       options['augment'] = functools.partial(
-          rand_augment.rand_augment, layers=rand_augment_layers,
-          magnitude=rand_augment_magnitude)
+        rand_augment.rand_augment,
+        layers=rand_augment_layers,
+        magnitude=rand_augment_magnitude,
+      )
     image = module.preprocess_image(
-        image, output_height, output_width, is_training, use_grayscale, seed,
-        **{**defaults, **options})
+      image,
+      output_height,
+      output_width,
+      is_training,
+      use_grayscale,
+      seed,
+      **{**defaults, **options},
+    )
     if is_training and random_erasing:
       image = mixing.random_erasing(image, seed, random_erasing)
     return image
@@ -106,12 +134,12 @@ def get_preprocessing(name: str, is_training: bool,
 
 
 def get_segmentation_preprocessing(
-    name: str, is_training: bool, use_grayscale: bool = False,
-    ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-  """Returns the function that prepares one picture and its mask.
+  name: str, is_training: bool, use_grayscale: bool = False
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+  """Returns the function that prepares one image and its mask.
 
   Args:
-    name: what the network expects of a picture, as in its registry entry: a
+    name: what the network expects of an image, as in its registry entry: a
       key of `segmentation_preprocessing.NORMALIZATIONS`.
     is_training: whether to augment.
     use_grayscale: whether the image has one channel instead of three.
@@ -121,7 +149,7 @@ def get_segmentation_preprocessing(
     image, float32 [height, width, 3 or 1], and a mask, int32 [height, width].
     `image` is uint8 [h, w, 1 or 3] or `encoded.Encoded`, `mask` uint8 [h, w]
     or [h, w, 1] of the same size, `seed` None or int [2] and unused in
-    evaluation, where height and width may both be None for the picture's own.
+    evaluation, where height and width may both be None for the image's own.
     `options` are the keyword-only arguments of the functions in
     `segmentation_preprocessing`, of which those of the other are ignored and
     unknown ones are a TypeError. The seed fixes the bits of the output.
@@ -131,17 +159,31 @@ def get_segmentation_preprocessing(
   """
   recipes = segmentation_preprocessing
   if name not in recipes.NORMALIZATIONS:
-    raise ValueError(utils.unknown('preprocessing of dense labels', name,
-                                   recipes.NORMALIZATIONS))
+    raise ValueError(
+      utils.unknown(
+        'preprocessing of dense labels', name, recipes.NORMALIZATIONS
+      )
+    )
   chosen, other = recipes.preprocess_for_train, recipes.preprocess_for_eval
   if not is_training:
     chosen, other = other, chosen
 
-  def preprocess(image: Any, mask: tf.Tensor, height: int | None,
-                 width: int | None, seed: Any = None, **options: Any
-                 ) -> tuple[tf.Tensor, tf.Tensor]:
-    return chosen(image, mask, height, width, use_grayscale, seed,
-                  **{'normalization': name,
-                     **utils.own_options(chosen, other, options)})
+  def preprocess(
+    image: Any,
+    mask: tf.Tensor,
+    height: int | None,
+    width: int | None,
+    seed: Any = None,
+    **options: Any,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    return chosen(
+      image,
+      mask,
+      height,
+      width,
+      use_grayscale,
+      seed,
+      **{'normalization': name, **utils.own_options(chosen, other, options)},
+    )
 
   return preprocess

@@ -1,4 +1,5 @@
-"""What the recipes share: pictures in, named random draws, windows, options."""
+"""What the recipes share: images in, named random draws, windows, options."""
+
 import difflib
 import functools
 import inspect
@@ -26,9 +27,16 @@ def recipe(train: Callable, evaluate: Callable) -> Callable[..., tf.Tensor]:
   function has is ignored, so that one set of options can describe training
   and evaluation, as in TF-Slim.
   """
-  def preprocess_image(image: tf.Tensor, output_height: int, output_width: int,
-                       is_training: bool = False, use_grayscale: bool = False,
-                       seed: Any = None, **options: Any) -> tf.Tensor:
+
+  def preprocess_image(
+    image: tf.Tensor,
+    output_height: int,
+    output_width: int,
+    is_training: bool = False,
+    use_grayscale: bool = False,
+    seed: Any = None,
+    **options: Any,
+  ) -> tf.Tensor:
     """Calls `preprocess_for_train` or `preprocess_for_eval`.
 
     Returns:
@@ -40,17 +48,25 @@ def recipe(train: Callable, evaluate: Callable) -> Callable[..., tf.Tensor]:
     """
     if min(output_height, output_width) < 1:
       raise ValueError(
-          f'The output size {output_height} x {output_width} is not positive; '
-          'give the height and width that the network takes.')
+        f'The output size {output_height} x {output_width} is not positive; '
+        'give the height and width that the network takes.'
+      )
     chosen, other = (train, evaluate) if is_training else (evaluate, train)
-    return chosen(image, output_height, output_width, use_grayscale, seed,
-                  **own_options(chosen, other, options))
+    return chosen(
+      image,
+      output_height,
+      output_width,
+      use_grayscale,
+      seed,
+      **own_options(chosen, other, options),
+    )
 
   return preprocess_image
 
 
-def own_options(chosen: Callable, other: Callable,
-                options: dict[str, Any]) -> dict[str, Any]:
+def own_options(
+  chosen: Callable, other: Callable, options: dict[str, Any]
+) -> dict[str, Any]:
   """Returns those of the options that `chosen` has.
 
   Raises:
@@ -65,21 +81,26 @@ def own_options(chosen: Callable, other: Callable,
 
 def keyword_options(function: Callable) -> set[str]:
   """Returns the names of the keyword-only arguments of `function`."""
-  return {p.name for p in inspect.signature(function).parameters.values()
-          if p.kind is p.KEYWORD_ONLY}
+  return {
+    p.name
+    for p in inspect.signature(function).parameters.values()
+    if p.kind is p.KEYWORD_ONLY
+  }
 
 
-def as_picture(image: Any, use_grayscale: bool = False,
-               dtypes: tuple = (tf.uint8,),
-               window: Callable[[tf.Tensor], tf.Tensor] | None = None
-               ) -> tf.Tensor:
-  """Returns the picture, or a part of it, with three channels or one.
+def as_picture(
+  image: Any,
+  use_grayscale: bool = False,
+  dtypes: tuple = (tf.uint8,),
+  window: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> tf.Tensor:
+  """Returns the image, or a part of it, with three channels or one.
 
   Args:
-    image: [height, width, 1 or 3], or an `Encoded` picture.
+    image: [height, width, 1 or 3], or an `Encoded` image.
     use_grayscale: whether to return one channel instead of three.
     dtypes: the dtypes that the recipe understands.
-    window: a function of the picture's shape, int32 [3], that returns the
+    window: a function of the image's shape, int32 [3], that returns the
       part, int32 [4] (y, x, height, width). None for all.
 
   Raises:
@@ -102,15 +123,17 @@ def _check(image, dtypes):
   if image.dtype not in dtypes:
     names = ', '.join(dtype.name for dtype in dtypes)
     raise ValueError(
-        f'This preprocessing takes {names} pictures and got '
-        f'{image.dtype.name}. Pass the decoded uint8 pixels (0 to 255), '
-        'neither scaled to [0, 1] or [-1, 1] nor centred: that is its work.')
+      f'This preprocessing takes {names} images and got '
+      f'{image.dtype.name}. Pass the decoded uint8 pixels (0 to 255), '
+      'neither scaled to [0, 1] or [-1, 1] nor centred: that is its work.'
+    )
   shape = image.shape.as_list() if image.shape.rank is not None else None
   if shape is None or len(shape) != 3 or shape[2] not in (1, 3):
     raise ValueError(
-        'A picture must have the static shape [height, width, 1 or 3], one '
-        f'picture at a time, and this has {image.shape}. Decode it with '
-        'channels=3, or state the shape with set_shape([None, None, 3]).')
+      'An image must have the static shape [height, width, 1 or 3], one '
+      f'image at a time, and this has {image.shape}. Decode it with '
+      'channels=3, or state the shape with set_shape([None, None, 3]).'
+    )
   return image
 
 
@@ -126,16 +149,22 @@ def as_seed(seed: Any = None) -> tf.Tensor:
   seed = tf.convert_to_tensor(seed, preferred_dtype=tf.int64)
   if not seed.dtype.is_integer or not seed.shape.is_compatible_with([2]):
     raise ValueError(
-        f'seed is {seed.dtype.name} {seed.shape}; it must be None or two '
-        'integers, int32 or int64 [2], such as [run_seed, example_number].')
+      f'seed is {seed.dtype.name} {seed.shape}; it must be None or two '
+      'integers, int32 or int64 [2], such as [run_seed, example_number].'
+    )
   return tf.cast(seed, tf.int64)
 
 
-def draw(seed: tf.Tensor, name: str, low: Any = 0.0, high: Any = 1.0,
-         dtype: tf.DType = tf.float32) -> tf.Tensor:
+def draw(
+  seed: tf.Tensor,
+  name: str,
+  low: Any = 0.0,
+  high: Any = 1.0,
+  dtype: tf.DType = tf.float32,
+) -> tf.Tensor:
   """Returns the uniform scalar in [low, high) that `seed` has for `name`.
 
-  The name, not the order of the calls, tells the draws of a picture apart:
+  The name, not the order of the calls, tells the draws of an image apart:
   an option that adds or drops a draw leaves all others as they were.
 
   Args:
@@ -151,19 +180,24 @@ def draw(seed: tf.Tensor, name: str, low: Any = 0.0, high: Any = 1.0,
   scalar = tf.constant([], tf.int32)
   if dtype.is_integer:
     return tf.raw_ops.StatelessRandomUniformInt(
-        shape=scalar, seed=seed, minval=tf.cast(low, dtype),
-        maxval=tf.cast(high, dtype))
-  value = tf.raw_ops.StatelessRandomUniform(shape=scalar, seed=seed,
-                                            dtype=dtype)
+      shape=scalar,
+      seed=seed,
+      minval=tf.cast(low, dtype),
+      maxval=tf.cast(high, dtype),
+    )
+  value = tf.raw_ops.StatelessRandomUniform(
+    shape=scalar, seed=seed, dtype=dtype
+  )
   return value * (high - low) + low
 
 
-def place_window(shape: tf.Tensor, height: Any, width: Any,
-                 seed: tf.Tensor) -> tf.Tensor:
-  """Returns a window of the given size, anywhere in a picture with equal odds.
+def place_window(
+  shape: tf.Tensor, height: Any, width: Any, seed: tf.Tensor
+) -> tf.Tensor:
+  """Returns a window of the given size, anywhere in an image with equal odds.
 
   Args:
-    shape: int32 [3], the picture's (height, width, channels).
+    shape: int32 [3], the image's (height, width, channels).
     height: int32 number or scalar, from 1 to shape[0].
     width: int32 number or scalar, from 1 to shape[1].
     seed: int32 or int64 [2].
@@ -187,32 +221,40 @@ def crop(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
 
 def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
   """Mirrors [h, w, C] left to right for every second seed."""
-  return tf.cond(draw(seed, 'flip') < 0.5,
-                 lambda: tf.reverse(image, [1]), lambda: image)
+  return tf.cond(
+    draw(seed, 'flip') < 0.5, lambda: tf.reverse(image, [1]), lambda: image
+  )
 
 
-def resize(image: tf.Tensor, height: int, width: int,
-           half_pixel_centers: bool = False) -> tf.Tensor:
+def resize(
+  image: tf.Tensor, height: int, width: int, half_pixel_centers: bool = False
+) -> tf.Tensor:
   """Resizes [h, w, C] bilinearly to float32 [height, width, C].
 
   The default is TensorFlow 1's sampling, from the top left corner of each
   pixel, which the published checkpoints were trained and measured with.
   """
   return tf.image.resize_bilinear(
-      image[None], [height, width], half_pixel_centers=half_pixel_centers)[0]
+    image[None], [height, width], half_pixel_centers=half_pixel_centers
+  )[0]
 
 
-def resize_and_crop(image: tf.Tensor, resized: tf.Tensor, offset: tf.Tensor,
-                    height: int, width: int) -> tf.Tensor:
-  """Returns a window of the resized picture, computing no other pixel.
+def resize_and_crop(
+  image: tf.Tensor,
+  resized: tf.Tensor,
+  offset: tf.Tensor,
+  height: int,
+  width: int,
+) -> tf.Tensor:
+  """Returns a window of the resized image, computing no other pixel.
 
   The bits are those of `resize` to the whole size and a crop after it, which
-  for a picture of 1 x 10000 pixels would take gigabytes.
+  for an image of 1 x 10000 pixels would take gigabytes.
 
   Args:
     image: [h, w, C], any number type.
-    resized: int32 [2], height and width of the resized picture.
-    offset: int32 [2], y and x of the window in the resized picture.
+    resized: int32 [2], height and width of the resized image.
+    offset: int32 [2], y and x of the window in the resized image.
     height: of the window.
     width: of the window.
 
@@ -232,16 +274,20 @@ def resize_and_crop(image: tf.Tensor, resized: tf.Tensor, offset: tf.Tensor,
 
   def rows(at):
     line = tf.gather(image, at)
-    ends = [tf.cast(tf.gather(line, columns, axis=1), tf.float32)
-            for columns in (left, right)]
+    ends = [
+      tf.cast(tf.gather(line, columns, axis=1), tf.float32)
+      for columns in (left, right)
+    ]
     return ends[0] + (ends[1] - ends[0]) * across[:, None]
 
   above, below = rows(top), rows(bottom)
   return above + (below - above) * down[:, None, None]
 
 
-def select(index: tf.Tensor, cases: Iterable[Callable],
-           image: tf.Tensor) -> tf.Tensor:
+def select(
+  index: tf.Tensor, cases: Iterable[Callable], image: tf.Tensor
+) -> tf.Tensor:
   """Returns `cases[index](image)`; the other cases are not computed."""
   return tf.switch_case(
-      index, [functools.partial(case, image) for case in cases])
+    index, [functools.partial(case, image) for case in cases]
+  )

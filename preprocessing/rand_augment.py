@@ -8,6 +8,7 @@ The transformations are Pillow's, computed in float32. Where Pillow rounds to
 whole levels on the way, or cuts off the fraction, the fraction is kept here:
 results differ by less than two levels.
 """
+
 import math
 from typing import Any
 
@@ -21,8 +22,13 @@ _DTYPES = (tf.uint8, tf.float32)
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def transform(image: Any, name: str, magnitude: float = 9.0, sign: Any = 1.0,
-              fill: float = 128.0) -> tf.Tensor:
+def transform(
+  image: Any,
+  name: str,
+  magnitude: float = 9.0,
+  sign: Any = 1.0,
+  fill: float = 128.0,
+) -> tf.Tensor:
   """Applies one transformation.
 
   Args:
@@ -32,7 +38,7 @@ def transform(image: Any, name: str, magnitude: float = 9.0, sign: Any = 1.0,
     magnitude: its strength, from 0 to 30.
     sign: -1 or 1, a number or a float32 scalar: the direction, for those
       that have one.
-    fill: grey in 0..255 of what comes in from outside the picture.
+    fill: grey in 0..255 of what comes in from outside the image.
 
   Returns:
     float32 of the same shape in [0, 255].
@@ -46,8 +52,13 @@ def transform(image: Any, name: str, magnitude: float = 9.0, sign: Any = 1.0,
   return _apply(name, _pixels(image), magnitude, sign, fill)
 
 
-def rand_augment(image: Any, seed: Any = None, layers: int = 2,
-                 magnitude: float = 9.0, fill: float = 128.0) -> tf.Tensor:
+def rand_augment(
+  image: Any,
+  seed: Any = None,
+  layers: int = 2,
+  magnitude: float = 9.0,
+  fill: float = 128.0,
+) -> tf.Tensor:
   """Applies `layers` transformations drawn with equal odds from fourteen.
 
   Only those that are drawn are computed. One may be drawn twice.
@@ -58,7 +69,7 @@ def rand_augment(image: Any, seed: Any = None, layers: int = 2,
     seed: None or int [2]; the output is a function of it and the image.
     layers: how many transformations, one after the other; N in the paper.
     magnitude: their strength, from 0 to 30; M in the paper.
-    fill: grey in 0..255 of what comes in from outside the picture.
+    fill: grey in 0..255 of what comes in from outside the image.
 
   Returns:
     float32 of the same shape in [0, 255].
@@ -69,30 +80,37 @@ def rand_augment(image: Any, seed: Any = None, layers: int = 2,
   _check_magnitude(magnitude)
   if layers < 0:
     raise ValueError(
-        f'layers is {layers}; it is the number of transformations and must '
-        'be 0 or more.')
+      f'layers is {layers}; it is the number of transformations and must '
+      'be 0 or more.'
+    )
   seed, image = utils.as_seed(seed), _pixels(image)
   for layer in range(layers):
     sign = utils.draw(seed, f'rand_augment/{layer}/sign', 0, 2, tf.int32)
     sign = 2.0 * tf.cast(sign, tf.float32) - 1.0
-    chosen = utils.draw(seed, f'rand_augment/{layer}/op', 0, len(OPERATIONS),
-                        tf.int32)
+    chosen = utils.draw(
+      seed, f'rand_augment/{layer}/op', 0, len(OPERATIONS), tf.int32
+    )
     image = utils.select(
-        chosen,
-        [lambda x, name=name, sign=sign: _apply(name, x, magnitude, sign, fill)
-         for name in OPERATIONS], image)
+      chosen,
+      [
+        lambda x, name=name, sign=sign: _apply(name, x, magnitude, sign, fill)
+        for name in OPERATIONS
+      ],
+      image,
+    )
   return image
 
 
 def _check_magnitude(magnitude):
   if not 0 <= magnitude <= MAX_MAGNITUDE:
     raise ValueError(
-        f'magnitude is {magnitude}; it must be from 0, where the pictures '
-        f'hardly change, to {MAX_MAGNITUDE}.')
+      f'magnitude is {magnitude}; it must be from 0, where the images '
+      f'hardly change, to {MAX_MAGNITUDE}.'
+    )
 
 
 def _pixels(image):
-  """Checks the picture and returns it as float32, its channels as they are."""
+  """Checks the image and returns it as float32, its channels as they are."""
   image = tf.convert_to_tensor(image)
   grey = image.shape.rank == 3 and image.shape.as_list()[2] == 1
   image = tf.cast(utils.as_picture(image, grey, _DTYPES), tf.float32)
@@ -108,7 +126,7 @@ def _apply(name, image, magnitude, sign, fill):
   return tf.clip_by_value(output, 0.0, 255.0)
 
 
-# What follows are the functions of (picture, amount, fill) in `OPERATIONS`.
+# What follows are the functions of (image, amount, fill) in `OPERATIONS`.
 
 
 def _autocontrast(image, *_):
@@ -126,7 +144,8 @@ def _equalize(image, *_):
   levels = tf.cast(tf.rint(image), tf.int32)
   places = levels + 256 * tf.range(channels)
   counts = tf.reshape(
-      tf.math.bincount(places, minlength=256 * channels), [channels, 256])
+    tf.math.bincount(places, minlength=256 * channels), [channels, 256]
+  )
   highest = tf.reduce_max(places, [0, 1])
   last = tf.gather(tf.reshape(counts, [-1]), highest)
   step = (tf.reduce_sum(counts, 1) - last) // 255
@@ -161,7 +180,7 @@ def _brightness(image, change, _):
 
 
 def _sharpness(image, change, _):
-  """Moves away from the smoothed picture, or towards it; not at the border."""
+  """Moves away from the smoothed image, or towards it; not at the border."""
   mean = tf.nn.avg_pool(image[None], 3, 1, 'SAME')[0]
   # Pillow's SMOOTH: 5 for the pixel and 1 for each of its 8 neighbours.
   smooth = (9.0 * mean + 4.0 * image) / 13.0
@@ -180,7 +199,7 @@ def _luma(image):
 
 
 def _blend(dull, image, change):
-  """Moves the picture away from its dull form, or towards it below 0."""
+  """Moves the image away from its dull form, or towards it below 0."""
   return image + change * (image - dull)
 
 
@@ -189,8 +208,11 @@ def _rotate(image, degrees, fill):
   y, x = tf.unstack((_size(image) - 1.0) / 2)
   angle = degrees * (math.pi / 180)
   cos, sin = tf.cos(angle), tf.sin(angle)
-  return _warp(image, [cos, -sin, x - cos * x + sin * y,
-                       sin, cos, y - sin * x - cos * y], fill)
+  return _warp(
+    image,
+    [cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y],
+    fill,
+  )
 
 
 # The paper shears from the upper left corner, which lies half a pixel up and
@@ -203,7 +225,7 @@ def _shear_y(image, slope, fill):
   return _warp(image, [1.0, 0.0, 0.0, slope, 1.0, slope / 2], fill)
 
 
-# Whole pixels: a part of one would blur the picture, too.
+# Whole pixels: a part of one would blur the image, too.
 def _translate_x(image, part, fill):
   return _translate(image, [0.0, part * _size(image)[1]], fill)
 
@@ -213,7 +235,7 @@ def _translate_y(image, part, fill):
 
 
 def _translate(image, move, fill):
-  """Moves the picture up and left by `move`, (y, x) in pixels."""
+  """Moves the image up and left by `move`, (y, x) in pixels."""
   move = tf.cast(tf.rint(move), tf.int32)
   room = tf.concat([tf.abs(move), [0]], 0)
   wide = tf.pad(image, tf.stack([room, room], 1), constant_values=fill)
@@ -227,27 +249,31 @@ def _size(image):
 def _warp(image, matrix, fill):
   """Takes output pixel (x, y) from (ax + by + c, dx + ey + f) of [h, w, C]."""
   return tf.raw_ops.ImageProjectiveTransformV3(
-      images=image[None], transforms=tf.stack([[*matrix, 0.0, 0.0]]),
-      output_shape=tf.shape(image)[:2], fill_value=fill,
-      interpolation='BILINEAR', fill_mode='CONSTANT')[0]
+    images=image[None],
+    transforms=tf.stack([[*matrix, 0.0, 0.0]]),
+    output_shape=tf.shape(image)[:2],
+    fill_value=fill,
+    interpolation='BILINEAR',
+    fill_mode='CONSTANT',
+  )[0]
 
 
 # Name: the function, its amount at the magnitudes 0 and 30 (a straight line
 # between), and whether the sign of the amount is drawn. The enhancements have
 # Pillow's factor less 1; translations are parts of the side.
 OPERATIONS = {
-    'identity': (lambda image, *_: image, (0, 0), False),
-    'autocontrast': (_autocontrast, (0, 0), False),
-    'equalize': (_equalize, (0, 0), False),
-    'rotate': (_rotate, (0, 30), True),
-    'solarize': (_solarize, (256, 0), False),
-    'color': (_color, (0, 0.9), True),
-    'posterize': (_posterize, (8, 4), False),
-    'contrast': (_contrast, (0, 0.9), True),
-    'brightness': (_brightness, (0, 0.9), True),
-    'sharpness': (_sharpness, (0, 0.9), True),
-    'shear_x': (_shear_x, (0, 0.3), True),
-    'shear_y': (_shear_y, (0, 0.3), True),
-    'translate_x': (_translate_x, (0, 150 / 331), True),
-    'translate_y': (_translate_y, (0, 150 / 331), True),
+  'identity': (lambda image, *_: image, (0, 0), False),
+  'autocontrast': (_autocontrast, (0, 0), False),
+  'equalize': (_equalize, (0, 0), False),
+  'rotate': (_rotate, (0, 30), True),
+  'solarize': (_solarize, (256, 0), False),
+  'color': (_color, (0, 0.9), True),
+  'posterize': (_posterize, (8, 4), False),
+  'contrast': (_contrast, (0, 0.9), True),
+  'brightness': (_brightness, (0, 0.9), True),
+  'sharpness': (_sharpness, (0, 0.9), True),
+  'shear_x': (_shear_x, (0, 0.3), True),
+  'shear_y': (_shear_y, (0, 0.3), True),
+  'translate_x': (_translate_x, (0, 150 / 331), True),
+  'translate_y': (_translate_y, (0, 150 / 331), True),
 }

@@ -1,13 +1,14 @@
-"""The recipe for dense labels: what moves the picture moves its mask.
+"""The recipe for dense labels: what moves the image moves its mask.
 
 Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation,
-https://arxiv.org/abs/1706.05587, section 4.1: pictures are scaled by 0.5 to
+https://arxiv.org/abs/1706.05587, section 4.1: images are scaled by 0.5 to
 2, cut or filled up to one size and mirrored.
 
-Picture and mask are aligned by construction: one window of whole pixels is
+Image and mask are aligned by construction: one window of whole pixels is
 cut from both, and both are resized from it to one size with the corner pixels
-on the corners, the picture bilinearly, the mask to the nearest pixel.
+on the corners, the image bilinearly, the mask to the nearest pixel.
 """
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,31 +18,35 @@ from preprocessing import inception_preprocessing, vgg_preprocessing
 from preprocessing import preprocessing_utils as utils
 from preprocessing.encoded import Encoded
 
-# What a network expects of a picture, float32 in 0..255. 0 is the mean colour
+# What a network expects of an image, float32 in 0..255. 0 is the mean colour
 # of each: what the padding has.
 NORMALIZATIONS = {
-    'vgg': vgg_preprocessing.centre,
-    'inception': lambda image: image / 127.5 - 1.0,
+  'vgg': vgg_preprocessing.centre,
+  'inception': lambda image: image / 127.5 - 1.0,
 }
 
 
 class Placement(NamedTuple):
-  """What part of a picture goes where in the output.
+  """What part of an image goes where in the output.
 
   Fields:
-    window: int32 [4], (y, x, height, width) in the picture.
+    window: int32 [4], (y, x, height, width) in the image.
     size: int32 [2], the height and width that the window is resized to.
     offset: int32 [2], the (y, x) where that lies in the output.
   """
+
   window: tf.Tensor
   size: tf.Tensor
   offset: tf.Tensor
 
 
-def sample_scale(seed: Any, min_scale_factor: float = 0.5,
-                 max_scale_factor: float = 2.0,
-                 scale_factor_step_size: float = 0.25) -> tf.Tensor:
-  """Draws by what to enlarge a picture.
+def sample_scale(
+  seed: Any,
+  min_scale_factor: float = 0.5,
+  max_scale_factor: float = 2.0,
+  scale_factor_step_size: float = 0.25,
+) -> tf.Tensor:
+  """Draws by what to enlarge an image.
 
   Args:
     seed: None or int [2].
@@ -56,36 +61,42 @@ def sample_scale(seed: Any, min_scale_factor: float = 0.5,
   Raises:
     ValueError: not 0 < least <= largest, or a negative step.
   """
-  if (not 0 < min_scale_factor <= max_scale_factor
-      or scale_factor_step_size < 0):
+  if not 0 < min_scale_factor <= max_scale_factor or scale_factor_step_size < 0:
     raise ValueError(
-        f'min_scale_factor {min_scale_factor} and max_scale_factor '
-        f'{max_scale_factor} must be positive and in this order, and '
-        f'scale_factor_step_size {scale_factor_step_size} must not be '
-        'negative; change them.')
+      f'min_scale_factor {min_scale_factor} and max_scale_factor '
+      f'{max_scale_factor} must be positive and in this order, and '
+      f'scale_factor_step_size {scale_factor_step_size} must not be '
+      'negative; change them.'
+    )
   seed = utils.as_seed(seed)
   if not scale_factor_step_size:
     return utils.draw(seed, 'scale', min_scale_factor, max_scale_factor)
   # The small number is for what 0.3 / 0.1 lacks to 3.
-  steps = int((max_scale_factor - min_scale_factor) / scale_factor_step_size
-              + 1e-6)
+  steps = int(
+    (max_scale_factor - min_scale_factor) / scale_factor_step_size + 1e-6
+  )
   step = utils.draw(seed, 'scale', 0, steps + 1, tf.int32)
   return min_scale_factor + scale_factor_step_size * tf.cast(step, tf.float32)
 
 
-def place(shape: tf.Tensor, output_height: int, output_width: int,
-          scale: Any = 1.0, seed: Any = None) -> Placement:
-  """Chooses what part of a picture to take, from its shape alone.
+def place(
+  shape: tf.Tensor,
+  output_height: int,
+  output_width: int,
+  scale: Any = 1.0,
+  seed: Any = None,
+) -> Placement:
+  """Chooses what part of an image to take, from its shape alone.
 
   A side that is longer than the output when it is scaled is cut, and one that
   is shorter is filled up. The window is whole pixels, so that the scale is met
   up to half a pixel of the window; scale 1 changes no pixel.
 
   Args:
-    shape: int32 [3], the picture's (height, width, channels).
+    shape: int32 [3], the image's (height, width, channels).
     output_height: int.
     output_width: int.
-    scale: by what to enlarge the picture, a number or a float32 scalar.
+    scale: by what to enlarge the image, a number or a float32 scalar.
     seed: int [2] for any place with equal odds, or None for the centre.
   """
   size, output = shape[:2], tf.constant([output_height, output_width])
@@ -100,26 +111,38 @@ def place(shape: tf.Tensor, output_height: int, output_width: int,
   if seed is None:
     begin, offset = (size - window) // 2, (output - target) // 2
     return Placement(tf.concat([begin, window], 0), target, offset)
-  offset = tf.stack([utils.draw(seed, name, 0, room + 1, tf.int32)
-                     for name, room in zip(('top', 'left'),
-                                           tf.unstack(output - target),
-                                           strict=True)])
-  return Placement(utils.place_window(shape, window[0], window[1], seed),
-                   target, offset)
+  offset = tf.stack(
+    [
+      utils.draw(seed, name, 0, room + 1, tf.int32)
+      for name, room in zip(
+        ('top', 'left'), tf.unstack(output - target), strict=True
+      )
+    ]
+  )
+  return Placement(
+    utils.place_window(shape, window[0], window[1], seed), target, offset
+  )
 
 
-def preprocess_for_train(image: Any, mask: tf.Tensor, output_height: int,
-                         output_width: int, use_grayscale: bool = False,
-                         seed: Any = None, *, normalization: str = 'vgg',
-                         ignore_label: int = 255,
-                         min_scale_factor: float = 0.5,
-                         max_scale_factor: float = 2.0,
-                         scale_factor_step_size: float = 0.25,
-                         flip: bool = True, photometric: float = 0.0
-                         ) -> tuple[tf.Tensor, tf.Tensor]:
+def preprocess_for_train(
+  image: Any,
+  mask: tf.Tensor,
+  output_height: int,
+  output_width: int,
+  use_grayscale: bool = False,
+  seed: Any = None,
+  *,
+  normalization: str = 'vgg',
+  ignore_label: int = 255,
+  min_scale_factor: float = 0.5,
+  max_scale_factor: float = 2.0,
+  scale_factor_step_size: float = 0.25,
+  flip: bool = True,
+  photometric: float = 0.0,
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Scales, crops or pads, flips, distorts the colours, and normalises.
 
-  Where the scaled picture is smaller than the output, it lies anywhere in it.
+  Where the scaled image is smaller than the output, it lies anywhere in it.
 
   Args:
     image: uint8 [height, width, 1 or 3] of any size, or `encoded.Encoded`.
@@ -133,7 +156,7 @@ def preprocess_for_train(image: Any, mask: tf.Tensor, output_height: int,
     min_scale_factor: see `sample_scale`.
     max_scale_factor: see `sample_scale`.
     scale_factor_step_size: see `sample_scale`.
-    flip: whether to mirror every second picture.
+    flip: whether to mirror every second image.
     photometric: strength of the colour distortion, from 0 for none to 1 for
       that of `inception_preprocessing.distort_color`, all four of brightness,
       saturation, hue and contrast. Between them the two are blended.
@@ -145,41 +168,60 @@ def preprocess_for_train(image: Any, mask: tf.Tensor, output_height: int,
 
   Raises:
     ValueError: an image, a mask, a seed or an option other than described.
-      A mask of another size than the picture is an InvalidArgumentError when
+      A mask of another size than the image is an InvalidArgumentError when
       the graph runs.
   """
   if not 0 <= photometric <= 1:
     raise ValueError(
-        f'photometric is {photometric}; it is the strength of the colour '
-        'distortion and must be from 0 (none) to 1 (the inception recipe\'s).')
+      f'photometric is {photometric}; it is the strength of the colour '
+      "distortion and must be from 0 (none) to 1 (the inception recipe's)."
+    )
   seed = utils.as_seed(seed)
-  scale = sample_scale(seed, min_scale_factor, max_scale_factor,
-                       scale_factor_step_size)
+  scale = sample_scale(
+    seed, min_scale_factor, max_scale_factor, scale_factor_step_size
+  )
 
   def change(picture):
     if not photometric:
       return picture
     distorted = 255 * inception_preprocessing.distort_color(
-        picture / 255, seed, fast_mode=False)
+      picture / 255, seed, fast_mode=False
+    )
     return picture + photometric * (distorted - picture)
 
-  return _window(image, mask, output_height, output_width, use_grayscale,
-                 normalization, ignore_label, change, scale, seed, flip)
+  return _window(
+    image,
+    mask,
+    output_height,
+    output_width,
+    use_grayscale,
+    normalization,
+    ignore_label,
+    change,
+    scale,
+    seed,
+    flip,
+  )
 
 
-def preprocess_for_eval(image: Any, mask: tf.Tensor,
-                        output_height: int | None = None,
-                        output_width: int | None = None,
-                        use_grayscale: bool = False, seed: Any = None, *,
-                        normalization: str = 'vgg', ignore_label: int = 255
-                        ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Normalises the picture; of a given size it is the centre, or padded.
+def preprocess_for_eval(
+  image: Any,
+  mask: tf.Tensor,
+  output_height: int | None = None,
+  output_width: int | None = None,
+  use_grayscale: bool = False,
+  seed: Any = None,
+  *,
+  normalization: str = 'vgg',
+  ignore_label: int = 255,
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Normalises the image; of a given size it is the centre, or padded.
 
   Args:
     image: uint8 [height, width, 1 or 3] of any size, or `encoded.Encoded`.
     mask: uint8 [height, width] or [height, width, 1], class ids.
-    output_height: None, as output_width, for the picture's own.
-    output_width: None, as output_height, for the picture's own.
+    output_height: None, as output_width, for the image's own.
+    output_width: None, as output_height, for the image's own.
     use_grayscale: whether the image has one channel instead of three.
     seed: unused; here nothing is random.
     normalization: a key of `NORMALIZATIONS`.
@@ -187,16 +229,24 @@ def preprocess_for_eval(image: Any, mask: tf.Tensor,
 
   Returns:
     As `preprocess_for_train`, or float32 [height, width, 3 or 1] and int32
-    [height, width] of the picture's own size.
+    [height, width] of the image's own size.
 
   Raises:
     ValueError: an image, a mask or an option other than described, or one of
-      height and width alone. A mask of another size than the picture is an
+      height and width alone. A mask of another size than the image is an
       InvalidArgumentError when the graph runs.
   """
   if output_height is not None or output_width is not None:
-    return _window(image, mask, output_height, output_width, use_grayscale,
-                   normalization, ignore_label, lambda picture: picture)
+    return _window(
+      image,
+      mask,
+      output_height,
+      output_width,
+      use_grayscale,
+      normalization,
+      ignore_label,
+      lambda picture: picture,
+    )
   normalize = _normalization(normalization)
   size = _size(image)
   image = tf.cast(utils.as_picture(image, use_grayscale), tf.float32)
@@ -204,16 +254,28 @@ def preprocess_for_eval(image: Any, mask: tf.Tensor,
   return normalize(image), tf.cast(mask, tf.int32)[..., 0]
 
 
-def _window(image, mask, height, width, use_grayscale, normalization,
-            ignore_label, change: Callable, scale=1.0, seed=None, flip=False):
+def _window(
+  image,
+  mask,
+  height,
+  width,
+  use_grayscale,
+  normalization,
+  ignore_label,
+  change: Callable,
+  scale=1.0,
+  seed=None,
+  flip=False,
+):
   """Returns what lies in the output, and the padding around it.
 
-  `change` is a function of the picture, float32 in 0..255, without padding.
+  `change` is a function of the image, float32 in 0..255, without padding.
   """
   if height is None or width is None or min(height, width) < 1:
     raise ValueError(
-        f'The output size {height} x {width} is not positive; give the height '
-        'and width of the crop, such as 513 x 513.')
+      f'The output size {height} x {width} is not positive; give the height '
+      'and width of the crop, such as 513 x 513.'
+    )
   normalize = _normalization(normalization)
   size = _size(image)
   at = place(tf.concat([size, [3]], 0), height, width, scale, seed)
@@ -221,23 +283,36 @@ def _window(image, mask, height, width, use_grayscale, normalization,
   mask = utils.crop(_checked(mask, size), at.window)
   if flip:  # here, where a pixel has a byte
     image, mask = (utils.random_flip(x, seed) for x in (image, mask))
-  image = normalize(change(tf.image.resize_bilinear(
-      image[None], at.size, align_corners=True)[0]))
-  mask = tf.cast(tf.image.resize_nearest_neighbor(
-      mask[None], at.size, align_corners=True)[0], tf.int32)
+  image = normalize(
+    change(
+      tf.image.resize_bilinear(image[None], at.size, align_corners=True)[0]
+    )
+  )
+  mask = tf.cast(
+    tf.image.resize_nearest_neighbor(mask[None], at.size, align_corners=True)[
+      0
+    ],
+    tf.int32,
+  )
   after = [height, width] - at.offset - at.size
   room = tf.pad(tf.stack([at.offset, after], 1), [[0, 1], [0, 0]])
-  image, mask = (tf.pad(image, room),
-                 tf.pad(mask, room, constant_values=ignore_label))
-  return (tf.ensure_shape(image, [height, width, 1 if use_grayscale else 3]),
-          tf.ensure_shape(mask, [height, width, 1])[..., 0])
+  image, mask = (
+    tf.pad(image, room),
+    tf.pad(mask, room, constant_values=ignore_label),
+  )
+  return (
+    tf.ensure_shape(image, [height, width, 1 if use_grayscale else 3]),
+    tf.ensure_shape(mask, [height, width, 1])[..., 0],
+  )
 
 
 def _normalization(name):
   if name not in NORMALIZATIONS:
     raise ValueError(
-        utils.unknown('normalization of dense preprocessing', name,
-                      NORMALIZATIONS))
+      utils.unknown(
+        'normalization of dense preprocessing', name, NORMALIZATIONS
+      )
+    )
   return NORMALIZATIONS[name]
 
 
@@ -252,15 +327,30 @@ def _checked(mask, size):
   """Returns the mask as uint8 [height, width, 1], with a check of its size."""
   mask = tf.convert_to_tensor(mask)
   rank = mask.shape.rank
-  if mask.dtype != tf.uint8 or rank not in (2, 3) or (
-      rank == 3 and mask.shape.as_list()[2] != 1):
+  if (
+    mask.dtype != tf.uint8
+    or rank not in (2, 3)
+    or (rank == 3 and mask.shape.as_list()[2] != 1)
+  ):
     raise ValueError(
-        'A mask must be uint8 class ids of the static shape [height, width] '
-        f'or [height, width, 1], and this is {mask.dtype.name} {mask.shape}. '
-        'Decode it with decode_png(channels=1).')
+      'A mask must be uint8 class ids of the static shape [height, width] '
+      f'or [height, width, 1], and this is {mask.dtype.name} {mask.shape}. '
+      'Decode it with decode_png(channels=1).'
+    )
   mask = mask[..., None] if rank == 2 else mask
   fits = tf.reduce_all(tf.equal(tf.shape(mask)[:2], size))
-  with tf.control_dependencies([tf.debugging.Assert(
-      fits, ['The mask has', tf.shape(mask)[:2], 'pixels and the picture',
-             size, '(height and width).'])]):
+  with tf.control_dependencies(
+    [
+      tf.debugging.Assert(
+        fits,
+        [
+          'The mask has',
+          tf.shape(mask)[:2],
+          'pixels and the image',
+          size,
+          '(height and width).',
+        ],
+      )
+    ]
+  ):
     return tf.identity(mask)

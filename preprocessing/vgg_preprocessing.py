@@ -4,6 +4,7 @@ Simonyan and Zisserman, Very Deep Convolutional Networks For Large-Scale Image
 Recognition, https://arxiv.org/abs/1409.1556. TF-Slim's ResNet v1 checkpoints
 expect it: RGB in 0..255, centred by a mean colour and not scaled.
 """
+
 from collections.abc import Callable
 from typing import Any
 
@@ -38,15 +39,16 @@ def centre(image: tf.Tensor) -> tf.Tensor:
   return tf.ensure_shape(tf.reshape(lines, shape), image.shape)
 
 
-def smallest_side(shape: tf.Tensor, output_height: int, output_width: int,
-                  resize_side: int) -> tf.Tensor:
+def smallest_side(
+  shape: tf.Tensor, output_height: int, output_width: int, resize_side: int
+) -> tf.Tensor:
   """Returns the shorter side to resize to: `resize_side`, or more at need.
 
-  It is more where the output would not fit in the resized picture, a case
+  It is more where the output would not fit in the resized image, a case
   that stops the original.
 
   Args:
-    shape: int32 [3], the picture's (height, width, channels).
+    shape: int32 [3], the image's (height, width, channels).
     output_height: of the crop to follow.
     output_width: of the crop to follow.
     resize_side: the wished shorter side in pixels.
@@ -56,14 +58,24 @@ def smallest_side(shape: tf.Tensor, output_height: int, output_width: int,
   """
   shorter = tf.minimum(shape[0], shape[1])
   # -(-a // b) is a / b rounded up.
-  return tf.reduce_max([resize_side, -(-shorter * output_height // shape[0]),
-                        -(-shorter * output_width // shape[1])])
+  return tf.reduce_max(
+    [
+      resize_side,
+      -(-shorter * output_height // shape[0]),
+      -(-shorter * output_width // shape[1]),
+    ]
+  )
 
 
-def sample_window(shape: tf.Tensor, output_height: int, output_width: int,
-                  seed: Any, resize_side_min: int = RESIZE_SIDE_MIN,
-                  resize_side_max: int = RESIZE_SIDE_MAX) -> tf.Tensor:
-  """Chooses what part of a picture to train on, from its shape alone.
+def sample_window(
+  shape: tf.Tensor,
+  output_height: int,
+  output_width: int,
+  seed: Any,
+  resize_side_min: int = RESIZE_SIDE_MIN,
+  resize_side_max: int = RESIZE_SIDE_MAX,
+) -> tf.Tensor:
+  """Chooses what part of an image to train on, from its shape alone.
 
   Resizing the shorter side to a random S in [resize_side_min,
   resize_side_max] and cropping the output from that is the same as cropping
@@ -72,7 +84,7 @@ def sample_window(shape: tf.Tensor, output_height: int, output_width: int,
   a JPEG be decoded in part.
 
   Args:
-    shape: int32 [3], the picture's (height, width, channels).
+    shape: int32 [3], the image's (height, width, channels).
     output_height: height that the window is going to be resized to.
     output_width: width that the window is going to be resized to.
     seed: None or int [2].
@@ -87,9 +99,10 @@ def sample_window(shape: tf.Tensor, output_height: int, output_width: int,
   """
   if not 0 < resize_side_min <= resize_side_max:
     raise ValueError(
-        f'resize_side_min {resize_side_min} and resize_side_max '
-        f'{resize_side_max} must be positive and in this order; swap or '
-        'change them.')
+      f'resize_side_min {resize_side_min} and resize_side_max '
+      f'{resize_side_max} must be positive and in this order; swap or '
+      'change them.'
+    )
   seed = utils.as_seed(seed)
   low = smallest_side(shape, output_height, output_width, resize_side_min)
   high = tf.maximum(low, resize_side_max)
@@ -100,13 +113,18 @@ def sample_window(shape: tf.Tensor, output_height: int, output_width: int,
   return utils.place_window(shape, size[0], size[1], seed)
 
 
-def preprocess_for_train(image: tf.Tensor, output_height: int,
-                         output_width: int, use_grayscale: bool = False,
-                         seed: Any = None, *,
-                         resize_side_min: int = RESIZE_SIDE_MIN,
-                         resize_side_max: int = RESIZE_SIDE_MAX,
-                         flip: bool = True,
-                         augment: Callable | None = None) -> tf.Tensor:
+def preprocess_for_train(
+  image: tf.Tensor,
+  output_height: int,
+  output_width: int,
+  use_grayscale: bool = False,
+  seed: Any = None,
+  *,
+  resize_side_min: int = RESIZE_SIDE_MIN,
+  resize_side_max: int = RESIZE_SIDE_MAX,
+  flip: bool = True,
+  augment: Callable | None = None,
+) -> tf.Tensor:
   """Crops at a random scale and place, flips, and subtracts the mean.
 
   Args:
@@ -117,8 +135,8 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
     seed: None or int [2]; the output is a function of it and the image.
     resize_side_min: see `sample_window`.
     resize_side_max: see `sample_window`.
-    flip: whether to mirror every second picture.
-    augment: None, or augment(image, seed) that changes the picture, float32
+    flip: whether to mirror every second image.
+    augment: None, or augment(image, seed) that changes the image, float32
       in 0..255, after it was cropped and before it is normalised.
 
   Returns:
@@ -131,8 +149,9 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
   seed = utils.as_seed(seed)
 
   def window(shape):
-    return sample_window(shape, output_height, output_width, seed,
-                         resize_side_min, resize_side_max)
+    return sample_window(
+      shape, output_height, output_width, seed, resize_side_min, resize_side_max
+    )
 
   image = utils.as_picture(image, use_grayscale, window=window)
   if flip:  # here, where a pixel has a byte
@@ -141,10 +160,15 @@ def preprocess_for_train(image: tf.Tensor, output_height: int,
   return centre(augment(image, seed) if augment else image)
 
 
-def preprocess_for_eval(image: tf.Tensor, output_height: int,
-                        output_width: int, use_grayscale: bool = False,
-                        seed: Any = None, *,
-                        resize_side_min: int = RESIZE_SIDE_MIN) -> tf.Tensor:
+def preprocess_for_eval(
+  image: tf.Tensor,
+  output_height: int,
+  output_width: int,
+  use_grayscale: bool = False,
+  seed: Any = None,
+  *,
+  resize_side_min: int = RESIZE_SIDE_MIN,
+) -> tf.Tensor:
   """Resizes the shorter side, crops the centre and subtracts the mean.
 
   Args:
@@ -171,8 +195,9 @@ def preprocess_for_eval(image: tf.Tensor, output_height: int,
   scale = tf.cast(side, tf.float32) / tf.reduce_min(size)
   resized = tf.cast(tf.rint(size * scale), tf.int32)
   offset = (resized - [output_height, output_width]) // 2
-  return centre(utils.resize_and_crop(image, resized, offset, output_height,
-                                      output_width))
+  return centre(
+    utils.resize_and_crop(image, resized, offset, output_height, output_width)
+  )
 
 
 preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)

@@ -1,14 +1,19 @@
 """How well the borders between the classes are found."""
+
 import numpy as np
 
-# Of the picture's diagonal.
+# Of the image's diagonal.
 TOLERANCE = 0.0075
 
 
-def boundary_f1(label: np.ndarray, predicted: np.ndarray, classes: int,
-                ignore_label: int = 255,
-                tolerance: float | None = None) -> float:
-  """Returns the boundary F1 measure of one picture.
+def boundary_f1(
+  label: np.ndarray,
+  predicted: np.ndarray,
+  classes: int,
+  ignore_label: int = 255,
+  tolerance: float | None = None,
+) -> float:
+  """Returns the boundary F1 measure of one image.
 
   Csurka et al., What is a good evaluation measure for semantic segmentation?,
   BMVC 2013, section 3: of the boundary of a predicted class, the part near
@@ -35,8 +40,9 @@ def boundary_f1(label: np.ndarray, predicted: np.ndarray, classes: int,
   label, predicted = np.asarray(label), np.asarray(predicted)
   if label.shape != predicted.shape:
     raise ValueError(
-        f'The label has the shape {label.shape} and the prediction '
-        f'{predicted.shape}; resize one to the other.')
+      f'The label has the shape {label.shape} and the prediction '
+      f'{predicted.shape}; resize one to the other.'
+    )
   if tolerance is None:
     tolerance = TOLERANCE * np.hypot(*label.shape)
   valid = label != ignore_label
@@ -62,8 +68,9 @@ def boundary_f1(label: np.ndarray, predicted: np.ndarray, classes: int,
   recall, any_true = share_near(true, found)
   precision, any_found = share_near(found, true)
   both = precision + recall
-  f1 = np.divide(2 * precision * recall, both, out=np.zeros(classes),
-                 where=both > 0)
+  f1 = np.divide(
+    2 * precision * recall, both, out=np.zeros(classes), where=both > 0
+  )
   scored = f1[any_true | any_found]
   return float(scored.mean()) if scored.size else np.nan
 
@@ -95,7 +102,7 @@ def _near(points, others, width, tolerance):
   reach = int(tolerance)
   # A disk is a range of each of its rows; most are found in the middle ones.
   for dy in sorted(range(-reach, reach + 1), key=abs):
-    side = int(np.sqrt(tolerance ** 2 - dy ** 2))
+    side = int(np.sqrt(tolerance**2 - dy**2))
     middle = points[left] + dy * width
     hit = ends[np.searchsorted(others, middle - side)] <= middle + side
     near[left[hit]] = True

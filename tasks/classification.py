@@ -1,12 +1,14 @@
 """Classification: what is predicted, minimized and counted."""
+
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 
-def loss(logits: tf.Tensor, labels: tf.Tensor,
-         label_smoothing: float = 0.0) -> tf.Tensor:
+def loss(
+  logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
+) -> tf.Tensor:
   """Returns the mean cross-entropy of a batch, without regularization.
 
   Args:
@@ -23,7 +25,8 @@ def loss(logits: tf.Tensor, labels: tf.Tensor,
   if labels.dtype.is_integer:
     onehot = tf.one_hot(labels, logits.shape.as_list()[-1])
   return tf.losses.softmax_cross_entropy(
-      onehot, logits, label_smoothing=label_smoothing, loss_collection=None)
+    onehot, logits, label_smoothing=label_smoothing, loss_collection=None
+  )
 
 
 def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -41,8 +44,7 @@ def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
   """Returns the loss of each example, float64 [examples]."""
   logits = logits.astype(np.float64)
   logits -= logits.max(-1, keepdims=True)
-  return (np.log(np.exp(logits).sum(-1))
-          - logits[np.arange(len(labels)), labels])
+  return np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(labels)), labels]
 
 
 def probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -59,8 +61,9 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
   return float(np.mean(np.any(order == labels[:, None], axis=-1)))
 
 
-def calibration_error(logits: np.ndarray, labels: np.ndarray,
-                      bins: int = 15) -> float:
+def calibration_error(
+  logits: np.ndarray, labels: np.ndarray, bins: int = 15
+) -> float:
   """Returns by how much probabilities differ from how often they are right.
 
   The expected calibration error of Guo et al., arXiv:1706.04599, section 2:
@@ -80,8 +83,9 @@ def calibration_error(logits: np.ndarray, labels: np.ndarray,
   predicted = logits.argmax(-1)
   confidence, hits = probabilities(logits, predicted), predicted == labels
   # A bin has its upper bound, and not its lower one.
-  number = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1],
-                       right=True)
+  number = np.digitize(
+    confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True
+  )
   gaps = np.bincount(number, hits - confidence, bins)
   return float(np.abs(gaps).sum() / len(labels))
 
@@ -106,13 +110,13 @@ def metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
   confusion = confusion_matrix(logits, labels)
   figures, occurs = per_class(confusion), confusion.sum(1) > 0
   return {
-      'examples': len(labels),
-      'accuracy': top_k(logits, labels, 1),
-      'top_5_accuracy': top_k(logits, labels, 5),
-      'loss': float(cross_entropies(logits, labels).mean()),
-      'mean_recall': float(figures.recall[occurs].mean()),
-      'mean_f1': float(figures.f1[occurs].mean()),
-      'expected_calibration_error': calibration_error(logits, labels),
+    'examples': len(labels),
+    'accuracy': top_k(logits, labels, 1),
+    'top_5_accuracy': top_k(logits, labels, 5),
+    'loss': float(cross_entropies(logits, labels).mean()),
+    'mean_recall': float(figures.recall[occurs].mean()),
+    'mean_f1': float(figures.f1[occurs].mean()),
+    'expected_calibration_error': calibration_error(logits, labels),
   }
 
 
@@ -120,7 +124,7 @@ def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
   """Returns int [classes, classes]; [i, j] counts label i predicted as j."""
   classes = logits.shape[-1]
   pairs = labels * classes + logits.argmax(-1)
-  return np.bincount(pairs, minlength=classes ** 2).reshape(classes, classes)
+  return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 class PerClass(NamedTuple):
@@ -131,6 +135,7 @@ class PerClass(NamedTuple):
     recall: of what is of the class, the share that was taken for it.
     f1: their harmonic mean.
   """
+
   precision: np.ndarray
   recall: np.ndarray
   f1: np.ndarray
@@ -148,12 +153,16 @@ def per_class(confusion: np.ndarray) -> PerClass:
   def share(part, of):
     return np.divide(part, of, out=np.zeros_like(hits), where=of > 0)
 
-  return PerClass(share(hits, predicted), share(hits, actual),
-                  share(2 * hits, actual + predicted))
+  return PerClass(
+    share(hits, predicted),
+    share(hits, actual),
+    share(2 * hits, actual + predicted),
+  )
 
 
-def worst_mistakes(logits: np.ndarray, labels: np.ndarray,
-                   count: int) -> np.ndarray:
+def worst_mistakes(
+  logits: np.ndarray, labels: np.ndarray, count: int
+) -> np.ndarray:
   """Returns the wrong predictions of the highest loss, the highest first.
 
   Args:

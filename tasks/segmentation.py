@@ -3,6 +3,7 @@
 A pixel is valid if its label is not the ignore label, which may be one of the
 classes (0 of ADE20K's) or none (255).
 """
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,9 +11,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 
-def loss(logits: tf.Tensor, labels: tf.Tensor, ignore_label: int = 255,
-         class_weights: Sequence[float] | None = None,
-         top_k_percent: Any = 1.0) -> tf.Tensor:
+def loss(
+  logits: tf.Tensor,
+  labels: tf.Tensor,
+  ignore_label: int = 255,
+  class_weights: Sequence[float] | None = None,
+  top_k_percent: Any = 1.0,
+) -> tf.Tensor:
   """Returns the mean cross-entropy of valid pixels, without regularization.
 
   Each pixel's is weighted by its class, and their sum is divided by the
@@ -36,10 +41,12 @@ def loss(logits: tf.Tensor, labels: tf.Tensor, ignore_label: int = 255,
   Raises:
     ValueError: `class_weights` or `top_k_percent` other than described.
   """
-  weights, labels = _pixel_weights(labels, ignore_label, class_weights,
-                                   logits.shape.as_list()[-1])
+  weights, labels = _pixel_weights(
+    labels, ignore_label, class_weights, logits.shape.as_list()[-1]
+  )
   losses = weights * tf.nn.sparse_softmax_cross_entropy_with_logits(
-      labels=labels, logits=logits)
+    labels=labels, logits=logits
+  )
   count = tf.math.count_nonzero(weights, dtype=tf.float32)
   mean = tf.reduce_sum(losses) / tf.maximum(count, 1.0)
   if not tf.is_tensor(top_k_percent):
@@ -47,8 +54,9 @@ def loss(logits: tf.Tensor, labels: tf.Tensor, ignore_label: int = 255,
     if top_k_percent == 1:
       return mean
   kept = tf.maximum(tf.rint(top_k_percent * count), 1.0)
-  hardest = tf.nn.top_k(tf.reshape(losses, [-1]), tf.cast(kept, tf.int32),
-                        sorted=False).values
+  hardest = tf.nn.top_k(
+    tf.reshape(losses, [-1]), tf.cast(kept, tf.int32), sorted=False
+  ).values
   # Where NaN is in the order of numbers is anybody's guess.
   return tf.where(tf.is_nan(mean), mean, tf.reduce_sum(hardest) / kept)
 
@@ -56,8 +64,9 @@ def loss(logits: tf.Tensor, labels: tf.Tensor, ignore_label: int = 255,
 def _check_share(share):
   if not 0 < share <= 1:
     raise ValueError(
-        f'top_k_percent is {share}; it is the part of the pixels that counts '
-        'and must be above 0 and at most 1, such as 0.25 for a quarter.')
+      f'top_k_percent is {share}; it is the part of the pixels that counts '
+      'and must be above 0 and at most 1, such as 0.25 for a quarter.'
+    )
 
 
 def _pixel_weights(labels, ignore_label, class_weights, classes):
@@ -71,15 +80,18 @@ def _pixel_weights(labels, ignore_label, class_weights, classes):
   values = np.asarray(class_weights, np.float32)
   if values.shape != (classes,) or not (values >= 0).all():
     raise ValueError(
-        f'class_weights are {values.tolist()}; there must be one for each of '
-        f'the {classes} classes, and none may be negative.')
+      f'class_weights are {values.tolist()}; there must be one for each of '
+      f'the {classes} classes, and none may be negative.'
+    )
   # A label that is no class is an error of the cross-entropy's.
   return weights * tf.gather(
-      values, tf.clip_by_value(labels, 0, classes - 1)), labels
+    values, tf.clip_by_value(labels, 0, classes - 1)
+  ), labels
 
 
-def mined_share(step: tf.Tensor, top_k_percent: float,
-                hard_example_mining_step: int) -> tf.Tensor | float:
+def mined_share(
+  step: tf.Tensor, top_k_percent: float, hard_example_mining_step: int
+) -> tf.Tensor | float:
   """Returns what part of the pixels counts at a step, as DeepLab does.
 
   Args:
@@ -97,16 +109,18 @@ def mined_share(step: tf.Tensor, top_k_percent: float,
   _check_share(top_k_percent)
   if hard_example_mining_step < 0:
     raise ValueError(
-        f'hard_example_mining_step is {hard_example_mining_step}; it is a '
-        'number of steps and must be 0 or more.')
+      f'hard_example_mining_step is {hard_example_mining_step}; it is a '
+      'number of steps and must be 0 or more.'
+    )
   if top_k_percent == 1 or not hard_example_mining_step:
     return top_k_percent
   done = tf.minimum(tf.cast(step, tf.float32) / hard_example_mining_step, 1.0)
   return 1.0 - done * (1.0 - top_k_percent)
 
 
-def accuracy(logits: tf.Tensor, labels: tf.Tensor,
-             ignore_label: int = 255) -> tf.Tensor:
+def accuracy(
+  logits: tf.Tensor, labels: tf.Tensor, ignore_label: int = 255
+) -> tf.Tensor:
   """Returns the share of valid pixels predicted right, float32; 0 of none.
 
   See `loss` for the arguments.
@@ -119,21 +133,28 @@ def accuracy(logits: tf.Tensor, labels: tf.Tensor,
   return right / tf.maximum(count, 1.0)
 
 
-def resize_logits(logits: tf.Tensor, height: int | tf.Tensor,
-                  width: int | tf.Tensor) -> tf.Tensor:
+def resize_logits(
+  logits: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+) -> tf.Tensor:
   """Resizes [batch, h, w, classes] bilinearly, the corners on the corners."""
   return tf.image.resize_bilinear(logits, [height, width], align_corners=True)
 
 
-def resize_labels(labels: tf.Tensor, height: int | tf.Tensor,
-                  width: int | tf.Tensor) -> tf.Tensor:
+def resize_labels(
+  labels: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+) -> tf.Tensor:
   """Resizes [batch, h, w] to the nearest pixel, the corners on the corners."""
   return tf.image.resize_nearest_neighbor(
-      labels[..., None], [height, width], align_corners=True)[..., 0]
+    labels[..., None], [height, width], align_corners=True
+  )[..., 0]
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int,
-                     ignore_label: int = 255) -> np.ndarray:
+def confusion_matrix(
+  labels: np.ndarray,
+  predicted: np.ndarray,
+  classes: int,
+  ignore_label: int = 255,
+) -> np.ndarray:
   """Counts valid pixels; [i, j] are those of label i predicted as j.
 
   Args:
@@ -151,20 +172,22 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int,
   labels, predicted = np.asarray(labels), np.asarray(predicted)
   if labels.shape != predicted.shape:
     raise ValueError(
-        f'The labels have the shape {labels.shape} and the predictions '
-        f'{predicted.shape}; resize one to the other.')
+      f'The labels have the shape {labels.shape} and the predictions '
+      f'{predicted.shape}; resize one to the other.'
+    )
   valid = labels != ignore_label
   found = {'label': labels[valid], 'prediction': predicted[valid]}
   for what, values in found.items():
     if values.size and not 0 <= values.min() <= values.max() < classes:
       wrong = values.min() if values.min() < 0 else values.max()
       raise ValueError(
-          f'A {what} is {wrong}, which is neither one of the {classes} '
-          f'classes (0 to {classes - 1}) nor the ignore label '
-          f'{ignore_label}. Verify the data with '
-          'download_and_convert_data.py --verify.')
+        f'A {what} is {wrong}, which is neither one of the {classes} '
+        f'classes (0 to {classes - 1}) nor the ignore label '
+        f'{ignore_label}. Verify the data with '
+        'download_and_convert_data.py --verify.'
+      )
   pairs = found['label'].astype(np.int64) * classes + found['prediction']
-  return np.bincount(pairs, minlength=classes ** 2).reshape(classes, classes)
+  return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 class PerClass(NamedTuple):
@@ -179,6 +202,7 @@ class PerClass(NamedTuple):
     recall: of what is of the class, the share that was taken for it: the
       accuracy of the class. NaN where nothing is.
   """
+
   pixels: np.ndarray
   iou: np.ndarray
   precision: np.ndarray
@@ -197,8 +221,9 @@ def per_class_iou(confusion: np.ndarray) -> PerClass:
   def share(of):
     return np.divide(hits, of, out=np.full_like(hits, np.nan), where=of > 0)
 
-  return PerClass(actual, share(actual + predicted - hits), share(predicted),
-                  share(actual))
+  return PerClass(
+    actual, share(actual + predicted - hits), share(predicted), share(actual)
+  )
 
 
 def metrics(confusion: np.ndarray, **figures: float) -> dict[str, float]:
@@ -223,11 +248,11 @@ def metrics(confusion: np.ndarray, **figures: float) -> dict[str, float]:
   """
   of = per_class_iou(confusion)
   return {
-      'miou': _mean(of.iou),
-      'pixel_accuracy': _mean(of.recall, of.pixels),
-      'mean_accuracy': _mean(of.recall),
-      'frequency_weighted_iou': _mean(of.iou, of.pixels),
-      **figures,
+    'miou': _mean(of.iou),
+    'pixel_accuracy': _mean(of.recall, of.pixels),
+    'mean_accuracy': _mean(of.recall),
+    'frequency_weighted_iou': _mean(of.iou, of.pixels),
+    **figures,
   }
 
 
@@ -239,9 +264,11 @@ def _mean(values, weights=None):
   return float(values[known] @ weights[known] / total) if total else np.nan
 
 
-def auto_class_weights(pixels: Sequence[int],
-                       image_pixels: Sequence[int] | None = None,
-                       largest: float = 10.0) -> np.ndarray:
+def auto_class_weights(
+  pixels: Sequence[int],
+  image_pixels: Sequence[int] | None = None,
+  largest: float = 10.0,
+) -> np.ndarray:
   """Returns class weights that make rare classes count as frequent ones.
 
   Median frequency balancing (Eigen and Fergus, arXiv:1411.4734): the median
@@ -268,12 +295,14 @@ def auto_class_weights(pixels: Sequence[int],
   occurs = pixels > 0
   if not occurs.any() or (pixels < 0).any() or largest < 1:
     raise ValueError(
-        f'Class weights need at least one pixel of a class, no negative '
-        f'counts, and a largest of at least 1; the counts are '
-        f'{pixels.astype(int).tolist()} and largest is {largest}. Verify the '
-        'data with download_and_convert_data.py --verify.')
+      f'Class weights need at least one pixel of a class, no negative '
+      f'counts, and a largest of at least 1; the counts are '
+      f'{pixels.astype(int).tolist()} and largest is {largest}. Verify the '
+      'data with download_and_convert_data.py --verify.'
+    )
   frequency = np.divide(pixels, of, out=np.zeros_like(pixels), where=occurs)
   weights = np.zeros_like(pixels)
   weights[occurs] = np.clip(
-      np.median(frequency[occurs]) / frequency[occurs], 1 / largest, largest)
+    np.median(frequency[occurs]) / frequency[occurs], 1 / largest, largest
+  )
   return (weights * (pixels.sum() / (weights @ pixels))).astype(np.float32)

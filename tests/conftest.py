@@ -1,4 +1,5 @@
 """What every test shares: a quiet TensorFlow and a graph of its own."""
+
 import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')

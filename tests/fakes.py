@@ -3,6 +3,7 @@
 A test module gets the fixtures by `pytest_plugins = ['tests.fakes']`. It also
 imports the module, before pytest does: PYTEST_DONT_REWRITE, lest it warns.
 """
+
 import contextlib
 import functools
 import io
@@ -20,13 +21,27 @@ from datasets import dataset_utils
 from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
 from tests import golden
 
-COLOURS = {'red': (200, 40, 40), 'green': (40, 180, 40),
-           'blue': (40, 40, 200), 'grey': (120, 120, 120),
-           'white': (235, 235, 235)}
-FAMILIES = {1: (resnet_v1.resnet_v1, resnet_v1.resnet_v1_block,
-                resnet_v1.resnet_arg_scope, 'vgg'),
-            2: (resnet_v2.resnet_v2, resnet_v2.resnet_v2_block,
-                resnet_v2.resnet_arg_scope, 'inception')}
+COLOURS = {
+  'red': (200, 40, 40),
+  'green': (40, 180, 40),
+  'blue': (40, 40, 200),
+  'grey': (120, 120, 120),
+  'white': (235, 235, 235),
+}
+FAMILIES = {
+  1: (
+    resnet_v1.resnet_v1,
+    resnet_v1.resnet_v1_block,
+    resnet_v1.resnet_arg_scope,
+    'vgg',
+  ),
+  2: (
+    resnet_v2.resnet_v2,
+    resnet_v2.resnet_v2_block,
+    resnet_v2.resnet_arg_scope,
+    'inception',
+  ),
+}
 
 
 # Units in the blocks of small networks; a decoder needs a unit before the
@@ -41,12 +56,16 @@ def register_tiny_networks(setitem=dict.__setitem__) -> None:
     setitem(resnet_generator.UNITS, depth, UNITS[depth])
     name = f'resnet_v{version}_{depth}'
     function = functools.partial(
-        resnet_generator.network(family, block, name, depth),
-        depth_multiplier=1 / 8)
+      resnet_generator.network(family, block, name, depth),
+      depth_multiplier=1 / 8,
+    )
     functools.update_wrapper(function, function.func)
     function.default_image_size = 32
-    setitem(nets_factory.NETWORKS, name,
-            nets_factory.Network(function, arg_scope, preprocessing))
+    setitem(
+      nets_factory.NETWORKS,
+      name,
+      nets_factory.Network(function, arg_scope, preprocessing),
+    )
 
 
 @pytest.fixture(scope='session')
@@ -79,8 +98,10 @@ def unoptimized():
       config.CopyFrom(given)
     rewriting = config.graph_options.rewrite_options
     rewriting.disable_meta_optimizer = (
-        rewriting.auto_mixed_precision_onednn_bfloat16 != rewriting.ON)
+      rewriting.auto_mixed_precision_onednn_bfloat16 != rewriting.ON
+    )
     begin(session, target, graph, config)
+
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(tf.Session, '__init__', plainly)
     yield
@@ -117,11 +138,15 @@ def call(script, *arguments: str, **flags) -> types.SimpleNamespace:
   """
   out, err = io.StringIO(), io.StringIO()
   argv = [script.__name__, *(f'--{k}={v}' for k, v in flags.items())]
-  with (unoptimized(), contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err)):
+  with (
+    unoptimized(),
+    contextlib.redirect_stdout(out),
+    contextlib.redirect_stderr(err),
+  ):
     status = script.main([*argv, *arguments])
-  return types.SimpleNamespace(status=status, out=out.getvalue(),
-                               err=err.getvalue())
+  return types.SimpleNamespace(
+    status=status, out=out.getvalue(), err=err.getvalue()
+  )
 
 
 def train(*arguments: str, **flags) -> types.SimpleNamespace:
@@ -141,26 +166,39 @@ def refused(printed: types.SimpleNamespace, *words: str) -> None:
 
 @pytest.fixture(scope='session')
 def colours(tmp_path_factory) -> str:
-  """The folder of the colour data set, for --dataset_dir."""
+  """The folder of the colour dataset, for --dataset_dir."""
   return write_colours(tmp_path_factory.mktemp('data') / 'colours')
 
 
 def fast(colours: str) -> dict:
   """Flags of a short training on the colours, in the folder 'run'."""
-  return {'model_name': 'resnet_v1_tiny', 'dataset_name': 'flowers',
-          'dataset_dir': colours, 'preprocessing_name': 'digits',
-          'train_image_size': 32, 'batch_size': 8, 'max_number_of_steps': 2,
-          'log_every_n_steps': 1, 'train_dir': 'run'}
+  return {
+    'model_name': 'resnet_v1_tiny',
+    'dataset_name': 'flowers',
+    'dataset_dir': colours,
+    'preprocessing_name': 'digits',
+    'train_image_size': 32,
+    'batch_size': 8,
+    'max_number_of_steps': 2,
+    'log_every_n_steps': 1,
+    'train_dir': 'run',
+  }
 
 
 def learn(colours: str) -> dict:
   """Flags of a training that tells the colours apart at its end."""
-  return {**fast(colours), 'batch_size': 16, 'max_number_of_steps': 30,
-          'learning_rate': 0.1, 'log_every_n_steps': 10}
+  return {
+    **fast(colours),
+    'batch_size': 16,
+    'max_number_of_steps': 30,
+    'learning_rate': 0.1,
+    'log_every_n_steps': 10,
+  }
 
 
-def finished(folder: pathlib.Path, cache_home: pathlib.Path, flags: dict
-             ) -> types.SimpleNamespace:
+def finished(
+  folder: pathlib.Path, cache_home: pathlib.Path, flags: dict
+) -> types.SimpleNamespace:
   """Trains in a folder with the tiny networks; returns what was printed."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('XDG_CACHE_HOME', str(cache_home))
@@ -178,29 +216,34 @@ def digits_run(tmp_path_factory, cache_home) -> types.SimpleNamespace:
   Its folder is for reading; copy it for anything else.
   """
   return finished(
-      tmp_path_factory.mktemp('runs') / 'digits', cache_home, {
-          'model_name': 'resnet_v2_tiny', 'max_number_of_steps': 6,
-          'batch_size': 16, 'log_every_n_steps': 2})
+    tmp_path_factory.mktemp('runs') / 'digits',
+    cache_home,
+    {
+      'model_name': 'resnet_v2_tiny',
+      'max_number_of_steps': 6,
+      'batch_size': 16,
+      'log_every_n_steps': 2,
+    },
+  )
 
 
 @pytest.fixture(scope='session')
-def colours_run(tmp_path_factory, cache_home, colours
-                ) -> types.SimpleNamespace:
+def colours_run(tmp_path_factory, cache_home, colours) -> types.SimpleNamespace:
   """A finished run that has learned the colours; see `digits_run`."""
   return finished(
-      tmp_path_factory.mktemp('runs') / 'colours', cache_home,
-      learn(colours))
+    tmp_path_factory.mktemp('runs') / 'colours', cache_home, learn(colours)
+  )
 
 
 def picture(label: int, seed: int, size: int = 40) -> Image.Image:
-  """A noisy picture of the `label`-th colour."""
+  """A noisy image of the `label`-th colour."""
   noise = np.random.RandomState(seed).uniform(-30, 30, (size, size, 3))
   colour = list(COLOURS.values())[label]
   return Image.fromarray(np.clip(noise + colour, 0, 255).astype(np.uint8))
 
 
 def encode(image: Image.Image, form: str) -> bytes:
-  """The bytes of a picture file; `form` is 'png' or 'jpeg'."""
+  """The bytes of an image file; `form` is 'png' or 'jpeg'."""
   data = io.BytesIO()
   image.save(data, form)
   return data.getvalue()
@@ -210,12 +253,17 @@ def example(label: int, seed: int) -> tf.train.Example:
   """A record of a colour: PNG for an even seed, JPEG for an odd one."""
   form = ('png', 'jpeg')[seed % 2]
   return dataset_utils.image_to_tfexample(
-      encode(picture(label, seed), form), form.encode(), 40, 40, label)
+    encode(picture(label, seed), form), form.encode(), 40, 40, label
+  )
 
 
-def write_colours(folder: pathlib.Path, train: int = 80, validation: int = 23,
-                  labels: tuple[int, ...] = (0, 1, 2, 3, 4)) -> str:
-  """Writes a data set of five colours in the form of flowers.
+def write_colours(
+  folder: pathlib.Path,
+  train: int = 80,
+  validation: int = 23,
+  labels: tuple[int, ...] = (0, 1, 2, 3, 4),
+) -> str:
+  """Writes a dataset of five colours in the form of flowers.
 
   Args:
     folder: made if need be.
@@ -227,18 +275,23 @@ def write_colours(folder: pathlib.Path, train: int = 80, validation: int = 23,
     The folder, as --dataset_dir takes it.
   """
   folder.mkdir(parents=True, exist_ok=True)
-  shards = [('train_00000-of-00002', range(0, train // 2)),
-            ('train_00001-of-00002', range(train // 2, train)),
-            ('validation_00000-of-00001', range(1000, 1000 + validation))]
+  shards = [
+    ('train_00000-of-00002', range(0, train // 2)),
+    ('train_00001-of-00002', range(train // 2, train)),
+    ('validation_00000-of-00001', range(1000, 1000 + validation)),
+  ]
   for name, seeds in shards:
-    dataset_utils.write_tfrecord(folder / f'flowers_{name}.tfrecord', (
-        example(labels[seed // 2 % len(labels)], seed) for seed in seeds))
+    dataset_utils.write_tfrecord(
+      folder / f'flowers_{name}.tfrecord',
+      (example(labels[seed // 2 % len(labels)], seed) for seed in seeds),
+    )
   dataset_utils.write_label_file(dict(enumerate(COLOURS)), folder)
   return str(folder)
 
 
-def write_released(path: pathlib.Path, model_name: str, num_classes: int,
-                   version: int = 2) -> str:
+def write_released(
+  path: pathlib.Path, model_name: str, num_classes: int, version: int = 2
+) -> str:
   """Writes a checkpoint like a released one: model variables, nothing else.
 
   Args:
@@ -253,28 +306,36 @@ def write_released(path: pathlib.Path, model_name: str, num_classes: int,
   path.parent.mkdir(parents=True, exist_ok=True)
   with tf.Graph().as_default(), tf.Session() as session:
     nets_factory.get_network_fn(model_name, num_classes, is_training=False)(
-        tf.zeros([1, 32, 32, 3]))
+      tf.zeros([1, 32, 32, 3])
+    )
     variables = tf.global_variables()
     for variable in variables:
       variable.load(golden.fill(variable.op.name, variable.shape), session)
     tf.train.Saver(variables, write_version=version).save(
-        session, str(path), write_meta_graph=False, write_state=False)
+      session, str(path), write_meta_graph=False, write_state=False
+    )
   return str(path)
 
 
 def write_checkpoint(path: str, values: dict[str, np.ndarray]) -> None:
   """Writes a checkpoint of these values and no other."""
   with tf.Graph().as_default(), tf.Session() as session:
-    saver = tf.train.Saver({
+    saver = tf.train.Saver(
+      {
         name: tf.get_variable(f'v{i}', initializer=value, use_resource=True)
-        for i, (name, value) in enumerate(values.items())})
+        for i, (name, value) in enumerate(values.items())
+      }
+    )
     session.run(tf.global_variables_initializer())
     saver.save(session, path, write_meta_graph=False, write_state=False)
 
 
-def add_checkpoint(folder: str | pathlib.Path, step: int,
-                   values: dict[str, np.ndarray],
-                   **changes: np.ndarray) -> None:
+def add_checkpoint(
+  folder: str | pathlib.Path,
+  step: int,
+  values: dict[str, np.ndarray],
+  **changes: np.ndarray,
+) -> None:
   """Adds a checkpoint to a run's folder, as its newest.
 
   Args:
@@ -291,21 +352,28 @@ def add_checkpoint(folder: str | pathlib.Path, step: int,
   path = str(pathlib.Path(folder, f'model.ckpt-{step}'))
   write_checkpoint(path, values)
   state = tf.train.get_checkpoint_state(str(folder))
-  known = [str(pathlib.Path(folder, pathlib.Path(each).name)) for each in (
-      state.all_model_checkpoint_paths if state else [])]
+  known = [
+    str(pathlib.Path(folder, pathlib.Path(each).name))
+    for each in (state.all_model_checkpoint_paths if state else [])
+  ]
   tf.train.update_checkpoint_state(str(folder), path, [*known, path])
 
 
 def tensors(checkpoint: str) -> dict[str, np.ndarray]:
   """All the values of a checkpoint, or of the newest one in a folder."""
   reader = tf.train.load_checkpoint(checkpoint)
-  return {name: reader.get_tensor(name)
-          for name in reader.get_variable_to_shape_map()}
+  return {
+    name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+  }
 
 
 def differing(first: str, second: str) -> list[str]:
   """The names whose bits differ between two checkpoints, or that lack."""
   one, two = tensors(first), tensors(second)
-  return sorted(name for name in one.keys() | two.keys()
-                if name not in one or name not in two
-                or one[name].tobytes() != two[name].tobytes())
+  return sorted(
+    name
+    for name in one.keys() | two.keys()
+    if name not in one
+    or name not in two
+    or one[name].tobytes() != two[name].tobytes()
+  )

@@ -1,9 +1,10 @@
-"""Deterministic weights and pictures behind the golden files in tests/data.
+"""Deterministic weights and images behind the golden files in tests/data.
 
 The golden values were computed by the original TF-Slim networks with every
 variable set by `fill(name, shape)`; a network that creates the same variables
 and computes the same function reproduces them.
 """
+
 import json
 import pathlib
 import zlib
@@ -29,7 +30,7 @@ def fill(name: str, shape) -> np.ndarray:
 
 
 def images(seed: int, batch: int, height: int, width: int) -> np.ndarray:
-  """Returns random float32 pictures [batch, height, width, 3] in [-1, 1]."""
+  """Returns random float32 images [batch, height, width, 3] in [-1, 1]."""
   rng = np.random.RandomState(seed)
   return rng.uniform(-1, 1, (batch, height, width, 3)).astype(np.float32)
 

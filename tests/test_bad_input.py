@@ -1,4 +1,5 @@
 """A mistake of the user's: exit status 1, and one line that says the cure."""
+
 import os
 import pathlib
 import subprocess
@@ -20,22 +21,36 @@ def flags(colours):
   return fakes.fast(colours)
 
 
-@pytest.mark.parametrize('wrong,words', [
-    ({'model_name': 'resnet_v2_tin'}, (
-        "'resnet_v2_tin'", 'Did you mean resnet_v2_tiny', 'resnet_v1_200')),
+@pytest.mark.parametrize(
+  'wrong,words',
+  [
+    (
+      {'model_name': 'resnet_v2_tin'},
+      ("'resnet_v2_tin'", 'Did you mean resnet_v2_tiny', 'resnet_v1_200'),
+    ),
     ({'dataset_name': 'digit'}, ("'digit'", 'Did you mean digits', 'cifar10')),
-    ({'dataset_split_name': 'test'}, (
-        'flowers', "'test'", 'train and validation')),
-    ({'optimizer': 'momentun'}, (
-        '--optimizer=momentun', 'Did you mean momentum?', 'rmsprop')),
-    ({'learning_rate_decay_type': 'cosinus'}, (
-        '--learning_rate_decay_type=cosinus', 'Did you mean cosine?')),
-    ({'learning_rate_decay_type': 'piecewise'}, (
-        '--learning_rate_boundaries', 'such as')),
+    (
+      {'dataset_split_name': 'test'},
+      ('flowers', "'test'", 'train and validation'),
+    ),
+    (
+      {'optimizer': 'momentun'},
+      ('--optimizer=momentun', 'Did you mean momentum?', 'rmsprop'),
+    ),
+    (
+      {'learning_rate_decay_type': 'cosinus'},
+      ('--learning_rate_decay_type=cosinus', 'Did you mean cosine?'),
+    ),
+    (
+      {'learning_rate_decay_type': 'piecewise'},
+      ('--learning_rate_boundaries', 'such as'),
+    ),
     ({'evaluate_every': 'often'}, ('--evaluate_every=often', '5epochs')),
     ({'evaluate_every': '0'}, ('--evaluate_every=0', 'more than 0')),
-    ({'early_stopping_patience': 2}, (
-        '--early_stopping_patience', '--evaluate_every')),
+    (
+      {'early_stopping_patience': 2},
+      ('--early_stopping_patience', '--evaluate_every'),
+    ),
     ({'plateau_patience': 2}, ('--plateau_patience', '--evaluate_every')),
     ({'profile_steps': '3'}, ('--profile_steps=3', '20,30')),
     ({'batch_size': 81}, ('--batch_size=81', '80 examples', 'split train')),
@@ -48,11 +63,16 @@ def flags(colours):
     ({'train_image_size': 0}, ('--train_image_size=0', 'at least 1')),
     ({'labels_offset': 4}, ('--labels_offset=4', '5 classes')),
     ({'bach_size': 8}, ('bach_size', '--help')),
-    ({'dataset_dir': 'nowhere'}, (
-        'nowhere/flowers_train*.tfrecord', '--dataset_dir')),
-    ({'checkpoint_path': 'nothing.ckpt'}, (
-        'nothing.ckpt', '--checkpoint_path')),
-])
+    (
+      {'dataset_dir': 'nowhere'},
+      ('nowhere/flowers_train*.tfrecord', '--dataset_dir'),
+    ),
+    (
+      {'checkpoint_path': 'nothing.ckpt'},
+      ('nothing.ckpt', '--checkpoint_path'),
+    ),
+  ],
+)
 def test_a_wrong_flag(wrong, words, flags):
   fakes.refused(fakes.train(**{**flags, **wrong}), *words)
 
@@ -64,8 +84,7 @@ def test_nothing_is_written_for_a_wrong_flag(flags, workplace):
 
 def test_missing_dataset_dir(flags):
   flags.pop('dataset_dir')
-  fakes.refused(fakes.train(**flags), '--dataset_name=flowers',
-                '--dataset_dir')
+  fakes.refused(fakes.train(**flags), '--dataset_name=flowers', '--dataset_dir')
 
 
 def test_an_argument_that_is_no_flag(flags):
@@ -75,7 +94,8 @@ def test_an_argument_that_is_no_flag(flags):
 def test_train_dir_is_a_file(flags, workplace):
   (workplace / 'run').write_text('precious')
   assert fakes.train(**flags).err == (
-      'error: --train_dir=run is a file; it must be a folder.\n')
+    'error: --train_dir=run is a file; it must be a folder.\n'
+  )
   assert (workplace / 'run').read_text() == 'precious'
 
 
@@ -83,15 +103,21 @@ def test_records_that_are_none(flags, workplace):
   (workplace / 'data').mkdir()
   (workplace / 'data/flowers_train_0.tfrecord').write_text('<html>' * 9)
   fakes.refused(
-      fakes.train(**{**flags, 'dataset_dir': 'data'}),
-      'data/flowers_train_0.tfrecord', 'not a TFRecord', 'again')
+    fakes.train(**{**flags, 'dataset_dir': 'data'}),
+    'data/flowers_train_0.tfrecord',
+    'not a TFRecord',
+    'again',
+  )
 
 
 def test_an_empty_record_file(flags, workplace):
   (workplace / 'data').mkdir()
   (workplace / 'data/flowers_train_0.tfrecord').touch()
-  fakes.refused(fakes.train(**{**flags, 'dataset_dir': 'data'}),
-                'data/flowers_train_0.tfrecord', 'no records')
+  fakes.refused(
+    fakes.train(**{**flags, 'dataset_dir': 'data'}),
+    'data/flowers_train_0.tfrecord',
+    'no records',
+  )
 
 
 def write_records(folder, *examples):
@@ -103,28 +129,37 @@ def write_records(folder, *examples):
 
 def test_a_picture_that_is_none(flags, workplace):
   path = write_records(
-      workplace / 'data', fakes.example(0, 0), fakes.example(1, 2),
-      dataset_utils.image_to_tfexample(b'no picture', b'jpg', 40, 40, 2))
+    workplace / 'data',
+    fakes.example(0, 0),
+    fakes.example(1, 2),
+    dataset_utils.image_to_tfexample(b'no image', b'jpg', 40, 40, 2),
+  )
   flags = {**flags, 'dataset_dir': 'data', 'batch_size': 3}
-  fakes.refused(fakes.train(**flags), f'record 2 of data/{path.name}',
-                'picture')
+  fakes.refused(fakes.train(**flags), f'record 2 of data/{path.name}', 'image')
 
 
 def test_a_record_of_another_kind(flags, workplace):
   path = write_records(workplace / 'data', tf.train.Example())
   flags = {**flags, 'dataset_dir': 'data', 'batch_size': 1}
-  fakes.refused(fakes.train(**flags), f'record 0 of data/{path.name}',
-                'image/')
+  fakes.refused(fakes.train(**flags), f'record 0 of data/{path.name}', 'image/')
 
 
 def test_a_label_that_is_too_large(flags, workplace):
-  path = write_records(workplace / 'data', fakes.example(0, 0),
-                       dataset_utils.image_to_tfexample(
-                           fakes.encode(fakes.picture(0, 0), 'png'), b'png',
-                           40, 40, 7))
+  path = write_records(
+    workplace / 'data',
+    fakes.example(0, 0),
+    dataset_utils.image_to_tfexample(
+      fakes.encode(fakes.picture(0, 0), 'png'), b'png', 40, 40, 7
+    ),
+  )
   flags = {**flags, 'dataset_dir': 'data', 'batch_size': 2}
-  fakes.refused(fakes.train(**flags), f'record 1 of data/{path.name}',
-                'label 7', '0 to 4', '--labels_offset')
+  fakes.refused(
+    fakes.train(**flags),
+    f'record 1 of data/{path.name}',
+    'label 7',
+    '0 to 4',
+    '--labels_offset',
+  )
 
 
 def test_a_flipped_bit(flags, workplace):
@@ -133,8 +168,9 @@ def test_a_flipped_bit(flags, workplace):
   data[len(data) // 2] ^= 1
   path.write_bytes(data)
   flags = {**flags, 'dataset_dir': 'data', 'batch_size': 1}
-  fakes.refused(fakes.train(**flags), f'record 0 of data/{path.name}',
-                'damaged', 'again')
+  fakes.refused(
+    fakes.train(**flags), f'record 0 of data/{path.name}', 'damaged', 'again'
+  )
 
 
 def test_the_script_itself_says_one_line(workplace):
@@ -142,12 +178,20 @@ def test_the_script_itself_says_one_line(workplace):
   path = write_records(workplace / 'data', fakes.example(0, 0))
   path.write_bytes(path.read_bytes()[:-7])
   result = subprocess.run(
-      [sys.executable, ROOT / 'train_image_classifier.py',
-       '--dataset_name=flowers', '--dataset_dir=data'],
-      env={k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'},
-      capture_output=True, text=True, check=False)
+    [
+      sys.executable,
+      ROOT / 'train_image_classifier.py',
+      '--dataset_name=flowers',
+      '--dataset_dir=data',
+    ],
+    env={k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
   assert (result.returncode, result.stdout) == (1, '')
   assert result.stderr == (
-      'error: data/flowers_train_0.tfrecord is cut short: record 0 ends at '
-      f'byte {path.stat().st_size + 7}, the file at {path.stat().st_size}. '
-      'Convert or copy it again. --skip_bad_examples=1 leaves it out.\n')
+    'error: data/flowers_train_0.tfrecord is cut short: record 0 ends at '
+    f'byte {path.stat().st_size + 7}, the file at {path.stat().st_size}. '
+    'Convert or copy it again. --skip_bad_examples=1 leaves it out.\n'
+  )

@@ -1,4 +1,5 @@
-"""classify_image.py: pictures in, names and percentages out."""
+"""classify_image.py: images in, names and percentages out."""
+
 import json
 import pathlib
 import shutil
@@ -13,8 +14,9 @@ pytestmark = pytest.mark.usefixtures('workplace')
 
 
 def classify(run, *arguments, **flags):
-  return fakes.call(classify_image, *map(str, arguments),
-                    checkpoint_path=run.folder, **flags)
+  return fakes.call(
+    classify_image, *map(str, arguments), checkpoint_path=run.folder, **flags
+  )
 
 
 def objects(printed):
@@ -25,13 +27,13 @@ def objects(printed):
 
 @pytest.fixture
 def pictures(workplace):
-  """A folder with a picture of each colour, one of them deeper inside."""
+  """A folder with an image of each colour, one of them deeper inside."""
   folder = workplace / 'pictures'
   (folder / 'deeper').mkdir(parents=True)
   for label, name in enumerate(fakes.COLOURS):
     inside = folder / 'deeper' if name == 'white' else folder
     fakes.picture(label, 5000 + label).save(inside / f'{name}.png')
-  (folder / 'notes.txt').write_text('no picture')
+  (folder / 'notes.txt').write_text('no image')
   return folder
 
 
@@ -50,79 +52,123 @@ def test_a_file(colours_run, pictures):
 def test_a_folder(colours_run, pictures):
   found = objects(classify(colours_run, pictures, json=True, batch_size=2))
   files = [pathlib.Path(one['file']) for one in found]
-  assert files == [pictures / name for name in (
-      'blue.png', 'deeper/white.png', 'green.png', 'grey.png', 'red.png')]
+  assert files == [
+    pictures / name
+    for name in (
+      'blue.png',
+      'deeper/white.png',
+      'green.png',
+      'grey.png',
+      'red.png',
+    )
+  ]
   for path, one in zip(files, found, strict=True):
     assert one['predictions'][0]['name'] == path.stem
     assert sum(p['probability'] for p in one['predictions']) == pytest.approx(
-        1, abs=1e-5)
+      1, abs=1e-5
+    )
 
 
 def test_several_arguments(colours_run, pictures):
-  found = objects(classify(colours_run, pictures / 'red.png',
-                           pictures / 'deeper', json=True, top=1))
+  found = objects(
+    classify(
+      colours_run, pictures / 'red.png', pictures / 'deeper', json=True, top=1
+    )
+  )
   assert [one['predictions'][0]['name'] for one in found] == ['red', 'white']
 
 
 @pytest.mark.parametrize('top,shown', [(1, 1), (3, 3), (100, 5)])
 def test_top(top, shown, colours_run, pictures):
-  (one,) = objects(classify(colours_run, pictures / 'red.png', top=top,
-                            json=True))
+  (one,) = objects(
+    classify(colours_run, pictures / 'red.png', top=top, json=True)
+  )
   assert len(one['predictions']) == shown
 
 
-@pytest.mark.parametrize('filename,text', [
+@pytest.mark.parametrize(
+  'filename,text',
+  [
     ('names.txt', '0:rot\n1:grün\n2:blau\n3:grau\n4:weiß\n'),
-    ('names.json', '{"0": "rot", "1": "grün", "2": "blau", "3": "grau", '
-     '"4": "weiß"}')])
+    (
+      'names.json',
+      '{"0": "rot", "1": "grün", "2": "blau", "3": "grau", "4": "weiß"}',
+    ),
+  ],
+)
 def test_names_from_a_file(filename, text, colours_run, pictures, workplace):
   (workplace / filename).write_text(text, 'utf-8')
-  (one,) = objects(classify(colours_run, pictures / 'green.png',
-                            labels_file=filename, json=True))
+  (one,) = objects(
+    classify(
+      colours_run, pictures / 'green.png', labels_file=filename, json=True
+    )
+  )
   assert one['predictions'][0]['name'] == 'grün'
 
 
-@pytest.mark.parametrize('filename,text,words', [
+@pytest.mark.parametrize(
+  'filename,text,words',
+  [
     ('few.txt', '0:a\n1:b\n', ('few.txt', '2 classes', 'label 2')),
     ('odd.txt', 'a\nb\n', ('odd.txt, line 1', "'0:daisy'")),
     ('odd.json', '["a", "b"]', ('odd.json', 'JSON object')),
-    ('cut.json', '{"0": "a', ('cut.json', 'JSON object'))])
+    ('cut.json', '{"0": "a', ('cut.json', 'JSON object')),
+  ],
+)
 def test_a_wrong_file_of_names(filename, text, words, colours_run, pictures):
   pathlib.Path(filename).write_text(text)
   fakes.refused(classify(colours_run, pictures, labels_file=filename), *words)
 
 
 def test_no_file_of_names(colours_run, pictures):
-  fakes.refused(classify(colours_run, pictures, labels_file='none.txt'),
-                'none.txt')
+  fakes.refused(
+    classify(colours_run, pictures, labels_file='none.txt'), 'none.txt'
+  )
 
 
 def test_nothing_to_classify(colours_run, workplace):
   (workplace / 'empty').mkdir()
-  fakes.refused(classify(colours_run), 'Name pictures', 'classify_image.py')
-  fakes.refused(classify(colours_run, 'empty'), 'empty', 'no pictures')
+  fakes.refused(classify(colours_run), 'Name images', 'classify_image.py')
+  fakes.refused(classify(colours_run, 'empty'), 'empty', 'no images')
   fakes.refused(classify(colours_run, 'missing.png'), 'missing.png')
 
 
-@pytest.mark.parametrize('data, reason', [
-    (b'', 'is empty'), (b'just text', 'is no picture, or is damaged'),
-    (b'\x89PNG\r\n\x1a\n and no more', 'is no picture, or is damaged'),
-    (fakes.encode(fakes.picture(0, 0), 'png')[:500], 'is damaged')])
+@pytest.mark.parametrize(
+  'data, reason',
+  [
+    (b'', 'is empty'),
+    (b'just text', 'is no image, or is damaged'),
+    (b'\x89PNG\r\n\x1a\n and no more', 'is no image, or is damaged'),
+    (fakes.encode(fakes.picture(0, 0), 'png')[:500], 'is damaged'),
+  ],
+)
 def test_not_a_picture(data, reason, colours_run, workplace):
   (workplace / 'broken.png').write_bytes(data)
   (workplace / 'sound.png').write_bytes(
-      fakes.encode(fakes.picture(0, 0), 'png'))
+    fakes.encode(fakes.picture(0, 0), 'png')
+  )
   printed = classify(colours_run, 'broken.png', 'sound.png')
   assert printed.status == 1
   assert printed.out.startswith('sound.png\n')
   assert printed.err.splitlines() == [
-      f'error: broken.png {reason}.',
-      'error: 1 of 2 files could not be classified: see above.']
+    f'error: broken.png {reason}.',
+    'error: 1 of 2 files could not be classified: see above.',
+  ]
 
 
-@pytest.mark.parametrize('mode,form', [
-    ('RGB', 'jpeg'), ('RGB', 'png'), ('RGB', 'gif'), ('RGB', 'bmp'),
-    ('RGBA', 'png'), ('P', 'png'), ('P', 'gif'), ('CMYK', 'jpeg')])
+@pytest.mark.parametrize(
+  'mode,form',
+  [
+    ('RGB', 'jpeg'),
+    ('RGB', 'png'),
+    ('RGB', 'gif'),
+    ('RGB', 'bmp'),
+    ('RGBA', 'png'),
+    ('P', 'png'),
+    ('P', 'gif'),
+    ('CMYK', 'jpeg'),
+  ],
+)
 def test_kinds_of_pictures(mode, form, colours_run):
   path = f'red.{form}'
   fakes.picture(0, 9).convert(mode).save(path)
@@ -151,34 +197,54 @@ def test_a_run_that_was_moved(digits_run, colours_run, workplace):
   """Where it was is another run, which TF-Slim's absolute paths lead to."""
   original = workplace / 'run'
   shutil.copytree(colours_run.folder, original)
-  (original / 'checkpoint').write_text(''.join(
-      f'{key}: "{original}/model.ckpt-30"\n' for key in (
-          'model_checkpoint_path', 'all_model_checkpoint_paths')))
+  (original / 'checkpoint').write_text(
+    ''.join(
+      f'{key}: "{original}/model.ckpt-30"\n'
+      for key in ('model_checkpoint_path', 'all_model_checkpoint_paths')
+    )
+  )
   shutil.move(original, workplace / 'moved')
   shutil.copytree(digits_run.folder, original)
   fakes.picture(0, 9).save('red.png')
-  (one,) = objects(fakes.call(
-      classify_image, 'red.png', checkpoint_path='moved', json=True, top=1))
+  (one,) = objects(
+    fakes.call(
+      classify_image, 'red.png', checkpoint_path='moved', json=True, top=1
+    )
+  )
   assert one['predictions'][0]['name'] == 'red'
 
 
 def test_wrong_checkpoints(digits_run, workplace, pictures):
   fakes.refused(fakes.call(classify_image, str(pictures)), '--checkpoint_path')
-  released = fakes.write_released(workplace / 'resnet.ckpt', 'resnet_v1_tiny',
-                                  1000)
+  released = fakes.write_released(
+    workplace / 'resnet.ckpt', 'resnet_v1_tiny', 1000
+  )
   fakes.refused(
-      fakes.call(classify_image, str(pictures), checkpoint_path=released),
-      'resnet.ckpt', '--model_name')
-  fakes.refused(classify(digits_run, pictures, model_name='resnet_v1_tiny'),
-                '--model_name=resnet_v1_tiny', 'model_name=resnet_v2_tiny')
+    fakes.call(classify_image, str(pictures), checkpoint_path=released),
+    'resnet.ckpt',
+    '--model_name',
+  )
+  fakes.refused(
+    classify(digits_run, pictures, model_name='resnet_v1_tiny'),
+    '--model_name=resnet_v1_tiny',
+    'model_name=resnet_v2_tiny',
+  )
 
 
 def test_a_released_checkpoint(workplace, pictures):
   """Without a run beside it: the numbers of the classes are their names."""
-  released = fakes.write_released(workplace / 'resnet.ckpt', 'resnet_v1_tiny',
-                                  1000, version=1)
-  (one,) = objects(fakes.call(
-      classify_image, str(pictures / 'red.png'), checkpoint_path=released,
-      model_name='resnet_v1_tiny', json=True, eval_image_size=32))
+  released = fakes.write_released(
+    workplace / 'resnet.ckpt', 'resnet_v1_tiny', 1000, version=1
+  )
+  (one,) = objects(
+    fakes.call(
+      classify_image,
+      str(pictures / 'red.png'),
+      checkpoint_path=released,
+      model_name='resnet_v1_tiny',
+      json=True,
+      eval_image_size=32,
+    )
+  )
   names = [int(prediction['name']) for prediction in one['predictions']]
   assert len(set(names)) == 5 and 0 <= min(names) <= max(names) < 1000

@@ -1,4 +1,5 @@
-"""The conversion script on pictures with masks: values, and bad sources."""
+"""The conversion script on images with masks: values, and bad sources."""
+
 import os
 import pathlib
 import shutil
@@ -29,15 +30,22 @@ def place(workplace, monkeypatch):
 
 def convert(*arguments, dataset_name='mask_folder', source='s', **flags):
   """Runs the script."""
-  return fakes.call(download_and_convert_data, *arguments, dataset_dir='new',
-                    dataset_name=dataset_name, source=source, **flags)
+  return fakes.call(
+    download_and_convert_data,
+    *arguments,
+    dataset_dir='new',
+    dataset_name=dataset_name,
+    source=source,
+    **flags,
+  )
 
 
 def refused(printed, *words):
   """Asserts a failure of one line, which leaves nothing behind."""
   fakes.refused(printed, *words)
   assert not os.path.exists('new') and not [
-      path for path in os.listdir() if path.startswith('.')]
+    path for path in os.listdir() if path.startswith('.')
+  ]
 
 
 def converted(**flags):
@@ -54,8 +62,10 @@ def records(split):
     reader = Reader([f'new/{name}'])
     for i in range(len(reader)):
       feature = tf.train.Example.FromString(reader.read(i)).features.feature
-      values = {key: (value.bytes_list.value or value.int64_list.value)
-                for key, value in feature.items()}
+      values = {
+        key: (value.bytes_list.value or value.int64_list.value)
+        for key, value in feature.items()
+      }
       assert {len(value) for value in values.values()} == {1}
       values = {key: value[0] for key, value in values.items()}
       found[values['image/filename'].decode()] = values
@@ -94,8 +104,11 @@ def save(path, image):
 
 
 def picture(seed, height=9, width=11):
-  return Image.fromarray(np.random.RandomState(seed).randint(
-      0, 256, (height, width, 3)).astype(np.uint8))
+  return Image.fromarray(
+    np.random.RandomState(seed)
+    .randint(0, 256, (height, width, 3))
+    .astype(np.uint8)
+  )
 
 
 def grey(mask):
@@ -131,9 +144,16 @@ def wide(mask):
   return Image.fromarray(mask.astype(np.uint16))
 
 
-def write(form=grey, count=4, images='s/images', folder='s/masks',
-          classes=3, start=0, **options):
-  """Writes pictures and masks; returns the masks by the pictures' names."""
+def write(
+  form=grey,
+  count=4,
+  images='s/images',
+  folder='s/masks',
+  classes=3,
+  start=0,
+  **options,
+):
+  """Writes images and masks; returns the masks by the images' names."""
   found = {}
   for seed in range(start, start + count):
     suffix = ('png', 'jpg', 'bmp', 'webp')[seed % 4]
@@ -167,59 +187,87 @@ def counted(split, expected, classes, ignore_label=255):
   assert split.examples == len(every)
   for label in range(classes):
     assert split.examples_per_class[label] == sum(
-        bool((mask == label).any()) for mask in every)
+      bool((mask == label).any()) for mask in every
+    )
     assert split.pixels_per_class[label] == sum(
-        int((mask == label).sum()) for mask in every)
+      int((mask == label).sum()) for mask in every
+    )
   assert split.ignored_pixels == sum(
-      int((mask == ignore_label).sum()) for mask in expected.values())
+    int((mask == ignore_label).sum()) for mask in expected.values()
+  )
 
 
-@pytest.mark.parametrize('form', [
-    grey, palette, rgb, three_greys, opaque, wide], ids=lambda form:
-    form.__name__)
+@pytest.mark.parametrize(
+  'form',
+  [grey, palette, rgb, three_greys, opaque, wide],
+  ids=lambda form: form.__name__,
+)
 def test_every_form(form):
   train = write(form, 5, 's/images/train', 's/masks/train')
   val = write(form, 2, 's/images/val', 's/masks/val', start=7)
-  printed, found = converted(**(
-      {'color_table': table()} if form is rgb else {'labels_file': labels()}))
-  assert 'Found 7 pictures with masks of 3 classes: train 5, validation 2.' in (
-      printed.out)
+  printed, found = converted(
+    **({'color_table': table()} if form is rgb else {'labels_file': labels()})
+  )
+  assert 'Found 7 images with masks of 3 classes: train 5, validation 2.' in (
+    printed.out
+  )
   assert (found.task, found.ignore_label, found.name) == (
-      'segmentation', 255, 'tfrecord')
+    'segmentation',
+    255,
+    'tfrecord',
+  )
   assert list(found.class_names) == NAMES
   assert (found.smallest, found.largest, found.channels) == (
-      (9, 11), (9, 11), 3)
+    (9, 11),
+    (9, 11),
+    3,
+  )
   for split, expected in (('train', train), ('validation', val)):
     same(expected, split)
     counted(found.splits[split], expected, 3)
 
 
 def test_schema():
-  """DeepLab's features, and no other; the picture is as it was."""
+  """DeepLab's features, and no other; the image is as it was."""
   expected = write()
   converted(labels_file=labels(), validation_fraction=0.25)
   found = {**records('train'), **records('validation')}
   assert found.keys() == expected.keys()
   for name, values in found.items():
     assert values.keys() == {
-        'image/encoded', 'image/filename', 'image/format', 'image/height',
-        'image/width', 'image/channels', 'image/segmentation/class/encoded',
-        'image/segmentation/class/format'}
-    assert (values['image/height'], values['image/width'],
-            values['image/channels']) == (9, 11, 3)
+      'image/encoded',
+      'image/filename',
+      'image/format',
+      'image/height',
+      'image/width',
+      'image/channels',
+      'image/segmentation/class/encoded',
+      'image/segmentation/class/format',
+    }
+    assert (
+      values['image/height'],
+      values['image/width'],
+      values['image/channels'],
+    ) == (9, 11, 3)
     assert values['image/segmentation/class/format'] == b'png'
     data = pathlib.Path('s', name).read_bytes()
     kept = name.endswith(('png', 'jpg'))
     assert (values['image/encoded'] == data) == kept
     assert values['image/format'] == (
-        b'jpeg' if name.endswith('jpg') else b'png')
+      b'jpeg' if name.endswith('jpg') else b'png'
+    )
   assert (len(records('train')), len(records('validation'))) == (3, 1)
 
 
-@pytest.mark.parametrize('images,folder', [
-    ('s/images', 's/masks'), ('s/archive/imgs', 's/archive/annotations'),
-    ('s/train/images', 's/train/masks'), ('s/images/training/berlin',
-                                          's/masks/training/berlin')])
+@pytest.mark.parametrize(
+  'images,folder',
+  [
+    ('s/images', 's/masks'),
+    ('s/archive/imgs', 's/archive/annotations'),
+    ('s/train/images', 's/train/masks'),
+    ('s/images/training/berlin', 's/masks/training/berlin'),
+  ],
+)
 def test_layouts(images, folder):
   expected = write(images=images, folder=folder)
   _, found = converted()
@@ -232,14 +280,15 @@ def test_layouts(images, folder):
 
 
 def test_endings_of_names():
-  """CamVid's masks have _L behind the names of the pictures."""
+  """CamVid's masks have _L behind the names of the images."""
   expected = write()
   for path in pathlib.Path('s/masks').iterdir():
     path.rename(path.with_name(f'{path.stem}_L.png'))
-  pathlib.Path('s/images/readme.txt').write_text('no picture')
+  pathlib.Path('s/images/readme.txt').write_text('no image')
   converted()
   assert records('train').keys() | records('validation').keys() == (
-      expected.keys())
+    expected.keys()
+  )
 
 
 def test_the_same_part_is_set_aside():
@@ -274,12 +323,14 @@ def test_an_ignore_label_that_is_a_class():
   expected = write(classes=4, ignored=None)
   _, found = converted(ignore_label=0)
   assert found.ignore_label == 0 and len(found.class_names) == 4
-  pixels = np.bincount(np.concatenate(
-      [mask.ravel() for mask in expected.values()]))
+  pixels = np.bincount(
+    np.concatenate([mask.ravel() for mask in expected.values()])
+  )
   splits = found.splits.values()
   assert sum(split.ignored_pixels for split in splits) == pixels[0]
-  assert np.array_equal(sum(np.array(split.pixels_per_class)
-                            for split in splits), [0, *pixels[1:]])
+  assert np.array_equal(
+    sum(np.array(split.pixels_per_class) for split in splits), [0, *pixels[1:]]
+  )
 
 
 def test_no_pixel_is_ignored():
@@ -291,23 +342,27 @@ def test_no_pixel_is_ignored():
   both = {**masks('train'), **masks('validation')}
   for name, mask in expected.items():
     np.testing.assert_array_equal(
-        both[name], np.array([0, 1, 3, *[2] * 253])[mask])
+      both[name], np.array([0, 1, 3, *[2] * 253])[mask]
+    )
 
 
 def test_a_labelmap_of_cvat():
   write(rgb)
   pathlib.Path('labelmap.txt').write_text(
-      '# label:color_rgb:parts:actions\nsky:0,0,255::\ntree:0,128,0::\n'
-      'house:200,40,9::\nignored:0,0,0::\n')
+    '# label:color_rgb:parts:actions\nsky:0,0,255::\ntree:0,128,0::\n'
+    'house:200,40,9::\nignored:0,0,0::\n'
+  )
   printed, found = converted(color_table='labelmap.txt')
   assert 'note: ignored is no class: its pixels are ignored (255).' in (
-      printed.out)
+    printed.out
+  )
   assert list(found.class_names) == NAMES
 
 
 def test_one_bit():
-  expected = write(lambda mask: grey(mask * 255).convert('1'), classes=2,
-                   ignored=None)
+  expected = write(
+    lambda mask: grey(mask * 255).convert('1'), classes=2, ignored=None
+  )
   _, found = converted()
   assert len(found.class_names) == 2
   both = {**masks('train'), **masks('validation')}
@@ -316,7 +371,7 @@ def test_one_bit():
 
 
 def turn(mask=None):
-  """A picture that EXIF turns by a quarter: 9x11 in its file, 11x9 upright."""
+  """An image that EXIF turns by a quarter: 9x11 in its file, 11x9 upright."""
   image = Image.fromarray(np.zeros((11, 9, 3), np.uint8))
   exif = image.getexif()
   exif[0x0112] = 6
@@ -328,18 +383,23 @@ def turn(mask=None):
 
 
 def test_a_picture_that_exif_turns():
-  """Its mask is that of the picture as people see it."""
+  """Its mask is that of the image as people see it."""
   expected = write()
   turn()
   converted()
   both = {**masks('train'), **masks('validation')}
-  np.testing.assert_array_equal(both['images/p1.jpg'],
-                                expected['images/p1.jpg'])
+  np.testing.assert_array_equal(
+    both['images/p1.jpg'], expected['images/p1.jpg']
+  )
   shutil.rmtree('new')
   turn(ids(1, height=11, width=9))
-  refused(convert(), 'images/p1.jpg of s has a mask of 9x11 pixels for a '
-          'picture of 11x9 (the picture stands on its side in its file, by '
-          'EXIF', '--skip_bad_examples=1')
+  refused(
+    convert(),
+    'images/p1.jpg of s has a mask of 9x11 pixels for an '
+    'image of 11x9 (the image stands on its side in its file, by '
+    'EXIF',
+    '--skip_bad_examples=1',
+  )
 
 
 # Errors.
@@ -396,6 +456,7 @@ def lossy(form):
     write()
     os.remove('s/masks/p2.png')
     grey(ids(2)).save(f's/masks/p2.{form}')
+
   return make
 
 
@@ -439,8 +500,7 @@ def transparent():
 
 def large_value():
   write(wide)
-  save('s/masks/p2.png', Image.fromarray(
-      np.full((9, 11), 4660, np.uint16)))
+  save('s/masks/p2.png', Image.fromarray(np.full((9, 11), 4660, np.uint16)))
 
 
 def damaged():
@@ -459,79 +519,165 @@ def listed(text):
   def make():
     write(rgb)
     table(text)
+
   return make
 
 
 CASES = [
-    (another_size, {}, 'images/p2.bmp of s has a mask of 12x10 pixels for a '
-     'picture of 11x9: export both in one size'),
-    (all_ignored, {'labels_file': 'names.txt'},
-     'The masks of train of s have no class at all, and pixels of 255, which '
-     'is ignored', '--mask_values=0,255'),
-    (zero_and_255, {}, 'The masks of train of s have one class only, 0 '
-     "'class 0', and pixels of 255, which is ignored. If 255 stands for a "
-     'class, give the values in the order of the classes: --mask_values=0,255'),
-    (zero_128_254, {}, 'have the values 0, 127, 254, which leave most of the '
-     'classes 0 to 254 empty', '--mask_values=0,127,254', '--labels_file'),
-    (colours, {}, 'No mask can be taken: images/p0.png has a mask, '
-     'masks/p0.png, that has colours (', '0,128,0', '200,40,9',
-     'give --color_table'),
-    (colours, {'labels_file': 'names.txt'}, 'of s has a mask, masks/p',
-     'give --color_table'),
-    (unknown_colour, {'color_table': 'table.csv'},
-     'images/p2.bmp of s has a mask, masks/p2.png, that has the colour 0,0,250 '
-     'in 2 pixels (the first at column 3, row 4), and 1 other such colours, '
-     'which --color_table does not name; the nearest it names is 0,0,255, '
-     'sky: add the colour'),
-    (one_class, {}, "have one class only, 1 'class 1'. Training needs two"),
-    (lonely_pictures, {}, '2 of 8 files of s/images have no partner of the '
-     'same name in s/masks: images/p1.jpg, images/p2.bmp. Add the partners'),
-    (lonely_mask, {}, '1 of 5 files of s/masks have no partner',
-     'in s/images: masks/q.png'),
-    (lossy('jpg'), {}, 'masks/p2.jpg, that is a JPEG, whose compression '
-     'changes ids and colours: export the masks again as PNG'),
-    (lossy('webp'), {}, 'masks/p2.webp, that is a WebP, whose compression'),
-    (tiff, {}, 'that is a TIFF compressed as JPEG'),
-    (empty, {}, 'No pictures in s/masks. Add some'),
-    (no_masks, {}, 's has no folder masks; there should be images and masks'),
-    (lambda: os.makedirs('s/a'), {}, 's/a has no folder images'),
-    (no_train, {}, 's has validation but no train. Add the folder train'),
-    (half_split, {}, 'Only one of s/images and s/masks has validation'),
-    (twice, {}, 's has both images/p1.jpg and images/p1.png. Keep one'),
-    (transparent, {}, 'that has transparent parts, whose class is unknown'),
-    (large_value, {}, 'that has the value 4,660, and ids are below 256'),
-    (damaged, {}, 'images/p2.bmp of s has a mask, masks/p2.png, that is '
-     'damaged. Mend or remove it'),
-    (beyond, {'labels_file': 'names.txt'}, 'images/p2.bmp of s has 3, 4, 5 in '
-     'its mask; the classes are 0 to 2, and 255 is ignored', '--mask_values'),
-    (write, {'mask_values': '0,1', 'ignore_label': -1},
-     'that has the values 2, 255, which --mask_values=0,1 does not name'),
-    (write, {'mask_values': '0,0'}, '--mask_values=0,0 must be two or more '
-     'different values'),
-    (write, {'mask_values': '0,x'}, 'must be numbers from 0 to 255'),
-    (write, {'mask_values': '0,1', 'labels_file': 'names.txt'},
-     '--mask_values has 2 values, and names.txt names 3 classes'),
-    (colours, {'mask_values': '0,1', 'color_table': 'x'}, '--color_table tells '
-     'the names and the order of the classes: leave out'),
-    (colours, {'color_table': 'x'}, 'The table of colours x does not exist.'),
-    (listed('a,b\n'), {'color_table': 'table.csv'}, 'table.csv has no column '
-     'name and r and g in its first line; that should be: name,r,g,b.'),
-    (listed('name,r,g,b\na,1,2,256\n'), {'color_table': 'table.csv'},
-     "table.csv, line 2: the colour '1,2,256' should be three numbers"),
-    (listed('name,r,g,b\na,1,2,3\nb,1,2,3\n'), {'color_table': 'table.csv'},
-     'table.csv, line 3: the colour 1,2,3 is that of line 2 too. Keep one.'),
-    (listed('name,r,g,b\na,1,2,3\na,1,2,4\n'), {'color_table': 'table.csv'},
-     'table.csv, line 3: the name a is that of line 2 too.'),
-    (listed('name,r,g,b\na,1,2,3\nvoid,0,0,0\n'),
-     {'color_table': 'table.csv'}, 'table.csv names less than two '
-     'classes; it should name two or more.'),
-    (listed(TABLE), {'color_table': 'table.csv', 'ignore_label': 1},
-     'table.csv names Void, which is ignored, and --ignore_label=1 is the '
-     'class tree as well: set it to 255, or to -1 for none.')]
+  (
+    another_size,
+    {},
+    'images/p2.bmp of s has a mask of 12x10 pixels for an '
+    'image of 11x9: export both in one size',
+  ),
+  (
+    all_ignored,
+    {'labels_file': 'names.txt'},
+    'The masks of train of s have no class at all, and pixels of 255, which '
+    'is ignored',
+    '--mask_values=0,255',
+  ),
+  (
+    zero_and_255,
+    {},
+    'The masks of train of s have one class only, 0 '
+    "'class 0', and pixels of 255, which is ignored. If 255 stands for a "
+    'class, give the values in the order of the classes: --mask_values=0,255',
+  ),
+  (
+    zero_128_254,
+    {},
+    'have the values 0, 127, 254, which leave most of the '
+    'classes 0 to 254 empty',
+    '--mask_values=0,127,254',
+    '--labels_file',
+  ),
+  (
+    colours,
+    {},
+    'No mask can be taken: images/p0.png has a mask, '
+    'masks/p0.png, that has colours (',
+    '0,128,0',
+    '200,40,9',
+    'give --color_table',
+  ),
+  (
+    colours,
+    {'labels_file': 'names.txt'},
+    'of s has a mask, masks/p',
+    'give --color_table',
+  ),
+  (
+    unknown_colour,
+    {'color_table': 'table.csv'},
+    'images/p2.bmp of s has a mask, masks/p2.png, that has the colour 0,0,250 '
+    'in 2 pixels (the first at column 3, row 4), and 1 other such colours, '
+    'which --color_table does not name; the nearest it names is 0,0,255, '
+    'sky: add the colour',
+  ),
+  (one_class, {}, "have one class only, 1 'class 1'. Training needs two"),
+  (
+    lonely_pictures,
+    {},
+    '2 of 8 files of s/images have no partner of the '
+    'same name in s/masks: images/p1.jpg, images/p2.bmp. Add the partners',
+  ),
+  (
+    lonely_mask,
+    {},
+    '1 of 5 files of s/masks have no partner',
+    'in s/images: masks/q.png',
+  ),
+  (
+    lossy('jpg'),
+    {},
+    'masks/p2.jpg, that is a JPEG, whose compression '
+    'changes ids and colours: export the masks again as PNG',
+  ),
+  (lossy('webp'), {}, 'masks/p2.webp, that is a WebP, whose compression'),
+  (tiff, {}, 'that is a TIFF compressed as JPEG'),
+  (empty, {}, 'No images in s/masks. Add some'),
+  (no_masks, {}, 's has no folder masks; there should be images and masks'),
+  (lambda: os.makedirs('s/a'), {}, 's/a has no folder images'),
+  (no_train, {}, 's has validation but no train. Add the folder train'),
+  (half_split, {}, 'Only one of s/images and s/masks has validation'),
+  (twice, {}, 's has both images/p1.jpg and images/p1.png. Keep one'),
+  (transparent, {}, 'that has transparent parts, whose class is unknown'),
+  (large_value, {}, 'that has the value 4,660, and ids are below 256'),
+  (
+    damaged,
+    {},
+    'images/p2.bmp of s has a mask, masks/p2.png, that is '
+    'damaged. Mend or remove it',
+  ),
+  (
+    beyond,
+    {'labels_file': 'names.txt'},
+    'images/p2.bmp of s has 3, 4, 5 in '
+    'its mask; the classes are 0 to 2, and 255 is ignored',
+    '--mask_values',
+  ),
+  (
+    write,
+    {'mask_values': '0,1', 'ignore_label': -1},
+    'that has the values 2, 255, which --mask_values=0,1 does not name',
+  ),
+  (
+    write,
+    {'mask_values': '0,0'},
+    '--mask_values=0,0 must be two or more different values',
+  ),
+  (write, {'mask_values': '0,x'}, 'must be numbers from 0 to 255'),
+  (
+    write,
+    {'mask_values': '0,1', 'labels_file': 'names.txt'},
+    '--mask_values has 2 values, and names.txt names 3 classes',
+  ),
+  (
+    colours,
+    {'mask_values': '0,1', 'color_table': 'x'},
+    '--color_table tells the names and the order of the classes: leave out',
+  ),
+  (colours, {'color_table': 'x'}, 'The table of colours x does not exist.'),
+  (
+    listed('a,b\n'),
+    {'color_table': 'table.csv'},
+    'table.csv has no column '
+    'name and r and g in its first line; that should be: name,r,g,b.',
+  ),
+  (
+    listed('name,r,g,b\na,1,2,256\n'),
+    {'color_table': 'table.csv'},
+    "table.csv, line 2: the colour '1,2,256' should be three numbers",
+  ),
+  (
+    listed('name,r,g,b\na,1,2,3\nb,1,2,3\n'),
+    {'color_table': 'table.csv'},
+    'table.csv, line 3: the colour 1,2,3 is that of line 2 too. Keep one.',
+  ),
+  (
+    listed('name,r,g,b\na,1,2,3\na,1,2,4\n'),
+    {'color_table': 'table.csv'},
+    'table.csv, line 3: the name a is that of line 2 too.',
+  ),
+  (
+    listed('name,r,g,b\na,1,2,3\nvoid,0,0,0\n'),
+    {'color_table': 'table.csv'},
+    'table.csv names less than two classes; it should name two or more.',
+  ),
+  (
+    listed(TABLE),
+    {'color_table': 'table.csv', 'ignore_label': 1},
+    'table.csv names Void, which is ignored, and --ignore_label=1 is the '
+    'class tree as well: set it to 255, or to -1 for none.',
+  ),
+]
 
 
-@pytest.mark.parametrize('source,flags,words', [
-    (source, flags, words) for source, flags, *words in CASES])
+@pytest.mark.parametrize(
+  'source,flags,words',
+  [(source, flags, words) for source, flags, *words in CASES],
+)
 def test_bad_sources(source, flags, words):
   labels()
   source()
@@ -542,13 +688,15 @@ def test_flags_of_masks_without_masks():
   for name in ('red', 'blue'):
     for i in range(2):
       save(f's/{name}/{i}.png', picture(i))
-  refused(convert(dataset_name='image_folder', ignore_label=0),
-          '--ignore_label is for pictures with masks, and image_folder has '
-          'none: leave the flag out.')
+  refused(
+    convert(dataset_name='image_folder', ignore_label=0),
+    '--ignore_label is for images with masks, and image_folder has '
+    'none: leave the flag out.',
+  )
 
 
 def test_bad_examples_are_left_out():
-  """A mask of another size, and one of colours, count as bad pictures."""
+  """A mask of another size, and one of colours, count as bad images."""
   expected = write(count=8)
   save('s/masks/p2.png', grey(ids(0, height=10, width=12)))
   save('s/masks/p5.png', rgb(ids(5)))
@@ -556,7 +704,8 @@ def test_bad_examples_are_left_out():
   printed, _ = converted(skip_bad_examples=2)
   assert printed.out.count('left out: images/p') == 2
   assert records('train').keys() | records('validation').keys() == {
-      name for name in expected if 'p2' not in name and 'p5' not in name}
+    name for name in expected if 'p2' not in name and 'p5' not in name
+  }
 
 
 def test_masks_that_are_ignored_are_noted():
@@ -564,8 +713,10 @@ def test_masks_that_are_ignored_are_noted():
   write(images='s/val/images', folder='s/val/masks')
   save('s/train/masks/p1.png', grey(np.full((9, 11), 255, np.uint8)))
   printed, found = converted()
-  assert ('note: All pixels of 1 masks are ignored, so nothing is learnt from '
-          'them: train/images/p1.jpg.') in printed.out
+  assert (
+    'note: All pixels of 1 masks are ignored, so nothing is learnt from '
+    'them: train/images/p1.jpg.'
+  ) in printed.out
   assert found.splits['train'].examples == 4
   assert found.splits['train'].examples_per_class == (3, 3, 3)
 
@@ -574,7 +725,7 @@ def test_masks_that_are_ignored_are_noted():
 
 
 def write_voc(root='s/VOCdevkit/VOC2012', form=palette, aug=False):
-  """Writes eight pictures: 0 to 3 are train, 4 and 5 val, 6 and 7 more."""
+  """Writes eight images: 0 to 3 are train, 4 and 5 val, 6 and 7 more."""
   for seed in range(8):
     save(f'{root}/JPEGImages/p{seed}.jpg', picture(seed))
     if seed < 6:
@@ -597,8 +748,9 @@ def test_voc(aug):
   printed, found = converted(dataset_name='voc_masks')
   assert found.name == 'pascal_voc_seg' and found.ignore_label == 255
   assert found.class_names == class_names.PASCAL_VOC
-  seeds = {'train': range(4), 'val': (4, 5)} | ({'train_aug': (6, 7)} if aug
-                                               else {})
+  seeds = {'train': range(4), 'val': (4, 5)} | (
+    {'train_aug': (6, 7)} if aug else {}
+  )
   assert list(found.splits) == list(seeds)
   for split, numbers in seeds.items():
     expected = {f'JPEGImages/p{i}.jpg': ids(i) for i in numbers}
@@ -618,7 +770,8 @@ def test_voc_with_a_labelmap():
   """As CVAT exports it, with one list and masks in colours."""
   folder = write_voc('s', rgb)
   pathlib.Path('s/labelmap.txt').write_text(
-      'sky:0,0,255::\ntree:0,128,0::\nhouse:200,40,9::\nvoid:0,0,0::\n')
+    'sky:0,0,255::\ntree:0,128,0::\nhouse:200,40,9::\nvoid:0,0,0::\n'
+  )
   for name in ('train', 'val'):
     os.remove(folder / f'{name}.txt')
   (folder / 'trainval.txt').rename(folder / 'default.txt')
@@ -645,14 +798,27 @@ def voc_twice():
   write_voc('s/VOCdevkit/VOC2007')
 
 
-@pytest.mark.parametrize('source,words', [
-    (lambda: os.makedirs('s/a'), 's has no SegmentationClass beside '
-     'ImageSets/Segmentation, in no folder below it either'),
-    (voc_without_a_mask, 'train.txt names 1 pictures that s/VOCdevkit/VOC2012/'
-     'SegmentationClass does not have: p3. Add them'),
+@pytest.mark.parametrize(
+  'source,words',
+  [
+    (
+      lambda: os.makedirs('s/a'),
+      's has no SegmentationClass beside '
+      'ImageSets/Segmentation, in no folder below it either',
+    ),
+    (
+      voc_without_a_mask,
+      'train.txt names 1 images that s/VOCdevkit/VOC2012/'
+      'SegmentationClass does not have: p3. Add them',
+    ),
     (voc_without_train, 'ImageSets/Segmentation has no train.txt. Add'),
-    (voc_twice, 's holds several sets: s/VOCdevkit/VOC2007, s/VOCdevkit/'
-     'VOC2012. Give one of them as --source')])
+    (
+      voc_twice,
+      's holds several sets: s/VOCdevkit/VOC2007, s/VOCdevkit/'
+      'VOC2012. Give one of them as --source',
+    ),
+  ],
+)
 def test_bad_voc(source, words):
   source()
   refused(convert(dataset_name='voc_masks'), words)
@@ -660,25 +826,27 @@ def test_bad_voc(source, words):
 
 def test_voc_tells_its_classes():
   write_voc()
-  refused(convert(dataset_name='voc_masks', mask_values='0,1'),
-          'The set tells its classes itself', '--dataset_name=mask_folder')
+  refused(
+    convert(dataset_name='voc_masks', mask_values='0,1'),
+    'The set tells its classes itself',
+    '--dataset_name=mask_folder',
+  )
 
 
 def test_voc_has_an_address():
   converter = registry.get_converter('voc_masks')
   assert converter.archive and not converter.source
-  assert [(each.url.rpartition('/')[2], each.checksum)
-          for each in converter.downloads] == [
-      ('VOCtrainval_11-May-2012.tar', 'md5:6cd6e144f989b92b3379bac3b3de84fd')]
+  assert [
+    (each.url.rpartition('/')[2], each.checksum) for each in converter.downloads
+  ] == [('VOCtrainval_11-May-2012.tar', 'md5:6cd6e144f989b92b3379bac3b3de84fd')]
 
 
 def test_verify_draws_masks():
-  """Over their pictures, with a legend in PASCAL VOC's colours."""
+  """Over their images, with a legend in PASCAL VOC's colours."""
   write()
   converted(labels_file=labels())
-  printed = fakes.call(download_and_convert_data, '--verify',
-                       dataset_dir='new')
-  assert 'Some of the pictures are in new/contact_sheet.png.' in printed.out
+  printed = fakes.call(download_and_convert_data, '--verify', dataset_dir='new')
+  assert 'Some of the images are in new/contact_sheet.png.' in printed.out
   sheet = np.asarray(Image.open('new/contact_sheet.png').convert('RGB'))
   for colour in ((128, 0, 0), (0, 128, 0)):
     assert (sheet == colour).all(-1).sum() > 20

@@ -1,4 +1,5 @@
 """The conversion script: every source, what is then trained on, and errors."""
+
 import contextlib
 import functools
 import gzip
@@ -45,12 +46,16 @@ def place(workplace, monkeypatch):
   return workplace
 
 
-def convert(*arguments, dataset_name='image_folder', dataset_dir='new',
-            **flags):
+def convert(
+  *arguments, dataset_name='image_folder', dataset_dir='new', **flags
+):
   """Runs the script; flags that are None are left out."""
   flags = {'dataset_name': dataset_name, 'dataset_dir': dataset_dir, **flags}
-  return fakes.call(download_and_convert_data, *arguments, **{
-      name: value for name, value in flags.items() if value is not None})
+  return fakes.call(
+    download_and_convert_data,
+    *arguments,
+    **{name: value for name, value in flags.items() if value is not None},
+  )
 
 
 def converted(*arguments, **flags):
@@ -69,7 +74,8 @@ def check(folder):
   found = description.read(folder)
   name = dataset_factory.name_of(folder)
   assert dataset_utils.read_label_file(folder) == dict(
-      enumerate(found.class_names))
+    enumerate(found.class_names)
+  )
   examiner = Examiner(range(len(found.class_names)))
   for split, said in found.splits.items():
     dataset = dataset_factory.get_dataset(name, split, folder)
@@ -77,8 +83,10 @@ def check(folder):
     assert dataset.num_classes == len(found.class_names)
     reader = Reader(dataset.data_sources)
     labels = [examiner(reader.read(i)).label for i in range(len(reader))]
-    assert tuple(np.bincount(labels, minlength=dataset.num_classes)
-                 ) == said.examples_per_class
+    assert (
+      tuple(np.bincount(labels, minlength=dataset.num_classes))
+      == said.examples_per_class
+    )
   return found
 
 
@@ -105,12 +113,14 @@ def encode(image, form, **options):
 
 
 def write_folders(root, classes=tuple(COLOURS), count=4):
-  """A folder for each class, with pictures of several kinds."""
+  """A folder for each class, with images of several kinds."""
   for label, name in enumerate(classes):
     for seed in range(count):
       form = ('png', 'jpeg', 'webp', 'bmp')[seed % 4]
-      put(f'{root}/{name}/{seed}.{form}',
-          fakes.encode(fakes.picture(label, seed, 24), form))
+      put(
+        f'{root}/{name}/{seed}.{form}',
+        fakes.encode(fakes.picture(label, seed, 24), form),
+      )
   return str(root)
 
 
@@ -131,37 +141,51 @@ def write_tar(path, folder, mode='w:gz'):
 
 def write_csv(path):
   write_folders('pictures')
-  lines = [f'pictures/{name}/{i}.{form},{name}\n' for name in COLOURS
-           for i, form in enumerate(('png', 'jpeg', 'webp', 'bmp'))]
+  lines = [
+    f'images/{name}/{i}.{form},{name}\n'
+    for name in COLOURS
+    for i, form in enumerate(('png', 'jpeg', 'webp', 'bmp'))
+  ]
   return str(put(path, ''.join(['path,label\n', *lines]).encode()))
 
 
 def write_cifar(folder, name):
   """Batches of three records each."""
   label_bytes, classes, stem, names = {
-      'cifar10': (1, 10, 'data_batch_{}.bin', 'batches.meta.txt'),
-      'cifar100': (2, 100, 'train.bin', 'fine_label_names.txt')}[name]
+    'cifar10': (1, 10, 'data_batch_{}.bin', 'batches.meta.txt'),
+    'cifar100': (2, 100, 'train.bin', 'fine_label_names.txt'),
+  }[name]
   files = [stem.format(i) for i in range(1, 6)] if '{' in stem else [stem]
   files.append('test_batch.bin' if name == 'cifar10' else 'test.bin')
   for file in files:
     chance = random.Random(file)
-    put(f'{folder}/{file}', b''.join(
+    put(
+      f'{folder}/{file}',
+      b''.join(
         bytes(chance.randrange(classes) for _ in range(label_bytes))
-        + chance.randbytes(3072) for _ in range(3)))
-  put(f'{folder}/{names}', ''.join(
-      f'class{i}\n' for i in range(classes)).encode())
+        + chance.randbytes(3072)
+        for _ in range(3)
+      ),
+    )
+  put(
+    f'{folder}/{names}', ''.join(f'class{i}\n' for i in range(classes)).encode()
+  )
   return str(folder)
 
 
 def write_mnist(folder, suffix=''):
   for prefix, count in (('train', 6), ('t10k', 3)):
     chance = random.Random(prefix)
-    for stem, shape, high in (('images-idx3', (count, 28, 28), 256),
-                              ('labels-idx1', (count,), 10)):
+    for stem, shape, high in (
+      ('images-idx3', (count, 28, 28), 256),
+      ('labels-idx1', (count,), 10),
+    ):
       data = struct.pack(f'>{1 + len(shape)}I', 0x800 + len(shape), *shape)
       data += bytes(chance.randrange(high) for _ in range(int(np.prod(shape))))
-      put(f'{folder}/{prefix}-{stem}-ubyte{suffix}',
-          gzip.compress(data) if suffix else data)
+      put(
+        f'{folder}/{prefix}-{stem}-ubyte{suffix}',
+        gzip.compress(data) if suffix else data,
+      )
   return str(folder)
 
 
@@ -193,7 +217,6 @@ def remove(*paths):
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-
   def log_message(self, *_):
     pass
 
@@ -216,8 +239,13 @@ def address(tmp_path):
 def trained(**flags):
   """Trains two steps on the new folder and evaluates, naming only that."""
   printed = fakes.train(
-      model_name='resnet_v1_tiny', dataset_dir='new', max_number_of_steps=2,
-      batch_size=4, train_dir='run', **flags)
+    model_name='resnet_v1_tiny',
+    dataset_dir='new',
+    max_number_of_steps=2,
+    batch_size=4,
+    train_dir='run',
+    **flags,
+  )
   assert printed.status == 0, printed.err
   printed = fakes.call(eval_image_classifier, checkpoint_path='run')
   assert printed.status == 0, printed.err
@@ -227,12 +255,16 @@ def test_image_folder(place):
   write_folders('source')
   turned = Image.Exif()
   turned[0x0112] = 6
-  put('source/red/turned.jpg', encode(
-      fakes.picture(0, 9, 24).resize((30, 20)), 'jpeg', exif=turned))
+  put(
+    'source/red/turned.jpg',
+    encode(fakes.picture(0, 9, 24).resize((30, 20)), 'jpeg', exif=turned),
+  )
   found = converted(source='source', validation_fraction=0.25)
   assert found.class_names == tuple(sorted(COLOURS))
   assert [split.examples_per_class for split in found.splits.values()] == [
-      (3, 3, 4), (1, 1, 1)]
+    (3, 3, 4),
+    (1, 1, 1),
+  ]
   assert (found.smallest, found.largest) == ((24, 20), (30, 24))
   trained()
 
@@ -251,14 +283,18 @@ def test_archives(address, name, served):
     assert os.listdir(downloads) == [name]
 
 
-@pytest.mark.parametrize('name,source,splits,classes', [
+@pytest.mark.parametrize(
+  'name,source,splits,classes',
+  [
     ('csv', lambda: write_csv('list.csv'), (9, 3), 3),
     ('cifar10', lambda: write_cifar('c', 'cifar10'), (15, 3), 10),
     ('cifar100', lambda: write_cifar('c', 'cifar100'), (3, 3), 100),
     ('mnist', lambda: write_mnist('m'), (6, 3), 10),
     ('fashion_mnist', lambda: write_mnist('m', '.gz'), (6, 3), 10),
     ('imagenet', lambda: write_imagenet('i'), (6, 6), 3),
-    ('imagenet', lambda: write_imagenet('i', True), (6, 6), 3)])
+    ('imagenet', lambda: write_imagenet('i', True), (6, 6), 3),
+  ],
+)
 def test_sources(name, source, splits, classes):
   found = converted(dataset_name=name, source=source())
   assert found.name == (name if name != 'csv' else 'tfrecord')
@@ -273,7 +309,7 @@ def stratified(root, *splits):
 
 
 def write_download(name):
-  """Writes the files that a known data set is downloaded as."""
+  """Writes the files that a known dataset is downloaded as."""
   if name == 'idenprof':
     stratified('source/idenprof', 'train', 'test')
     return [write_zip('idenprof-jpg.zip', 'source')]
@@ -282,8 +318,9 @@ def write_download(name):
     put('source/flower_photos/LICENSE.txt', b'CC BY')
     return [write_tar('flower_photos.tgz', 'source')]
   if name.startswith('cifar'):
-    inner = {'cifar10': 'cifar-10-batches-bin',
-             'cifar100': 'cifar-100-binary'}[name]
+    inner = {'cifar10': 'cifar-10-batches-bin', 'cifar100': 'cifar-100-binary'}[
+      name
+    ]
     write_cifar(f'source/{inner}', name)
     return [write_tar(f'{name}.tar.gz', 'source')]
   write_mnist('source', '.gz')
@@ -291,29 +328,39 @@ def write_download(name):
 
 
 def offer(monkeypatch, name, base, spoil=lambda checksum: checksum):
-  """Has the registry name files of this machine for a data set."""
+  """Has the registry name files of this machine for a dataset."""
   files = write_download(name)
   monkeypatch.setitem(
-      registry.CONVERTERS, name, registry.CONVERTERS[name]._replace(downloads=[
-          download.Download(
-              f'{base}/{file}', os.path.getsize(file), 'sha256:' + spoil(
-                  hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()))
-          for file in files]))
+    registry.CONVERTERS,
+    name,
+    registry.CONVERTERS[name]._replace(
+      downloads=[
+        download.Download(
+          f'{base}/{file}',
+          os.path.getsize(file),
+          'sha256:'
+          + spoil(hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()),
+        )
+        for file in files
+      ]
+    ),
+  )
   return files
 
 
-KNOWN = ('cifar10', 'cifar100', 'mnist', 'fashion_mnist', 'idenprof',
-         'flowers')
+KNOWN = ('cifar10', 'cifar100', 'mnist', 'fashion_mnist', 'idenprof', 'flowers')
 
 
 @pytest.mark.parametrize('name', KNOWN)
 @pytest.mark.parametrize('kind', ['http', 'file'])
 def test_downloads(name, kind, monkeypatch, address, place):
-  files = offer(monkeypatch, name, address if kind == 'http'
-                else place.as_uri())
+  files = offer(
+    monkeypatch, name, address if kind == 'http' else place.as_uri()
+  )
   assert converted(dataset_name=name).name == name
   assert sorted(os.listdir(f'cache/slim-resnets/downloads/{name}')) == sorted(
-      map(os.path.basename, files))
+    map(os.path.basename, files)
+  )
   if name == 'mnist' and kind == 'http':
     trained()
   remove('new', *files)  # the second time nothing is fetched
@@ -323,16 +370,24 @@ def test_downloads(name, kind, monkeypatch, address, place):
 @pytest.mark.parametrize('name', KNOWN)
 def test_a_download_that_is_another_file(name, monkeypatch, place):
   files = offer(monkeypatch, name, place.as_uri(), lambda _: '0' * 64)
-  refused(convert(dataset_name=name), os.path.basename(files[0]),
-          'is not the file it should be', '--source',
-          left={'source', *files} - {f for f in files if '/' in f})
+  refused(
+    convert(dataset_name=name),
+    os.path.basename(files[0]),
+    'is not the file it should be',
+    '--source',
+    left={'source', *files} - {f for f in files if '/' in f},
+  )
   assert os.listdir(f'cache/slim-resnets/downloads/{name}') == []
 
 
 def test_a_download_that_is_not_there(monkeypatch, address):
   offer(monkeypatch, 'flowers', f'{address}/nowhere')
-  refused(convert(dataset_name='flowers'), 'flower_photos.tgz', '404',
-          left=('source', 'flower_photos.tgz'))
+  refused(
+    convert(dataset_name='flowers'),
+    'flower_photos.tgz',
+    '404',
+    left=('source', 'flower_photos.tgz'),
+  )
 
 
 class Picture:
@@ -341,22 +396,36 @@ class Picture:
 
 class ClassLabel:
   """Stands for tfds.features.ClassLabel."""
+
   names = COLOURS
 
 
 def test_tfds(monkeypatch):
-  examples = [{'image': fakes.encode(fakes.picture(i % 3, i), 'png'),
-               'label': np.int64(i % 3)} for i in range(9)]
+  examples = [
+    {
+      'image': fakes.encode(fakes.picture(i % 3, i), 'png'),
+      'label': np.int64(i % 3),
+    }
+    for i in range(9)
+  ]
   builder = types.SimpleNamespace(
-      info=types.SimpleNamespace(
-          features={'image': Picture(), 'label': ClassLabel()},
-          splits={'train': 9, 'test': 9}),
-      download_and_prepare=lambda: None,
-      as_dataset=lambda split, decoders: examples)
-  monkeypatch.setitem(sys.modules, 'tensorflow_datasets', types.SimpleNamespace(
-      builder={'pets': builder}.get, as_numpy=iter,
+    info=types.SimpleNamespace(
+      features={'image': Picture(), 'label': ClassLabel()},
+      splits={'train': 9, 'test': 9},
+    ),
+    download_and_prepare=lambda: None,
+    as_dataset=lambda split, decoders: examples,
+  )
+  monkeypatch.setitem(
+    sys.modules,
+    'tensorflow_datasets',
+    types.SimpleNamespace(
+      builder={'pets': builder}.get,
+      as_numpy=iter,
       features=types.SimpleNamespace(Image=Picture, ClassLabel=ClassLabel),
-      decode=types.SimpleNamespace(SkipDecoding=object)))
+      decode=types.SimpleNamespace(SkipDecoding=object),
+    ),
+  )
   found = converted(dataset_name='tfds:pets')
   assert list(found.splits) == ['train', 'test']
   assert found.class_names == tuple(COLOURS)
@@ -365,7 +434,9 @@ def test_tfds(monkeypatch):
 # Errors.
 
 
-@pytest.mark.parametrize('flags,words', [
+@pytest.mark.parametrize(
+  'flags,words',
+  [
     ({'dataset_dir': None}, ('--dataset_dir is missing',)),
     ({'dataset_name': None}, ('--dataset_name is missing', 'tfds:NAME')),
     ({'dataset_name': 'flower'}, ("'flower'", 'Did you mean flowers?')),
@@ -376,15 +447,21 @@ def test_tfds(monkeypatch):
     ({'dataset_name': 'tfds:'}, ('tfds:beans',)),
     ({'validation_fraction': 1}, ('--validation_fraction=1', '0.99')),
     ({'num_shards': 0}, ('--num_shards=0', 'at least 1')),
-    ({'sauce': 'x'}, ('sauce', '--help'))])
+    ({'sauce': 'x'}, ('sauce', '--help')),
+  ],
+)
 def test_wrong_flags(flags, words):
   refused(convert(**flags), *words)
 
 
 def test_a_folder_that_is_not_empty():
   put('new/mine', b'precious')
-  refused(convert(source=write_folders('source')), 'new', 'not empty',
-          left=('new', 'source'))
+  refused(
+    convert(source=write_folders('source')),
+    'new',
+    'not empty',
+    left=('new', 'source'),
+  )
   assert os.listdir('new') == ['mine']
 
 
@@ -422,13 +499,13 @@ def cut(write):
     put('source', pathlib.Path('whole').read_bytes()[:-400])
     remove('whole', 'pictures')
     return 'source'
+
   return make
 
 
 def huge():
   write_folders('source')
-  put('source/red/huge.png', fakes.encode(
-      Image.new('L', (40, 60)), 'png'))
+  put('source/red/huge.png', fakes.encode(Image.new('L', (40, 60)), 'png'))
   return 'source'
 
 
@@ -445,34 +522,44 @@ def link():
   return 'source'
 
 
-@pytest.mark.parametrize('source,words', [
+@pytest.mark.parametrize(
+  'source,words',
+  [
     (one_class, ('source has one class only, red',)),
-    (no_pictures, ('No pictures in', 'source/blue')),
-    (texts, ('.png of source is no picture', '--skip_bad_examples=')),
+    (no_pictures, ('No images in', 'source/blue')),
+    (texts, ('.png of source is no image', '--skip_bad_examples=')),
     (line_break, ("'bl\\nue'", 'control character', 'Rename')),
     (evil_zip, ('source', "'../evil'", 'outside of its folder')),
     (cut(write_zip), ('source is damaged or cut short', 'again')),
     (cut(write_tar), ('source is damaged or cut short', 'again')),
     (broken, ('red/broken.png of source is damaged', '--skip_bad_examples=1')),
-    (link, ('link.png', 'broken link'))])
+    (link, ('link.png', 'broken link')),
+  ],
+)
 def test_bad_sources(source, words):
   refused(convert(source=source()), *words, left=['source'])
 
 
 @pytest.mark.filterwarnings('error')
 def test_remarks_of_pillow_are_hidden(monkeypatch, caplog):
-  """On a picture of many pixels, and on one whose EXIF is cut short."""
+  """On an image of many pixels, and on one whose EXIF is cut short."""
   monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 24 * 24 - 1)
   write_folders('source')
-  put('source/red/exif.jpg', encode(fakes.picture(0, 1, 24), 'jpeg',
-                                    exif=b'Exif\0\0II*\0\b\0\0\0\x09'))
+  put(
+    'source/red/exif.jpg',
+    encode(fakes.picture(0, 1, 24), 'jpeg', exif=b'Exif\0\0II*\0\b\0\0\0\x09'),
+  )
   assert convert(source='source').status == 0
   assert caplog.records == []
 
 
 def test_a_picture_that_is_too_large():
-  refused(convert(source=huge(), max_image_pixels=2399),
-          'red/huge.png of source', '40x60 = 2,400', left=['source'])
+  refused(
+    convert(source=huge(), max_image_pixels=2399),
+    'red/huge.png of source',
+    '40x60 = 2,400',
+    left=['source'],
+  )
   assert converted(source='source', max_image_pixels=2400).largest == (60, 40)
 
 
@@ -480,21 +567,29 @@ def test_bad_pictures_are_left_out():
   flags = {'source': broken(), 'skip_bad_examples': 1}
   printed = convert(**flags)
   assert (printed.status, printed.err) == (0, '')
-  assert ('note: left out: red/broken.png of source is damaged.\n'
-          in printed.out)
+  assert 'note: left out: red/broken.png of source is damaged.\n' in printed.out
   assert sum(split.examples for split in check('new').splits.values()) == 12
   put('source/blue/broken.png', b'text')
-  refused(convert(dataset_dir='other', **flags), 'broken.png of source',
-          '--skip_bad_examples=2', left=('source', 'new'))
+  refused(
+    convert(dataset_dir='other', **flags),
+    'broken.png of source',
+    '--skip_bad_examples=2',
+    left=('source', 'new'),
+  )
 
 
-@pytest.mark.skipif(os.name != 'posix' or os.geteuid() == 0,
-                    reason='root reads everything')
+@pytest.mark.skipif(
+  os.name != 'posix' or os.geteuid() == 0, reason='root reads everything'
+)
 def test_a_file_that_cannot_be_read():
   write_folders('source')
   os.chmod('source/red/0.png', 0)
-  refused(convert(source='source'), 'red/0.png of source cannot be read',
-          'Permission denied', left=['source'])
+  refused(
+    convert(source='source'),
+    'red/0.png of source cannot be read',
+    'Permission denied',
+    left=['source'],
+  )
 
 
 # Verifying.
@@ -502,16 +597,16 @@ def test_a_file_that_cannot_be_read():
 
 def test_verify():
   converted(source=write_folders('source'))
-  printed = fakes.call(download_and_convert_data, '--verify',
-                       dataset_dir='new')
+  printed = fakes.call(download_and_convert_data, '--verify', dataset_dir='new')
   assert (printed.status, printed.err) == (0, ''), printed.err
   for word in (*COLOURS, 'train', 'validation', 'contact_sheet.png'):
     assert word in printed.out
   with Image.open('new/contact_sheet.png') as sheet:
     assert min(sheet.size) > 100
   for said in description.read('new').splits.values():
-    assert any(str(said.examples) in line.split()
-               for line in printed.out.splitlines()), printed.out
+    assert any(
+      str(said.examples) in line.split() for line in printed.out.splitlines()
+    ), printed.out
   check('new')  # the sheet is in nobody's way
 
 
@@ -521,19 +616,22 @@ def test_verify_what_is_damaged():
   data = bytearray(path.read_bytes())
   data[len(data) - 50] ^= 4
   path.write_bytes(data)
-  printed = fakes.call(download_and_convert_data, '--verify',
-                       dataset_dir='new')
+  printed = fakes.call(download_and_convert_data, '--verify', dataset_dir='new')
   fakes.refused(printed, 'new', 'problems')
   last = description.read('new').splits['train'].examples - 1
   assert f'record {last} of {path.name} is damaged' in printed.out
 
 
-@pytest.mark.parametrize('folder,words', [
-    ('nowhere', ('nowhere',)), ('empty', ('empty',))])
+@pytest.mark.parametrize(
+  'folder,words', [('nowhere', ('nowhere',)), ('empty', ('empty',))]
+)
 def test_verify_nothing(folder, words):
   os.mkdir('empty')
-  refused(fakes.call(download_and_convert_data, '--verify',
-                     dataset_dir=folder), *words, left=['empty'])
+  refused(
+    fakes.call(download_and_convert_data, '--verify', dataset_dir=folder),
+    *words,
+    left=['empty'],
+  )
 
 
 # Killed.
@@ -543,20 +641,30 @@ def test_killed(place):
   """Nothing looks complete, and the next run says what is left."""
   write_folders('source', count=400)
   process = subprocess.Popen(
-      [sys.executable, ROOT / 'download_and_convert_data.py',
-       '--dataset_name=image_folder', '--source=source', '--dataset_dir=new'],
-      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    [
+      sys.executable,
+      ROOT / 'download_and_convert_data.py',
+      '--dataset_name=image_folder',
+      '--source=source',
+      '--dataset_dir=new',
+    ],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
   try:
     until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None and not any(
-        path.stat().st_size for path in place.glob('.new.*/*')):
+    while (
+      time.monotonic() < until
+      and process.poll() is None
+      and not any(path.stat().st_size for path in place.glob('.new.*/*'))
+    ):
       time.sleep(0.002)
   finally:
     process.send_signal(signal.SIGKILL)
     process.communicate()
   assert process.returncode == -signal.SIGKILL
   assert not os.path.exists('new')
-  left, = place.glob('.new.unfinished-*')
+  (left,) = place.glob('.new.unfinished-*')
   assert not {'dataset.json', 'labels.txt'} & set(os.listdir(left))
   remove('source')
   write_folders('source')

@@ -1,5 +1,5 @@
-"""eval_image_classifier.py on several checkpoints: of a run, or of an ensemble.
-"""
+"""eval_image_classifier.py on several checkpoints: a run's, or an ensemble."""
+
 import csv
 import json
 import pathlib
@@ -17,8 +17,9 @@ pytestmark = pytest.mark.usefixtures('workplace')
 
 
 def evaluate(path, *arguments, **flags):
-  printed = fakes.call(eval_image_classifier, *arguments, checkpoint_path=path,
-                       **flags)
+  printed = fakes.call(
+    eval_image_classifier, *arguments, checkpoint_path=path, **flags
+  )
   assert printed.status == 0, printed.err
   assert printed.err == ''
   return printed
@@ -36,9 +37,11 @@ def rows_of(path):
 @pytest.fixture
 def values(digits_run):
   """The values of the network's variables at the end of the run."""
-  return {name: value for name, value in
-          fakes.tensors(str(digits_run.folder)).items()
-          if name.startswith('resnet_v2_tiny/') and 'Momentum' not in name}
+  return {
+    name: value
+    for name, value in fakes.tensors(str(digits_run.folder)).items()
+    if name.startswith('resnet_v2_tiny/') and 'Momentum' not in name
+  }
 
 
 def always(digit):
@@ -68,7 +71,8 @@ def test_all(run, digits_run):
   rows = rows_of('run/eval/all_checkpoints.csv')
   assert [row['step'] for row in rows] == ['2', '4', '6']
   assert [row['checkpoint'] for row in rows] == [
-      f'run/model.ckpt-{step}' for step in (2, 4, 6)]
+    f'run/model.ckpt-{step}' for step in (2, 4, 6)
+  ]
   found = figures('run/eval')
   expected = json.loads((digits_run.folder / 'eval/eval.json').read_text())
   assert found['step'] == 6 and found['accuracy'] == expected['accuracy']
@@ -77,17 +81,19 @@ def test_all(run, digits_run):
     if isinstance(value, float):
       assert float(rows[2][name]) == value, name
   assert [float(row['accuracy']) for row in rows[:2]] == [share(2), share(4)]
-  for line in ('Evaluating 3 checkpoints of run on the 360 examples',
-               f'step 2: accuracy {share(2):.2%}, loss',
-               f'step 6: accuracy {found["accuracy"]:.2%}, loss',
-               'all_checkpoints.csv has the figures of each'):
+  for line in (
+    'Evaluating 3 checkpoints of run on the 360 examples',
+    f'step 2: accuracy {share(2):.2%}, loss',
+    f'step 6: accuracy {found["accuracy"]:.2%}, loss',
+    'all_checkpoints.csv has the figures of each',
+  ):
     assert printed.out.count(line) == 1, line
 
 
 def test_lagging_averages_are_told(run):
   """As the run replaces them at its end alone."""
   printed = evaluate(run, checkpoints='all')
-  assert 'note: batch norm\'s moving averages are replaced at' in printed.out
+  assert "note: batch norm's moving averages are replaced at" in printed.out
   assert 'note:' not in evaluate(run).out
 
 
@@ -97,11 +103,18 @@ def test_the_best(run):
   for path in run.glob('model.ckpt-4.*'):
     path.rename(run / 'best' / path.name)
   fakes.refused(
-      fakes.call(eval_image_classifier, checkpoint_path=run,
-                 checkpoints='best'),
-      'no best checkpoint in run', 'train with --evaluate_every')
-  (run / 'best.json').write_text(json.dumps({'metric': 'loss', 'best': [
-      {'step': 4, 'value': 1.5, 'checkpoint': 'best/model.ckpt-4'}]}))
+    fakes.call(eval_image_classifier, checkpoint_path=run, checkpoints='best'),
+    'no best checkpoint in run',
+    'train with --evaluate_every',
+  )
+  (run / 'best.json').write_text(
+    json.dumps(
+      {
+        'metric': 'loss',
+        'best': [{'step': 4, 'value': 1.5, 'checkpoint': 'best/model.ckpt-4'}],
+      }
+    )
+  )
   evaluate(run, checkpoints='best')
   found = figures('run/best/eval')
   assert found['checkpoint'] == 'run/best/model.ckpt-4'
@@ -110,6 +123,7 @@ def test_the_best(run):
 
 def test_new_ones(digits_run, values, monkeypatch):
   """The evaluation is there first; it ends with the last step, 6."""
+
   def begin():
     pathlib.Path('run').mkdir()
     shutil.copy(digits_run.folder / 'config.json', 'run')
@@ -118,23 +132,36 @@ def test_new_ones(digits_run, values, monkeypatch):
     return lambda: fakes.add_checkpoint('run', step, values, **changes)
 
   seen = []
-  events = iter([begin, save(2, **always(2)), lambda: seen.append(
-      figures('run/eval')), save(4, **always(4)), save(6)])
+  events = iter(
+    [
+      begin,
+      save(2, **always(2)),
+      lambda: seen.append(figures('run/eval')),
+      save(4, **always(4)),
+      save(6),
+    ]
+  )
   monkeypatch.setattr(candidates, '_wait', lambda: next(events)())
   printed = evaluate('run', checkpoints='new')
   assert next(events, None) is None
   assert [(row['step'], row['checkpoint']) for row in seen] == [
-      (2, 'run/model.ckpt-2')]
+    (2, 'run/model.ckpt-2')
+  ]
   rows = rows_of('run/eval/all_checkpoints.csv')
   assert [float(row['accuracy']) for row in rows] == [
-      share(2), share(4), figures('run/eval')['accuracy']]
+    share(2),
+    share(4),
+    figures('run/eval')['accuracy'],
+  ]
   assert printed.out.endswith('The run in run is done.\n')
 
 
 def test_moving_statistics_that_lag_behind(colours_run):
   """As in the middle of a run; the line of such a checkpoint says so."""
-  found = {name: 0 * value if name.endswith('moving_mean') else value
-           for name, value in fakes.tensors(str(colours_run.folder)).items()}
+  found = {
+    name: 0 * value if name.endswith('moving_mean') else value
+    for name, value in fakes.tensors(str(colours_run.folder)).items()
+  }
   pathlib.Path('run').mkdir()
   shutil.copy(colours_run.folder / 'config.json', 'run')
   fakes.add_checkpoint('run', 20, found)
@@ -143,8 +170,8 @@ def test_moving_statistics_that_lag_behind(colours_run):
     printed = evaluate('run', checkpoints=choice)
     lines = {line.split(':')[0]: line for line in printed.out.splitlines()}
     assert lines['step 20'].endswith(
-        " with the statistics of each batch instead of batch norm's moving "
-        'ones)')
+      " with the statistics of each batch instead of batch norm's moving ones)"
+    )
     assert lines['step 30'].startswith('step 30: accuracy 100.00%, loss ')
     assert 'instead of' not in lines['step 30']
 
@@ -157,27 +184,39 @@ def test_none_comes():
 
 def test_one_that_is_removed_meanwhile(run, monkeypatch):
   """The run keeps a few checkpoints, and does not wait for us."""
+
   def step_of(path, step_of=candidates.step_of):
     step = step_of(path)
     if step == 4:  # after this first look at it
       for file in run.glob('model.ckpt-4.*'):
         file.unlink()
     return step
+
   monkeypatch.setattr(candidates, 'step_of', step_of)
   printed = evaluate(run, checkpoints='new', max_num_batches=1)
-  assert [row['step'] for row in rows_of(
-      'run/eval/all_checkpoints.csv')] == ['2', '6']
+  assert [row['step'] for row in rows_of('run/eval/all_checkpoints.csv')] == [
+    '2',
+    '6',
+  ]
   assert 'run/model.ckpt-4 was removed before it was evaluated' in printed.out
 
 
 def test_ctrl_c(run, monkeypatch):
   def interrupt():
     raise KeyboardInterrupt
-  (run / 'config.json').write_text((run / 'config.json').read_text().replace(
-      '"max_number_of_steps": 6', '"max_number_of_steps": 100'))
+
+  (run / 'config.json').write_text(
+    (run / 'config.json')
+    .read_text()
+    .replace('"max_number_of_steps": 6', '"max_number_of_steps": 100')
+  )
   monkeypatch.setattr(candidates, '_wait', interrupt)
-  printed = fakes.call(eval_image_classifier, checkpoint_path=run,
-                       checkpoints='new', max_num_batches=1)
+  printed = fakes.call(
+    eval_image_classifier,
+    checkpoint_path=run,
+    checkpoints='new',
+    max_num_batches=1,
+  )
   assert (printed.status, printed.err) == (130, 'error: interrupted.\n')
   assert len(rows_of('run/eval/all_checkpoints.csv')) == 3
 
@@ -202,8 +241,9 @@ def test_an_ensemble(run):
   rows = rows_of('run/eval-ensemble/predictions.csv')
   for row, *members in zip(rows, *parts, strict=True):
     assert row['file'] == members[0]['file'] == members[1]['file']
-    assert float(row['label_probability']) == pytest.approx(np.mean(
-        [float(each['label_probability']) for each in members]), abs=1e-5)
+    assert float(row['label_probability']) == pytest.approx(
+      np.mean([float(each['label_probability']) for each in members]), abs=1e-5
+    )
   assert {each['predicted'] for each in rows} == {'4'}  # of which one is sure
   assert found['accuracy'] == share(4)
 
@@ -212,9 +252,15 @@ def test_an_ensemble_of_different_networks(run):
   """Sizes and recipes are those of each; flags are for all."""
   shutil.copytree(run, 'other')
   path = pathlib.Path('other/config.json')
-  path.write_text(json.dumps({
-      **json.loads(path.read_text()), 'train_image_size': 24,
-      'preprocessing_name': 'inception'}))
+  path.write_text(
+    json.dumps(
+      {
+        **json.loads(path.read_text()),
+        'train_image_size': 24,
+        'preprocessing_name': 'inception',
+      }
+    )
+  )
   evaluate('run,other', eval_dir='out', flip=True)
   assert [each['image_size'] for each in figures('out')['members']] == [32, 24]
   evaluate('run,other', eval_dir='out', eval_image_size=16)
@@ -223,11 +269,22 @@ def test_an_ensemble_of_different_networks(run):
 
 def test_an_ensemble_that_does_not_fit(run, colours_run):
   def refused(path, *words, **flags):
-    fakes.refused(fakes.call(eval_image_classifier, checkpoint_path=path,
-                             **flags), *words)
-  refused(f'run,{colours_run.folder}', 'model.ckpt-6 and ', 'model.ckpt-30 ',
-          'have 10 and 5 classes')
-  refused('run,', "names nothing between two commas")
+    fakes.refused(
+      fakes.call(eval_image_classifier, checkpoint_path=path, **flags), *words
+    )
+
+  refused(
+    f'run,{colours_run.folder}',
+    'model.ckpt-6 and ',
+    'model.ckpt-30 ',
+    'have 10 and 5 classes',
+  )
+  refused('run,', 'names nothing between two commas')
   refused('run,none', 'no checkpoint none')
-  refused('run,run', '--checkpoints=all', 'names 2', 'leave one of the flags',
-          checkpoints='all')
+  refused(
+    'run,run',
+    '--checkpoints=all',
+    'names 2',
+    'leave one of the flags',
+    checkpoints='all',
+  )

@@ -1,4 +1,5 @@
 """Fine-tuning by train_image_classifier.py: what is kept, trained and said."""
+
 import json
 import pathlib
 
@@ -26,9 +27,12 @@ def flags(colours):
 @pytest.fixture
 def released(workplace):
   """released(num_classes=1000, version=2, model_name=...): a checkpoint."""
+
   def write(num_classes=1000, version=2, model_name='resnet_v1_tiny'):
-    return fakes.write_released(workplace / 'released/resnet.ckpt', model_name,
-                                num_classes, version)
+    return fakes.write_released(
+      workplace / 'released/resnet.ckpt', model_name, num_classes, version
+    )
+
   return write
 
 
@@ -50,18 +54,32 @@ def test_the_last_layer_alone(version, excluded, flags, released):
   if excluded:
     flags['checkpoint_exclude_scopes'] = 'resnet_v1_tiny/logits'
   folder = str(pathlib.Path(checkpoint).parent)
-  printed = fakes.train(**flags, checkpoint_path=(checkpoint, folder)[excluded],
-                        trainable_scopes='resnet_v1_tiny/logits')
+  printed = fakes.train(
+    **flags,
+    checkpoint_path=(checkpoint, folder)[excluded],
+    trainable_scopes='resnet_v1_tiny/logits',
+  )
   assert printed.status == 0, printed.err
-  assert (f'45 variables restored from {checkpoint}, 2 left out, 0 missing, 0 '
-          'unexpected.\n') in printed.out
-  reason = ('--checkpoint_exclude_scopes' if excluded else
-            'the checkpoint has 1000 classes, the network 5')
-  assert (f'Left out ({reason}): resnet_v1_tiny/logits/weights '
-          '[1, 1, 64, 5], resnet_v1_tiny/logits/biases [5].\n') in printed.out
+  assert (
+    f'45 variables restored from {checkpoint}, 2 left out, 0 missing, 0 '
+    'unexpected.\n'
+  ) in printed.out
+  reason = (
+    '--checkpoint_exclude_scopes'
+    if excluded
+    else 'the checkpoint has 1000 classes, the network 5'
+  )
+  assert (
+    f'Left out ({reason}): resnet_v1_tiny/logits/weights '
+    '[1, 1, 64, 5], resnet_v1_tiny/logits/biases [5].\n'
+  ) in printed.out
   before, after = fakes.tensors(checkpoint), fakes.tensors('run')
-  kept = [name for name in before if '/logits/' not in name
-          and not name.endswith(('moving_mean', 'moving_variance'))]
+  kept = [
+    name
+    for name in before
+    if '/logits/' not in name
+    and not name.endswith(('moving_mean', 'moving_variance'))
+  ]
   assert len(kept) == 27
   for name in kept:
     assert before[name].tobytes() == after[name].tobytes(), name
@@ -70,14 +88,17 @@ def test_the_last_layer_alone(version, excluded, flags, released):
   assert not any('block1' in name for name in after if 'Momentum' in name)
   written = json.loads(pathlib.Path('run/warm_start.json').read_text())
   assert {v['name'] for v in written['restored']} == {
-      name for name in before if '/logits/' not in name}
+    name for name in before if '/logits/' not in name
+  }
   assert [v['reason'] for v in written['skipped']] == [reason] * 2
 
 
 def test_from_a_run_of_ones_own(flags, digits_run):
   """With an optimizer, a step and moving averages of batch norm."""
-  printed = fakes.train(**{**flags, 'model_name': 'resnet_v2_tiny'},
-                        checkpoint_path=digits_run.folder)
+  printed = fakes.train(
+    **{**flags, 'model_name': 'resnet_v2_tiny'},
+    checkpoint_path=digits_run.folder,
+  )
   assert printed.status == 0, printed.err
   assert '2 left out, 0 missing, 0 unexpected; not needed: ' in printed.out
   assert ' of the optimizer, global_step.' in printed.out
@@ -96,11 +117,16 @@ def test_continuing_does_not_start_again(flags, released):
 def test_scopes_that_match_nothing(flags, released):
   flags['checkpoint_path'] = released()
   fakes.refused(
-      fakes.train(**flags, checkpoint_exclude_scopes='resnet_v1_tiny/logit'),
-      '--checkpoint_exclude_scopes', "'resnet_v1_tiny/logit'",
-      'resnet_v1_tiny/logits')
-  fakes.refused(fakes.train(**flags, trainable_scopes='blok1'),
-                '--trainable_scopes', "'blok1'")
+    fakes.train(**flags, checkpoint_exclude_scopes='resnet_v1_tiny/logit'),
+    '--checkpoint_exclude_scopes',
+    "'resnet_v1_tiny/logit'",
+    'resnet_v1_tiny/logits',
+  )
+  fakes.refused(
+    fakes.train(**flags, trainable_scopes='blok1'),
+    '--trainable_scopes',
+    "'blok1'",
+  )
 
 
 def test_another_family(flags, released):
@@ -108,11 +134,15 @@ def test_another_family(flags, released):
   checkpoint = released()
   for more in {}, {'ignore_missing_vars': True}:
     fakes.refused(
-        fakes.train(**{**flags, 'model_name': 'resnet_v2_tiny'}, **more,
-                    checkpoint_path=checkpoint),
-        f'The checkpoint {checkpoint} is of resnet_v1_tiny (its units are '
-        "bottleneck_v1, the network's bottleneck_v2): pass "
-        '--model_name=resnet_v1_tiny.')
+      fakes.train(
+        **{**flags, 'model_name': 'resnet_v2_tiny'},
+        **more,
+        checkpoint_path=checkpoint,
+      ),
+      f'The checkpoint {checkpoint} is of resnet_v1_tiny (its units are '
+      "bottleneck_v1, the network's bottleneck_v2): pass "
+      '--model_name=resnet_v1_tiny.',
+    )
   assert not pathlib.Path('run/warm_start.json').exists()
 
 
@@ -124,44 +154,60 @@ def test_another_depth(flags, released, workplace, monkeypatch):
   checkpoint = released()
   monkeypatch.setitem(resnet_generator.UNITS, 'tiny', (1, 1))
   fakes.refused(
-      fakes.train(**flags, checkpoint_path=checkpoint),
-      f'{checkpoint} is of resnet_v1_deep (its block2 has 2 units, the '
-      "network's 1): pass --model_name=resnet_v1_deep.")
+    fakes.train(**flags, checkpoint_path=checkpoint),
+    f'{checkpoint} is of resnet_v1_deep (its block2 has 2 units, the '
+    "network's 1): pass --model_name=resnet_v1_deep.",
+  )
 
 
 def test_another_scope(flags, released):
-  renamed = rewrite(released(), 'renamed.ckpt', lambda name, value: (
-      f'module/{name}', value))
+  renamed = rewrite(
+    released(), 'renamed.ckpt', lambda name, value: (f'module/{name}', value)
+  )
   fakes.refused(
-      fakes.train(**flags, checkpoint_path=renamed), renamed,
-      "but its variables begin with 'module/resnet_v1_tiny/' where those of "
-      "the network begin with 'resnet_v1_tiny/'")
+    fakes.train(**flags, checkpoint_path=renamed),
+    renamed,
+    "but its variables begin with 'module/resnet_v1_tiny/' where those of "
+    "the network begin with 'resnet_v1_tiny/'",
+  )
 
 
 def test_one_channel(flags, released):
   checkpoint = released()
   flags.update(checkpoint_path=checkpoint, use_grayscale=True)
   fakes.refused(
-      fakes.train(**flags), checkpoint, 'for images of 3 channels, the network '
-      'for 1', '--use_grayscale',
-      '--checkpoint_exclude_scopes=resnet_v1_tiny/conv1')
+    fakes.train(**flags),
+    checkpoint,
+    'for images of 3 channels, the network for 1',
+    '--use_grayscale',
+    '--checkpoint_exclude_scopes=resnet_v1_tiny/conv1',
+  )
   printed = fakes.train(
-      **flags, checkpoint_exclude_scopes='resnet_v1_tiny/conv1')
+    **flags, checkpoint_exclude_scopes='resnet_v1_tiny/conv1'
+  )
   assert printed.status == 0, printed.err
   assert '7 left out' in printed.out
 
 
 def test_a_checkpoint_without_logits(flags, released):
-  bare = rewrite(released(), 'bare.ckpt', lambda name, value: (
-      None if '/logits/' in name else (name, value)))
+  bare = rewrite(
+    released(),
+    'bare.ckpt',
+    lambda name, value: None if '/logits/' in name else (name, value),
+  )
   flags['checkpoint_path'] = bare
-  fakes.refused(fakes.train(**flags), 'lacks 2 of the 47 variables to restore',
-                '--checkpoint_exclude_scopes=resnet_v1_tiny/logits or '
-                '--ignore_missing_vars')
+  fakes.refused(
+    fakes.train(**flags),
+    'lacks 2 of the 47 variables to restore',
+    '--checkpoint_exclude_scopes=resnet_v1_tiny/logits or '
+    '--ignore_missing_vars',
+  )
   printed = fakes.train(**flags, ignore_missing_vars=True)
   assert printed.status == 0, printed.err
-  assert ('Missing in the checkpoint, and trained afresh: '
-          'resnet_v1_tiny/logits/weights [1, 1, 64, 5], ') in printed.out
+  assert (
+    'Missing in the checkpoint, and trained afresh: '
+    'resnet_v1_tiny/logits/weights [1, 1, 64, 5], '
+  ) in printed.out
 
 
 # Moving averages.
@@ -170,25 +216,32 @@ def test_a_checkpoint_without_logits(flags, released):
 def test_only_moving_averages(flags, released):
   """Of a checkpoint that holds nothing else, as one for evaluation may."""
   checkpoint = released()
-  shadows = rewrite(checkpoint, 'shadows.ckpt', lambda name, value: (
-      name + identify.SHADOW, value))
-  printed = fakes.train(**flags, checkpoint_path=shadows,
-                        trainable_scopes='resnet_v1_tiny/logits')
+  shadows = rewrite(
+    checkpoint,
+    'shadows.ckpt',
+    lambda name, value: (name + identify.SHADOW, value),
+  )
+  printed = fakes.train(
+    **flags, checkpoint_path=shadows, trainable_scopes='resnet_v1_tiny/logits'
+  )
   assert printed.status == 0, printed.err
   assert '45 of them are there only as moving averages, which are' in (
-      printed.out)
+    printed.out
+  )
   name = 'resnet_v1_tiny/conv1/weights'
   assert (fakes.tensors('run')[name] == fakes.tensors(checkpoint)[name]).all()
 
 
-def test_the_new_moving_averages_begin_at_the_restored_weights(
-    flags, released):
+def test_the_new_moving_averages_begin_at_the_restored_weights(flags, released):
   """Those of what is not trained stay what they began as."""
   checkpoint = released()
-  printed = fakes.train(**flags, checkpoint_path=checkpoint,
-                        trainable_scopes='resnet_v1_tiny/logits',
-                        moving_average_decay=0.9,
-                        recalibrate_batch_norm_batches=0)
+  printed = fakes.train(
+    **flags,
+    checkpoint_path=checkpoint,
+    trainable_scopes='resnet_v1_tiny/logits',
+    moving_average_decay=0.9,
+    recalibrate_batch_norm_batches=0,
+  )
   assert printed.status == 0, printed.err
   before, after = fakes.tensors(checkpoint), fakes.tensors('run')
   for name, value in before.items():
@@ -203,47 +256,70 @@ def test_the_new_moving_averages_begin_at_the_restored_weights(
 def imagenet(workplace, monkeypatch):
   """Flags of a training on a few examples with labels 1 to 1000."""
   name = 'resnet_v1_tiny'
-  monkeypatch.setitem(nets_factory.NETWORKS, name,
-                      nets_factory.NETWORKS[name]._replace(released=V1))
+  monkeypatch.setitem(
+    nets_factory.NETWORKS,
+    name,
+    nets_factory.NETWORKS[name]._replace(released=V1),
+  )
   folder = workplace / 'imagenet'
   folder.mkdir()
   for split in 'train', 'validation':
-    dataset_utils.write_tfrecord(folder / f'{split}-00000-of-00001', (
+    dataset_utils.write_tfrecord(
+      folder / f'{split}-00000-of-00001',
+      (
         dataset_utils.image_to_tfexample(
-            fakes.encode(fakes.picture(i % 5, i), 'png'), b'png', 40, 40,
-            (1, 1000)[i % 2]) for i in range(6)))
-  return {'model_name': name, 'dataset_name': 'imagenet', 'batch_size': 3,
-          'dataset_dir': str(folder), 'max_number_of_steps': 1,
-          'recalibrate_batch_norm_batches': 0, 'train_dir': 'run'}
+          fakes.encode(fakes.picture(i % 5, i), 'png'),
+          b'png',
+          40,
+          40,
+          (1, 1000)[i % 2],
+        )
+        for i in range(6)
+      ),
+    )
+  return {
+    'model_name': name,
+    'dataset_name': 'imagenet',
+    'batch_size': 3,
+    'dataset_dir': str(folder),
+    'max_number_of_steps': 1,
+    'recalibrate_batch_norm_batches': 0,
+    'train_dir': 'run',
+  }
 
 
 def test_the_offset_of_a_released_checkpoint(imagenet, released):
   checkpoint = released()
   printed = fakes.train(**imagenet, checkpoint_path=checkpoint)
   assert printed.status == 0, printed.err
-  assert (f'note: {checkpoint} has 1,000 classes, as TF-Slim released '
-          'resnet_v1_tiny: preprocessing vgg, images of 40x40, labels_offset '
-          '1.\n') in printed.out
+  assert (
+    f'note: {checkpoint} has 1,000 classes, as TF-Slim released '
+    'resnet_v1_tiny: preprocessing vgg, images of 40x40, labels_offset '
+    '1.\n'
+  ) in printed.out
   assert 'in 1000 classes' in printed.out
   assert '47 variables restored' in printed.out and ', 0 left out' in (
-      printed.out)
+    printed.out
+  )
   config = json.loads(pathlib.Path('run/config.json').read_text())
   assert config['labels_offset'] == 1
   assert len(config['class_names']) == 1000
 
 
 def test_the_offset_of_a_flag_wins(imagenet, released):
-  printed = fakes.train(**imagenet, checkpoint_path=released(),
-                        labels_offset=0)
+  printed = fakes.train(**imagenet, checkpoint_path=released(), labels_offset=0)
   assert printed.status == 0, printed.err
   assert 'labels_offset 0.\n' in printed.out
   assert 'in 1001 classes' in printed.out
-  assert ('Left out (the checkpoint has 1000 classes, the network 1001; with '
-          '--labels_offset=1 they would fit): ') in printed.out
+  assert (
+    'Left out (the checkpoint has 1000 classes, the network 1001; with '
+    '--labels_offset=1 they would fit): '
+  ) in printed.out
 
 
-def test_no_offset_for_other_data_or_checkpoints(imagenet, colours, released,
-                                                 capsys):
+def test_no_offset_for_other_data_or_checkpoints(
+  imagenet, colours, released, capsys
+):
   def offset(**flags):
     return resolve.training(configs.TrainConfig(**flags))[0].labels_offset
 
@@ -263,18 +339,25 @@ def test_no_offset_for_other_data_or_checkpoints(imagenet, colours, released,
 @pytest.mark.slow
 def test_resnet_v1_50_as_released(workplace, colours):
   """V1 format and 1000 classes, into 5; and refused for resnet_v1_101."""
-  checkpoint = fakes.write_released(workplace / 'resnet_v1_50.ckpt',
-                                    'resnet_v1_50', 1000, 1)
-  flags = {**fakes.fast(colours), 'model_name': 'resnet_v1_50',
-           'max_number_of_steps': 1, 'batch_size': 2,
-           'recalibrate_batch_norm_batches': 0, 'checkpoint_path': checkpoint}
+  checkpoint = fakes.write_released(
+    workplace / 'resnet_v1_50.ckpt', 'resnet_v1_50', 1000, 1
+  )
+  flags = {
+    **fakes.fast(colours),
+    'model_name': 'resnet_v1_50',
+    'max_number_of_steps': 1,
+    'batch_size': 2,
+    'recalibrate_batch_norm_batches': 0,
+    'checkpoint_path': checkpoint,
+  }
   with tf.Graph().as_default():
     nets_factory.get_network_fn('resnet_v1_101', 5)(tf.zeros([1, 32, 32, 3]))
     with pytest.raises(ValueError) as error:
       warm_start.prepare(configs.TrainConfig(checkpoint_path=checkpoint))
   assert str(error.value) == (
-      f'The checkpoint {checkpoint} is of resnet_v1_50 (its block3 has 6 '
-      "units, the network's 23): pass --model_name=resnet_v1_50.")
+    f'The checkpoint {checkpoint} is of resnet_v1_50 (its block3 has 6 '
+    "units, the network's 23): pass --model_name=resnet_v1_50."
+  )
   printed = fakes.train(**flags, trainable_scopes='resnet_v1_50/logits')
   assert printed.status == 0, printed.err
   assert '265 variables restored' in printed.out
@@ -285,49 +368,74 @@ def test_resnet_v1_50_as_released(workplace, colours):
 
 
 def kind_of(name):
-  return next((end for end in ('moving_mean', 'moving_variance', 'gamma',
-                               'beta', 'weights') if name.endswith(end)), '')
+  return next(
+    (
+      end
+      for end in ('moving_mean', 'moving_variance', 'gamma', 'beta', 'weights')
+      if name.endswith(end)
+    ),
+    '',
+  )
 
 
 def test_frozen_batch_norm(flags, released):
   """Its statistics keep their bits, and are what normalizes."""
   checkpoint = released()
-  printed = fakes.train(**flags, checkpoint_path=checkpoint,
-                        freeze_batch_norm=True)
+  printed = fakes.train(
+    **flags, checkpoint_path=checkpoint, freeze_batch_norm=True
+  )
   assert printed.status == 0, printed.err
   assert 'Recalibrating' not in printed.out and 'note:' not in printed.out
   before, after = fakes.tensors(checkpoint), fakes.tensors('run')
-  same = {kind: {before[name].tobytes() == after[name].tobytes()
-                 for name in before if kind_of(name) == kind
-                 and '/logits/' not in name}
-          for kind in ('moving_mean', 'moving_variance', 'gamma', 'weights')}
-  assert same == {'moving_mean': {True}, 'moving_variance': {True},
-                  'gamma': {False}, 'weights': {False}}
+  same = {
+    kind: {
+      before[name].tobytes() == after[name].tobytes()
+      for name in before
+      if kind_of(name) == kind and '/logits/' not in name
+    }
+    for kind in ('moving_mean', 'moving_variance', 'gamma', 'weights')
+  }
+  assert same == {
+    'moving_mean': {True},
+    'moving_variance': {True},
+    'gamma': {False},
+    'weights': {False},
+  }
 
 
 def test_frozen_batch_norm_without_a_checkpoint(flags):
   printed = fakes.train(**flags, freeze_batch_norm=True)
   assert printed.status == 0, printed.err
-  assert ('note: --freeze_batch_norm without --checkpoint_path normalizes by '
-          'a mean of 0 and a variance of 1.') in printed.out
+  assert (
+    'note: --freeze_batch_norm without --checkpoint_path normalizes by '
+    'a mean of 0 and a variance of 1.'
+  ) in printed.out
 
 
 def test_learning_rates_of_scopes(flags, released):
   """By plain gradient descent a step is as large as its multiplier."""
   steps = {}
   for factor in 1, 10:
-    printed = fakes.train(**{
-        **flags, 'train_dir': f'times{factor}', 'max_number_of_steps': 1},
-        checkpoint_path=released(), optimizer='sgd', weight_decay=0,
-        recalibrate_batch_norm_batches=0, learning_rate_multipliers=(
-            f'resnet_v1_tiny/logits={factor},resnet_v1_tiny/block1=0'))
+    printed = fakes.train(
+      **{**flags, 'train_dir': f'times{factor}', 'max_number_of_steps': 1},
+      checkpoint_path=released(),
+      optimizer='sgd',
+      weight_decay=0,
+      recalibrate_batch_norm_batches=0,
+      learning_rate_multipliers=(
+        f'resnet_v1_tiny/logits={factor},resnet_v1_tiny/block1=0'
+      ),
+    )
     assert printed.status == 0, printed.err
     steps[factor] = fakes.tensors(f'times{factor}')
   before = fakes.tensors(released())
-  logits, block = 'resnet_v1_tiny/logits/biases', (
-      'resnet_v1_tiny/block1/unit_1/bottleneck_v1/conv1/weights')
-  np.testing.assert_allclose(steps[10][logits], 10 * steps[1][logits],
-                             rtol=1e-5)
+  logits, block = (
+    'resnet_v1_tiny/logits/biases',
+    ('resnet_v1_tiny/block1/unit_1/bottleneck_v1/conv1/weights'),
+  )
+  np.testing.assert_allclose(
+    steps[10][logits], 10 * steps[1][logits], rtol=1e-5
+  )
   assert np.abs(steps[1][logits]).max() > 1e-3
   assert (steps[10][block] == before[block]).all()
   root = 'resnet_v1_tiny/conv1/weights'
@@ -341,13 +449,18 @@ def test_other_shortcuts(flags, workplace):
   path = str(workplace / 'released/projected.ckpt')
   with tf.Graph().as_default(), tf.Session() as session:
     nets_factory.get_network_fn('cifar_residual_8', 5)(
-        tf.zeros([1, 32, 32, 3]), shortcut='C')
+      tf.zeros([1, 32, 32, 3]), shortcut='C'
+    )
     session.run(tf.global_variables_initializer())
     tf.train.Saver().save(session, path)
   fakes.refused(
-      fakes.train(**flags, checkpoint_path=path),
-      'the shortcut of its block1/unit_1 is a convolution, the network\'s is '
-      'none', 'pass --model_name=cifar_residual_8 --shortcut=C')
-  printed = fakes.train(**flags, checkpoint_path=path,
-                        checkpoint_exclude_scopes='cifar_residual_8/logits')
+    fakes.train(**flags, checkpoint_path=path),
+    "the shortcut of its block1/unit_1 is a convolution, the network's is none",
+    'pass --model_name=cifar_residual_8 --shortcut=C',
+  )
+  printed = fakes.train(
+    **flags,
+    checkpoint_path=path,
+    checkpoint_exclude_scopes='cifar_residual_8/logits',
+  )
   assert printed.status == 0, printed.err

@@ -1,4 +1,5 @@
 """The rules of the house that a machine can check."""
+
 import ast
 import doctest
 import importlib
@@ -12,8 +13,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = ('datasets', 'preprocessing', 'nets', 'tasks', 'engine')
 FREE = ('tests', 'experiments', 'benchmarks')  # no limits of length
 SOURCES = sorted(
-    path.relative_to(ROOT) for folder in (*ROOMS, *FREE, '.')
-    for path in (ROOT / folder).glob('*.py' if folder == '.' else '**/*.py'))
+  path.relative_to(ROOT)
+  for folder in (*ROOMS, *FREE, '.')
+  for path in (ROOT / folder).glob('*.py' if folder == '.' else '**/*.py')
+)
 LONGEST = {('engine/train.py', 'train'): 120}
 
 
@@ -37,8 +40,13 @@ def in_rooms(*rooms):
 
 def test_the_sources_are_found():
   found = {str(path) for path in SOURCES}
-  assert {'train_image_classifier.py', 'engine/train.py', 'nets/resnet_v1.py',
-          'datasets/convert/digits.py', 'tests/test_house.py'} <= found
+  assert {
+    'train_image_classifier.py',
+    'engine/train.py',
+    'nets/resnet_v1.py',
+    'datasets/convert/digits.py',
+    'tests/test_house.py',
+  } <= found
   assert not any('.venv' in path.parts for path in SOURCES)
 
 
@@ -48,14 +56,21 @@ def test_a_room_imports_only_itself(room):
   allowed = ROOMS if room == 'engine' else (room,)
   scripts = {path.stem for path in SOURCES if len(path.parts) == 1}
   forbidden = {*ROOMS, *FREE, *scripts} - set(allowed)
-  wrong = {f'{path} imports {name}' for path in in_rooms(room)
-           for name in imports(path) if name in forbidden}
+  wrong = {
+    f'{path} imports {name}'
+    for path in in_rooms(room)
+    for name in imports(path)
+    if name in forbidden
+  }
   assert in_rooms(room) and wrong == set()
 
 
 def test_nothing_imports_tests():
-  wrong = [str(path) for path in SOURCES if path.parts[0] != 'tests'
-           and 'tests' in imports(path)]
+  wrong = [
+    str(path)
+    for path in SOURCES
+    if path.parts[0] != 'tests' and 'tests' in imports(path)
+  ]
   assert wrong == []
 
 
@@ -90,8 +105,11 @@ def test_functions_are_short():
 
 
 def test_files_are_short():
-  lines = {str(path): len((ROOT / path).read_text('utf-8').splitlines())
-           for path in SOURCES if path.parts[0] not in FREE}
+  lines = {
+    str(path): len((ROOT / path).read_text('utf-8').splitlines())
+    for path in SOURCES
+    if path.parts[0] not in FREE
+  }
   assert {path: n for path, n in lines.items() if n > 350} == {}
 
 
@@ -102,15 +120,18 @@ def test_every_module_and_public_function_says_what_it_does():
     if tree.body and ast.get_docstring(tree) is None:
       silent.append(str(path))
     if path.parts[0] not in FREE:
-      silent += [f'{path}: {node.name}' for node in tree.body
-                 if isinstance(node, (ast.FunctionDef, ast.ClassDef))
-                 and not node.name.startswith('_')
-                 and ast.get_docstring(node) is None]
+      silent += [
+        f'{path}: {node.name}'
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        and not node.name.startswith('_')
+        and ast.get_docstring(node) is None
+      ]
   assert silent == []
 
 
 # Run in a new process, where nothing but TensorFlow is imported.
-IMPORT_ALL = '''
+IMPORT_ALL = """
 import importlib, logging, signal, sys
 import tensorflow as tf
 from absl import flags
@@ -133,7 +154,7 @@ for name in sys.argv[1:]:
   importlib.import_module(name)
   for what, value in state().items():
     assert value == before[what], f'{name} changes {what}: {value}'
-'''
+"""
 
 
 def module_name(path):
@@ -143,23 +164,34 @@ def module_name(path):
 
 def test_importing_changes_nothing_global():
   """Every script and every room, in one process."""
-  names = [module_name(path) for path in SOURCES
-           if path.parts[0] not in FREE and path.name != 'setup.py']
+  names = [
+    module_name(path)
+    for path in SOURCES
+    if path.parts[0] not in FREE and path.name != 'setup.py'
+  ]
   assert len(names) > 30
   result = subprocess.run(
-      [sys.executable, '-c', IMPORT_ALL, *names], cwd=ROOT,
-      capture_output=True, text=True, check=False)
+    [sys.executable, '-c', IMPORT_ALL, *names],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
   assert result.returncode == 0, result.stderr[-2000:]
   assert result.stdout == ''
 
 
-EXAMPLES = [path for path in SOURCES
-            if path.parts[0] not in ('tests', 'nets')  # nets: in tests/nets
-            and '>>>' in (ROOT / path).read_text('utf-8')]
+EXAMPLES = [
+  path
+  for path in SOURCES
+  if path.parts[0] not in ('tests', 'nets')  # nets: in tests/nets
+  and '>>>' in (ROOT / path).read_text('utf-8')
+]
 
 
 @pytest.mark.parametrize('path', EXAMPLES, ids=str)
 def test_examples(path, graph):
   failed, attempted = doctest.testmod(
-      importlib.import_module(module_name(path)))
+    importlib.import_module(module_name(path))
+  )
   assert failed == 0 and attempted > 0

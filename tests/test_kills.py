@@ -2,6 +2,7 @@
 
 KILLS=20 (make kills) kills it more often than twice, the default.
 """
+
 import glob
 import os
 import pathlib
@@ -24,7 +25,7 @@ PATIENCE = 120  # seconds for a process to come to the moment of its death
 
 # The training script with a network whose checkpoints, of 5 MB, take some time
 # to write.
-SCRIPT = '''
+SCRIPT = """
 import sys
 import train_image_classifier
 from nets import resnet_generator
@@ -37,27 +38,44 @@ nets_factory.NETWORKS['resnet_v2_wide'] = nets_factory.Network(
                              'resnet_v2_wide', 'wide'),
     resnet_v2.resnet_arg_scope, 'inception')
 sys.exit(train_image_classifier.main(sys.argv))
-'''
+"""
 
 
 @pytest.fixture
 def argv(colours):
   """A training with everything whose state could be lost."""
-  return [f'--{name}={value}' for name, value in {
-      **fakes.fast(colours), 'model_name': 'resnet_v2_wide',
-      'max_number_of_steps': 6 * (KILLS + 1), 'save_interval_secs': 1,
-      'learning_rate_decay_type': 'cosine', 'learning_rate': 0.02,
-      'warmup': '5', 'moving_average_decay': 0.9, 'num_micro_batches': 2,
-      'mixup_alpha': 0.2, 'rand_augment_layers': 1, 'evaluate_every': 3,
-      'keep_best': 2, 'best_metric': 'loss', 'plateau_patience': 1,
-      'recalibrate_batch_norm_batches': 2, 'optimizer': 'adamw'}.items()]
+  return [
+    f'--{name}={value}'
+    for name, value in {
+      **fakes.fast(colours),
+      'model_name': 'resnet_v2_wide',
+      'max_number_of_steps': 6 * (KILLS + 1),
+      'save_interval_secs': 1,
+      'learning_rate_decay_type': 'cosine',
+      'learning_rate': 0.02,
+      'warmup': '5',
+      'moving_average_decay': 0.9,
+      'num_micro_batches': 2,
+      'mixup_alpha': 0.2,
+      'rand_augment_layers': 1,
+      'evaluate_every': 3,
+      'keep_best': 2,
+      'best_metric': 'loss',
+      'plateau_patience': 1,
+      'recalibrate_batch_norm_batches': 2,
+      'optimizer': 'adamw',
+    }.items()
+  ]
 
 
 def start(argv, train_dir):
   return subprocess.Popen(
-      [sys.executable, '-c', SCRIPT, *argv, f'--train_dir={train_dir}'],
-      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-      env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    [sys.executable, '-c', SCRIPT, *argv, f'--train_dir={train_dir}'],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
+  )
 
 
 def finish(process):
@@ -67,8 +85,9 @@ def finish(process):
 
 
 def last_step():
-  return max((int(row['step']) for row in records.read_metrics('run')),
-             default=0)
+  return max(
+    (int(row['step']) for row in records.read_metrics('run')), default=0
+  )
 
 
 def being_written():
@@ -99,11 +118,17 @@ def kill_at(process, come):
 
 def facts(folder):
   """All that a run has found out, but for how fast it was."""
-  rows = [[row[name] for name in ('step', 'loss', 'total_loss', 'accuracy',
-                                  'learning_rate')]
-          for row in records.read_metrics(folder)]
-  texts = [pathlib.Path(folder, name).read_text()
-           for name in ('evaluations.csv', 'best.json')]
+  rows = [
+    [
+      row[name]
+      for name in ('step', 'loss', 'total_loss', 'accuracy', 'learning_rate')
+    ]
+    for row in records.read_metrics(folder)
+  ]
+  texts = [
+    pathlib.Path(folder, name).read_text()
+    for name in ('evaluations.csv', 'best.json')
+  ]
   figures = pathlib.Path(folder, 'eval/eval.json').read_text()
   return rows, texts, figures.replace(folder, 'FOLDER')
 

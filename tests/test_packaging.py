@@ -1,4 +1,5 @@
 """setup.py declares what is imported, and the wheel has what it should."""
+
 import ast
 import importlib.metadata
 import pathlib
@@ -42,15 +43,20 @@ def declared(requirements):
 def imported(*folders):
   """The distributions that the files in the folders import from."""
   ours = {path.stem for path in ROOT.glob('*.py')} | {
-      path.name for path in ROOT.iterdir() if path.is_dir()}
+    path.name for path in ROOT.iterdir() if path.is_dir()
+  }
   known = importlib.metadata.packages_distributions()
   found = set()
   for folder in folders:
     for path in (ROOT / folder).glob('*.py' if folder == '.' else '**/*.py'):
       for node in ast.walk(ast.parse(path.read_text('utf-8'))):
-        names = ([alias.name for alias in node.names]
-                 if isinstance(node, ast.Import) else [node.module]
-                 if isinstance(node, ast.ImportFrom) and not node.level else [])
+        names = (
+          [alias.name for alias in node.names]
+          if isinstance(node, ast.Import)
+          else [node.module]
+          if isinstance(node, ast.ImportFrom) and not node.level
+          else []
+        )
         for name in {name.split('.')[0] for name in names}:
           if name not in ours | OPTIONAL | sys.stdlib_module_names:
             assert name in known, f'{path} imports {name}: not installed'
@@ -75,13 +81,15 @@ def test_the_library_declares_what_it_imports(setup):
 
 def test_the_scripts_declare_what_they_import(setup):
   every = declared(setup['install_requires']) | declared(
-      setup['extras_require']['scripts'])
+    setup['extras_require']['scripts']
+  )
   assert imported(*LIBRARY, *SCRIPTS) - TOOLS <= every
 
 
 def test_the_tests_declare_what_they_import(setup):
   every = declared(setup['install_requires']) | declared(
-      setup['extras_require']['test'])
+    setup['extras_require']['test']
+  )
   assert imported('tests') - TOOLS <= every
 
 
@@ -105,21 +113,40 @@ def test_every_requirement_has_a_lowest_version(setup):
 def test_wheel(tmp_path):
   """It has nets and preprocessing, and nothing else of the tree."""
   source = tmp_path / 'source'
-  shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
-      '.*', 'data', 'runs', 'build', 'dist', '*.egg-info', '__pycache__'))
+  shutil.copytree(
+    ROOT,
+    source,
+    ignore=shutil.ignore_patterns(
+      '.*', 'data', 'runs', 'build', 'dist', '*.egg-info', '__pycache__'
+    ),
+  )
   result = subprocess.run(
-      [sys.executable, '-c', 'from setuptools import build_meta; '
-       'print(build_meta.build_wheel("..").strip())'],
-      cwd=source, capture_output=True, text=True, check=False)
+    [
+      sys.executable,
+      '-c',
+      'from setuptools import build_meta; '
+      'print(build_meta.build_wheel("..").strip())',
+    ],
+    cwd=source,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
   if 'bdist_wheel' in result.stderr and result.returncode:
     pytest.skip('setuptools of this environment builds no wheels')
   assert result.returncode == 0, result.stderr[-2000:]
   (wheel,) = tmp_path.glob('*.whl')
   with zipfile.ZipFile(wheel) as file:
     names = {name for name in file.namelist() if '.dist-info/' not in name}
-    (metadata,) = (file.read(name).decode() for name in file.namelist()
-                   if name.endswith('.dist-info/METADATA'))
-  assert names == {str(path.relative_to(ROOT)) for room in LIBRARY
-                   for path in (ROOT / room).rglob('*.py')}
+    (metadata,) = (
+      file.read(name).decode()
+      for name in file.namelist()
+      if name.endswith('.dist-info/METADATA')
+    )
+  assert names == {
+    str(path.relative_to(ROOT))
+    for room in LIBRARY
+    for path in (ROOT / room).rglob('*.py')
+  }
   assert 'Name: slim-resnets' in metadata
   assert 'Requires-Dist: tf-slim' in metadata

@@ -1,4 +1,5 @@
 """The README's Python runs, and its commands name what there is."""
+
 import pathlib
 import re
 
@@ -25,23 +26,28 @@ def test_python_runs(capsys):
 
 def test_flags_of_commands_exist(monkeypatch):
   monkeypatch.chdir(ROOT)  # where the flag files are
-  commands = re.findall(r'python (\w+)\.py(.*)',
-                        '\n'.join(blocks('sh')).replace('\\\n', ' '))
-  classes = {'train_image_classifier': config.TrainConfig,
-             'eval_image_classifier': config.EvalConfig,
-             'classify_image': config.ClassifyConfig,
-             'download_and_convert_data': config.ConvertConfig,
-             'inspect_checkpoint': config.InspectConfig}
+  commands = re.findall(
+    r'python (\w+)\.py(.*)', '\n'.join(blocks('sh')).replace('\\\n', ' ')
+  )
+  classes = {
+    'train_image_classifier': config.TrainConfig,
+    'eval_image_classifier': config.EvalConfig,
+    'classify_image': config.ClassifyConfig,
+    'download_and_convert_data': config.ConvertConfig,
+    'inspect_checkpoint': config.InspectConfig,
+  }
   assert {script for script, _ in commands} == set(classes)
   for script, line in commands:
     flags.parse(classes[script], [script, *line.split()])
 
 
 def test_tables_name_real_flags():
-  fields = (config.TrainConfig.__dataclass_fields__
-            | config.EvalConfig.__dataclass_fields__
-            | config.ConvertConfig.__dataclass_fields__
-            | config.InspectConfig.__dataclass_fields__)
+  fields = (
+    config.TrainConfig.__dataclass_fields__
+    | config.EvalConfig.__dataclass_fields__
+    | config.ConvertConfig.__dataclass_fields__
+    | config.InspectConfig.__dataclass_fields__
+  )
   for flag in re.findall(r'`--(\w+)', README):
     assert flag in fields or flag in ('help', 'flagfile'), flag
 
@@ -49,7 +55,8 @@ def test_tables_name_real_flags():
 def test_recipes_are_all_named():
   table = README.split('| recipe | |')[1].split('\n\n')[0]
   assert sorted(re.findall(r'`(\w+)`', table)) == sorted(
-      path.stem for path in ROOT.glob('recipes/*.cfg'))
+    path.stem for path in ROOT.glob('recipes/*.cfg')
+  )
 
 
 def test_make_targets_exist():
@@ -61,14 +68,15 @@ def test_make_targets_exist():
 
 
 def test_data_sets_are_all_named():
-  line = README.split('Data sets with a name for training: ')[1].split('.')[0]
+  line = README.split('Datasets with a name for training: ')[1].split('.')[0]
   assert re.findall(r'`(\w+)`', line) == list(dataset_factory.DATASETS)
 
 
 def test_converters_are_all_named():
   table = README.split('| `--dataset_name` |')[1].split('\n\n')[0]
-  names = re.findall(r'`([\w:]+)`', ''.join(
-      row.split('|')[1] for row in table.splitlines()[2:]))
+  names = re.findall(
+    r'`([\w:]+)`', ''.join(row.split('|')[1] for row in table.splitlines()[2:])
+  )
   assert sorted(names) == sorted([*registry.CONVERTERS, 'tfds:NAME'])
 
 

@@ -1,4 +1,5 @@
 """A run stopped anywhere and started again ends with the same bits."""
+
 import os
 import pathlib
 import shutil
@@ -19,20 +20,24 @@ pytestmark = pytest.mark.usefixtures('workplace', 'unevaluated')
 ROOT = pathlib.Path(__file__).parents[1]
 
 # The training script with the tiny networks.
-SCRIPT = '''
+SCRIPT = """
 import sys
 import train_image_classifier
 from tests import fakes
 fakes.register_tiny_networks()
 sys.exit(train_image_classifier.main(sys.argv))
-'''
+"""
 
 
 @pytest.fixture
 def flags(colours):
   """Six steps, with batch norm's statistics as the steps leave them."""
-  return {**fakes.fast(colours), 'max_number_of_steps': 6,
-          'learning_rate': 0.05, 'recalibrate_batch_norm_batches': 0}
+  return {
+    **fakes.fast(colours),
+    'max_number_of_steps': 6,
+    'learning_rate': 0.05,
+    'recalibrate_batch_norm_batches': 0,
+  }
 
 
 def steps(folder):
@@ -47,6 +52,7 @@ def stop_at(monkeypatch, step, stop):
     line(report, number, *rest)
     if number == step:
       stop()
+
   monkeypatch.setattr(hooks.Report, '_line', then_stop)
 
 
@@ -62,16 +68,20 @@ def test_more_steps_later(flags):
   assert 'step 3 of 6' not in rest.out and 'step 4 of 6' in rest.out
   assert fakes.differing('whole', 'run') == []
   assert steps('run') == [1, 2, 3, 4, 5, 6]
-  losses = [[row['loss'] for row in records.read_metrics(folder)]
-            for folder in ('whole', 'run')]
+  losses = [
+    [row['loss'] for row in records.read_metrics(folder)]
+    for folder in ('whole', 'run')
+  ]
   assert losses[0] == losses[1]
 
 
 def test_another_seed_ends_elsewhere(flags):
   """Else the tests here would hold for a training that does nothing."""
   for seed in (0, 1):
-    fakes.train(**{**flags, 'max_number_of_steps': 1,
-                   'train_dir': f'seed{seed}'}, seed=seed)
+    fakes.train(
+      **{**flags, 'max_number_of_steps': 1, 'train_dir': f'seed{seed}'},
+      seed=seed,
+    )
   assert len(fakes.differing('seed0', 'seed1')) > 20
 
 
@@ -97,6 +107,7 @@ def test_stop_by_sigterm(flags, monkeypatch):
 def test_crash_before_the_first_checkpoint(flags, monkeypatch):
   def fall():
     raise ZeroDivisionError
+
   with monkeypatch.context() as patch:
     stop_at(patch, 3, fall)
     with pytest.raises(ZeroDivisionError):  # a bug is not explained away
@@ -115,12 +126,19 @@ def test_mixed_augmented_and_without_a_bad_record(flags, workplace):
   records = list(tf.io.tf_record_iterator(str(path)))
   records[6] = records[6].replace(b'IDAT', b'IDLE')
   tfrecord.write(path, records)
-  flags = {**flags, 'dataset_dir': str(folder), 'batch_size': 24,
-           'skip_bad_examples': 1, 'mixup_alpha': 0.2, 'cutmix_alpha': 1,
-           'rand_augment_layers': 1}
+  flags = {
+    **flags,
+    'dataset_dir': str(folder),
+    'batch_size': 24,
+    'skip_bad_examples': 1,
+    'mixup_alpha': 0.2,
+    'cutmix_alpha': 1,
+    'rand_augment_layers': 1,
+  }
   for total, run in (6, 'whole'), (3, 'run'), (6, 'run'):
-    printed = fakes.train(**{**flags, 'max_number_of_steps': total,
-                             'train_dir': run})
+    printed = fakes.train(
+      **{**flags, 'max_number_of_steps': total, 'train_dir': run}
+    )
     assert printed.status == 0, printed.err
     assert printed.out.count(f'left out: record 6 of {path}') == 1
   assert 'Continuing from run/model.ckpt-3, step 3.' in printed.out
@@ -139,11 +157,20 @@ def went_on_after_a_save():
 def test_sigkill(flags):
   """Killed between two checkpoints, by a signal that cannot be caught."""
   flags = {**flags, 'learning_rate_decay_type': 'fixed'}
-  argv = [f'--{k}={v}' for k, v in {
-      **flags, 'max_number_of_steps': 10 ** 6, 'save_interval_secs': 1}.items()]
+  argv = [
+    f'--{k}={v}'
+    for k, v in {
+      **flags,
+      'max_number_of_steps': 10**6,
+      'save_interval_secs': 1,
+    }.items()
+  ]
   process = subprocess.Popen(
-      [sys.executable, '-c', SCRIPT, *argv], stdout=subprocess.DEVNULL,
-      stderr=subprocess.DEVNULL, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    [sys.executable, '-c', SCRIPT, *argv],
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
+  )
   try:
     deadline = time.monotonic() + 120
     while not went_on_after_a_save():
@@ -177,8 +204,9 @@ def test_a_cut_checkpoint_is_passed_over(flags):
   assert int(fakes.tensors('run')['global_step']) == 6
 
 
-def test_a_finished_run_is_only_evaluated(digits_run, workplace, monkeypatch,
-                                          cache_home):
+def test_a_finished_run_is_only_evaluated(
+  digits_run, workplace, monkeypatch, cache_home
+):
   monkeypatch.undo()  # with the evaluation
   monkeypatch.chdir(workplace)
   monkeypatch.setenv('XDG_CACHE_HOME', str(cache_home))
@@ -187,8 +215,12 @@ def test_a_finished_run_is_only_evaluated(digits_run, workplace, monkeypatch,
   shutil.rmtree('copy/eval')
   metrics = pathlib.Path('copy/metrics.csv').read_bytes()
   again = fakes.train(
-      model_name='resnet_v2_tiny', max_number_of_steps=6, batch_size=16,
-      log_every_n_steps=2, train_dir='copy')
+    model_name='resnet_v2_tiny',
+    max_number_of_steps=6,
+    batch_size=16,
+    log_every_n_steps=2,
+    train_dir='copy',
+  )
   assert again.status == 0, again.err
   assert 'has been trained to the end' in again.out
   assert 'images/s' not in again.out
@@ -196,8 +228,10 @@ def test_a_finished_run_is_only_evaluated(digits_run, workplace, monkeypatch,
   assert fakes.differing('copy', str(digits_run.folder)) == []
   assert pathlib.Path('copy/metrics.csv').read_bytes() == metrics
   assert pathlib.Path('copy/eval/eval.json').read_text().replace(
-      'copy/', '') == (digits_run.folder / 'eval/eval.json').read_text(
-      ).replace(f'{digits_run.folder}/', '')
+    'copy/', ''
+  ) == (digits_run.folder / 'eval/eval.json').read_text().replace(
+    f'{digits_run.folder}/', ''
+  )
 
 
 def test_a_flag_that_contradicts_the_run(flags):
@@ -205,13 +239,18 @@ def test_a_flag_that_contradicts_the_run(flags):
   fakes.train(**{**flags, 'max_number_of_steps': 2})
   config = pathlib.Path('run/config.json').read_text()
   for name, begun, given in (
-      ('model_name', 'resnet_v1_tiny', 'resnet_v2_tiny'),
-      ('optimizer', 'momentum', 'adam'), ('labels_offset', 0, 1),
-      ('use_grayscale', False, True), ('moving_average_decay', None, 0.9)):
+    ('model_name', 'resnet_v1_tiny', 'resnet_v2_tiny'),
+    ('optimizer', 'momentum', 'adam'),
+    ('labels_offset', 0, 1),
+    ('use_grayscale', False, True),
+    ('moving_average_decay', None, 0.9),
+  ):
     fakes.refused(
-        fakes.train(**{**flags, name: given, 'accept_changes': True}),
-        'The run in run was begun with', f'{name}={begun}, not {given}',
-        'name another --train_dir')
+      fakes.train(**{**flags, name: given, 'accept_changes': True}),
+      'The run in run was begun with',
+      f'{name}={begun}, not {given}',
+      'name another --train_dir',
+    )
   assert pathlib.Path('run/config.json').read_text() == config
   assert fakes.train(**{**flags, 'max_number_of_steps': 3}).status == 0
 
@@ -220,10 +259,14 @@ def test_a_loss_that_is_no_number(flags):
   """The last good checkpoint is kept, and a lower rate goes on from it."""
   fakes.train(**{**flags, 'max_number_of_steps': 3})
   good = fakes.tensors('run')
-  wild = fakes.train(**{**flags, 'learning_rate': 1e30,
-                        'accept_changes': True})
-  fakes.refused(wild, 'not finite', 'continues from run/model.ckpt-3',
-                '--learning_rate', 'run/non_finite.json')
+  wild = fakes.train(**{**flags, 'learning_rate': 1e30, 'accept_changes': True})
+  fakes.refused(
+    wild,
+    'not finite',
+    'continues from run/model.ckpt-3',
+    '--learning_rate',
+    'run/non_finite.json',
+  )
   assert fakes.tensors('run').keys() == good.keys()
   assert int(fakes.tensors('run')['global_step']) == 3
   fakes.refused(fakes.train(**flags), 'learning_rate=1e+30, not 0.05')
@@ -236,7 +279,10 @@ def test_a_second_training_in_the_folder(flags):
   fakes.train(**{**flags, 'max_number_of_steps': 1})
   before = sorted(os.listdir('run'))
   with continuing.alone('run'):
-    fakes.refused(fakes.train(**flags), 'Another training is writing to run',
-                  'another --train_dir')
+    fakes.refused(
+      fakes.train(**flags),
+      'Another training is writing to run',
+      'another --train_dir',
+    )
     assert sorted(os.listdir('run')) == before
   assert fakes.train(**{**flags, 'max_number_of_steps': 2}).status == 0

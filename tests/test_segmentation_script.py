@@ -1,4 +1,5 @@
 """Masks through the scripts: training, evaluation, classification."""
+
 import csv
 import functools
 import json
@@ -40,27 +41,37 @@ def test_a_run(shapes_run):
   """What is said, and what is written."""
   out, folder = shapes_run.out, shapes_run.folder
   for line in (
-      'on the 12 examples of tfrecord, split train, in 3 classes.',
-      '2 steps of 4 crops of 33x33 (height x width), output stride 8, decoder '
-      'fcn',
-      'on the 7 examples of tfrecord, split val, each at its own size, output '
-      'stride 8.',
-      'mIOU 0.', 'boundary F1 ', 'IoU: background '):
+    'on the 12 examples of tfrecord, split train, in 3 classes.',
+    '2 steps of 4 crops of 33x33 (height x width), output stride 8, decoder '
+    'fcn',
+    'on the 7 examples of tfrecord, split val, each at its own size, output '
+    'stride 8.',
+    'mIOU 0.',
+    'boundary F1 ',
+    'IoU: background ',
+  ):
     assert line in out, line
   assert {path.name for path in (folder / 'eval').iterdir()} == {
-      'eval.json', 'per_class.csv', 'per_image.csv', 'confusion_matrix.png',
-      'overlays.png'}
+    'eval.json',
+    'per_class.csv',
+    'per_image.csv',
+    'confusion_matrix.png',
+    'overlays.png',
+  }
   found = figures(folder / 'eval')
   per_class = rows(folder / 'eval' / 'per_class.csv')
   iou = [float(row['iou']) for row in per_class]
   assert found['miou'] == pytest.approx(np.mean(iou), abs=1e-5)
   assert found['iou'] == pytest.approx(
-      {row['name']: float(row['iou']) for row in per_class}, abs=1e-5)
+    {row['name']: float(row['iou']) for row in per_class}, abs=1e-5
+  )
   images = rows(folder / 'eval' / 'per_image.csv')
   assert [row['file'] for row in images] == [
-      f'shape {seed}.png' for seed in fake.VAL]
+    f'shape {seed}.png' for seed in fake.VAL
+  ]
   assert sum(int(row['pixels']) for row in images) == sum(
-      int(row['pixels']) for row in per_class)
+    int(row['pixels']) for row in per_class
+  )
   config = json.loads((folder / 'config.json').read_text())
   assert config['class_names'] == list(fake.NAMES)
   assert (folder / 'curves.png').exists()
@@ -69,29 +80,52 @@ def test_a_run(shapes_run):
 def register_wide(setitem):
   """Adds resnet_v1_wide, which learns scenes by heart in seconds."""
   setitem(resnet_generator.UNITS, 'wide', (2, 1, 1, 1))
-  function = functools.partial(resnet_generator.network(
-      resnet_v1.resnet_v1, resnet_v1.resnet_v1_block, 'resnet_v1_wide',
-      'wide'), depth_multiplier=1 / 4)
+  function = functools.partial(
+    resnet_generator.network(
+      resnet_v1.resnet_v1, resnet_v1.resnet_v1_block, 'resnet_v1_wide', 'wide'
+    ),
+    depth_multiplier=1 / 4,
+  )
   functools.update_wrapper(function, function.func)
-  setitem(nets_factory.NETWORKS, 'resnet_v1_wide', nets_factory.Network(
-      function, resnet_v1.resnet_arg_scope, 'vgg'))
+  setitem(
+    nets_factory.NETWORKS,
+    'resnet_v1_wide',
+    nets_factory.Network(function, resnet_v1.resnet_arg_scope, 'vgg'),
+  )
 
 
 def test_eight_scenes_are_learnt(monkeypatch):
   """By heart; then finer features by the same weights."""
   register_wide(monkeypatch.setitem)
-  for name, value in {'SCENES': {'train': 8, 'test': 1}, 'SIZE': 49,
-                      'HEIGHTS': (28, 40), 'COUNTS': (1, 2)}.items():
+  for name, value in {
+    'SCENES': {'train': 8, 'test': 1},
+    'SIZE': 49,
+    'HEIGHTS': (28, 40),
+    'COUNTS': (1, 2),
+  }.items():
     monkeypatch.setattr(scenes, name, value)
   scenes.ensure('eight')
   printed = train(
-      dataset_dir='eight', model_name='resnet_v1_wide', train_dir='run',
-      eval_split_name='train', max_number_of_steps=220, batch_size=8,
-      train_crop_size=scenes.SIZE, decoder='deeplabv3plus', decoder_depth=32,
-      optimizer='adamw', learning_rate=0.015, clip_gradients_norm=1,
-      learning_rate_decay_type='cosine', end_learning_rate=0, warmup=10,
-      min_scale_factor=1, max_scale_factor=1, random_flip=False,
-      log_every_n_steps=50)
+    dataset_dir='eight',
+    model_name='resnet_v1_wide',
+    train_dir='run',
+    eval_split_name='train',
+    max_number_of_steps=220,
+    batch_size=8,
+    train_crop_size=scenes.SIZE,
+    decoder='deeplabv3plus',
+    decoder_depth=32,
+    optimizer='adamw',
+    learning_rate=0.015,
+    clip_gradients_norm=1,
+    learning_rate_decay_type='cosine',
+    end_learning_rate=0,
+    warmup=10,
+    min_scale_factor=1,
+    max_scale_factor=1,
+    random_flip=False,
+    log_every_n_steps=50,
+  )
   assert printed.status == 0, printed.err
   assert figures('run/eval')['miou'] > 0.95
   finer = evaluate(checkpoint_path='run', output_stride=8, eval_dir='finer')
@@ -103,36 +137,49 @@ def test_eight_scenes_are_learnt(monkeypatch):
 @pytest.mark.usefixtures('unevaluated')
 def test_continued_with_the_same_bits(shapes):
   given = fake.flags(
-      shapes, recalibrate_batch_norm_batches=0, decoder='deeplabv3plus',
-      num_micro_batches=2, top_k_percent_pixels=0.5,
-      hard_example_mining_step=3, class_weights='auto', photometric=0.5,
-      upsample_logits=False, moving_average_decay=0.9)
+    shapes,
+    recalibrate_batch_norm_batches=0,
+    decoder='deeplabv3plus',
+    num_micro_batches=2,
+    top_k_percent_pixels=0.5,
+    hard_example_mining_step=3,
+    class_weights='auto',
+    photometric=0.5,
+    upsample_logits=False,
+    moving_average_decay=0.9,
+  )
   for folder, steps in (('whole', 4), ('parts', 2), ('parts', 4)):
-    printed = train(**{**given, 'train_dir': folder,
-                       'max_number_of_steps': steps})
+    printed = train(
+      **{**given, 'train_dir': folder, 'max_number_of_steps': steps}
+    )
     assert printed.status == 0, printed.err
   assert fakes.differing('whole/model.ckpt-4', 'parts/model.ckpt-4') == []
 
 
 @pytest.mark.usefixtures('uncompared')
 def test_the_best_is_kept_by_miou(shapes):
-  printed = train(**fake.flags(shapes, max_number_of_steps=4,
-                                 evaluate_every=2))
+  printed = train(**fake.flags(shapes, max_number_of_steps=4, evaluate_every=2))
   assert printed.status == 0, printed.err
   assert 'evaluation at step 2: mIOU ' in printed.out
   best = json.loads(pathlib.Path('run/best.json').read_text())
   assert best['metric'] == 'miou'
   assert evaluate(checkpoint_path='run', checkpoints='best').status == 0
   assert figures('run/best/eval')['miou'] == pytest.approx(
-      best['best'][0]['value'], abs=1e-3)
+    best['best'][0]['value'], abs=1e-3
+  )
 
 
 @pytest.mark.usefixtures('uncompared')
 def test_views_and_windows(shapes_run):
-  """Of one picture in each step, at several sizes, mirrored, in windows."""
-  printed = evaluate(checkpoint_path=shapes_run.folder, eval_dir='all',
-                     flip=True, scales='0.5,1', eval_crop_size=17,
-                     batch_size=1)
+  """Of one image in each step, at several sizes, mirrored, in windows."""
+  printed = evaluate(
+    checkpoint_path=shapes_run.folder,
+    eval_dir='all',
+    flip=True,
+    scales='0.5,1',
+    eval_crop_size=17,
+    batch_size=1,
+  )
   assert printed.status == 0, printed.err
   assert 'through windows of 17, output stride 8' in printed.out
   assert 'averaging 4 views of each' in printed.out
@@ -145,35 +192,50 @@ def test_classifying_pictures(shapes_run, tmp_path):
     pathlib.Path(folder).mkdir()
     paths.append(f'{folder}/shape.png')
     Image.fromarray(fake.shape(seed)[0]).save(paths[-1])
-  printed = call(classify_image, *paths, '--json', output_dir='masks',
-                 checkpoint_path=shapes_run.folder)
+  printed = call(
+    classify_image,
+    *paths,
+    '--json',
+    output_dir='masks',
+    checkpoint_path=shapes_run.folder,
+  )
   assert printed.status == 0, printed.err
   lines = [json.loads(line) for line in printed.out.splitlines()]
   assert [pathlib.Path(line['mask']).name for line in lines] == [
-      'shape_mask.png', 'shape-2_mask.png']
+    'shape_mask.png',
+    'shape-2_mask.png',
+  ]
   for line, path in zip(lines, paths, strict=True):
     mask = Image.open(line['mask'])
     assert mask.mode == 'P' and mask.size == Image.open(path).size
     ids = np.asarray(mask)
-    np.testing.assert_array_equal(np.asarray(mask.convert('RGB')),
-                                  overlays.palette(3)[ids])
+    np.testing.assert_array_equal(
+      np.asarray(mask.convert('RGB')), overlays.palette(3)[ids]
+    )
     shares = {each['name']: each['share'] for each in line['classes']}
-    assert shares == pytest.approx({
-        fake.NAMES[i]: float((ids == i).mean()) for i in np.unique(ids)})
+    assert shares == pytest.approx(
+      {fake.NAMES[i]: float((ids == i).mean()) for i in np.unique(ids)}
+    )
     assert Image.open(line['overlay']).size[0] > 0
 
 
 @pytest.mark.usefixtures('unevaluated')
 def test_fine_tuning_from_a_classifier(shapes, tmp_path):
-  released = fakes.write_released(tmp_path / 'old' / 'a.ckpt',
-                                  'resnet_v1_small', 1000)
-  printed = train(**fake.flags(shapes, decoder='aspp',
-                                 checkpoint_path=released))
+  released = fakes.write_released(
+    tmp_path / 'old' / 'a.ckpt', 'resnet_v1_small', 1000
+  )
+  printed = train(
+    **fake.flags(shapes, decoder='aspp', checkpoint_path=released)
+  )
   assert printed.status == 0, printed.err
-  assert ('Left out (the checkpoint has no such part of a decoder): '
-          'image_pooling/' in printed.out)
-  assert ('4 crops at once are too few for the statistics of batch norm'
-          in printed.out)
+  assert (
+    'Left out (the checkpoint has no such part of a decoder): '
+    'image_pooling/' in printed.out
+  )
+  assert (
+    '4 crops at once are too few for the statistics of batch norm'
+    in printed.out
+  )
   start = fakes.tensors(released)
   end = fakes.tensors('run')
   frozen = [name for name in start if 'moving_' in name]
@@ -181,28 +243,34 @@ def test_fine_tuning_from_a_classifier(shapes, tmp_path):
   told = call(inspect_checkpoint, 'run', model_name='resnet_v1_small')
   assert 'decoder        aspp, 8 channels' in told.out
   assert 'It fits resnet_v1_small, and holds more than that.' in told.out or (
-      'It fits resnet_v1_small.' in told.out)
+    'It fits resnet_v1_small.' in told.out
+  )
 
 
 def test_an_ensemble_of_masks_is_refused(shapes_run):
-  refused(evaluate(checkpoint_path=f'{shapes_run.folder},{shapes_run.folder}'),
-          'An ensemble averages the probabilities of pictures')
+  refused(
+    evaluate(checkpoint_path=f'{shapes_run.folder},{shapes_run.folder}'),
+    'An ensemble averages the probabilities of images',
+  )
 
 
 def _broken(folder, change):
   """Writes the shapes with one mask that is changed."""
+
   def wrong(seed):
     example = fake.example(seed)
     if seed == 5:
       image, mask = fake.shape(seed)
       data = example.features.feature[
-          'image/segmentation/class/encoded'].bytes_list
+        'image/segmentation/class/encoded'
+      ].bytes_list
       data.value[0] = fakes.encode(change(Image.fromarray(mask)), 'png')
     return example
 
   path = pathlib.Path(fake.write(pathlib.Path(folder)))
   fake.dataset_utils.write_tfrecord(
-      path / 'train-00000-of-00001.tfrecord', map(wrong, fake.TRAIN))
+    path / 'train-00000-of-00001.tfrecord', map(wrong, fake.TRAIN)
+  )
   return str(path)
 
 
@@ -212,18 +280,25 @@ def _palette(mask):
   return image
 
 
-@pytest.mark.parametrize('change, words', [
+@pytest.mark.parametrize(
+  'change, words',
+  [
     (lambda mask: mask.resize((9, 8)), ('record 5 of', 'mask of 9x8')),
-    (lambda mask: Image.fromarray(np.asarray(mask) + np.uint8(3)),
-     ('record 5 of', 'the values 3, 4, 5 in its mask')),
+    (
+      lambda mask: Image.fromarray(np.asarray(mask) + np.uint8(3)),
+      ('record 5 of', 'the values 3, 4, 5 in its mask'),
+    ),
     (_palette, ('record 5 of', 'palette', 'mask_folder')),
     (lambda mask: mask.convert('RGB'), ('record 5 of', 'mask_folder')),
-    (lambda mask: mask.convert('1'), ('record 5 of',))],
-    ids=['size', 'values', 'palette', 'rgb', 'bits'])
+    (lambda mask: mask.convert('1'), ('record 5 of',)),
+  ],
+  ids=['size', 'values', 'palette', 'rgb', 'bits'],
+)
 def test_bad_masks(change, words):
   folder = _broken('broken', change)
-  refused(train(**fake.flags(folder, batch_size=12)), *words,
-          '--skip_bad_examples=1')
+  refused(
+    train(**fake.flags(folder, batch_size=12)), *words, '--skip_bad_examples=1'
+  )
 
 
 def test_a_bad_mask_is_left_out():
@@ -232,63 +307,75 @@ def test_a_bad_mask_is_left_out():
   broken = fake.example(100)
   broken.features.feature['image/encoded'].bytes_list.value[0] = b'none'
   fake.dataset_utils.write_tfrecord(
-      pathlib.Path(folder, 'val-00000-of-00001.tfrecord'),
-      [broken, *map(fake.example, fake.VAL)])
+    pathlib.Path(folder, 'val-00000-of-00001.tfrecord'),
+    [broken, *map(fake.example, fake.VAL)],
+  )
   printed = train(**fake.flags(folder, batch_size=12, skip_bad_examples=1))
   assert printed.status == 0, printed.err
   said = [line for line in printed.out.splitlines() if 'left out: ' in line]
-  assert len(said) == 2 and 'record 5 of' in said[0] and 'record 0 of' in (
-      said[1])
+  assert (
+    len(said) == 2 and 'record 5 of' in said[0] and 'record 0 of' in (said[1])
+  )
   assert figures('run/eval')['examples'] == len(fake.VAL)
 
 
-@pytest.mark.parametrize('value, words', [
+@pytest.mark.parametrize(
+  'value, words',
+  [
     (255, ('All pixels of the masks', 'ignored', '--ignore_label')),
-    (0, ('one class alone', 'background'))])
+    (0, ('one class alone', 'background')),
+  ],
+)
 def test_masks_of_which_nothing_can_be_learnt(value, words):
   def example(seed):
     image, mask = fake.shape(seed)
     found = fake.example(seed)
-    found.features.feature[
-        'image/segmentation/class/encoded'].bytes_list.value[0] = fakes.encode(
-            Image.fromarray(np.full_like(mask, value)), 'png')
+    found.features.feature['image/segmentation/class/encoded'].bytes_list.value[
+      0
+    ] = fakes.encode(Image.fromarray(np.full_like(mask, value)), 'png')
     return found
 
   path = pathlib.Path(fake.write(pathlib.Path('same')))
   fake.dataset_utils.write_tfrecord(
-      path / 'train-00000-of-00001.tfrecord', map(example, fake.TRAIN))
+    path / 'train-00000-of-00001.tfrecord', map(example, fake.TRAIN)
+  )
   refused(train(**fake.flags(str(path))), *words)
 
 
 @pytest.mark.parametrize('ignored, label', [(0, -1), (0, 0)])
 @pytest.mark.usefixtures('uncompared')
 def test_another_ignore_label(ignored, label):
-  """In the padding, in the pictures for TensorBoard, in the evaluation."""
+  """In the padding, in the images for TensorBoard, in the evaluation."""
   folder = fake.write(pathlib.Path('data'), ignored=ignored)
-  printed = train(**fake.flags(folder, ignore_label=label,
-                               train_crop_size=49))
+  printed = train(**fake.flags(folder, ignore_label=label, train_crop_size=49))
   assert printed.status == 0, printed.err
   counted = 0
   for seed in fake.VAL:
     _, mask = fake.shape(seed)
     mask[mask == fake.IGNORED] = ignored
     counted += (mask != label).sum()
-  assert sum(int(row['pixels'])
-             for row in rows('run/eval/per_image.csv')) == counted
+  assert (
+    sum(int(row['pixels']) for row in rows('run/eval/per_image.csv')) == counted
+  )
 
 
 def test_nothing_to_evaluate(shapes_run):
   path = pathlib.Path(fake.write(pathlib.Path('ignored')))
   example = fake.example(0)
-  example.features.feature[
-      'image/segmentation/class/encoded'].bytes_list.value[0] = fakes.encode(
-          Image.fromarray(np.full_like(fake.shape(0)[1], 255)), 'png')
+  example.features.feature['image/segmentation/class/encoded'].bytes_list.value[
+    0
+  ] = fakes.encode(Image.fromarray(np.full_like(fake.shape(0)[1], 255)), 'png')
   fake.dataset_utils.write_tfrecord(
-      path / 'val-00000-of-00001.tfrecord', [example])
-  refused(evaluate(checkpoint_path=shapes_run.folder, dataset_dir='ignored',
-                   dataset_split_name='val'),
-          'All pixels of the masks of tfrecord, split val, have the ignore '
-          'label 255')
+    path / 'val-00000-of-00001.tfrecord', [example]
+  )
+  refused(
+    evaluate(
+      checkpoint_path=shapes_run.folder,
+      dataset_dir='ignored',
+      dataset_split_name='val',
+    ),
+    'All pixels of the masks of tfrecord, split val, have the ignore label 255',
+  )
 
 
 @pytest.mark.usefixtures('unevaluated')
@@ -296,8 +383,10 @@ def test_a_copied_run_goes_on(shapes_run, shapes):
   shutil.copytree(shapes_run.folder, 'run')
   printed = train(**fake.flags(shapes, max_number_of_steps=3))
   assert printed.status == 0, printed.err
-  refused(train(**fake.flags(shapes, max_number_of_steps=4, decoder='aspp')),
-          'decoder=fcn, not aspp')
+  refused(
+    train(**fake.flags(shapes, max_number_of_steps=4, decoder='aspp')),
+    'decoder=fcn, not aspp',
+  )
 
 
 @pytest.mark.usefixtures('uncompared')
@@ -306,11 +395,16 @@ def test_a_network_for_small_pictures(shapes):
   flags = {**fake.flags(shapes), 'max_number_of_steps': 1}
   for name in 'output_stride', 'decoder', 'decoder_depth':
     flags.pop(name, None)
-  printed = train(**{**flags, 'model_name': 'cifar_residual_8',
-                     'decoder_depth': 8, 'train_dir': 'small'})
+  printed = train(
+    **{
+      **flags,
+      'model_name': 'cifar_residual_8',
+      'decoder_depth': 8,
+      'train_dir': 'small',
+    }
+  )
   assert printed.status == 0, printed.err
   assert 'output stride 4,' in printed.out
   assert 'preprocessing inception' in printed.out
-  told = fakes.call(inspect_checkpoint, 'small',
-                    model_name='cifar_residual_8')
+  told = fakes.call(inspect_checkpoint, 'small', model_name='cifar_residual_8')
   assert told.status == 0 and 'It fits' in told.out, told.out + told.err

@@ -1,4 +1,5 @@
 """Bad records, caches and augmentation, through the scripts' flags."""
+
 import json
 import math
 import pathlib
@@ -22,13 +23,14 @@ def records(path):
 
 
 def damage(folder, split='train_00000-of-00002', number=BAD):
-  """Cuts the picture of a record short; returns the record's name."""
+  """Cuts the image of a record short; returns the record's name."""
   path = pathlib.Path(folder, f'flowers_{split}.tfrecord')
   found = records(path)
   example = tf.train.Example.FromString(found[number])
   (data,) = example.features.feature['image/encoded'].bytes_list.value
   example.features.feature['image/encoded'].bytes_list.value[:] = [
-      data[:len(data) // 2]]
+    data[: len(data) // 2]
+  ]
   found[number] = example.SerializeToString()
   tfrecord.write(path, found)
   return f'record {number} of {path}'
@@ -36,7 +38,7 @@ def damage(folder, split='train_00000-of-00002', number=BAD):
 
 @pytest.fixture
 def folder(workplace):
-  """A small data set, for each test to damage."""
+  """A small dataset, for each test to damage."""
   return fakes.write_colours(workplace / 'data', 16, 12)
 
 
@@ -71,8 +73,10 @@ def test_a_bad_record_is_left_out(flags, folder):
   named = damage(folder, 'validation_00000-of-00001', 7)
 
   def evaluate(**flags):
-    return fakes.call(eval_image_classifier, checkpoint_path='run',
-                      batch_size=5, **flags)
+    return fakes.call(
+      eval_image_classifier, checkpoint_path='run', batch_size=5, **flags
+    )
+
   fakes.refused(evaluate(), named, '--skip_bad_examples=1')
   printed = evaluate(skip_bad_examples=1)
   assert printed.status == 0, printed.err
@@ -93,8 +97,12 @@ def test_the_evaluation_of_a_training_has_its_flags(flags, folder):
 
 def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   """With the same bits as for data with the next record in its place."""
-  flags = {**flags, 'batch_size': 2, 'max_number_of_steps': 1,
-           'recalibrate_batch_norm_batches': 8}
+  flags = {
+    **flags,
+    'batch_size': 2,
+    'max_number_of_steps': 1,
+    'recalibrate_batch_norm_batches': 8,
+  }
   shutil.copytree(folder, 'mended')
   path = pathlib.Path('mended/flowers_train_00000-of-00002.tfrecord')
   found = records(path)
@@ -104,8 +112,9 @@ def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   printed = fakes.train(**flags, skip_bad_examples=1)
   assert printed.status == 0, printed.err
   assert named in printed.out.split('Recalibrating')[1]  # not in the step
-  printed = fakes.train(**{**flags, 'dataset_dir': 'mended',
-                           'train_dir': 'whole'})
+  printed = fakes.train(
+    **{**flags, 'dataset_dir': 'mended', 'train_dir': 'whole'}
+  )
   assert printed.status == 0, printed.err
   assert fakes.differing('run', 'whole') == []
 
@@ -125,35 +134,53 @@ def test_caches(flags, folder, unevaluated, kind, monkeypatch, workplace):
   assert again.status == 0, again.err
   for printed in first, again:
     assert printed.out.count('left out') == 1 and named in printed.out
-  assert 'Decoding 16 pictures for --cache.' in first.out
+  assert 'Decoding 16 images for --cache.' in first.out
   assert ('Decoding' in again.out) == (kind == 'memory')
   assert fakes.differing('run', 'again') == []
 
 
 def test_augmentation_and_mixing(flags, unevaluated):
   printed = fakes.train(
-      **flags, rand_augment_layers=2, random_erasing=0.25, mixup_alpha=0.2,
-      cutmix_alpha=1)
+    **flags,
+    rand_augment_layers=2,
+    random_erasing=0.25,
+    mixup_alpha=0.2,
+    cutmix_alpha=1,
+  )
   assert printed.status == 0, printed.err
   assert len(losses()) == 2 and all(map(math.isfinite, losses()))
   config = json.loads(pathlib.Path('run/config.json').read_text())
   assert (config['rand_augment_layers'], config['mixup_alpha']) == (2, 0.2)
 
 
-@pytest.mark.parametrize('flag,value,word', [
-    ('skip_bad_examples', -1, 'at least 0'), ('cache', 'disk', 'memory, file'),
+@pytest.mark.parametrize(
+  'flag,value,word',
+  [
+    ('skip_bad_examples', -1, 'at least 0'),
+    ('cache', 'disk', 'memory, file'),
     ('max_image_pixels', 0, 'at least 1'),
-    ('max_image_pixels', 10 ** 9, 'at most 178956970'),
+    ('max_image_pixels', 10**9, 'at most 178956970'),
     ('num_preprocessing_threads', 0, 'at least 1'),
     ('rand_augment_layers', -1, 'at least 0'),
     ('rand_augment_magnitude', 31, 'at most 30'),
-    ('random_erasing', 1.5, 'at most 1'), ('mixup_alpha', -1, 'at least 0'),
-    ('cutmix_alpha', 'nan', 'finite'), ('mixup_alpha', 'inf', 'finite')])
+    ('random_erasing', 1.5, 'at most 1'),
+    ('mixup_alpha', -1, 'at least 0'),
+    ('cutmix_alpha', 'nan', 'finite'),
+    ('mixup_alpha', 'inf', 'finite'),
+  ],
+)
 def test_wrong_values(colours, flag, value, word):
-  fakes.refused(fakes.train(**fakes.fast(colours), **{flag: value}),
-                f'--{flag}={value}', word)
+  fakes.refused(
+    fakes.train(**fakes.fast(colours), **{flag: value}),
+    f'--{flag}={value}',
+    word,
+  )
 
 
 def test_too_many_pixels(flags, folder):
-  fakes.refused(fakes.train(**flags, max_image_pixels=1599), ' of ' + folder,
-                '40x40 = 1,600 pixels', '--max_image_pixels=1599')
+  fakes.refused(
+    fakes.train(**flags, max_image_pixels=1599),
+    ' of ' + folder,
+    '40x40 = 1,600 pixels',
+    '--max_image_pixels=1599',
+  )

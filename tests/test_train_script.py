@@ -1,4 +1,5 @@
 """train_image_classifier.py: what it prints, what it writes, what it learns."""
+
 import csv
 import functools
 import itertools
@@ -36,21 +37,33 @@ def test_first_lines_say_what_is_trained(digits_run):
   lines = digits_run.out.splitlines()
   first = ' '.join(lines[:3])
   weights = sum(
-      value.size for name, value in fakes.tensors(digits_run.folder).items()
-      if name.rsplit('/')[-1] in ('weights', 'biases', 'gamma', 'beta'))
+    value.size
+    for name, value in fakes.tensors(digits_run.folder).items()
+    if name.rsplit('/')[-1] in ('weights', 'biases', 'gamma', 'beta')
+  )
   assert digits_run.status == 0 and digits_run.err == ''
-  for fact in ('resnet_v2_tiny', 'digits', 'split train', '1,437 examples',
-               '10 classes', '6 steps of 16 images of 32x32', '(0.0668 epochs)',
-               f'({weights:,} parameters)', str(digits_run.folder)):
+  for fact in (
+    'resnet_v2_tiny',
+    'digits',
+    'split train',
+    '1,437 examples',
+    '10 classes',
+    '6 steps of 16 images of 32x32',
+    '(0.0668 epochs)',
+    f'({weights:,} parameters)',
+    str(digits_run.folder),
+  ):
     assert fact in first
 
 
 def test_lines_of_the_steps(digits_run):
   lines = re.findall(
-      r'^step (\d) of 6: loss (\d+\.\d{4}), accuracy [\d.]+%, learning rate '
-      r'0\.0\d+, [\d.]+ images/s, \d+% of the time waiting for data, '
-      r'0:\d\d left$',
-      digits_run.out, re.MULTILINE)
+    r'^step (\d) of 6: loss (\d+\.\d{4}), accuracy [\d.]+%, learning rate '
+    r'0\.0\d+, [\d.]+ images/s, \d+% of the time waiting for data, '
+    r'0:\d\d left$',
+    digits_run.out,
+    re.MULTILINE,
+  )
   written = rows(digits_run.folder / 'metrics.csv')
   assert [line[0] for line in lines] == ['2', '4', '6']
   assert [row['step'] for row in written] == ['2', '4', '6']
@@ -66,12 +79,20 @@ def test_config_is_complete(digits_run):
   fields = set(configs.TrainConfig.__dataclass_fields__) - {'verbosity'}
   assert set(config) == fields | {'num_classes', 'class_names'}
   for name in (
-      'dataset_name', 'eval_split_name', 'train_dir', 'preprocessing_name',
-      'train_image_size', 'batch_size', 'max_number_of_steps', 'learning_rate',
-      'learning_rate_decay_type', 'num_epochs_per_decay'):
+    'dataset_name',
+    'eval_split_name',
+    'train_dir',
+    'preprocessing_name',
+    'train_image_size',
+    'batch_size',
+    'max_number_of_steps',
+    'learning_rate',
+    'learning_rate_decay_type',
+    'num_epochs_per_decay',
+  ):
     assert config[name] is not None, name
-  assert config['batch_size'] == 16  # the flag, not the data set's 128
-  assert config['learning_rate_decay_type'] == 'polynomial'  # the data set's
+  assert config['batch_size'] == 16  # the flag, not the dataset's 128
+  assert config['learning_rate_decay_type'] == 'polynomial'  # the dataset's
   assert config['class_names'][7] == 'seven'
 
 
@@ -80,13 +101,21 @@ def test_checkpoint_has_slims_names(digits_run):
   assert int(found['global_step']) == 6
   scope = 'resnet_v2_tiny'
   unit = f'{scope}/block2/unit_1/bottleneck_v2'
-  model = {f'{scope}/conv1/weights', f'{scope}/conv1/biases',
-           f'{unit}/preact/gamma', f'{unit}/preact/moving_variance',
-           f'{unit}/conv2/BatchNorm/beta', f'{unit}/conv3/biases',
-           f'{scope}/postnorm/moving_mean', f'{scope}/logits/weights'}
+  model = {
+    f'{scope}/conv1/weights',
+    f'{scope}/conv1/biases',
+    f'{unit}/preact/gamma',
+    f'{unit}/preact/moving_variance',
+    f'{unit}/conv2/BatchNorm/beta',
+    f'{unit}/conv3/biases',
+    f'{scope}/postnorm/moving_mean',
+    f'{scope}/logits/weights',
+  }
   assert model <= set(found)
-  golden_names = {v['name'] if isinstance(v, dict) else v[0]
-                  for v in golden.variables('resnet_v2_50')}
+  golden_names = {
+    v['name'] if isinstance(v, dict) else v[0]
+    for v in golden.variables('resnet_v2_50')
+  }
   assert {name.replace('_tiny', '_50') for name in model} <= golden_names
   slots = {name for name in found if name.endswith('/Momentum')}
   assert f'{unit}/conv3/weights/Momentum' in slots
@@ -100,32 +129,46 @@ def test_options_of_the_network(flags, workplace):
   config = json.loads((workplace / 'run/config.json').read_text())
   assert (config['root_block'], config['shortcut']) == ('3x3', 'B')
   fakes.refused(
-      fakes.train(**flags),
-      'was begun with root_block=3x3, not cifar; shortcut=B, not A:')
+    fakes.train(**flags),
+    'was begun with root_block=3x3, not cifar; shortcut=B, not A:',
+  )
   fakes.picture(0, 0).save('a.png')
-  for script, arguments in ((eval_image_classifier, ()),
-                            (classify_image, ('a.png',))):
-    call = functools.partial(fakes.call, script, *arguments,
-                             checkpoint_path='run')
+  for script, arguments in (
+    (eval_image_classifier, ()),
+    (classify_image, ('a.png',)),
+  ):
+    call = functools.partial(
+      fakes.call, script, *arguments, checkpoint_path='run'
+    )
     assert call().status == 0
-    fakes.refused(call(shortcut='A'), '--shortcut=A contradicts the run, which '
-                  'was trained with shortcut=B: leave the flag out.')
+    fakes.refused(
+      call(shortcut='A'),
+      '--shortcut=A contradicts the run, which '
+      'was trained with shortcut=B: leave the flag out.',
+    )
     fakes.refused(call(root_block='7x7'), '--root_block=7x7 contradicts')
   # Without config.json the checkpoint tells.
   (workplace / 'run/config.json').unlink()
   call = functools.partial(call, model_name='cifar_residual_8')
   assert call(eval_image_size=16).status == 0
   fakes.refused(
-      call(root_block='cifar'), 'is of cifar_residual_8 (its root is 3x3, the '
-      "network's cifar): pass --model_name=cifar_residual_8 --root_block=3x3")
+    call(root_block='cifar'),
+    'is of cifar_residual_8 (its root is 3x3, the '
+    "network's cifar): pass --model_name=cifar_residual_8 --root_block=3x3",
+  )
 
 
-@pytest.mark.parametrize('more, words', [
+@pytest.mark.parametrize(
+  'more, words',
+  [
     ({'shortcut': 'A'}, ('--shortcut=A: resnet_v1_tiny has no such option',)),
-    ({'root_block': '5x5'}, ('--root_block=5x5 is unknown', '7x7, beta'))])
+    ({'root_block': '5x5'}, ('--root_block=5x5 is unknown', '7x7, beta')),
+  ],
+)
 def test_options_that_a_network_does_not_take(flags, workplace, more, words):
-  fakes.refused(fakes.train(**{**flags, 'dataset_dir': 'nowhere'}, **more),
-                *words)
+  fakes.refused(
+    fakes.train(**{**flags, 'dataset_dir': 'nowhere'}, **more), *words
+  )
   assert not (workplace / 'run').exists()
 
 
@@ -172,10 +215,14 @@ def test_it_learns(colours_run):
 
 def test_the_batch_norm_trap_is_told(colours):
   """Without recalibration, the same weights look like chance."""
-  flags = {**fakes.learn(colours), 'max_number_of_steps': 20,
-           'model_name': 'resnet_v2_tiny'}
-  printed = fakes.train(**flags, recalibrate_batch_norm_batches=0,
-                        batch_norm_decay=0.9999)
+  flags = {
+    **fakes.learn(colours),
+    'max_number_of_steps': 20,
+    'model_name': 'resnet_v2_tiny',
+  }
+  printed = fakes.train(
+    **flags, recalibrate_batch_norm_batches=0, batch_norm_decay=0.9999
+  )
   assert printed.status == 0
   assert "note: batch norm's moving statistics cost" in printed.out
   assert '--recalibrate_batch_norm_batches' in printed.out
@@ -188,33 +235,47 @@ def test_the_batch_norm_trap_is_told(colours):
 
 # What a schedule is told, and the learning rate of the second step.
 SCHEDULES = {
-    'fixed': ({}, 0.01),
-    'exponential': ({'num_epochs_per_decay': 0.1,  # one step
-                     'learning_rate_decay_factor': 0.5}, 0.005),
-    'polynomial': ({'num_epochs_per_decay': 0.1,
-                    'end_learning_rate': 0.002}, 0.002),
-    'cosine': ({'end_learning_rate': 0.002}, 0.006),
-    'piecewise': ({'learning_rate_boundaries': '1',
-                   'learning_rate_factors': '0.3'}, 0.003),
+  'fixed': ({}, 0.01),
+  'exponential': (
+    {
+      'num_epochs_per_decay': 0.1,  # one step
+      'learning_rate_decay_factor': 0.5,
+    },
+    0.005,
+  ),
+  'polynomial': (
+    {'num_epochs_per_decay': 0.1, 'end_learning_rate': 0.002},
+    0.002,
+  ),
+  'cosine': ({'end_learning_rate': 0.002}, 0.006),
+  'piecewise': (
+    {'learning_rate_boundaries': '1', 'learning_rate_factors': '0.3'},
+    0.003,
+  ),
 }
 
 
 @pytest.mark.parametrize(
-    'optimizer,schedule',
-    list(zip(optimizers.OPTIMIZERS, itertools.cycle(SCHEDULES),
-             strict=False)))
+  'optimizer,schedule',
+  list(zip(optimizers.OPTIMIZERS, itertools.cycle(SCHEDULES), strict=False)),
+)
 @pytest.mark.usefixtures('unevaluated')
 def test_optimizers_and_schedules(optimizer, schedule, flags):
   more, second = SCHEDULES[schedule]
   printed = fakes.train(
-      **flags, optimizer=optimizer, learning_rate=0.01,
-      learning_rate_decay_type=schedule, recalibrate_batch_norm_batches=0,
-      **more)
+    **flags,
+    optimizer=optimizer,
+    learning_rate=0.01,
+    learning_rate_decay_type=schedule,
+    recalibrate_batch_norm_batches=0,
+    **more,
+  )
   assert printed.status == 0, printed.err
   written = rows('run/metrics.csv')
   assert all(np.isfinite(float(row['loss'])) for row in written)
   assert [float(row['learning_rate']) for row in written] == pytest.approx(
-      [0.01, second])
+    [0.01, second]
+  )
   kernel = fakes.tensors('run')['resnet_v1_tiny/logits/weights']
   assert np.isfinite(kernel).all() and kernel.std() > 0
 
@@ -235,8 +296,12 @@ def test_labels_offset(flags, workplace, colours):
   assert config['class_names'] == ['green', 'blue', 'grey', 'white']
   # The colours have the label 0, which becomes -1.
   fakes.refused(
-      fakes.train(**{**flags, 'train_dir': 'other'}, labels_offset=1),
-      'flowers_train_0000', 'label 0', '1 to 4', '--labels_offset=1')
+    fakes.train(**{**flags, 'train_dir': 'other'}, labels_offset=1),
+    'flowers_train_0000',
+    'label 0',
+    '1 to 4',
+    '--labels_offset=1',
+  )
 
 
 @pytest.mark.usefixtures('uncompared')
@@ -251,22 +316,37 @@ def test_use_grayscale(flags):
 @pytest.mark.usefixtures('uncompared')
 def test_evaluation_takes_the_moving_averages(flags):
   """The figures are those of a checkpoint whose weights are the averages."""
-  printed = fakes.train(**{**flags, 'max_number_of_steps': 4},
-                        moving_average_decay=0.5)
+  printed = fakes.train(
+    **{**flags, 'max_number_of_steps': 4}, moving_average_decay=0.5
+  )
   assert printed.status == 0, printed.err
   ending = '/ExponentialMovingAverage'
   values = fakes.tensors('run')
-  averages = {name.removesuffix(ending): value for name, value in
-              values.items() if name.endswith(ending)}
+  averages = {
+    name.removesuffix(ending): value
+    for name, value in values.items()
+    if name.endswith(ending)
+  }
   assert 'resnet_v1_tiny/block1/unit_1/bottleneck_v1/conv1/weights' in averages
   assert any((averages[name] != values[name]).any() for name in averages)
   fakes.write_checkpoint('averages.ckpt', averages)
-  same = {name: flags[name] for name in (
-      'model_name', 'dataset_name', 'dataset_dir', 'preprocessing_name')}
+  same = {
+    name: flags[name]
+    for name in (
+      'model_name',
+      'dataset_name',
+      'dataset_dir',
+      'preprocessing_name',
+    )
+  }
   again = fakes.call(
-      eval_image_classifier, **same, eval_image_size=32,
-      checkpoint_path='averages.ckpt', eval_dir='again',
-      compare_batch_statistics=0)
+    eval_image_classifier,
+    **same,
+    eval_image_size=32,
+    checkpoint_path='averages.ckpt',
+    eval_dir='again',
+    compare_batch_statistics=0,
+  )
   assert again.status == 0, again.err
   losses = []
   for folder in ('run/eval', 'again'):
@@ -287,7 +367,8 @@ def test_without_data_to_evaluate(colours, workplace):
   shutil.copytree(colours, folder)
   for file in folder.glob('*_validation*'):
     file.unlink()
-  printed = fakes.train(**{**fakes.learn(str(folder)),
-                           'max_number_of_steps': 2})
+  printed = fakes.train(
+    **{**fakes.learn(str(folder)), 'max_number_of_steps': 2}
+  )
   assert printed.status == 0, printed.err
   assert 'note: no evaluation: There is no file' in printed.out

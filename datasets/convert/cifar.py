@@ -1,4 +1,5 @@
 """CIFAR-10 and CIFAR-100, from their binary version."""
+
 import functools
 import os
 import pathlib
@@ -12,8 +13,10 @@ from datasets.convert.splitting import few
 
 PIXELS = 3 * 32 * 32
 # The files of each split, and those by which the pickled version is known.
-FILES_10 = {'train': [f'data_batch_{i}.bin' for i in range(1, 6)],
-            'test': ['test_batch.bin']}
+FILES_10 = {
+  'train': [f'data_batch_{i}.bin' for i in range(1, 6)],
+  'test': ['test_batch.bin'],
+}
 FILES_100 = {'train': ['train.bin'], 'test': ['test.bin']}
 
 
@@ -25,15 +28,20 @@ def _find_folder(source: str, inner: str, files: list[str]) -> pathlib.Path:
   missing = [name for name in files if not (folder / name).is_file()]
   if not missing:
     return folder
-  pickled = [name for name in missing if name.endswith('.bin')
-             and (folder / name.removesuffix('.bin')).is_file()]
+  pickled = [
+    name
+    for name in missing
+    if name.endswith('.bin') and (folder / name.removesuffix('.bin')).is_file()
+  ]
   if pickled:
     raise ValueError(
-        f'{folder} has {pickled[0].removesuffix(".bin")}, the pickled version '
-        'for Python. The binary version is needed, from '
-        'https://www.cs.toronto.edu/~kriz/cifar.html.')
-  raise ValueError(f'{folder} has no {few(missing)}. Is it the folder of the '
-                   'binary version?')
+      f'{folder} has {pickled[0].removesuffix(".bin")}, the pickled version '
+      'for Python. The binary version is needed, from '
+      'https://www.cs.toronto.edu/~kriz/cifar.html.'
+    )
+  raise ValueError(
+    f'{folder} has no {few(missing)}. Is it the folder of the binary version?'
+  )
 
 
 def _names(path: pathlib.Path, count: int) -> list[str]:
@@ -41,8 +49,10 @@ def _names(path: pathlib.Path, count: int) -> list[str]:
   for name in names:
     splitting.check_name(name, f'{path}: the class')
   if len(names) != count or len({*names}) != count:
-    raise ValueError(f'{path} has {len({*names})} class names; it should '
-                     f'have {count}. Download it again.')
+    raise ValueError(
+      f'{path} has {len({*names})} class names; it should '
+      f'have {count}. Download it again.'
+    )
   return names
 
 
@@ -51,7 +61,7 @@ def read_records(path: str | os.PathLike, label_bytes: int) -> np.ndarray:
 
   Args:
     path: the file.
-    label_bytes: how many precede the 3,072 bytes of a picture.
+    label_bytes: how many precede the 3,072 bytes of an image.
 
   Returns:
     uint8 [records, label_bytes + 3072], read as it is used.
@@ -61,8 +71,10 @@ def read_records(path: str | os.PathLike, label_bytes: int) -> np.ndarray:
   """
   size, record = os.path.getsize(path), label_bytes + PIXELS
   if not size or size % record:
-    raise ValueError(f'{path} has {size:,} bytes; it should have a multiple '
-                     f'of {record:,}. Download it again.')
+    raise ValueError(
+      f'{path} has {size:,} bytes; it should have a multiple '
+      f'of {record:,}. Download it again.'
+    )
   return np.memmap(path, np.uint8, 'r').reshape(-1, record)
 
 
@@ -78,23 +90,42 @@ def _items(path: pathlib.Path, label_bytes: int, count: int) -> list[Item]:
   items = []
   for i, (*coarse, label) in enumerate(labels):
     if label >= count:
-      raise ValueError(f'{path}: the label of image {i} is {label}; it should '
-                       f'be below {count}. Download it again.')
+      raise ValueError(
+        f'{path}: the label of image {i} is {label}; it should '
+        f'be below {count}. Download it again.'
+      )
     features = {'image/class/coarse_label': coarse[0]} if coarse else {}
-    items.append(Item(f'image {i} of {path.name}', label,
-                      functools.partial(_encode, records, i), features))
+    items.append(
+      Item(
+        f'image {i} of {path.name}',
+        label,
+        functools.partial(_encode, records, i),
+        features,
+      )
+    )
   return items
 
 
-def _plan(source: str, inner: str, files: dict[str, list[str]],
-          names_file: str, name: str) -> Plan:
-  folder = _find_folder(source, inner,
-                        [*files['train'], *files['test'], names_file])
+def _plan(
+  source: str,
+  inner: str,
+  files: dict[str, list[str]],
+  names_file: str,
+  name: str,
+) -> Plan:
+  folder = _find_folder(
+    source, inner, [*files['train'], *files['test'], names_file]
+  )
   label_bytes, count = (1, 10) if name == 'cifar10' else (2, 100)
   names = _names(folder / names_file, count)
-  splits = {split: [item for file in paths
-                    for item in _items(folder / file, label_bytes, count)]
-            for split, paths in files.items()}
+  splits = {
+    split: [
+      item
+      for file in paths
+      for item in _items(folder / file, label_bytes, count)
+    ]
+    for split, paths in files.items()
+  }
   return Plan(str(source), names, splits, name)
 
 
@@ -113,8 +144,9 @@ def plan_cifar10(source: str, options: Options) -> Plan:
     ValueError: a file is missing or damaged, or it is the pickled version.
   """
   del options
-  return _plan(source, 'cifar-10-batches-bin', FILES_10, 'batches.meta.txt',
-               'cifar10')
+  return _plan(
+    source, 'cifar-10-batches-bin', FILES_10, 'batches.meta.txt', 'cifar10'
+  )
 
 
 def plan_cifar100(source: str, options: Options) -> Plan:
@@ -134,5 +166,6 @@ def plan_cifar100(source: str, options: Options) -> Plan:
     ValueError: see `plan_cifar10`.
   """
   del options
-  return _plan(source, 'cifar-100-binary', FILES_100, 'fine_label_names.txt',
-               'cifar100')
+  return _plan(
+    source, 'cifar-100-binary', FILES_100, 'fine_label_names.txt', 'cifar100'
+  )

@@ -1,4 +1,5 @@
 """Tables of the colours that masks have, and of their classes' names."""
+
 import csv
 import pathlib
 import re
@@ -23,6 +24,7 @@ class Table(NamedTuple):
     rule: what the pixels stand for.
     ignored: the names of what is ignored.
   """
+
   class_names: list[str]
   rule: masks.Rule
   ignored: list[str] = []
@@ -34,8 +36,10 @@ def _csv_rows(path, lines) -> Iterator[tuple[str, str, list[str]]]:
   header = [cell.strip().lower() for cell in next(reader, [])]
   missing = [name for name in _COLUMNS if name not in header]
   if missing:
-    raise ValueError(f'{path} has no column {" and ".join(missing)} in its '
-                     f'first line; that should be: {_HEADER}.')
+    raise ValueError(
+      f'{path} has no column {" and ".join(missing)} in its '
+      f'first line; that should be: {_HEADER}.'
+    )
   places = [header.index(name) for name in _COLUMNS]
   for cells in reader:
     if any(cell.strip() for cell in cells):
@@ -58,42 +62,47 @@ def _rows(path):
     lines = path.read_bytes().decode('utf-8-sig').splitlines()
   except UnicodeDecodeError:
     raise ValueError(f'{path} is not UTF-8 text: save it as UTF-8.') from None
-  written = [line for line in lines
-             if line.strip() and not line.lstrip().startswith('#')]
+  written = [
+    line for line in lines if line.strip() and not line.lstrip().startswith('#')
+  ]
   read = _labelmap_rows if written and ':' in written[0] else _csv_rows
   try:
     for number, name, cells in read(path, lines):
       where = f'{path}, line {number}'
       cells = [cell.strip() for cell in cells]
       if len(cells) != 3 or not all(
-          re.fullmatch('[0-9]{1,3}', cell) and int(cell) < MOST_IDS
-          for cell in cells):
-        raise ValueError(f'{where}: the colour {",".join(cells)!r} should be '
-                         'three numbers from 0 to 255.')
+        re.fullmatch('[0-9]{1,3}', cell) and int(cell) < MOST_IDS
+        for cell in cells
+      ):
+        raise ValueError(
+          f'{where}: the colour {",".join(cells)!r} should be '
+          'three numbers from 0 to 255.'
+        )
       if not name:
         raise ValueError(f'{where}: the name is empty. Fill it in.')
       check_name(name, f'{where}: the class')
       yield where, name, tuple(map(int, cells))
   except csv.Error as error:
-    raise ValueError(f'{path} is not CSV: {error}. Check its quotes.'
-                     ) from None
+    raise ValueError(f'{path} is not CSV: {error}. Check its quotes.') from None
 
 
 def _check(path, table, rows):
   """Refuses tables from which masks cannot be read or learnt."""
   if len(table.class_names) < 2:
-    raise ValueError(f'{path} names less than two classes; it should name two '
-                     'or more.')
-  label = table.rule.ignore_label
-  if label is not None and (table.ignored
-                            and label < len(table.class_names)):
     raise ValueError(
-        f'{path} names {table.ignored[0]}, which is ignored, and '
-        f'--ignore_label={label} is the class {table.class_names[label]} as '
-        'well: set it to 255, or to -1 for none.')
+      f'{path} names less than two classes; it should name two or more.'
+    )
+  label = table.rule.ignore_label
+  if label is not None and (table.ignored and label < len(table.class_names)):
+    raise ValueError(
+      f'{path} names {table.ignored[0]}, which is ignored, and '
+      f'--ignore_label={label} is the class {table.class_names[label]} as '
+      'well: set it to 255, or to -1 for none.'
+    )
   if len(rows) > MOST_IDS:
-    raise ValueError(f'{path} has {len(rows)} rows; masks have room for '
-                     f'{MOST_IDS} classes.')
+    raise ValueError(
+      f'{path} has {len(rows)} rows; masks have room for {MOST_IDS} classes.'
+    )
 
 
 def read(path: str, ignore_label: int | None) -> Table:
@@ -119,8 +128,10 @@ def read(path: str, ignore_label: int | None) -> Table:
     for what, value in (('name', name), ('colour', masks.text(colour))):
       other = first.setdefault((what, value), where)
       if other != where:
-        raise ValueError(f'{where}: the {what} {value} is that of '
-                         f'{other.rpartition(", ")[2]} too. Keep one.')
+        raise ValueError(
+          f'{where}: the {what} {value} is that of '
+          f'{other.rpartition(", ")[2]} too. Keep one.'
+        )
     called[colour] = name
     if name.lower() in VOID and ignore_label is not None:
       ignored.append(name)

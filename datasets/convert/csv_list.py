@@ -1,4 +1,5 @@
-"""Pictures listed in a CSV file, with their labels."""
+"""Images listed in a CSV file, with their labels."""
+
 import csv
 import functools
 import io
@@ -22,6 +23,7 @@ _INTEGER = re.compile(r'[+-]?[0-9]{1,18}')
 
 class _Row(NamedTuple):
   """A line of the file: `where` is e.g. 'list.csv, line 7'."""
+
   where: str
   path: str
   label: str
@@ -32,15 +34,15 @@ def _text(path: pathlib.Path) -> str:
   if not path.exists():
     raise ValueError(f'{path} does not exist. Is --source mistyped?')
   if not path.is_file():
-    raise ValueError(f'{path} is a folder; --source should be a CSV file '
-                     'here.')
+    raise ValueError(f'{path} is a folder; --source should be a CSV file here.')
   data = path.read_bytes()
   try:
     return data.decode('utf-8-sig')
   except UnicodeDecodeError as error:
     line = error.object.count(b'\n', 0, error.start) + 1
-    raise ValueError(f'{path}, line {line}: this is not UTF-8. Save the file '
-                     'as UTF-8.') from error
+    raise ValueError(
+      f'{path}, line {line}: this is not UTF-8. Save the file as UTF-8.'
+    ) from error
 
 
 def _cells(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
@@ -50,8 +52,10 @@ def _cells(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
     try:
       cells = next(reader, None)
     except csv.Error as error:
-      raise ValueError(f'{path}, line {reader.line_num}: this is not CSV: '
-                       f'{error}. Check its quotes.') from error
+      raise ValueError(
+        f'{path}, line {reader.line_num}: this is not CSV: '
+        f'{error}. Check its quotes.'
+      ) from error
     if cells is None:
       return
     if cells:
@@ -63,9 +67,10 @@ def _columns(path: pathlib.Path, header: list[str]) -> dict[str, int]:
   missing = [name for name in NEEDED if name not in header]
   if missing:
     raise ValueError(
-        f'{path} has no column {" and ".join(missing)} in its first line; it '
-        f'has {few(map(repr, header)) or "nothing"}. The first line should '
-        'be: path,label')
+      f'{path} has no column {" and ".join(missing)} in its first line; it '
+      f'has {few(map(repr, header)) or "nothing"}. The first line should '
+      'be: path,label'
+    )
   columns = [name for name in (*NEEDED, 'split') if name in header]
   for name in columns:
     if header.count(name) > 1:
@@ -80,21 +85,28 @@ def _rows(path: pathlib.Path) -> Iterator[_Row]:
   for where, cells in rows:
     if len(cells) != len(header):
       raise ValueError(
-          f'{where}: it has {len(cells)} cells and the first line has '
-          f'{len(header)}. Add what is missing; quote a cell with a comma.')
+        f'{where}: it has {len(cells)} cells and the first line has '
+        f'{len(header)}. Add what is missing; quote a cell with a comma.'
+      )
     values = {name: cells[index] for name, index in columns.items()}
     for name, value in values.items():
       if not value.strip():
         raise ValueError(f'{where}: the {name} is empty. Fill it in.')
       splitting.check_name(value, f'{where}: the {name}')
-    yield _Row(where, values['path'], values['label'],
-               _split(where, values.get('split', 'train')))
+    yield _Row(
+      where,
+      values['path'],
+      values['label'],
+      _split(where, values.get('split', 'train')),
+    )
 
 
 def _split(where: str, split: str) -> str:
   if split.strip() not in splitting.SPLITS:
-    raise ValueError(f'{where}: the split is {split!r}; it should be one of '
-                     f'{", ".join(splitting.SPLITS)}.')
+    raise ValueError(
+      f'{where}: the split is {split!r}; it should be one of '
+      f'{", ".join(splitting.SPLITS)}.'
+    )
   return splitting.SPLITS[split.strip()]
 
 
@@ -111,8 +123,9 @@ def _by_file(folder: pathlib.Path, rows: Iterator[_Row]) -> dict[str, _Row]:
       values = getattr(first, name), getattr(row, name)
       if values[0] != values[1]:
         raise ValueError(
-            f'{row.where}: {row.path} has the {name} {values[1]!r}, and '
-            f'{values[0]!r} in {first.where.rpartition(", ")[2]}. Keep one.')
+          f'{row.where}: {row.path} has the {name} {values[1]!r}, and '
+          f'{values[0]!r} in {first.where.rpartition(", ")[2]}. Keep one.'
+        )
   return found
 
 
@@ -120,9 +133,10 @@ def _check_files(path: pathlib.Path, found: dict[str, _Row]) -> None:
   missing = [row for file, row in found.items() if not os.path.isfile(file)]
   if missing:
     raise ValueError(
-        f'{missing[0].where}: there is no file {missing[0].path!r}; '
-        f'{len(missing)} of {len(found)} are missing. Paths are relative to '
-        f'{path.absolute().parent}.')
+      f'{missing[0].where}: there is no file {missing[0].path!r}; '
+      f'{len(missing)} of {len(found)} are missing. Paths are relative to '
+      f'{path.absolute().parent}.'
+    )
 
 
 def _read_labels(labels_file: str) -> dict[int, str]:
@@ -131,24 +145,28 @@ def _read_labels(labels_file: str) -> dict[int, str]:
   return dataset_utils.read_label_file(*os.path.split(labels_file))
 
 
-def _numbers(rows: list[_Row], labels_file: str | None
-             ) -> tuple[dict[str, int], list[str]]:
+def _numbers(
+  rows: list[_Row], labels_file: str | None
+) -> tuple[dict[str, int], list[str]]:
   """Returns the label of each number in the file, and the class names."""
   names = _read_labels(labels_file) if labels_file else None
   largest = LARGEST_LABEL if names is None else len(names) - 1
   source = f' of {labels_file}' if labels_file else ''
   for row in rows:
     if not 0 <= int(row.label) <= largest:
-      raise ValueError(f'{row.where}: the label {row.label} should be a number '
-                       f'from 0 to {largest:,}{source}, or a name.')
+      raise ValueError(
+        f'{row.where}: the label {row.label} should be a number '
+        f'from 0 to {largest:,}{source}, or a name.'
+      )
   labels = {row.label: int(row.label) for row in rows}
   if names is None:
     return labels, [str(i) for i in range(max(labels.values()) + 1)]
   return labels, list(names.values())
 
 
-def _names(rows: list[_Row], labels_file: str | None
-           ) -> tuple[dict[str, int], list[str]]:
+def _names(
+  rows: list[_Row], labels_file: str | None
+) -> tuple[dict[str, int], list[str]]:
   """Returns the label of each name in the file, and the class names."""
   if labels_file is None:
     names = sorted({row.label for row in rows})
@@ -157,8 +175,10 @@ def _names(rows: list[_Row], labels_file: str | None
   labels = {name: label for label, name in enumerate(names)}
   for row in rows:
     if row.label not in labels:
-      raise ValueError(f'{row.where}: the label {row.label!r} is not in '
-                       f'{labels_file}. Add it there, or correct it.')
+      raise ValueError(
+        f'{row.where}: the label {row.label!r} is not in '
+        f'{labels_file}. Add it there, or correct it.'
+      )
   return labels, [name.strip() for name in names]
 
 
@@ -169,7 +189,7 @@ def _item_name(folder: pathlib.Path, file: str) -> str:
 
 
 def plan(source: str, options: Options) -> Plan:
-  """Plans the pictures that a CSV file lists.
+  """Plans the images that a CSV file lists.
 
   Its first line names the columns: path and label, perhaps split (train,
   test, val or validation), and any others, which are passed over. Paths are
@@ -195,16 +215,22 @@ def plan(source: str, options: Options) -> Plan:
     raise ValueError(f'{path} has no rows below its first line. Add some.')
   numbers = all(_INTEGER.fullmatch(row.label.strip()) for row in rows)
   labels, class_names = (_numbers if numbers else _names)(
-      rows, options.labels_file)
+    rows, options.labels_file
+  )
   classes: dict[str, set[str]] = {'train': set()}
   splits: dict[str, list[Item]] = {'train': []}
   for file, row in found.items():
     label = labels[row.label]
     classes.setdefault(row.split, set()).add(
-        str(label) if numbers else row.label)
-    splits.setdefault(row.split, []).append(Item(
-        _item_name(path.parent, file), label,
-        functools.partial(image_folder.read_file, file)))
+      str(label) if numbers else row.label
+    )
+    splits.setdefault(row.split, []).append(
+      Item(
+        _item_name(path.parent, file),
+        label,
+        functools.partial(image_folder.read_file, file),
+      )
+    )
   if not splits['train']:
     raise ValueError(f'{path} has no row of the split train. Add some.')
   splitting.check_classes(classes, str(path))

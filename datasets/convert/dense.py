@@ -1,4 +1,5 @@
 """Examples with masks: what is checked and counted as they are written."""
+
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,44 +16,57 @@ def _check_size(mask, picture):
   height, width = mask.shape
   if (height, width) == (picture.height, picture.width):
     return
-  turned = (' (the picture stands on its side in its file, by EXIF: draw the '
-            'mask for the picture as people see it)'
-            if (width, height) == (picture.height, picture.width) else '')
+  turned = (
+    ' (the image stands on its side in its file, by EXIF: draw the '
+    'mask for the image as people see it)'
+    if (width, height) == (picture.height, picture.width)
+    else ''
+  )
   raise BadPicture(
-      f'has a mask of {width}x{height} pixels for a picture of '
-      f'{picture.width}x{picture.height}{turned}: export both in one size, '
-      'enlarging masks by nearest neighbour only')
+    f'has a mask of {width}x{height} pixels for an image of '
+    f'{picture.width}x{picture.height}{turned}: export both in one size, '
+    'enlarging masks by nearest neighbour only'
+  )
 
 
 def _check_values(found, plan):
   """Refuses values that are neither classes nor the ignore label."""
   classes = len(plan.class_names)
-  wrong = [value for value in np.flatnonzero(found)
-           if value >= classes and value != plan.ignore_label]
+  wrong = [
+    value
+    for value in np.flatnonzero(found)
+    if value >= classes and value != plan.ignore_label
+  ]
   if not wrong:
     return
-  ignored = ('none is ignored' if plan.ignore_label is None
-             else f'{plan.ignore_label} is ignored')
+  ignored = (
+    'none is ignored'
+    if plan.ignore_label is None
+    else f'{plan.ignore_label} is ignored'
+  )
   raise BadPicture(
-      f'has {few(map(str, wrong))} in its mask; the classes are 0 to '
-      f'{classes - 1}, and {ignored}: set --ignore_label={wrong[-1]} if that '
-      'is not a class, name all classes in --labels_file, or give the values '
-      'of the classes in their order by --mask_values')
+    f'has {few(map(str, wrong))} in its mask; the classes are 0 to '
+    f'{classes - 1}, and {ignored}: set --ignore_label={wrong[-1]} if that '
+    'is not a class, name all classes in --labels_file, or give the values '
+    'of the classes in their order by --mask_values'
+  )
 
 
 def _classes(found, plan):
   there = np.flatnonzero(found)
-  return there[there != (-1 if plan.ignore_label is None
-                         else plan.ignore_label)]
+  return there[
+    there != (-1 if plan.ignore_label is None else plan.ignore_label)
+  ]
 
 
-def example(item: Item, picture: Picture, plan: Plan
-            ) -> tuple[tf.train.Example, np.ndarray, np.ndarray]:
+def example(
+  item: Item, picture: Picture, plan: Plan
+) -> tuple[tf.train.Example, np.ndarray, np.ndarray]:
   """Returns what is written of an item, and what its mask holds.
 
   Args:
     item: has a mask, which is read.
-    picture: as it is written.
+    image: as it is written.
     plan: that of the item.
 
   Returns:
@@ -60,17 +74,27 @@ def example(item: Item, picture: Picture, plan: Plan
     int64 [256].
 
   Raises:
-    BadPicture: a mask of another size than the picture, or with values that
+    BadPicture: a mask of another size than the image, or with values that
       are neither classes nor the ignore label.
   """
   mask = item.read_mask()
   _check_size(mask, picture)
   found = np.bincount(mask.ravel(), minlength=MOST_IDS)
   _check_values(found, plan)
-  return dataset_utils.image_seg_to_tfexample(
-      picture.data, picture.format, item.name.encode(), picture.height,
-      picture.width, picture.channels, masks.encode(mask),
-      item.features), _classes(found, plan), found
+  return (
+    dataset_utils.image_seg_to_tfexample(
+      picture.data,
+      picture.format,
+      item.name.encode(),
+      picture.height,
+      picture.width,
+      picture.channels,
+      masks.encode(mask),
+      item.features,
+    ),
+    _classes(found, plan),
+    found,
+  )
 
 
 def pixels(found: np.ndarray, plan: Plan) -> tuple[tuple[int, ...], int]:
@@ -83,7 +107,7 @@ def pixels(found: np.ndarray, plan: Plan) -> tuple[tuple[int, ...], int]:
   """
   if plan.task != 'segmentation':
     return (), 0
-  per_class = found[:len(plan.class_names)].tolist()
+  per_class = found[: len(plan.class_names)].tolist()
   if plan.ignore_label is None:
     return tuple(per_class), 0
   if plan.ignore_label < len(per_class):
@@ -107,14 +131,20 @@ def check_classes(splits: Mapping[str, Split], plan: Plan) -> None:
   there = np.flatnonzero(found.pixels_per_class)
   if len(there) > 1:
     return
-  what = (f'one class only, {there[0]} {plan.class_names[there[0]]!r}'
-          if len(there) else 'no class at all')
+  what = (
+    f'one class only, {there[0]} {plan.class_names[there[0]]!r}'
+    if len(there)
+    else 'no class at all'
+  )
   beside, cure = '', 'Training needs two or more: add masks with others.'
   if found.ignored_pixels:
     value = plan.ignore_label
     beside = f', and pixels of {value}, which is ignored'
     cure = f'If {value} stands for a class, ' + (
-        f'give the values in the order of the classes: --mask_values=0,{value}.'
-        if value else 'set another --ignore_label, or -1 for none.')
-  raise ValueError(f'The masks of train of {plan.source} have {what}{beside}. '
-                   f'{cure}')
+      f'give the values in the order of the classes: --mask_values=0,{value}.'
+      if value
+      else 'set another --ignore_label, or -1 for none.'
+    )
+  raise ValueError(
+    f'The masks of train of {plan.source} have {what}{beside}. {cure}'
+  )

@@ -1,8 +1,9 @@
-"""The embedded data set: 1,797 real handwritten digits of 8 x 8 pixels.
+"""The embedded dataset: 1,797 real handwritten digits of 8 x 8 pixels.
 
 They come with scikit-learn (`load_digits`): the test part of E. Alpaydin and
 C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
 """
+
 import functools
 import os
 
@@ -15,12 +16,22 @@ from datasets.convert.plan import Item, Plan
 
 FILE_PATTERN = 'digits_%s.tfrecord'
 TEST_EXAMPLES = 360
-NAMES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
-         'eight', 'nine')
+NAMES = (
+  'zero',
+  'one',
+  'two',
+  'three',
+  'four',
+  'five',
+  'six',
+  'seven',
+  'eight',
+  'nine',
+)
 
 
 def _png(image: np.ndarray) -> bytes:
-  """Encodes ink of 0 to 16 as a grey picture of 0 to 255."""
+  """Encodes ink of 0 to 16 as a grey image of 0 to 255."""
   image = np.round(image * (255 / 16)).astype(np.uint8)
   return pictures.encode(Image.fromarray(image), 'png')
 
@@ -37,19 +48,31 @@ def parts() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
 
   digits = load_digits()
   both = train_test_split(
-      np.arange(len(digits.target)), test_size=TEST_EXAMPLES,
-      stratify=digits.target, random_state=0)
-  return {split: (numbers, digits.images[numbers], digits.target[numbers])
-          for split, numbers in zip(('train', 'test'), both, strict=True)}
+    np.arange(len(digits.target)),
+    test_size=TEST_EXAMPLES,
+    stratify=digits.target,
+    random_state=0,
+  )
+  return {
+    split: (numbers, digits.images[numbers], digits.target[numbers])
+    for split, numbers in zip(('train', 'test'), both, strict=True)
+  }
 
 
 def plan() -> Plan:
-  """Returns the digits as pictures; see `parts`."""
-  return Plan('scikit-learn', list(NAMES), {
-      split: [Item(f'digit {number}', int(label),
-                   functools.partial(_png, image))
-              for number, image, label in zip(*part, strict=True)]
-      for split, part in parts().items()}, 'digits')
+  """Returns the digits as images; see `parts`."""
+  return Plan(
+    'scikit-learn',
+    list(NAMES),
+    {
+      split: [
+        Item(f'digit {number}', int(label), functools.partial(_png, image))
+        for number, image, label in zip(*part, strict=True)
+      ]
+      for split, part in parts().items()
+    },
+    'digits',
+  )
 
 
 def ensure(dataset_dir: str | os.PathLike) -> None:

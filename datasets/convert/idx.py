@@ -1,4 +1,5 @@
-"""MNIST and its like: pictures and labels in IDX files."""
+"""MNIST and its like: images and labels in IDX files."""
+
 import functools
 import gzip
 import math
@@ -14,8 +15,18 @@ from datasets import pictures
 from datasets.convert import digits, image_folder
 from datasets.convert.plan import Item, Options, Plan
 
-FASHION_NAMES = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat',
-                 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot')
+FASHION_NAMES = (
+  'T-shirt/top',
+  'Trouser',
+  'Pullover',
+  'Dress',
+  'Coat',
+  'Sandal',
+  'Shirt',
+  'Sneaker',
+  'Bag',
+  'Ankle boot',
+)
 PREFIXES = {'train': 'train', 'test': 't10k'}
 
 
@@ -30,13 +41,18 @@ def encode_png(image: np.ndarray) -> bytes:
 
 def _find(folder: pathlib.Path, stem: str, dimensions: int) -> pathlib.Path:
   """Finds e.g. train-images-idx3-ubyte, under one of its names."""
-  names = [f'{stem}{separator}idx{dimensions}-ubyte{suffix}'
-           for separator in '-.' for suffix in ('', '.gz')]
+  names = [
+    f'{stem}{separator}idx{dimensions}-ubyte{suffix}'
+    for separator in '-.'
+    for suffix in ('', '.gz')
+  ]
   for name in names:
     if (folder / name).is_file():
       return folder / name
-  raise ValueError(f'{folder} has no {names[0]} nor {names[1]}. Is it the '
-                   'folder of the four IDX files?')
+  raise ValueError(
+    f'{folder} has no {names[0]} nor {names[1]}. Is it the '
+    'folder of the four IDX files?'
+  )
 
 
 def read_idx(path: str | os.PathLike, dimensions: int) -> np.ndarray:
@@ -58,53 +74,73 @@ def read_idx(path: str | os.PathLike, dimensions: int) -> np.ndarray:
     if path.suffix == '.gz':
       data = gzip.decompress(data)
   except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-    raise ValueError(f'{path} is cut off or damaged ({error}). Download it '
-                     'again.') from error
+    raise ValueError(
+      f'{path} is cut off or damaged ({error}). Download it again.'
+    ) from error
   magic, expected = data[:4], bytes([0, 0, 8, dimensions])
   if magic != expected:
     raise ValueError(
-        f'{path} starts with the bytes {magic.hex() or "(none)"}; an IDX file '
-        f'of {dimensions} dimensions starts with {expected.hex()}. Is it the '
-        'right file, and unpacked?')
+      f'{path} starts with the bytes {magic.hex() or "(none)"}; an IDX file '
+      f'of {dimensions} dimensions starts with {expected.hex()}. Is it the '
+      'right file, and unpacked?'
+    )
   start = 4 + 4 * dimensions
   if len(data) < start:
-    raise ValueError(f'{path} has {len(data)} bytes, less than its header of '
-                     f'{start}. Download it again.')
+    raise ValueError(
+      f'{path} has {len(data)} bytes, less than its header of '
+      f'{start}. Download it again.'
+    )
   shape = struct.unpack(f'>{dimensions}I', data[4:start])
   size = start + math.prod(shape)
   if len(data) != size:
     raise ValueError(
-        f'{path} has {len(data):,} bytes (unpacked); by its header of '
-        f'{" x ".join(map(str, shape))} it should have {size:,}. Download it '
-        'again.')
+      f'{path} has {len(data):,} bytes (unpacked); by its header of '
+      f'{" x ".join(map(str, shape))} it should have {size:,}. Download it '
+      'again.'
+    )
   return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
 def _split(folder: pathlib.Path, prefix: str, num_classes: int) -> list[Item]:
-  paths = [_find(folder, f'{prefix}-images', 3),
-           _find(folder, f'{prefix}-labels', 1)]
+  paths = [
+    _find(folder, f'{prefix}-images', 3),
+    _find(folder, f'{prefix}-labels', 1),
+  ]
   images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
   if len(images) != len(labels):
     raise ValueError(
-        f'{paths[0]} has {len(images):,} pictures and {paths[1].name} has '
-        f'{len(labels):,} labels. Download both again.')
+      f'{paths[0]} has {len(images):,} images and {paths[1].name} has '
+      f'{len(labels):,} labels. Download both again.'
+    )
   if not images.size:
-    raise ValueError(f'{paths[0]} has no pictures. Download it again.')
+    raise ValueError(f'{paths[0]} has no images. Download it again.')
   wrong = np.flatnonzero(labels >= num_classes)
   if wrong.size:
     raise ValueError(
-        f'{paths[1]}: label {wrong[0]} is {labels[wrong[0]]}; it should be '
-        f'below {num_classes}. Download it again.')
-  return [Item(f'image {i} of {paths[0].name}', label,
-               functools.partial(encode_png, images[i]))
-          for i, label in enumerate(labels.tolist())]
+      f'{paths[1]}: label {wrong[0]} is {labels[wrong[0]]}; it should be '
+      f'below {num_classes}. Download it again.'
+    )
+  return [
+    Item(
+      f'image {i} of {paths[0].name}',
+      label,
+      functools.partial(encode_png, images[i]),
+    )
+    for i, label in enumerate(labels.tolist())
+  ]
 
 
 def _plan(source: str, class_names: tuple[str, ...], name: str) -> Plan:
   folder = image_folder.existing_folder(source)
-  return Plan(str(source), list(class_names), {
+  return Plan(
+    str(source),
+    list(class_names),
+    {
       split: _split(folder, prefix, len(class_names))
-      for split, prefix in PREFIXES.items()}, name)
+      for split, prefix in PREFIXES.items()
+    },
+    name,
+  )
 
 
 def plan_mnist(source: str, options: Options) -> Plan:

@@ -1,4 +1,5 @@
-"""Pictures in folders, one folder a class."""
+"""Images in folders, one folder a class."""
+
 import functools
 import os
 import pathlib
@@ -34,13 +35,18 @@ def existing_folder(source: str | os.PathLike) -> pathlib.Path:
 def _listed(folder: str | os.PathLike) -> list[os.DirEntry]:
   try:
     with os.scandir(folder) as entries:
-      return sorted((entry for entry in entries
-                     if not entry.name.startswith('.')
-                     and entry.name.lower() not in LITTER),
-                    key=lambda entry: entry.name)
+      return sorted(
+        (
+          entry
+          for entry in entries
+          if not entry.name.startswith('.') and entry.name.lower() not in LITTER
+        ),
+        key=lambda entry: entry.name,
+      )
   except OSError as error:
-    raise ValueError(f'{folder} cannot be listed: {error.strerror}. May you '
-                     'read it?') from error
+    raise ValueError(
+      f'{folder} cannot be listed: {error.strerror}. May you read it?'
+    ) from error
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -72,16 +78,18 @@ def _walk(folder: str | os.PathLike, seen: set) -> Iterator[str]:
       if identity not in seen:
         seen.add(identity)
         yield from _walk(entry.path, seen)
-    elif (entry.is_file(follow_symlinks=False)
-          or os.path.isfile(entry.path)):
+    elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path):
       yield entry.path
     else:
-      raise ValueError(f'{ascii(entry.path)} is neither a file nor a folder; '
-                       'it may be a broken link. Take it away.')
+      raise ValueError(
+        f'{ascii(entry.path)} is neither a file nor a folder; '
+        'it may be a broken link. Take it away.'
+      )
 
 
-def files_under(folder: pathlib.Path, source: pathlib.Path
-                ) -> list[tuple[str, str]]:
+def files_under(
+  folder: pathlib.Path, source: pathlib.Path
+) -> list[tuple[str, str]]:
   """Finds all files of a folder and its sub-folders.
 
   Hidden files and what file managers leave are passed over. Links are
@@ -99,11 +107,16 @@ def files_under(folder: pathlib.Path, source: pathlib.Path
     ValueError: a name that cannot be written, something that is neither a
       file nor a folder, or a folder that cannot be listed.
   """
-  seen = {_identity(path) for start in (folder.absolute(), folder.resolve())
-          for path in (start, *start.parents)}
+  seen = {
+    _identity(path)
+    for start in (folder.absolute(), folder.resolve())
+    for path in (start, *start.parents)
+  }
   start, top = folder.relative_to(source).as_posix(), os.fspath(folder)
-  found = [((start + path[len(top):].replace(os.sep, '/')).removeprefix('./'),
-            path) for path in _walk(top, seen)]
+  found = [
+    ((start + path[len(top) :].replace(os.sep, '/')).removeprefix('./'), path)
+    for path in _walk(top, seen)
+  ]
   for name, _ in found:
     splitting.check_name(name, f'{source}: the file')
   return found
@@ -113,56 +126,77 @@ def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
   """Returns the folder of each split; {'train': root} if there are none."""
   folders = folders_in(root)
   if not folders:
-    raise ValueError(f'{root} has no sub-folders; it should have one for each '
-                     'class, with the pictures of the class.')
+    raise ValueError(
+      f'{root} has no sub-folders; it should have one for each '
+      'class, with the images of the class.'
+    )
   named = [name for name in folders if name in SPLITS]
   others = [name for name in folders if name not in SPLITS]
   if not others and 'train' not in named:
-    raise ValueError(f'{root} has {few(named)} but no train. Add the folder '
-                     'train, with one sub-folder for each class.')
-  # A class may be called 'train', beside 'bus' and 'plane'.
-  if others and (len(named) > 1 or 'train' in named
-                 and folders_in(root / 'train')):
     raise ValueError(
-        f'{root} has folders of splits ({few(named)}) and others '
-        f'({few(others)}). Move the others away.')
+      f'{root} has {few(named)} but no train. Add the folder '
+      'train, with one sub-folder for each class.'
+    )
+  # A class may be called 'train', beside 'bus' and 'plane'.
+  if others and (
+    len(named) > 1 or 'train' in named and folders_in(root / 'train')
+  ):
+    raise ValueError(
+      f'{root} has folders of splits ({few(named)}) and others '
+      f'({few(others)}). Move the others away.'
+    )
   if others:
     return {'train': root}
   if {'val', 'validation'} <= set(named):
     raise ValueError(f'{root} has both val and validation. Keep one of them.')
-  return {SPLITS[name]: root / name
-          for name in sorted(named, key=list(SPLITS).index)}
+  return {
+    SPLITS[name]: root / name for name in sorted(named, key=list(SPLITS).index)
+  }
 
 
-def _class_files(folder: pathlib.Path, source: pathlib.Path
-                 ) -> dict[str, list[tuple[str, str]]]:
+def _class_files(
+  folder: pathlib.Path, source: pathlib.Path
+) -> dict[str, list[tuple[str, str]]]:
   """Returns the files of each class in the folder of a split."""
   names = folders_in(folder)
   if not names:
-    raise ValueError(f'{folder} has no sub-folders; it should have one for '
-                     'each class.')
+    raise ValueError(
+      f'{folder} has no sub-folders; it should have one for each class.'
+    )
   for name in names:  # before the files, whose names have it too
     splitting.check_name(name, f'{source}: the class')
   files = {name: files_under(folder / name, source) for name in names}
   empty = [str(folder / name) for name in names if not files[name]]
   if empty:
-    raise ValueError(f'No pictures in {few(empty)}. Add some, or take the '
-                     'folder away.')
+    raise ValueError(
+      f'No images in {few(empty)}. Add some, or take the folder away.'
+    )
   return files
 
 
-def _plan(source: pathlib.Path, root: pathlib.Path, options: Options,
-          name: str) -> Plan:
-  files = {split: _class_files(folder, source)
-           for split, folder in _split_folders(root).items()}
+def _plan(
+  source: pathlib.Path, root: pathlib.Path, options: Options, name: str
+) -> Plan:
+  files = {
+    split: _class_files(folder, source)
+    for split, folder in _split_folders(root).items()
+  }
   splitting.check_classes(files, str(root))
   labels = {folder: label for label, folder in enumerate(files['train'])}
   splits = {
-      split: [Item(name, labels[folder], functools.partial(read_file, path))
-              for folder, found in classes.items() for name, path in found]
-      for split, classes in files.items()}
-  return Plan(str(source), [folder.strip() for folder in labels],
-              splitting.complete(splits, options), name)
+    split: [
+      Item(name, labels[folder], functools.partial(read_file, path))
+      for folder, found in classes.items()
+      for name, path in found
+    ]
+    for split, classes in files.items()
+  }
+  return Plan(
+    str(source),
+    [folder.strip() for folder in labels],
+    splitting.complete(splits, options),
+    name,
+  )
 
 
 def plan(source: str, options: Options) -> Plan:
@@ -189,12 +223,12 @@ def plan(source: str, options: Options) -> Plan:
 
 
 def plan_named(source: str, options: Options, name: str) -> Plan:
-  """Plans the unpacked archive of a data set that has a name.
+  """Plans the unpacked archive of a dataset that has a name.
 
   Args:
     source: a folder as `plan` takes it, or one that holds nothing but that.
     options: as in `plan`.
-    name: the data set's, for `Plan.name`.
+    name: the dataset's, for `Plan.name`.
 
   Returns:
     See `plan`.

@@ -1,4 +1,5 @@
 """ImageNet (ILSVRC2012): folders or tars of JPEGs, synsets, boxes."""
+
 import functools
 import math
 import os
@@ -23,14 +24,16 @@ Box = tuple[float, float, float, float]
 
 
 class _Picture(NamedTuple):
-  """A picture that is found, of a class if its folder says so."""
+  """An image that is found, of a class if its folder says so."""
+
   name: str
   read: Callable[[], bytes]
   synset: str | None = None
 
 
 class _Knowledge(NamedTuple):
-  """What the files beside the pictures say, by synset or by picture."""
+  """What the files beside the images say, by synset or by image."""
+
   labels_path: pathlib.Path
   labels: dict[str, int]
   names: dict[str, str]
@@ -48,16 +51,21 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
       yield f'{path}, line {number}', line.strip()
 
 
-def _synsets_path(folder: pathlib.Path, labels_file: str | None
-                  ) -> pathlib.Path:
-  paths = ([pathlib.Path(labels_file)] if labels_file
-           else [folder / name for name in SYNSETS])
+def _synsets_path(
+  folder: pathlib.Path, labels_file: str | None
+) -> pathlib.Path:
+  paths = (
+    [pathlib.Path(labels_file)]
+    if labels_file
+    else [folder / name for name in SYNSETS]
+  )
   for path in paths:
     if path.is_file():
       return path
   raise ValueError(
-      f'There is no list of synsets, {" or ".join(map(str, paths))}. It has '
-      'one synset a line, such as n01440764, in the order of the labels.')
+    f'There is no list of synsets, {" or ".join(map(str, paths))}. It has '
+    'one synset a line, such as n01440764, in the order of the labels.'
+  )
 
 
 def _read_labels(path: pathlib.Path) -> dict[str, int]:
@@ -69,8 +77,9 @@ def _read_labels(path: pathlib.Path) -> dict[str, int]:
       raise ValueError(f'{where}: {synset} is there twice. Keep one.')
     labels[synset] = len(labels) + 1
   if len(labels) < 2:
-    raise ValueError(f'{path} has {len(labels)} synsets; training needs two '
-                     'or more.')
+    raise ValueError(
+      f'{path} has {len(labels)} synsets; training needs two or more.'
+    )
   return labels
 
 
@@ -80,8 +89,9 @@ def _read_texts(path: pathlib.Path) -> dict[str, str]:
   for where, line in _lines(path) if path.is_file() else ():
     cells = [cell.strip() for cell in line.split('\t')]
     if len(cells) != 2:
-      raise ValueError(f'{where}: {line!r} should be a synset, a tab and its '
-                       'names.')
+      raise ValueError(
+        f'{where}: {line!r} should be a synset, a tab and its names.'
+      )
     splitting.check_name(cells[1], f'{where}: the class')
     texts[cells[0]] = cells[1]
   return texts
@@ -94,8 +104,9 @@ def _box(where: str, cells: list[str]) -> Box:
     xmin = math.nan
   if not (0 <= xmin <= xmax <= 1 and 0 <= ymin <= ymax <= 1):
     raise ValueError(
-        f'{where}: {",".join(cells)!r} should be xmin,ymin,xmax,ymax between 0 '
-        'and 1, the minima not above the maxima.')
+      f'{where}: {",".join(cells)!r} should be xmin,ymin,xmax,ymax between 0 '
+      'and 1, the minima not above the maxima.'
+    )
   return xmin, ymin, xmax, ymax
 
 
@@ -105,7 +116,7 @@ def _stem(name: str) -> str:
 
 
 def _read_boxes(path: pathlib.Path) -> dict[str, list[Box]]:
-  """Returns the boxes of each picture; nothing if there is no such file."""
+  """Returns the boxes of each image; nothing if there is no such file."""
   boxes: dict[str, list[Box]] = {}
   for where, line in _lines(path) if path.is_file() else ():
     name, *cells = line.split(',')
@@ -122,8 +133,9 @@ def _read_range(path: str, offset: int, size: int) -> bytes:
   return data
 
 
-def _members(path: pathlib.Path, file: BinaryIO, inner: str = ''
-             ) -> Iterator[tarfile.TarInfo]:
+def _members(
+  path: pathlib.Path, file: BinaryIO, inner: str = ''
+) -> Iterator[tarfile.TarInfo]:
   """Yields the files of a tar, hidden ones left out."""
   try:
     with tarfile.open(fileobj=file, mode='r:') as tar:
@@ -137,8 +149,10 @@ def _members(path: pathlib.Path, file: BinaryIO, inner: str = ''
       if file.read(tarfile.BLOCKSIZE).strip(b'\0'):
         raise tarfile.ReadError('bad header')
   except tarfile.TarError as error:
-    raise ValueError(f'{path}{inner} is cut off, or not an uncompressed tar '
-                     f'({error}). Copy it again.') from error
+    raise ValueError(
+      f'{path}{inner} is cut off, or not an uncompressed tar '
+      f'({error}). Copy it again.'
+    ) from error
 
 
 class _Window:
@@ -161,125 +175,163 @@ class _Window:
     return data
 
 
-def _in_tar(path: pathlib.Path, member: tarfile.TarInfo, start: int = 0
-            ) -> Callable[[], bytes]:
-  return functools.partial(_read_range, str(path), start + member.offset_data,
-                           member.size)
+def _in_tar(
+  path: pathlib.Path, member: tarfile.TarInfo, start: int = 0
+) -> Callable[[], bytes]:
+  return functools.partial(
+    _read_range, str(path), start + member.offset_data, member.size
+  )
 
 
 def _train_tar(path: pathlib.Path) -> Iterator[_Picture]:
-  """Finds the pictures of a tar of tars, one a synset."""
+  """Finds the images of a tar of tars, one a synset."""
   with open(path, 'rb') as outer, open(path, 'rb') as inner:
     for tar in _members(path, outer):
       base = os.path.basename(tar.name)
       if not base.endswith('.tar'):
-        raise ValueError(f'{path} holds {tar.name}; it should hold nothing but '
-                         'a tar for each synset.')
+        raise ValueError(
+          f'{path} holds {tar.name}; it should hold nothing but '
+          'a tar for each synset.'
+        )
       window = _Window(inner, tar.offset_data, tar.size)
       members = list(_members(path, window, f', {tar.name}'))
       if not members:
-        raise ValueError(f'No pictures in {path}, {tar.name}. Copy it again.')
+        raise ValueError(f'No images in {path}, {tar.name}. Copy it again.')
       for member in members:
-        yield _Picture(f'{path.name}/{base}/{os.path.basename(member.name)}',
-                       _in_tar(path, member, tar.offset_data),
-                       base.removesuffix('.tar'))
+        yield _Picture(
+          f'{path.name}/{base}/{os.path.basename(member.name)}',
+          _in_tar(path, member, tar.offset_data),
+          base.removesuffix('.tar'),
+        )
 
 
 def _flat_tar(path: pathlib.Path) -> Iterator[_Picture]:
   with open(path, 'rb') as file:
     for member in _members(path, file):
-      yield _Picture(f'{path.name}/{os.path.basename(member.name)}',
-                     _in_tar(path, member))
+      yield _Picture(
+        f'{path.name}/{os.path.basename(member.name)}', _in_tar(path, member)
+      )
 
 
 def _folder(folder: pathlib.Path, source: pathlib.Path) -> Iterator[_Picture]:
-  """Finds pictures in folders by synset, or all in one."""
+  """Finds images in folders by synset, or all in one."""
   for synset in image_folder.folders_in(folder) or [None]:
     found = image_folder.files_under(folder / (synset or ''), source)
     if not found:
-      raise ValueError(f'No pictures in {folder / (synset or "")}. Add some, '
-                       'or take the folder away.')
+      raise ValueError(
+        f'No images in {folder / (synset or "")}. Add some, '
+        'or take the folder away.'
+      )
     for name, path in found:
-      yield _Picture(name, functools.partial(image_folder.read_file, path),
-                     synset)
+      yield _Picture(
+        name, functools.partial(image_folder.read_file, path), synset
+      )
 
 
-def _with_synsets(pictures: list[_Picture], path: pathlib.Path,
-                  labels_path: pathlib.Path, labels: dict[str, int]
-                  ) -> list[_Picture]:
-  """Gives flat pictures, in the order of their names, their synsets."""
+def _with_synsets(
+  pictures: list[_Picture],
+  path: pathlib.Path,
+  labels_path: pathlib.Path,
+  labels: dict[str, int],
+) -> list[_Picture]:
+  """Gives flat images, in the order of their names, their synsets."""
   if not labels_path.is_file():
-    raise ValueError(f'{path} has no folders by synset, so that the file '
-                     f'{labels_path} is needed: one synset a line, in the '
-                     "order of the pictures' names.")
+    raise ValueError(
+      f'{path} has no folders by synset, so that the file '
+      f'{labels_path} is needed: one synset a line, in the '
+      "order of the images' names."
+    )
   lines = list(_lines(labels_path))
   for where, synset in lines:
     if synset not in labels:
-      raise ValueError(f'{where}: {synset} is not in the list of synsets. Is '
-                       'it the right list?')
+      raise ValueError(
+        f'{where}: {synset} is not in the list of synsets. Is '
+        'it the right list?'
+      )
   if len(lines) != len(pictures):
-    raise ValueError(f'{path} has {len(pictures):,} pictures and {labels_path} '
-                     f'has {len(lines):,} lines. They should be as many.')
-  return [picture._replace(synset=synset) for picture, (_, synset) in zip(
-      sorted(pictures, key=lambda picture: picture.name), lines, strict=True)]
+    raise ValueError(
+      f'{path} has {len(pictures):,} images and {labels_path} '
+      f'has {len(lines):,} lines. They should be as many.'
+    )
+  return [
+    picture._replace(synset=synset)
+    for picture, (_, synset) in zip(
+      sorted(pictures, key=lambda picture: picture.name), lines, strict=True
+    )
+  ]
 
 
 def _box_features(boxes: list[Box], label: int) -> dict[str, Any]:
   sides = zip(SIDES, zip(*boxes, strict=True), strict=True)
-  return {**{f'image/object/bbox/{side}': list(values)
-             for side, values in sides},
-          'image/object/bbox/label': [label] * len(boxes)}
+  return {
+    **{f'image/object/bbox/{side}': list(values) for side, values in sides},
+    'image/object/bbox/label': [label] * len(boxes),
+  }
 
 
-def _item(picture: _Picture, known: _Knowledge,
-          of_class: Mapping[str, Any]) -> Item:
+def _item(
+  picture: _Picture, known: _Knowledge, of_class: Mapping[str, Any]
+) -> Item:
   label = known.labels[picture.synset]
   boxes = known.boxes.get(_stem(picture.name))
   # Shared by the class where there are no boxes: a million dicts are much.
-  features = ({**of_class, **_box_features(boxes, label)} if boxes
-              else of_class)
+  features = {**of_class, **_box_features(boxes, label)} if boxes else of_class
   return Item(picture.name, label, picture.read, features)
 
 
-def _items(pictures: list[_Picture], path: pathlib.Path, known: _Knowledge
-           ) -> list[Item]:
+def _items(
+  pictures: list[_Picture], path: pathlib.Path, known: _Knowledge
+) -> list[Item]:
   synsets = {picture.synset for picture in pictures}
   unknown = sorted(synsets - known.labels.keys())
   if unknown:
-    raise ValueError(f'{path} has {few(unknown)}, not in the list of synsets '
-                     f'{known.labels_path}. Is it the right list?')
-  of_class = {synset: {'image/class/synset': synset.encode(),
-                       'image/class/text': name.encode()}
-              for synset, name in known.names.items()}
-  return [_item(picture, known, of_class[picture.synset])
-          for picture in pictures]
+    raise ValueError(
+      f'{path} has {few(unknown)}, not in the list of synsets '
+      f'{known.labels_path}. Is it the right list?'
+    )
+  of_class = {
+    synset: {
+      'image/class/synset': synset.encode(),
+      'image/class/text': name.encode(),
+    }
+    for synset, name in known.names.items()
+  }
+  return [
+    _item(picture, known, of_class[picture.synset]) for picture in pictures
+  ]
 
 
 def _find(folder: pathlib.Path, names: tuple[str, ...]) -> pathlib.Path | None:
-  return next((folder / name for name in names if (folder / name).exists()),
-              None)
+  return next(
+    (folder / name for name in names if (folder / name).exists()), None
+  )
 
 
-def _split(split: str, path: pathlib.Path, folder: pathlib.Path,
-           known: _Knowledge) -> list[Item]:
+def _split(
+  split: str, path: pathlib.Path, folder: pathlib.Path, known: _Knowledge
+) -> list[Item]:
   find = {TRAIN_TAR: _train_tar, VALIDATION_TAR: _flat_tar}.get(path.name)
   pictures = list(find(path) if find else _folder(path, folder))
   if not pictures:
-    raise ValueError(f'No pictures in {path}. Copy it again.')
+    raise ValueError(f'No images in {path}. Copy it again.')
   if pictures[0].synset is None:
     if split == 'train':
-      raise ValueError(f'{path} has no sub-folders; it should have one for '
-                       'each synset.')
-    pictures = _with_synsets(pictures, path, folder / VALIDATION_LABELS,
-                             known.labels)
+      raise ValueError(
+        f'{path} has no sub-folders; it should have one for each synset.'
+      )
+    pictures = _with_synsets(
+      pictures, path, folder / VALIDATION_LABELS, known.labels
+    )
   if split == 'train' and len({p.synset for p in pictures}) < 2:
-    raise ValueError(f'{path} has one class only, {pictures[0].synset}; '
-                     'training needs two or more.')
+    raise ValueError(
+      f'{path} has one class only, {pictures[0].synset}; '
+      'training needs two or more.'
+    )
   return _items(pictures, path, known)
 
 
 def plan(source: str, options: Options) -> Plan:
-  """Plans ImageNet; each picture is read where it lies, in a tar too.
+  """Plans ImageNet; each image is read where it lies, in a tar too.
 
   Its items have the features image/class/synset and image/class/text, and,
   where there are boxes, lists image/object/bbox/xmin, ymin, xmax, ymax (in
@@ -303,19 +355,28 @@ def plan(source: str, options: Options) -> Plan:
     ValueError: a file or folder that is missing, or not as described.
   """
   folder = image_folder.existing_folder(source)
-  paths = {'train': _find(folder, ('train', TRAIN_TAR)),
-           'validation': _find(folder, ('validation', 'val', VALIDATION_TAR))}
+  paths = {
+    'train': _find(folder, ('train', TRAIN_TAR)),
+    'validation': _find(folder, ('validation', 'val', VALIDATION_TAR)),
+  }
   paths = {split: path for split, path in paths.items() if path}
   if not paths:
-    raise ValueError(f'{folder} has none of train, {TRAIN_TAR}, validation, '
-                     f'val and {VALIDATION_TAR}. Is it the right folder?')
+    raise ValueError(
+      f'{folder} has none of train, {TRAIN_TAR}, validation, '
+      f'val and {VALIDATION_TAR}. Is it the right folder?'
+    )
   labels_path = _synsets_path(folder, options.labels_file)
   labels = _read_labels(labels_path)
   texts = _read_texts(folder / METADATA)
-  known = _Knowledge(labels_path, labels,
-                     {synset: texts.get(synset, synset) for synset in labels},
-                     _read_boxes(folder / BOXES))
-  splits = {split: _split(split, path, folder, known)
-            for split, path in paths.items()}
-  return Plan(str(source), ['background', *known.names.values()], splits,
-              'imagenet')
+  known = _Knowledge(
+    labels_path,
+    labels,
+    {synset: texts.get(synset, synset) for synset in labels},
+    _read_boxes(folder / BOXES),
+  )
+  splits = {
+    split: _split(split, path, folder, known) for split, path in paths.items()
+  }
+  return Plan(
+    str(source), ['background', *known.names.values()], splits, 'imagenet'
+  )

@@ -1,4 +1,5 @@
-"""Pictures in one folder and their masks, of the same names, in another."""
+"""Images in one folder and their masks, of the same names, in another."""
+
 import concurrent.futures
 import functools
 import os
@@ -19,13 +20,14 @@ from datasets.description import MOST_IDS
 IMAGES = ('images', 'image', 'imgs', 'JPEGImages')
 MASKS = ('masks', 'mask', 'annotations', 'labels', 'SegmentationClass')
 SPLITS = {**splitting.SPLITS, 'training': 'train', 'valid': 'validation'}
-# What the names of masks may have behind those of their pictures.
+# What the names of masks may have behind those of their images.
 _ENDINGS = ('', '_mask', '_label', '_L', '_gt')
 _SPARSE = 16  # classes of which most may be absent
 
 
 class Pair(NamedTuple):
-  """A picture and its mask: their names within the source, and paths."""
+  """An image and its mask: their names within the source, and paths."""
+
   image: tuple[str, str]
   mask: tuple[str, str]
 
@@ -45,14 +47,18 @@ def _split_folders(folder):
     if name.lower() in SPLITS:
       other = found.setdefault(SPLITS[name.lower()], folder / name)
       if other.name != name:
-        raise ValueError(f'{folder} has both {other.name} and {name}. Keep one '
-                         'of them.')
-  return {split: found[split] for split in dict.fromkeys(SPLITS.values())
-          if split in found}
+        raise ValueError(
+          f'{folder} has both {other.name} and {name}. Keep one of them.'
+        )
+  return {
+    split: found[split]
+    for split in dict.fromkeys(SPLITS.values())
+    if split in found
+  }
 
 
 def _folders(source):
-  """Returns the folders of pictures and of masks of each split."""
+  """Returns the folders of images and of masks of each split."""
   inside = image_folder.folders_in(source)
   if len(inside) == 1 and inside[0] not in (*IMAGES, *MASKS, *SPLITS):
     source = source / inside[0]  # as archives have it
@@ -61,26 +67,33 @@ def _folders(source):
     one, other = _split_folders(images), _split_folders(ids)
     alone = sorted(one.keys() ^ other.keys())
     if alone:
-      raise ValueError(f'Only one of {images} and {ids} has {few(alone)}. Add '
-                       'it to the other, or take it away.')
-    return ({split: (one[split], other[split]) for split in one}
-            or {'train': (images, ids)})
+      raise ValueError(
+        f'Only one of {images} and {ids} has {few(alone)}. Add '
+        'it to the other, or take it away.'
+      )
+    return {split: (one[split], other[split]) for split in one} or {
+      'train': (images, ids)
+    }
   parts = _split_folders(source)
-  found = {split: (_named(folder, IMAGES), _named(folder, MASKS))
-           for split, folder in parts.items()}
+  found = {
+    split: (_named(folder, IMAGES), _named(folder, MASKS))
+    for split, folder in parts.items()
+  }
   for split, there in (found or {'train': (images, ids)}).items():
     if not all(there):
       raise ValueError(
-          f'{parts.get(split, source)} has no folder '
-          f'{"masks" if there[0] else "images"}; there should be images and '
-          'masks, with files of the same names, or train and val with these '
-          'two in each.')
+        f'{parts.get(split, source)} has no folder '
+        f'{"masks" if there[0] else "images"}; there should be images and '
+        'masks, with files of the same names, or train and val with these '
+        'two in each.'
+      )
   return found
 
 
-def stems(folder: pathlib.Path, source: pathlib.Path
-          ) -> dict[str, tuple[str, str]]:
-  """Finds the picture files of a folder and its sub-folders.
+def stems(
+  folder: pathlib.Path, source: pathlib.Path
+) -> dict[str, tuple[str, str]]:
+  """Finds the image files of a folder and its sub-folders.
 
   Args:
     folder: within `source`.
@@ -99,30 +112,38 @@ def stems(folder: pathlib.Path, source: pathlib.Path
     if suffix.lower() in pictures.SUFFIXES:
       other = found.setdefault(stem[start:], (name, path))
       if other[0] != name:
-        raise ValueError(f'{source} has both {other[0]} and {name}. Keep one '
-                         'of them.')
+        raise ValueError(
+          f'{source} has both {other[0]} and {name}. Keep one of them.'
+        )
   if not found:
-    raise ValueError(f'No pictures in {folder}. Add some, or take the folder '
-                     'away.')
+    raise ValueError(
+      f'No images in {folder}. Add some, or take the folder away.'
+    )
   return found
 
 
 def _pairs(images, ids, source):
   """Returns the pairs of two folders, whose names must agree."""
   one, other = stems(images, source), stems(ids, source)
-  ending = max(_ENDINGS, key=lambda ending: sum(
-      stem + ending in other for stem in one))
-  pairs = {stem: Pair(one[stem], other[stem + ending]) for stem in one
-           if stem + ending in other}
+  ending = max(
+    _ENDINGS, key=lambda ending: sum(stem + ending in other for stem in one)
+  )
+  pairs = {
+    stem: Pair(one[stem], other[stem + ending])
+    for stem in one
+    if stem + ending in other
+  }
   partners = {pair.mask for pair in pairs.values()}
   for folder, lacking, files, alone in (
-      (images, ids, one, [one[stem] for stem in one if stem not in pairs]),
-      (ids, images, other, [*set(other.values()) - partners])):
+    (images, ids, one, [one[stem] for stem in one if stem not in pairs]),
+    (ids, images, other, [*set(other.values()) - partners]),
+  ):
     if alone:
       raise ValueError(
-          f'{len(alone):,} of {len(files):,} files of {folder} have no partner '
-          f'of the same name in {lacking}: {few(sorted(dict(alone)))}. Add the '
-          'partners, or take these away.')
+        f'{len(alone):,} of {len(files):,} files of {folder} have no partner '
+        f'of the same name in {lacking}: {few(sorted(dict(alone)))}. Add the '
+        'partners, or take these away.'
+      )
   return [*pairs.values()]
 
 
@@ -136,14 +157,17 @@ def _found_values(pairs: Sequence[Pair], options: Options) -> np.ndarray:
 
   def look(pair):
     try:
-      return np.bincount(masks.read(*pair.mask[::-1], rule).ravel(),
-                         minlength=MOST_IDS)
+      return np.bincount(
+        masks.read(*pair.mask[::-1], rule).ravel(), minlength=MOST_IDS
+      )
     except pictures.BadPicture as bad:  # the writing names each of them
       return bad
 
   total, bad = np.zeros(MOST_IDS, np.int64), []
-  with options.progress(len(pairs), 0, 'reading masks') as bar, \
-      concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+  with (
+    options.progress(len(pairs), 0, 'reading masks') as bar,
+    concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+  ):
     for pair, found in zip(pairs, pool.map(look, pairs), strict=True):
       if isinstance(found, pictures.BadPicture):
         bad.append(f'{pair.image[0]} {found}')
@@ -161,13 +185,16 @@ def _numbers(pairs, options, source):
   ids = [int(value) for value in found if value != options.ignore_label]
   classes = max(ids, default=0) + 1
   if classes > max(_SPARSE, 2 * len(ids)):
-    cure = ('If each value is a class: --mask_values='
-            f'{",".join(map(str, ids))}. ' if len(ids) <= _SPARSE else
-            'If they come of smooth edges, save the masks without them. ')
+    cure = (
+      f'If each value is a class: --mask_values={",".join(map(str, ids))}. '
+      if len(ids) <= _SPARSE
+      else 'If they come of smooth edges, save the masks without them. '
+    )
     raise ValueError(
-        f'The masks of {source} have the values {few(map(str, ids))}, which '
-        f'leave most of the classes 0 to {ids[-1]} empty. {cure}If they are '
-        'ids: name all classes in --labels_file.')
+      f'The masks of {source} have the values {few(map(str, ids))}, which '
+      f'leave most of the classes 0 to {ids[-1]} empty. {cure}If they are '
+      'ids: name all classes in --labels_file.'
+    )
   return [f'class {label}' for label in range(classes)]
 
 
@@ -182,16 +209,20 @@ def _classes(pairs, options, source):
   label, values = options.ignore_label, options.mask_values
   if options.color_table:
     if options.labels_file or values:
-      raise ValueError('--color_table tells the names and the order of the '
-                       'classes: leave out --labels_file and --mask_values.')
+      raise ValueError(
+        '--color_table tells the names and the order of the '
+        'classes: leave out --labels_file and --mask_values.'
+      )
     return colour_table.read(options.color_table, label)
   rule = masks.Rule(label, values)
   if options.labels_file:
     names = _read_labels(options.labels_file)
     if values and len(values) != len(names):
-      raise ValueError(f'--mask_values has {len(values)} values, and '
-                       f'{options.labels_file} names {len(names)} classes: '
-                       'give a value for each.')
+      raise ValueError(
+        f'--mask_values has {len(values)} values, and '
+        f'{options.labels_file} names {len(names)} classes: '
+        'give a value for each.'
+      )
     return Table(names, rule)
   if values:
     return Table([f'class {i}' for i in range(len(values))], rule)
@@ -199,40 +230,58 @@ def _classes(pairs, options, source):
 
 
 def _items(pairs, rule):
-  return [Item(pair.image[0], None,
-               functools.partial(image_folder.read_file, pair.image[1]),
-               read_mask=functools.partial(masks.read, *pair.mask[::-1], rule))
-          for pair in pairs]
+  return [
+    Item(
+      pair.image[0],
+      None,
+      functools.partial(image_folder.read_file, pair.image[1]),
+      read_mask=functools.partial(masks.read, *pair.mask[::-1], rule),
+    )
+    for pair in pairs
+  ]
 
 
-def dense_plan(source: str, table: Table,
-               pairs: Mapping[str, Sequence[Pair]], options: Options,
-               name: str = 'tfrecord') -> Plan:
-  """Plans pictures with masks, named by the pictures.
+def dense_plan(
+  source: str,
+  table: Table,
+  pairs: Mapping[str, Sequence[Pair]],
+  options: Options,
+  name: str = 'tfrecord',
+) -> Plan:
+  """Plans images with masks, named by the images.
 
   Args:
     source: where they are from.
     table: the classes, and how masks are read.
     pairs: of each split; if there is only train, a part becomes validation.
     options: which part.
-    name: the data set's, for `Plan.name`.
+    name: the dataset's, for `Plan.name`.
   """
   label = table.rule.ignore_label
   return Plan(
-      source, list(table.class_names), splitting.complete(
-          {split: _items(found, table.rule) for split, found in pairs.items()},
-          options), name, 'segmentation', label,
-      tuple(f'{ignored} is no class: its pixels are ignored ({label}).'
-            for ignored in table.ignored))
+    source,
+    list(table.class_names),
+    splitting.complete(
+      {split: _items(found, table.rule) for split, found in pairs.items()},
+      options,
+    ),
+    name,
+    'segmentation',
+    label,
+    tuple(
+      f'{ignored} is no class: its pixels are ignored ({label}).'
+      for ignored in table.ignored
+    ),
+  )
 
 
 def plan(source: str, options: Options) -> Plan:
-  """Plans a folder of pictures and one of masks, with files of equal names.
+  """Plans a folder of images and one of masks, with files of equal names.
 
   The two are called images and masks (other usual names are known). They
   have sub-folders train and val, validation or test, or lie in such folders;
   else a part becomes the validation split. Suffixes do not count, and masks
-  may have '_mask' or the like behind the picture's name.
+  may have '_mask' or the like behind the image's name.
 
   Args:
     source: the folder.
@@ -247,14 +296,18 @@ def plan(source: str, options: Options) -> Plan:
       classes that cannot be told.
   """
   folder = image_folder.existing_folder(source)
-  pairs = {split: _pairs(*both, folder)
-           for split, both in _folders(folder).items()}
+  pairs = {
+    split: _pairs(*both, folder) for split, both in _folders(folder).items()
+  }
   if 'train' not in pairs:
-    raise ValueError(f'{source} has {few(pairs)} but no train. Add the folder '
-                     'train.')
+    raise ValueError(
+      f'{source} has {few(pairs)} but no train. Add the folder train.'
+    )
   every = [pair for found in pairs.values() for pair in found]
   table = _classes(every, options, source)
   if len(table.class_names) > MOST_IDS:
-    raise ValueError(f'{len(table.class_names)} classes are named; masks have '
-                     f'room for {MOST_IDS}.')
+    raise ValueError(
+      f'{len(table.class_names)} classes are named; masks have '
+      f'room for {MOST_IDS}.'
+    )
   return dense_plan(str(source), table, pairs, options)

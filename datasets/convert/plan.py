@@ -1,4 +1,5 @@
 """What a converter finds in a source: the examples that are to be written."""
+
 import contextlib
 import dataclasses
 import types
@@ -24,6 +25,7 @@ class Options:
     progress: called with a number of files, 0 and a title, where many are
       read to plan; returns a context manager with update().
   """
+
   validation_fraction: float = 0.1
   seed: int = 0
   labels_file: str | None = None
@@ -31,7 +33,8 @@ class Options:
   mask_values: tuple[int, ...] = ()
   ignore_label: int | None = 255
   progress: Callable = lambda total, initial, title: contextlib.nullcontext(
-      types.SimpleNamespace(update=lambda n: None))
+    types.SimpleNamespace(update=lambda n: None)
+  )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,13 +45,14 @@ class Item:
     name: what people call it: a path within the source, or 'image 7 of FILE'.
       Errors name it; it is stored as image/filename.
     label: its class, an index of `Plan.class_names`; None if it has a mask.
-    read: returns the bytes of the picture file; called in any thread, once.
+    read: returns the bytes of the image file; called in any thread, once.
     features: further features of the example, by name: bytes, int, float, or
       a list of one of them.
     read_mask: for segmentation, returns the class of each pixel of the
-      picture as people see it, or the ignore label: uint8 [height, width];
+      image as people see it, or the ignore label: uint8 [height, width];
       called in any thread, once. It may raise `pictures.BadPicture`.
   """
+
   name: str
   label: int | None
   read: Callable[[], bytes]
@@ -64,12 +68,13 @@ class Plan:
     source: the file, folder or address they are read from.
     class_names: the name of each label.
     splits: the examples of each split, by its name.
-    name: the data set's name in the registry; 'tfrecord' for one's own.
+    name: the dataset's name in the registry; 'tfrecord' for one's own.
     task: 'classification', or 'segmentation' where each example has a mask.
     ignore_label: the value of pixels that do not count, in [0, 255]; None if
       every pixel counts.
     notes: sentences on how the source was understood, to be told.
   """
+
   source: str
   class_names: list[str]
   splits: dict[str, list[Item]]

@@ -1,9 +1,10 @@
-"""The embedded data set for segmentation: scenes of handwritten digits.
+"""The embedded dataset for segmentation: scenes of handwritten digits.
 
 Each shows several of the digits of `datasets.convert.digits`, enlarged,
 turned and coloured, on a textured ground; the mask says of each pixel which
 digit's ink it is, exactly. No digit of a test scene is in a train scene.
 """
+
 import functools
 import os
 from typing import NamedTuple
@@ -33,6 +34,7 @@ _NEAR = 0.1  # ink that no other digit's may touch, of 1
 
 class _Scene(NamedTuple):
   """A scene: the bytes of its PNG, and its mask, uint8 [SIZE, SIZE]."""
+
   picture: bytes
   mask: np.ndarray
 
@@ -49,8 +51,9 @@ def _waves(random):
   angle, length = random.uniform(0, np.pi), random.uniform(8, 40)
   across, down = np.cos(angle) / length, np.sin(angle) / length
   place = np.arange(SIZE, dtype=np.float32) * 2 * np.pi
-  return np.sin(place[:, None] * down + place * across
-                + random.uniform(0, 2 * np.pi)).astype(np.float32)[..., None]
+  return np.sin(
+    place[:, None] * down + place * across + random.uniform(0, 2 * np.pi)
+  ).astype(np.float32)[..., None]
 
 
 def _ground(random):
@@ -68,13 +71,14 @@ def _ground(random):
 
 
 def _enlarged(image, height, angle):
-  """Returns a digit's ink, 0 to 1, in a picture cut to what is near it."""
+  """Returns a digit's ink, 0 to 1, in an image cut to what is near it."""
   side = round(height * 10 / 8)  # with a pixel of paper on each side
   ink = Image.fromarray(np.pad(image, 1).astype(np.float32) / 16).resize(
-      (side, side), Image.Resampling.BICUBIC)
+    (side, side), Image.Resampling.BICUBIC
+  )
   ink = np.asarray(ink.rotate(angle, Image.Resampling.BICUBIC, expand=True))
   rows, columns = (np.flatnonzero((ink > _NEAR).any(axis)) for axis in (1, 0))
-  return ink[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+  return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _place(random, image, taken):
@@ -85,8 +89,10 @@ def _place(random, image, taken):
     ink = _enlarged(image, height, random.uniform(-TURN, TURN))
     for _ in range(_PLACES):
       top, left = (random.integers(0, SIZE - side + 1) for side in ink.shape)
-      region = (slice(top, top + ink.shape[0]),
-                slice(left, left + ink.shape[1]))
+      region = (
+        slice(top, top + ink.shape[0]),
+        slice(left, left + ink.shape[1]),
+      )
       if not (taken[region] & (ink > _NEAR)).any():
         return ink, region, height
     tallest = height - 1
@@ -106,7 +112,8 @@ def _scene(images, labels, key):
   scene, mask = _ground(random), np.zeros((SIZE, SIZE), np.uint8)
   taken = np.zeros((SIZE, SIZE), bool)
   for index in random.integers(
-      len(images), size=random.integers(COUNTS[0], COUNTS[1] + 1)):
+    len(images), size=random.integers(COUNTS[0], COUNTS[1] + 1)
+  ):
     found = _place(random, images[index], taken)
     if found is None:
       continue
@@ -114,8 +121,10 @@ def _scene(images, labels, key):
     soft = np.clip((ink - 0.5) * (height / 8) + 0.5, 0, 1)[..., None]
     below = scene[region]
     scene[region] = below + soft * (
-        _colour(random, below[ink > 0.5]) + 0.15 * (
-            below - below.mean((0, 1))) - below)
+      _colour(random, below[ink > 0.5])
+      + 0.15 * (below - below.mean((0, 1)))
+      - below
+    )
     mask[region][ink > 0.5] = labels[index] + 1
     taken[region] |= ink > _NEAR
   picture = Image.fromarray(np.clip(np.round(scene), 0, 255).astype(np.uint8))
@@ -124,8 +133,9 @@ def _scene(images, labels, key):
 
 def _item(name, images, labels, key):
   scene = functools.cache(functools.partial(_scene, images, labels, key))
-  return Item(name, None, lambda: scene().picture,
-              read_mask=lambda: scene().mask)
+  return Item(
+    name, None, lambda: scene().picture, read_mask=lambda: scene().mask
+  )
 
 
 def plan() -> Plan:
@@ -133,10 +143,17 @@ def plan() -> Plan:
   splits = {}
   for split, (_, images, labels) in digits.parts().items():
     splits[split] = [
-        _item(f'{split} scene {i}', images, labels, [_SEED, len(splits), i])
-        for i in range(SCENES[split])]
-  return Plan('scikit-learn', list(NAMES), splits, 'digit_scenes',
-              'segmentation', IGNORE_LABEL)
+      _item(f'{split} scene {i}', images, labels, [_SEED, len(splits), i])
+      for i in range(SCENES[split])
+    ]
+  return Plan(
+    'scikit-learn',
+    list(NAMES),
+    splits,
+    'digit_scenes',
+    'segmentation',
+    IGNORE_LABEL,
+  )
 
 
 def ensure(dataset_dir: str | os.PathLike) -> None:

@@ -1,4 +1,5 @@
 """SIGNS, the hand signs of deeplearning.ai's course, from its HDF5 files."""
+
 import functools
 import os
 import pathlib
@@ -21,13 +22,16 @@ def _find_folder(source: str) -> pathlib.Path:
   for inner in ('', *image_folder.folders_in(folder)):
     if all((folder / inner / name).is_file() for name in FILES.values()):
       return folder / inner
-  raise ValueError(f'{source} has no {" and ".join(FILES.values())}. Is it '
-                   'the folder of these two files?')
+  raise ValueError(
+    f'{source} has no {" and ".join(FILES.values())}. Is it '
+    'the folder of these two files?'
+  )
 
 
-def read_split(path: str | os.PathLike, split: str
-               ) -> tuple[np.ndarray, np.ndarray]:
-  """Reads the pictures and the labels of a file.
+def read_split(
+  path: str | os.PathLike, split: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Reads the images and the labels of a file.
 
   Args:
     path: the file.
@@ -44,34 +48,49 @@ def read_split(path: str | os.PathLike, split: str
   try:
     with h5py.File(path, 'r') as file:
       images, labels, classes = (np.asarray(file[key][()]) for key in keys)
-  except (KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError
-          ) as error:  # all of them come of damage
+  except (
+    KeyError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+  ) as error:  # all of them come of damage
     raise ValueError(
-        f'{path} is cut off, damaged, or another file: it should be HDF5 with '
-        f'the arrays {", ".join(keys)}. Copy it again.') from error
+      f'{path} is cut off, damaged, or another file: it should be HDF5 with '
+      f'the arrays {", ".join(keys)}. Copy it again.'
+    ) from error
   if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE, 3):
     raise ValueError(
-        f'{path}: {keys[0]} is {images.dtype} of the shape {images.shape}; it '
-        f'should be uint8 of the shape (n, {SIDE}, {SIDE}, 3). Is it another '
-        'file of that name?')
+      f'{path}: {keys[0]} is {images.dtype} of the shape {images.shape}; it '
+      f'should be uint8 of the shape (n, {SIDE}, {SIDE}, 3). Is it another '
+      'file of that name?'
+    )
   if classes.size != len(NAMES) or labels.shape != (len(images),):
     raise ValueError(
-        f'{path} has {len(images):,} pictures, {labels.size:,} labels and '
-        f'{classes.size} classes; it should have a label for each picture, '
-        f'and {len(NAMES)} classes. Is it another file of that name?')
+      f'{path} has {len(images):,} images, {labels.size:,} labels and '
+      f'{classes.size} classes; it should have a label for each image, '
+      f'and {len(NAMES)} classes. Is it another file of that name?'
+    )
   wrong = np.flatnonzero(~np.isin(labels, range(len(NAMES))))
   if wrong.size:
     raise ValueError(
-        f'{path}: label {wrong[0]} is {labels[wrong[0]]}; it should be 0 to '
-        f'{len(NAMES) - 1}. Copy the file again.')
+      f'{path}: label {wrong[0]} is {labels[wrong[0]]}; it should be 0 to '
+      f'{len(NAMES) - 1}. Copy the file again.'
+    )
   return images, labels
 
 
 def _items(path: pathlib.Path, split: str) -> list[Item]:
   images, labels = read_split(path, split)
-  return [Item(f'image {i} of {path.name}', int(label),
-               functools.partial(encode_png, images[i]))
-          for i, label in enumerate(labels)]
+  return [
+    Item(
+      f'image {i} of {path.name}',
+      int(label),
+      functools.partial(encode_png, images[i]),
+    )
+    for i, label in enumerate(labels)
+  ]
 
 
 def plan(source: str, options: Options) -> Plan:
@@ -90,6 +109,9 @@ def plan(source: str, options: Options) -> Plan:
   """
   del options
   folder = _find_folder(source)
-  return Plan(str(source), list(NAMES), {
-      split: _items(folder / name, split) for split, name in FILES.items()},
-      'signs')
+  return Plan(
+    str(source),
+    list(NAMES),
+    {split: _items(folder / name, split) for split, name in FILES.items()},
+    'signs',
+  )

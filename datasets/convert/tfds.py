@@ -1,4 +1,5 @@
-"""Data sets of tensorflow_datasets, by their names there."""
+"""Datasets of tensorflow_datasets, by their names there."""
+
 import functools
 from typing import Any
 
@@ -14,8 +15,9 @@ def _module() -> Any:
     import tensorflow_datasets
   except ImportError as error:
     raise ValueError(
-        f'tfds:NAME needs tensorflow_datasets ({error}). To install it: pip '
-        'install tensorflow-datasets') from error
+      f'tfds:NAME needs tensorflow_datasets ({error}). To install it: pip '
+      'install tensorflow-datasets'
+    ) from error
   return tensorflow_datasets
 
 
@@ -24,41 +26,51 @@ def _builder(module: Any, name: str) -> Any:
     return module.builder(name)
   except ValueError as error:  # DatasetNotFoundError is one
     reason = (str(error).strip() or 'no reason given').splitlines()[0]
-    raise ValueError(f'tensorflow_datasets has no {name!r}: {reason} The '
-                     'names are listed at https://www.tensorflow.org/'
-                     'datasets/catalog.') from error
+    raise ValueError(
+      f'tensorflow_datasets has no {name!r}: {reason} The '
+      'names are listed at https://www.tensorflow.org/'
+      'datasets/catalog.'
+    ) from error
 
 
 def _check_features(module: Any, builder: Any, name: str) -> None:
   features = builder.info.features
-  for key, kind in (('image', module.features.Image),
-                    ('label', module.features.ClassLabel)):
+  for key, kind in (
+    ('image', module.features.Image),
+    ('label', module.features.ClassLabel),
+  ):
     if key not in features or not isinstance(features[key], kind):
       there = few(f'{k} ({type(features[k]).__name__})' for k in features)
       raise ValueError(
-          f'tfds:{name} has no feature {key!r} of the kind {kind.__name__}, '
-          f'which is needed; it has {there}. Choose another data set.')
+        f'tfds:{name} has no feature {key!r} of the kind {kind.__name__}, '
+        f'which is needed; it has {there}. Choose another dataset.'
+      )
 
 
 def _items(module: Any, builder: Any, name: str, split: str) -> list[Item]:
-  """Reads a split; the encoded pictures are kept, for tfds reads in order."""
-  examples = module.as_numpy(builder.as_dataset(
-      split=split, decoders={'image': module.decode.SkipDecoding()}))
+  """Reads a split; the encoded images are kept, for tfds reads in order."""
+  examples = module.as_numpy(
+    builder.as_dataset(
+      split=split, decoders={'image': module.decode.SkipDecoding()}
+    )
+  )
   items = []
   for i, example in enumerate(examples):
     what = f'image {i} of tfds:{name}, {split}'
     label = int(example['label'])
     if label < 0:
-      raise ValueError(f'{what} has the label {label}, that is none. Choose '
-                       'a data set that is labelled throughout.')
+      raise ValueError(
+        f'{what} has the label {label}, that is none. Choose '
+        'a dataset that is labelled throughout.'
+      )
     items.append(Item(what, label, functools.partial(bytes, example['image'])))
   return items
 
 
 def plan(name: str, options: Options) -> Plan:
-  """Plans a data set of tensorflow_datasets, which prepares it first.
+  """Plans a dataset of tensorflow_datasets, which prepares it first.
 
-  Its pictures are held in memory, as they are encoded.
+  Its images are held in memory, as they are encoded.
 
   Args:
     name: as tensorflow_datasets takes it, such as 'beans' or 'cifar10:3.0.2'.
@@ -69,7 +81,7 @@ def plan(name: str, options: Options) -> Plan:
     Those of the splits train, validation and test that there are.
 
   Raises:
-    ValueError: tensorflow_datasets is not installed or has no such data set,
+    ValueError: tensorflow_datasets is not installed or has no such dataset,
       or that has no `image`, no `label`, or no train.
   """
   module = _module()
@@ -78,12 +90,16 @@ def plan(name: str, options: Options) -> Plan:
   builder.download_and_prepare()
   there = list(builder.info.splits)
   if 'train' not in there:
-    raise ValueError(f'tfds:{name} has no split train; it has '
-                     f'{few(there) or "none"}. Choose another data set.')
+    raise ValueError(
+      f'tfds:{name} has no split train; it has '
+      f'{few(there) or "none"}. Choose another dataset.'
+    )
   class_names = list(builder.info.features['label'].names)
   for class_name in class_names:
     splitting.check_name(class_name, f'tfds:{name}: the class')
-  splits = {split: _items(module, builder, name, split) for split in SPLITS
-            if split in there}
-  return Plan(f'tfds:{name}', class_names,
-              splitting.complete(splits, options))
+  splits = {
+    split: _items(module, builder, name, split)
+    for split in SPLITS
+    if split in there
+  }
+  return Plan(f'tfds:{name}', class_names, splitting.complete(splits, options))

@@ -5,6 +5,7 @@ Retrospective", IJCV 2015. The augmented masks are those of B. Hariharan et
 al., "Semantic Contours from Inverse Detectors", ICCV 2011, as DeepLab has
 them.
 """
+
 import dataclasses
 import os
 import pathlib
@@ -23,9 +24,9 @@ _IMAGES, _MASKS = 'JPEGImages', 'SegmentationClass'
 # The lists of each split, one of which may be there, and its masks. trainval
 # is left out, for it is train and val again, and test, for it has no masks.
 _SPLITS = {
-    'train': (('train.txt',), _MASKS),
-    'val': (('val.txt',), _MASKS),
-    'train_aug': (('train_aug.txt', 'trainaug.txt'), 'SegmentationClassAug'),
+  'train': (('train.txt',), _MASKS),
+  'val': (('val.txt',), _MASKS),
+  'train_aug': (('train_aug.txt', 'trainaug.txt'), 'SegmentationClassAug'),
 }
 _ALL = ('trainval.txt', 'default.txt')  # lists of a set without splits
 _LABELMAP = 'labelmap.txt'
@@ -42,27 +43,34 @@ def _find(source):
       inside.clear()
     inside[:] = sorted(name for name in inside if name != _IMAGES)
   if not found:
-    raise ValueError(f'{source} has no {_MASKS} beside {LISTS}, in no folder '
-                     'below it either. Is it the folder VOCdevkit/VOC2012?')
+    raise ValueError(
+      f'{source} has no {_MASKS} beside {LISTS}, in no folder '
+      'below it either. Is it the folder VOCdevkit/VOC2012?'
+    )
   if len(found) > 1:
-    raise ValueError(f'{source} holds several sets: {few(found)}. Give one of '
-                     'them as --source.')
+    raise ValueError(
+      f'{source} holds several sets: {few(found)}. Give one of '
+      'them as --source.'
+    )
   return pathlib.Path(found[0])
 
 
 def _names(path):
-  """Returns the names that a list of pictures holds."""
+  """Returns the names that a list of images holds."""
   try:
     lines = path.read_text('utf-8').split('\n')
   except UnicodeDecodeError:
     raise ValueError(f'{path} is not UTF-8 text: save it as UTF-8.') from None
   found = [line.strip() for line in lines if line.strip()]
   for name in found:
-    splitting.check_name(name, f'{path}: the picture')
+    splitting.check_name(name, f'{path}: the image')
   # Lists of the augmented set have lines /JPEGImages/a.jpg /.../a.png.
-  return list(dict.fromkeys(
+  return list(
+    dict.fromkeys(
       pathlib.PurePath(name.split()[0]).stem if name.startswith('/') else name
-      for name in found))
+      for name in found
+    )
+  )
 
 
 def _pairs(root, path, folder):
@@ -73,8 +81,9 @@ def _pairs(root, path, folder):
     missing = [name for name in names if name not in files]
     if missing:
       raise ValueError(
-          f'{path} names {len(missing):,} pictures that {root / place} does '
-          f'not have: {few(missing)}. Add them, or take their lines away.')
+        f'{path} names {len(missing):,} images that {root / place} does '
+        f'not have: {few(missing)}. Add them, or take their lines away.'
+      )
   return [Pair(*(files[name] for files in there)) for name in names]
 
 
@@ -82,8 +91,10 @@ def _splits(root):
   """Returns the pairs of each split that has a list and masks."""
   found = {}
   for split, (lists, folder) in _SPLITS.items():
-    path = next(filter(pathlib.Path.is_file, (
-        root / LISTS / name for name in lists)), None)
+    path = next(
+      filter(pathlib.Path.is_file, (root / LISTS / name for name in lists)),
+      None,
+    )
     if path and (root / folder).is_dir():
       found[split] = _pairs(root, path, folder)
   if 'train' in found:
@@ -91,20 +102,23 @@ def _splits(root):
   for path in (root / LISTS / name for name in _ALL):
     if path.is_file() and not found:
       return {'train': _pairs(root, path, _MASKS)}
-  raise ValueError(f'{root / LISTS} has no train.txt. Add that list of '
-                   'pictures, one name a line.')
+  raise ValueError(
+    f'{root / LISTS} has no train.txt. Add that list of '
+    'images, one name a line.'
+  )
 
 
 def _classes(root, options):
-  """Returns the classes and how masks are read, and the data set's name."""
+  """Returns the classes and how masks are read, and the dataset's name."""
   if not (root / _LABELMAP).is_file():
     return Table(NAMES, masks.Rule(IGNORE_LABEL)), 'pascal_voc_seg'
   table = colour_table.read(str(root / _LABELMAP), options.ignore_label)
   if options.ignore_label is None:
     return table, 'tfrecord'
   colours = {_BORDER: options.ignore_label, **table.rule.colours}
-  return table._replace(rule=dataclasses.replace(
-      table.rule, colours=colours)), 'tfrecord'
+  return table._replace(
+    rule=dataclasses.replace(table.rule, colours=colours)
+  ), 'tfrecord'
 
 
 def plan(source: str, options: Options) -> Plan:
@@ -128,9 +142,10 @@ def plan(source: str, options: Options) -> Plan:
   """
   if options.color_table or options.mask_values or options.labels_file:
     raise ValueError(
-        f'The set tells its classes itself, or has them in {_LABELMAP}: leave '
-        'out --color_table, --mask_values and --labels_file, or convert it by '
-        '--dataset_name=mask_folder.')
+      f'The set tells its classes itself, or has them in {_LABELMAP}: leave '
+      'out --color_table, --mask_values and --labels_file, or convert it by '
+      '--dataset_name=mask_folder.'
+    )
   root = _find(source)
   table, name = _classes(root, options)
   return dense_plan(str(source), table, _splits(root), options, name)

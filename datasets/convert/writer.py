@@ -1,4 +1,5 @@
 """Writes the examples of a plan as TFRecords that describe themselves."""
+
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -31,6 +32,7 @@ class _Found:
   `pixels` are those of each value of the masks; `blank` names the examples
   all of whose pixels are ignored.
   """
+
   examples: np.ndarray
   pixels: np.ndarray
   sizes: list[tuple[int, int]] = dataclasses.field(default_factory=list)
@@ -52,7 +54,7 @@ class _Stopped(Exception):
 
 
 class _Writer:
-  """Writes shards in threads, and counts the pictures that are left out."""
+  """Writes shards in threads, and counts the images that are left out."""
 
   def __init__(self, plan, folder, skip, max_pixels, update):
     self._plan, self._folder = plan, folder
@@ -70,8 +72,10 @@ class _Writer:
       if len(self.left_out) <= self._skip:
         return
     count = self._skip + 1  # there may be more by now, in other threads
-    raise ValueError(f'{sentence} Mend or remove it; --skip_bad_examples='
-                     f'{count} leaves {count} such out.')
+    raise ValueError(
+      f'{sentence} Mend or remove it; --skip_bad_examples='
+      f'{count} leaves {count} such out.'
+    )
 
   def _record(self, item, found):
     """Returns the bytes of an item, counted; None if it is left out."""
@@ -89,8 +93,10 @@ class _Writer:
 
   def shard(self, name: str, items: list[Item]) -> _Found:
     """Writes one file."""
-    found = _Found(np.zeros(len(self._plan.class_names), np.int64),
-                   np.zeros(description.MOST_IDS, np.int64))
+    found = _Found(
+      np.zeros(len(self._plan.class_names), np.int64),
+      np.zeros(description.MOST_IDS, np.int64),
+    )
 
     def records() -> Iterator[bytes]:
       for item in items:
@@ -108,11 +114,22 @@ class _Writer:
 
 def _labelled(item, picture, plan):
   """Returns the example of a label, which it counts, and no pixels."""
-  return dataset_utils.image_to_tfexample(
-      picture.data, picture.format, picture.height, picture.width, item.label,
-      {'image/filename': item.name.encode(),
-       'image/class/text': plan.class_names[item.label].encode(),
-       **item.features}), item.label, 0
+  return (
+    dataset_utils.image_to_tfexample(
+      picture.data,
+      picture.format,
+      picture.height,
+      picture.width,
+      item.label,
+      {
+        'image/filename': item.name.encode(),
+        'image/class/text': plan.class_names[item.label].encode(),
+        **item.features,
+      },
+    ),
+    item.label,
+    0,
+  )
 
 
 _EXAMPLES = {'classification': _labelled, 'segmentation': dense.example}
@@ -124,20 +141,27 @@ def shard_names(file_pattern: str, split: str, shards: int) -> list[str]:
   >>> shard_names('%s-*', 'train', 2)
   ['train-00000-of-00002', 'train-00001-of-00002']
   """
-  return [(file_pattern % split).replace('-*', '*').replace(
-      '*', f'-{number:05}-of-{shards:05}') for number in range(shards)]
+  return [
+    (file_pattern % split)
+    .replace('-*', '*')
+    .replace('*', f'-{number:05}-of-{shards:05}')
+    for number in range(shards)
+  ]
 
 
 def _shards(plan, file_pattern, seed, num_shards):
   """Yields (split, file name, its items), each split in an order by seed."""
   for split, items in plan.splits.items():
     count = num_shards or min(-(-len(items) // _SHARD) or 1, _MOST_SHARDS)
-    names = shard_names(file_pattern, split, count if '*' in file_pattern
-                        else 1)
-    order = np.random.default_rng([seed, zlib.crc32(split.encode())]
-                                  ).permutation(len(items))
-    for name, part in zip(names, np.array_split(order, len(names)),
-                          strict=True):
+    names = shard_names(
+      file_pattern, split, count if '*' in file_pattern else 1
+    )
+    order = np.random.default_rng(
+      [seed, zlib.crc32(split.encode())]
+    ).permutation(len(items))
+    for name, part in zip(
+      names, np.array_split(order, len(names)), strict=True
+    ):
       yield split, name, [items[i] for i in part]
 
 
@@ -148,10 +172,14 @@ def _is_work(path, folder):
 def check_new(dataset_dir: str | os.PathLike) -> None:
   """Refuses a folder that has something in it."""
   folder = pathlib.Path(os.path.realpath(dataset_dir))
-  if folder.exists() and (not folder.is_dir() or not all(
-      _is_work(path, folder) for path in folder.iterdir())):
-    raise ValueError(f'{dataset_dir} exists and is not empty: name another '
-                     '--dataset_dir, or remove it.')
+  if folder.exists() and (
+    not folder.is_dir()
+    or not all(_is_work(path, folder) for path in folder.iterdir())
+  ):
+    raise ValueError(
+      f'{dataset_dir} exists and is not empty: name another '
+      '--dataset_dir, or remove it.'
+    )
 
 
 @contextlib.contextmanager
@@ -162,9 +190,12 @@ def work_folder(dataset_dir: str | os.PathLike) -> Iterator[pathlib.Path]:
   """
   folder = pathlib.Path(os.path.realpath(dataset_dir))
   folder.parent.mkdir(parents=True, exist_ok=True)
-  work = pathlib.Path(tempfile.mkdtemp(
+  work = pathlib.Path(
+    tempfile.mkdtemp(
       prefix=f'.{folder.name}{_MARK}',
-      dir=folder if folder.is_dir() else folder.parent))
+      dir=folder if folder.is_dir() else folder.parent,
+    )
+  )
   try:
     yield work
   finally:
@@ -180,8 +211,9 @@ def _new_folder(dataset_dir):
   with work_folder(folder) as unfinished:
     yield unfinished
     if existed:
-      for path in sorted(unfinished.iterdir(),
-                         key=lambda path: path.name == description.FILENAME):
+      for path in sorted(
+        unfinished.iterdir(), key=lambda path: path.name == description.FILENAME
+      ):
         path.rename(folder / path.name)  # what describes the others last
     else:
       unfinished.chmod(0o755)  # mkdtemp makes it private
@@ -191,8 +223,13 @@ def _new_folder(dataset_dir):
 def leftovers(dataset_dir: str | os.PathLike) -> list[str]:
   """Returns what killed conversions to this folder have left."""
   folder = pathlib.Path(os.path.realpath(dataset_dir))
-  return [str(path) for place in (folder.parent, folder) if place.is_dir()
-          for path in sorted(place.iterdir()) if _is_work(path, folder)]
+  return [
+    str(path)
+    for place in (folder.parent, folder)
+    if place.is_dir()
+    for path in sorted(place.iterdir())
+    if _is_work(path, folder)
+  ]
 
 
 def _describe(plan, found):
@@ -201,27 +238,36 @@ def _describe(plan, found):
   for split in plan.splits:
     shards = {name: shard for of, name, shard in found if of == split}
     splits[split] = description.Split(
-        {name: shard.written for name, shard in shards.items()},
-        tuple(sum(shard.examples for shard in shards.values()).tolist()),
-        *dense.pixels(sum(shard.pixels for shard in shards.values()), plan))
+      {name: shard.written for name, shard in shards.items()},
+      tuple(sum(shard.examples for shard in shards.values()).tolist()),
+      *dense.pixels(sum(shard.pixels for shard in shards.values()), plan),
+    )
     if not splits[split].examples:
-      raise ValueError(f'The split {split} of {plan.source} has no examples: '
-                       'none is in the source, or all were left out.')
+      raise ValueError(
+        f'The split {split} of {plan.source} has no examples: '
+        'none is in the source, or all were left out.'
+      )
   dense.check_classes(splits, plan)
   return description.Description(
-      plan.name, tuple(plan.class_names),
-      max(shard.channels for _, _, shard in found),
-      tuple(map(min, zip(*sizes, strict=True))),
-      tuple(map(max, zip(*sizes, strict=True))), splits, plan.task,
-      plan.ignore_label)
+    plan.name,
+    tuple(plan.class_names),
+    max(shard.channels for _, _, shard in found),
+    tuple(map(min, zip(*sizes, strict=True))),
+    tuple(map(max, zip(*sizes, strict=True))),
+    splits,
+    plan.task,
+    plan.ignore_label,
+  )
 
 
 def _blank(found):
   """Yields a sentence on the masks that are wholly ignored."""
   names = [name for _, _, shard in found for name in shard.blank]
   if names:
-    yield (f'All pixels of {len(names):,} masks are ignored, so nothing is '
-           f'learnt from them: {few(sorted(names))}.')
+    yield (
+      f'All pixels of {len(names):,} masks are ignored, so nothing is '
+      f'learnt from them: {few(sorted(names))}.'
+    )
 
 
 def _run(writer, shards, threads):
@@ -229,8 +275,10 @@ def _run(writer, shards, threads):
   found = []
   with concurrent.futures.ThreadPoolExecutor(threads) as pool:
     try:
-      futures = {pool.submit(writer.shard, name, items): (split, name)
-                 for split, name, items in shards}
+      futures = {
+        pool.submit(writer.shard, name, items): (split, name)
+        for split, name, items in shards
+      }
       for future in concurrent.futures.as_completed(futures):
         found.append((*futures[future], future.result()))
     except BaseException:
@@ -240,12 +288,18 @@ def _run(writer, shards, threads):
   return sorted(found, key=lambda shard: shard[:2])
 
 
-def write(plan: Plan, dataset_dir: str | os.PathLike, file_pattern: str,
-          seed: int = 0, num_shards: int | None = None, skip: int = 0,
-          max_pixels: int = MAX_PIXELS, threads: int | None = None,
-          progress: Callable = no_progress,
-          note: Callable[[str], None] = lambda sentence: None
-          ) -> tuple[description.Description, list[str]]:
+def write(
+  plan: Plan,
+  dataset_dir: str | os.PathLike,
+  file_pattern: str,
+  seed: int = 0,
+  num_shards: int | None = None,
+  skip: int = 0,
+  max_pixels: int = MAX_PIXELS,
+  threads: int | None = None,
+  progress: Callable = no_progress,
+  note: Callable[[str], None] = lambda sentence: None,
+) -> tuple[description.Description, list[str]]:
   """Writes TFRecords, labels.txt and dataset.json to a new folder.
 
   The folder appears whole or not at all.
@@ -258,26 +312,30 @@ def write(plan: Plan, dataset_dir: str | os.PathLike, file_pattern: str,
     seed: fixes the order of the examples.
     num_shards: the number of files of a split; None for one for each
       thousand examples.
-    skip: how many bad pictures may be left out.
-    max_pixels: the largest height x width of a picture.
+    skip: how many bad images may be left out.
+    max_pixels: the largest height x width of an image.
     threads: files that are written at once; None for one a processor.
     progress: called with the number of examples, 0 and a title; returns a
       context manager with update().
     note: called with a sentence on what is odd, but no error.
 
   Returns:
-    What dataset.json says, and a sentence for each picture left out.
+    What dataset.json says, and a sentence for each image left out.
 
   Raises:
-    ValueError: the folder is not empty, more pictures are bad than may be
+    ValueError: the folder is not empty, more images are bad than may be
       skipped, masks have less than two classes, or the disk is full; the
       sentence says what to do.
   """
   shards = list(_shards(plan, file_pattern, seed, num_shards))
   total = sum(map(len, plan.splits.values()))
-  with disk_errors(os.path.dirname(os.path.abspath(dataset_dir)),
-                   'Name another --dataset_dir, or free space.'), \
-      _new_folder(dataset_dir) as folder:
+  with (
+    disk_errors(
+      os.path.dirname(os.path.abspath(dataset_dir)),
+      'Name another --dataset_dir, or free space.',
+    ),
+    _new_folder(dataset_dir) as folder,
+  ):
     with progress(total, 0, 'writing') as bar:
       writer = _Writer(plan, folder, skip, max_pixels, lambda: bar.update(1))
       found = _run(writer, shards, threads or os.cpu_count())
@@ -289,9 +347,10 @@ def write(plan: Plan, dataset_dir: str | os.PathLike, file_pattern: str,
   return described, sorted(writer.left_out)
 
 
-def ensure(make: Callable[[], Plan], dataset_dir: str | os.PathLike,
-           file_pattern: str) -> None:
-  """Writes an embedded data set, unless it is in its folder already.
+def ensure(
+  make: Callable[[], Plan], dataset_dir: str | os.PathLike, file_pattern: str
+) -> None:
+  """Writes an embedded dataset, unless it is in its folder already.
 
   Args:
     make: returns the plan.

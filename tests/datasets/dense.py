@@ -1,4 +1,5 @@
-"""Pictures with masks for the tests, and records of them."""
+"""Images with masks for the tests, and records of them."""
+
 import io
 import os
 import pathlib
@@ -20,36 +21,51 @@ def png(pixels: np.ndarray, mode: str | None = None) -> bytes:
 
 
 def picture(seed: int, height: int, width: int) -> np.ndarray:
-  """A noisy picture: uint8 [height, width, 3]."""
+  """A noisy image: uint8 [height, width, 3]."""
   return np.random.default_rng(seed).integers(
-      0, 256, (height, width, 3), np.uint8)
+    0, 256, (height, width, 3), np.uint8
+  )
 
 
-def mask(seed: int, height: int, width: int, values: Sequence[int]
-         ) -> np.ndarray:
+def mask(
+  seed: int, height: int, width: int, values: Sequence[int]
+) -> np.ndarray:
   """A mask of some values: uint8 [height, width]."""
   return np.random.default_rng(seed).choice(
-      np.array(values, np.uint8), (height, width))
+    np.array(values, np.uint8), (height, width)
+  )
 
 
 def record(seed: int, ids: np.ndarray, **features) -> bytes:
-  """A record of a noisy picture and these ids; None leaves a feature out."""
+  """A record of a noisy image and these ids; None leaves a feature out."""
   height, width = ids.shape[:2]
   example = dataset_utils.image_seg_to_tfexample(
-      png(picture(seed, height, width)), b'png', f'Bild {seed}'.encode(),
-      height, width, 3, png(ids))
+    png(picture(seed, height, width)),
+    b'png',
+    f'Bild {seed}'.encode(),
+    height,
+    width,
+    3,
+    png(ids),
+  )
   names = {'data': 'image/encoded', 'seg': 'image/segmentation/class/encoded'}
   for name, value in features.items():
     del example.features.feature[names[name]]
     if value is not None:
       example.features.feature[names[name]].CopyFrom(
-          dataset_utils._feature(value))
+        dataset_utils._feature(value)
+      )
   return dataset_utils.serialize(example)
 
 
-def write(folder: pathlib.Path, names: Sequence[str],
-          ignore_label: int | None = 255, described: bool = True,
-          data_name: str = 'tfrecord', **splits: list[bytes]) -> str:
+def write(
+  folder: pathlib.Path,
+  names: Sequence[str],
+  ignore_label: int | None = 255,
+  described: bool = True,
+  data_name: str = 'tfrecord',
+  **splits: list[bytes],
+) -> str:
   """Writes records, labels.txt and dataset.json; returns the folder.
 
   Of pixels dataset.json says what a loop over them says.
@@ -60,13 +76,24 @@ def write(folder: pathlib.Path, names: Sequence[str],
     name = f'{split}-00000-of-00001.tfrecord'
     written = tfrecord.write(folder / name, records)
     if described:
-      found[split] = description.Split({name: written}, *_count(
-          records, len(names), ignore_label))
+      found[split] = description.Split(
+        {name: written}, *_count(records, len(names), ignore_label)
+      )
   dataset_utils.write_label_file(dict(enumerate(names)), folder)
   if described:
-    description.write(description.Description(
-        data_name, tuple(names), 3, (8, 8), (30, 30), found, 'segmentation',
-        ignore_label), folder)
+    description.write(
+      description.Description(
+        data_name,
+        tuple(names),
+        3,
+        (8, 8),
+        (30, 30),
+        found,
+        'segmentation',
+        ignore_label,
+      ),
+      folder,
+    )
   return os.fspath(folder)
 
 
@@ -74,7 +101,8 @@ def _count(records, classes, ignore_label):
   pixels, images, ignored = [0] * classes, [0] * classes, 0
   for data in records:
     feature = tf.train.Example.FromString(data).features.feature[
-        'image/segmentation/class/encoded']
+      'image/segmentation/class/encoded'
+    ]
     ids = np.asarray(Image.open(io.BytesIO(feature.bytes_list.value[0])))
     for label in range(classes):
       if label != ignore_label:

@@ -1,4 +1,5 @@
 """Archives: what is unpacked, what is refused, and that nothing is left."""
+
 import errno
 import io
 import os
@@ -16,18 +17,28 @@ import pytest
 
 from datasets import archives
 
-FILES = {'a.txt': b'first', 'folder/b.bin': bytes(range(256)) * 40,
-         'folder/deeper/Käse 猫.txt': 'ß'.encode(), 'empty': b'',
-         'A.txt': b'not a.txt'}
-TARS = {'tar': 'w', 'tar.gz': 'w:gz', 'tgz': 'w:gz', 'tar.bz2': 'w:bz2',
-        'tar.xz': 'w:xz'}
+FILES = {
+  'a.txt': b'first',
+  'folder/b.bin': bytes(range(256)) * 40,
+  'folder/deeper/Käse 猫.txt': 'ß'.encode(),
+  'empty': b'',
+  'A.txt': b'not a.txt',
+}
+TARS = {
+  'tar': 'w',
+  'tar.gz': 'w:gz',
+  'tgz': 'w:gz',
+  'tar.bz2': 'w:bz2',
+  'tar.xz': 'w:xz',
+}
 KINDS = ('zip', *TARS)
 
 
 def _tar(path, members, mode='w'):
   """Writes (name, bytes or what else a TarInfo has) pairs."""
-  with tarfile.open(path, mode, encoding='utf-8',
-                    errors='surrogateescape') as file:
+  with tarfile.open(
+    path, mode, encoding='utf-8', errors='surrogateescape'
+  ) as file:
     for name, data in members:
       info = tarfile.TarInfo(name)
       if isinstance(data, dict):
@@ -55,8 +66,11 @@ def _archive(path, kind, files=None):
 
 
 def _tree(folder):
-  return {path.relative_to(folder).as_posix(): path.read_bytes()
-          for path in folder.rglob('*') if path.is_file()}
+  return {
+    path.relative_to(folder).as_posix(): path.read_bytes()
+    for path in folder.rglob('*')
+    if path.is_file()
+  }
 
 
 @pytest.fixture
@@ -119,9 +133,18 @@ def test_a_folder_with_something_is_not_touched(tmp_path, kind):
     archives.unpack(tmp_path / 'x', tmp_path / 'new' / 'mine')
 
 
-@pytest.mark.parametrize('data', [
-    b'', b'PK', b'text\n' * 300, b'\x1f\x8b', b'\x1f\x8b' + b'x' * 600,
-    b'\x89PNG\r\n', random.Random(0).randbytes(3000)])
+@pytest.mark.parametrize(
+  'data',
+  [
+    b'',
+    b'PK',
+    b'text\n' * 300,
+    b'\x1f\x8b',
+    b'\x1f\x8b' + b'x' * 600,
+    b'\x89PNG\r\n',
+    random.Random(0).randbytes(3000),
+  ],
+)
 def test_no_archive(tmp_path, refused, data):
   path = tmp_path / 'x.zip'
   path.write_bytes(data)
@@ -137,9 +160,14 @@ def test_no_file(tmp_path, refused):
 
 
 def test_rights_do_not_come_along(tmp_path):
-  path = _tar(tmp_path / 'x.tar', [
+  path = _tar(
+    tmp_path / 'x.tar',
+    [
       ('a', {'mode': 0o6777, 'uid': 12345}),
-      ('locked', {'type': tarfile.DIRTYPE, 'mode': 0}), ('locked/b', b'x')])
+      ('locked', {'type': tarfile.DIRTYPE, 'mode': 0}),
+      ('locked/b', b'x'),
+    ],
+  )
   archives.unpack(path, tmp_path / 'new')
   found = (tmp_path / 'new' / 'a').stat()
   assert not found.st_mode & 0o6111 and found.st_uid == os.getuid()
@@ -148,23 +176,44 @@ def test_rights_do_not_come_along(tmp_path):
 
 def test_names_that_are_no_harm(tmp_path):
   names = ['./a', 'b//c', './d/./e', '..f', 'g..', '...', 'h\ri', "'; rm -rf"]
-  archives.unpack(_tar(tmp_path / 'x', [('.', {'type': tarfile.DIRTYPE}),
-                                        *((n, n.encode()) for n in names)]),
-                  tmp_path / 'new')
+  archives.unpack(
+    _tar(
+      tmp_path / 'x',
+      [('.', {'type': tarfile.DIRTYPE}), *((n, n.encode()) for n in names)],
+    ),
+    tmp_path / 'new',
+  )
   assert _tree(tmp_path / 'new') == {
-      os.path.normpath(name): name.encode() for name in names}
+    os.path.normpath(name): name.encode() for name in names
+  }
 
 
 def test_the_last_of_a_name_wins(tmp_path):
-  path = _tar(tmp_path / 'x', [
-      ('a', b'1'), ('b', {'type': tarfile.LNKTYPE, 'linkname': 'a'}),
-      ('a', b'22')])
+  path = _tar(
+    tmp_path / 'x',
+    [
+      ('a', b'1'),
+      ('b', {'type': tarfile.LNKTYPE, 'linkname': 'a'}),
+      ('a', b'22'),
+    ],
+  )
   archives.unpack(path, tmp_path / 'new')
   assert _tree(tmp_path / 'new') == {'a': b'22', 'b': b'1'}
 
 
-EVIL_NAMES = ['/etc/x', '../x', 'a/../../x', 'a/..', 'C:/x', 'c:x', '//host/x',
-              '\\x', '..\\x', 'a\\..\\..\\x', 'C:\\x']
+EVIL_NAMES = [
+  '/etc/x',
+  '../x',
+  'a/../../x',
+  'a/..',
+  'C:/x',
+  'c:x',
+  '//host/x',
+  '\\x',
+  '..\\x',
+  'a\\..\\..\\x',
+  'C:\\x',
+]
 
 
 @pytest.mark.parametrize('kind', ['zip', 'tar', 'tar.gz'])
@@ -180,21 +229,31 @@ def test_a_member_outside(tmp_path, refused, name, kind):
 @pytest.mark.parametrize('name', ['a\nb', 'a\0b', 'a\udcffb'])
 def test_a_name_that_is_none_in_a_tar(tmp_path, refused, name):
   # A NUL ends the name in a tar's header, but not in that of pax.
-  path = _tar(tmp_path / 'x', [
-      ('good', b'1'), ('x', {'pax_headers': {'path': name}})
-      if '\0' in name else (name, b'2')])
+  path = _tar(
+    tmp_path / 'x',
+    [
+      ('good', b'1'),
+      ('x', {'pax_headers': {'path': name}}) if '\0' in name else (name, b'2'),
+    ],
+  )
   text = refused(path)
   assert ascii(name) in text and 'pack the archive again' in text
 
 
-@pytest.mark.parametrize('raw, flag, words', [
-    (b'a\nb', 0, 'line break'), (b'a\0b', 0, 'line break or NUL'),
-    (b'a\xe4b', 0, 'not UTF-8'), (b'a\xe4b', 0x800, 'not UTF-8')])
+@pytest.mark.parametrize(
+  'raw, flag, words',
+  [
+    (b'a\nb', 0, 'line break'),
+    (b'a\0b', 0, 'line break or NUL'),
+    (b'a\xe4b', 0, 'not UTF-8'),
+    (b'a\xe4b', 0x800, 'not UTF-8'),
+  ],
+)
 def test_a_name_that_is_none_in_a_zip(tmp_path, refused, raw, flag, words):
   path = _zip(tmp_path / 'x', [('good', b'1'), ('QQQ', b'2')])
   data = bytearray(path.read_bytes().replace(b'QQQ', raw))
   at = data.rindex(b'PK\x01\x02')  # its entry in the directory
-  data[at + 8:at + 10] = struct.pack('<H', flag)
+  data[at + 8 : at + 10] = struct.pack('<H', flag)
   path.write_bytes(data)
   text = refused(path)
   assert words in text and ascii(raw)[2:-1] in text
@@ -209,8 +268,9 @@ def test_utf_8_without_the_flag(tmp_path):
 
 
 def test_a_zip_with_backslashes(tmp_path):
-  path = _zip(tmp_path / 'x', [('train\\cat\\1.jpg', b'1'),
-                               ('train\\dog\\', b'')])
+  path = _zip(
+    tmp_path / 'x', [('train\\cat\\1.jpg', b'1'), ('train\\dog\\', b'')]
+  )
   archives.unpack(path, tmp_path / 'new')
   assert _tree(tmp_path / 'new') == {'train/cat/1.jpg': b'1'}
   assert (tmp_path / 'new' / 'train' / 'dog').is_dir()
@@ -222,27 +282,33 @@ def _link(target, kind=tarfile.SYMTYPE):
 
 HARD = tarfile.LNKTYPE
 EVIL_LINKS = {
-    'absolute': [('l', _link('/etc/passwd'))],
-    'up': [('l', _link('../x'))],
-    'up from a folder': [('a/l', _link('../../x'))],
-    'up later': [('a/l', _link('b/../../../x'))],
-    'up behind a link': [('a/l', _link('.')), ('x', _link('a/l/../..'))],
-    'by a link': [('l', _link('.')), ('l/l2', _link('../x'))],
-    'file by a link': [('a/', {'type': tarfile.DIRTYPE}), ('l', _link('a')),
-                       ('l/x', b'1')],
-    'file over a link': [('l', _link('x')), ('l', b'1')],
-    'folder over a link': [('a/x', b''), ('l', _link('a')),
-                           ('l', {'type': tarfile.DIRTYPE})],
-    'hard absolute': [('l', _link('/etc/passwd', HARD))],
-    'hard up': [('l', _link('../x', HARD))],
-    'hard by a link': [('x', b''), ('l', _link('x')), ('h', _link('l', HARD))],
-    'drive': [('l', _link('C:/x'))],
-    'backslash': [('l', _link('..\\x'))],
-    'fifo': [('l', {'type': tarfile.FIFOTYPE})],
-    'device': [('l', {'type': tarfile.CHRTYPE, 'devmajor': 1, 'devminor': 3})],
-    'block': [('l', {'type': tarfile.BLKTYPE})],
-    'folder itself': [('.', b'1')],
-    'deep': [('a/' * 101 + 'b', b'1')],
+  'absolute': [('l', _link('/etc/passwd'))],
+  'up': [('l', _link('../x'))],
+  'up from a folder': [('a/l', _link('../../x'))],
+  'up later': [('a/l', _link('b/../../../x'))],
+  'up behind a link': [('a/l', _link('.')), ('x', _link('a/l/../..'))],
+  'by a link': [('l', _link('.')), ('l/l2', _link('../x'))],
+  'file by a link': [
+    ('a/', {'type': tarfile.DIRTYPE}),
+    ('l', _link('a')),
+    ('l/x', b'1'),
+  ],
+  'file over a link': [('l', _link('x')), ('l', b'1')],
+  'folder over a link': [
+    ('a/x', b''),
+    ('l', _link('a')),
+    ('l', {'type': tarfile.DIRTYPE}),
+  ],
+  'hard absolute': [('l', _link('/etc/passwd', HARD))],
+  'hard up': [('l', _link('../x', HARD))],
+  'hard by a link': [('x', b''), ('l', _link('x')), ('h', _link('l', HARD))],
+  'drive': [('l', _link('C:/x'))],
+  'backslash': [('l', _link('..\\x'))],
+  'fifo': [('l', {'type': tarfile.FIFOTYPE})],
+  'device': [('l', {'type': tarfile.CHRTYPE, 'devmajor': 1, 'devminor': 3})],
+  'block': [('l', {'type': tarfile.BLKTYPE})],
+  'folder itself': [('.', b'1')],
+  'deep': [('a/' * 101 + 'b', b'1')],
 }
 
 
@@ -260,13 +326,23 @@ def test_evil_tars(tmp_path, refused, members, second_opinion, monkeypatch):
 
 
 def test_links_inside(tmp_path):
-  path = _tar(tmp_path / 'x', [
-      ('a/b', b'1'), ('a/l', _link('b')), ('c/l', _link('../a/b')),
-      ('d', _link('a')), ('h', _link('./a/b', HARD))])
+  path = _tar(
+    tmp_path / 'x',
+    [
+      ('a/b', b'1'),
+      ('a/l', _link('b')),
+      ('c/l', _link('../a/b')),
+      ('d', _link('a')),
+      ('h', _link('./a/b', HARD)),
+    ],
+  )
   archives.unpack(path, tmp_path / 'new')
   new = tmp_path / 'new'
-  assert {str(p.relative_to(new)): os.readlink(p) for p in new.rglob('*')
-          if p.is_symlink()} == {'a/l': 'b', 'c/l': '../a/b', 'd': 'a'}
+  assert {
+    str(p.relative_to(new)): os.readlink(p)
+    for p in new.rglob('*')
+    if p.is_symlink()
+  } == {'a/l': 'b', 'c/l': '../a/b', 'd': 'a'}
   assert (new / 'h').samefile(new / 'a' / 'b')
   assert (new / 'd' / 'l').read_bytes() == b'1'
 
@@ -282,12 +358,17 @@ def _zip_info(name, mode):
   return info
 
 
-@pytest.mark.parametrize('mode, data, inside', [
+@pytest.mark.parametrize(
+  'mode, data, inside',
+  [
     (stat.S_IFLNK | 0o777, b'good', True),
     (stat.S_IFLNK | 0o777, b'../good', False),
     (stat.S_IFLNK | 0o777, b'/etc/passwd', False),
     (stat.S_IFLNK | 0o777, b'x' * 5000, False),
-    (stat.S_IFCHR | 0o777, b'', False), (stat.S_IFIFO | 0o777, b'', False)])
+    (stat.S_IFCHR | 0o777, b'', False),
+    (stat.S_IFIFO | 0o777, b'', False),
+  ],
+)
 def test_links_in_a_zip(tmp_path, refused, mode, data, inside):
   path = _zip(tmp_path / 'x', [('good', b'1'), (_zip_info('l', mode), data)])
   if inside:
@@ -308,16 +389,20 @@ def test_cut_short(tmp_path, refused, kind):
     end = len(data.rstrip(b'\0')) // 512 * 512 + 512
   for at in {1000, 1024, 2048, end // 2, end // 1024 * 1024, end - 1, end - 5}:
     (tmp_path / 'x').write_bytes(data[:at])
-    assert re.search(r'damaged.*Download or copy it again',
-                     refused(tmp_path / 'x')), at
+    assert re.search(
+      r'damaged.*Download or copy it again', refused(tmp_path / 'x')
+    ), at
 
 
 @pytest.mark.parametrize('kind', ['zip', 'tar.gz', 'tar.bz2', 'tar.xz'])
 def test_a_flipped_bit(tmp_path, kind):
   """Either a sentence, or just what was packed: never other data."""
   rng = random.Random(1)
-  files = {'a': rng.randbytes(500), 'b/c': b'text ' * 200,
-           'd': rng.randbytes(100)}
+  files = {
+    'a': rng.randbytes(500),
+    'b/c': b'text ' * 200,
+    'd': rng.randbytes(100),
+  }
   path = _archive(tmp_path / 'x', kind, files)
   data, refusals = path.read_bytes(), 0
   for _ in range(60):
@@ -331,8 +416,7 @@ def test_a_flipped_bit(tmp_path, kind):
       assert os.listdir(tmp_path) == ['x']
       refusals += 1
     else:  # a time or a right, or a name: these have no checksum in a zip
-      assert sorted(_tree(tmp_path / 'new').values()) == sorted(
-          files.values())
+      assert sorted(_tree(tmp_path / 'new').values()) == sorted(files.values())
       shutil.rmtree(tmp_path / 'new')
   assert refusals > 30
 
@@ -365,10 +449,14 @@ def test_an_unknown_compression(tmp_path, refused):
 
 @pytest.mark.parametrize('kind', ['zip', 'tar.gz'])
 def test_more_than_there_is_room_for(tmp_path, refused, kind, monkeypatch):
-  path = _archive(tmp_path / 'x', kind, {'a': bytes(600_000),
-                                         'b': bytes(500_000)})
-  monkeypatch.setattr(archives.shutil, 'disk_usage',
-                      lambda _: types.SimpleNamespace(free=1_000_000))
+  path = _archive(
+    tmp_path / 'x', kind, {'a': bytes(600_000), 'b': bytes(500_000)}
+  )
+  monkeypatch.setattr(
+    archives.shutil,
+    'disk_usage',
+    lambda _: types.SimpleNamespace(free=1_000_000),
+  )
   text = refused(path)
   assert '1,100,000 bytes' in text and '1,000,000 free' in text
   monkeypatch.undo()
@@ -406,7 +494,6 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
 
 
 class _Bar:
-
   def __init__(self, *arguments):
     self.arguments, self.done, self.open = arguments, 0, None
 
@@ -432,8 +519,9 @@ def test_progress(tmp_path, kind):
     return bars[-1]
 
   archives.unpack(path, tmp_path / 'new', progress)
-  total = sum(map(len, FILES.values())) if kind == 'zip' else os.path.getsize(
-      path)
-  bar, = bars
+  total = (
+    sum(map(len, FILES.values())) if kind == 'zip' else os.path.getsize(path)
+  )
+  (bar,) = bars
   assert bar.arguments == (total, 0, 'Unpacking x')
   assert bar.done == total and bar.open is False

@@ -1,4 +1,5 @@
-"""The registry of data sets, and the files it finds."""
+"""The registry of datasets, and the files it finds."""
+
 import dataclasses
 import io
 import os
@@ -18,37 +19,76 @@ from tests.datasets import dense
 CIFAR = {'preprocessing_name': 'cifar', 'train_image_size': 32}
 # Name -> (its pattern, files of one split, that split, the other one, classes).
 FILES = {
-    'digits': ('digits_%s.tfrecord', ['digits_test.tfrecord'], 'test', 'train',
-               10),
-    'cifar10': ('cifar10_%s.tfrecord', ['cifar10_train.tfrecord'], 'train',
-                'test', 10),
-    'cifar100': ('cifar100_%s.tfrecord', ['cifar100_train.tfrecord'], 'train',
-                 'test', 100),
-    'fashion_mnist': ('fashion_mnist_%s.tfrecord',
-                      ['fashion_mnist_test.tfrecord'], 'test', 'train', 10),
-    'flowers': ('flowers_%s*.tfrecord',
-                ['flowers_validation_00000-of-00002.tfrecord',
-                 'flowers_validation_00001-of-00002.tfrecord'], 'validation',
-                'train', 5),
-    'idenprof': ('idenprof_%s*.tfrecord',
-                 ['idenprof_train-00000-of-00001.tfrecord'], 'train', 'test',
-                 10),
-    'imagenet': ('%s-*', [f'train-{i:05}-of-01024' for i in range(3)], 'train',
-                 'validation', 1001),
-    'mnist': ('mnist_%s.tfrecord', ['mnist_test.tfrecord'], 'test', 'train',
-              10),
-    'signs': ('signs_%s.tfrecord', ['signs_train.tfrecord'], 'train', 'test',
-              6),
+  'digits': (
+    'digits_%s.tfrecord',
+    ['digits_test.tfrecord'],
+    'test',
+    'train',
+    10,
+  ),
+  'cifar10': (
+    'cifar10_%s.tfrecord',
+    ['cifar10_train.tfrecord'],
+    'train',
+    'test',
+    10,
+  ),
+  'cifar100': (
+    'cifar100_%s.tfrecord',
+    ['cifar100_train.tfrecord'],
+    'train',
+    'test',
+    100,
+  ),
+  'fashion_mnist': (
+    'fashion_mnist_%s.tfrecord',
+    ['fashion_mnist_test.tfrecord'],
+    'test',
+    'train',
+    10,
+  ),
+  'flowers': (
+    'flowers_%s*.tfrecord',
+    [
+      'flowers_validation_00000-of-00002.tfrecord',
+      'flowers_validation_00001-of-00002.tfrecord',
+    ],
+    'validation',
+    'train',
+    5,
+  ),
+  'idenprof': (
+    'idenprof_%s*.tfrecord',
+    ['idenprof_train-00000-of-00001.tfrecord'],
+    'train',
+    'test',
+    10,
+  ),
+  'imagenet': (
+    '%s-*',
+    [f'train-{i:05}-of-01024' for i in range(3)],
+    'train',
+    'validation',
+    1001,
+  ),
+  'mnist': ('mnist_%s.tfrecord', ['mnist_test.tfrecord'], 'test', 'train', 10),
+  'signs': ('signs_%s.tfrecord', ['signs_train.tfrecord'], 'train', 'test', 6),
 }
 SUGGESTIONS = {
-    'digits': {'preprocessing_name': 'digits', 'train_image_size': 32,
-               'batch_size': 128, 'max_number_of_steps': 200,
-               'learning_rate': 0.03, 'num_epochs_per_decay': 17.8,
-               'learning_rate_decay_type': 'polynomial'},
-    'cifar10': CIFAR, 'cifar100': CIFAR,
-    'fashion_mnist': {'preprocessing_name': 'cifar', 'train_image_size': 28},
-    'mnist': {'preprocessing_name': 'digits', 'train_image_size': 28},
-    'signs': {'preprocessing_name': 'unaugmented', 'train_image_size': 64},
+  'digits': {
+    'preprocessing_name': 'digits',
+    'train_image_size': 32,
+    'batch_size': 128,
+    'max_number_of_steps': 200,
+    'learning_rate': 0.03,
+    'num_epochs_per_decay': 17.8,
+    'learning_rate_decay_type': 'polynomial',
+  },
+  'cifar10': CIFAR,
+  'cifar100': CIFAR,
+  'fashion_mnist': {'preprocessing_name': 'cifar', 'train_image_size': 28},
+  'mnist': {'preprocessing_name': 'digits', 'train_image_size': 28},
+  'signs': {'preprocessing_name': 'unaugmented', 'train_image_size': 64},
 }
 
 
@@ -66,18 +106,32 @@ def _png(number, height=4, width=5):
 
 
 def _write(path, *labels, **features):
-  """Writes a TFRecord file of pictures of these labels."""
-  dataset_utils.write_tfrecord(path, [
-      dataset_utils.image_to_tfexample(_png(label), b'png', 4, 5, label,
-                                       features) for label in labels])
+  """Writes a TFRecord file of images of these labels."""
+  dataset_utils.write_tfrecord(
+    path,
+    [
+      dataset_utils.image_to_tfexample(
+        _png(label), b'png', 4, 5, label, features
+      )
+      for label in labels
+    ],
+  )
 
 
 def _convert(folder, name='tfrecord', classes=('a', 'b', 'c'), size=(4, 5)):
   """Writes a folder with a dataset.json."""
-  plan = Plan('SOURCE', list(classes), {
-      split: [Item(f'{split} {i}', i % 2, lambda i=i: _png(i, *size))
-              for i in range(count)]
-      for split, count in (('train', 5), ('special', 2))}, name)
+  plan = Plan(
+    'SOURCE',
+    list(classes),
+    {
+      split: [
+        Item(f'{split} {i}', i % 2, lambda i=i: _png(i, *size))
+        for i in range(count)
+      ]
+      for split, count in (('train', 5), ('special', 2))
+    },
+    name,
+  )
   writer.write(plan, folder, '%s-*.tfrecord', num_shards=2)
   return str(folder)
 
@@ -91,18 +145,35 @@ def _refused(text, *arguments, **options):
 # Data of segmentation: name -> (pattern, splits, some class names by id, the
 # number of them, the ignore label).
 MASKS = {
-    'digit_scenes': ('digit_scenes_%s.tfrecord', ('train', 'test'),
-                     {}, 11, 255),
-    'ade20k': ('%s-*', ('train', 'val'), {
-        0: 'background', 1: 'wall', 13: 'person', 21: 'car', 126: 'pot',
-        150: 'flag'}, 151, 0),
-    'cityscapes': ('%s-*', ('train_fine', 'val_fine', 'train_coarse',
-                            'trainval_fine', 'test_fine'), {
-        0: 'road', 5: 'pole', 8: 'vegetation', 13: 'car', 18: 'bicycle'},
-                   19, 255),
-    'pascal_voc_seg': ('%s-*', ('train', 'val', 'train_aug', 'trainval'), {
-        0: 'background', 1: 'aeroplane', 15: 'person', 20: 'tvmonitor'},
-                       21, 255),
+  'digit_scenes': ('digit_scenes_%s.tfrecord', ('train', 'test'), {}, 11, 255),
+  'ade20k': (
+    '%s-*',
+    ('train', 'val'),
+    {
+      0: 'background',
+      1: 'wall',
+      13: 'person',
+      21: 'car',
+      126: 'pot',
+      150: 'flag',
+    },
+    151,
+    0,
+  ),
+  'cityscapes': (
+    '%s-*',
+    ('train_fine', 'val_fine', 'train_coarse', 'trainval_fine', 'test_fine'),
+    {0: 'road', 5: 'pole', 8: 'vegetation', 13: 'car', 18: 'bicycle'},
+    19,
+    255,
+  ),
+  'pascal_voc_seg': (
+    '%s-*',
+    ('train', 'val', 'train_aug', 'trainval'),
+    {0: 'background', 1: 'aeroplane', 15: 'person', 20: 'tvmonitor'},
+    21,
+    255,
+  ),
 }
 
 
@@ -142,8 +213,10 @@ def test_splits_do_not_share_files(tmp_path, name):
   specification = dataset_factory.get_specification(name, str(tmp_path))
   for split in specification.splits:
     (tmp_path / (specification.file_pattern.replace('*', '0') % split)).touch()
-  found = [dataset_factory.get_dataset(name, split, str(tmp_path)).data_sources
-           for split in specification.splits]
+  found = [
+    dataset_factory.get_dataset(name, split, str(tmp_path)).data_sources
+    for split in specification.splits
+  ]
   assert len(found) == 2 and [len(files) for files in found] == [1, 1]
   assert found[0] != found[1]
 
@@ -159,33 +232,43 @@ def test_labels(tmp_path):
 @pytest.mark.parametrize('count', [9, 11])
 def test_labels_of_other_data(tmp_path, count):
   (tmp_path / 'mnist_test.tfrecord').touch()
-  dataset_utils.write_label_file(dict(enumerate('abcdefghijk'[:count])),
-                                 tmp_path)
-  _refused(f'{tmp_path}/labels.txt names {count} classes, but mnist has 10: '
-           'are these data of your own? Then pass --dataset_name=tfrecord.',
-           'mnist', 'test', str(tmp_path))
+  dataset_utils.write_label_file(
+    dict(enumerate('abcdefghijk'[:count])), tmp_path
+  )
+  _refused(
+    f'{tmp_path}/labels.txt names {count} classes, but mnist has 10: '
+    'are these data of your own? Then pass --dataset_name=tfrecord.',
+    'mnist',
+    'test',
+    str(tmp_path),
+  )
 
 
 def test_file_pattern(tmp_path):
   _write(tmp_path / 'my-train.rec', 0, 1)
   _write(tmp_path / 'mnist_train.tfrecord', 0)
-  dataset = dataset_factory.get_dataset('mnist', 'train', str(tmp_path),
-                                        'my-%s.*')
+  dataset = dataset_factory.get_dataset(
+    'mnist', 'train', str(tmp_path), 'my-%s.*'
+  )
   assert dataset.data_sources == [str(tmp_path / 'my-train.rec')]
   assert dataset.num_samples == 2
 
 
 def test_reader(tmp_path):
   (tmp_path / 'mnist_train.tfrecord').touch()
-  assert dataset_factory.get_dataset(
+  assert (
+    dataset_factory.get_dataset(
       'mnist', 'train', str(tmp_path), reader=tf.TextLineReader
-  ).reader is tf.TextLineReader
+    ).reader
+    is tf.TextLineReader
+  )
 
 
 def test_digits_make_themselves(cache):
   dataset = dataset_factory.get_dataset('digits', 'train')
   assert dataset.data_sources == [
-      str(cache / 'digits' / 'digits_train.tfrecord')]
+    str(cache / 'digits' / 'digits_train.tfrecord')
+  ]
   assert dataset.labels_to_names[3] == 'three'
   assert dataset.num_samples == 1437
   folder = str(cache / 'digits')
@@ -206,43 +289,64 @@ def test_default_dir(cache):
   assert not cache.exists()
 
 
-@pytest.mark.parametrize('name', sorted(
-    {*FILES, *MASKS, 'tfrecord'} - {'digits', 'digit_scenes'}))
+@pytest.mark.parametrize(
+  'name', sorted({*FILES, *MASKS, 'tfrecord'} - {'digits', 'digit_scenes'})
+)
 def test_missing_dir(name):
-  text = (f'--dataset_name={name} needs --dataset_dir, the folder of its '
-          'TFRecords.')
+  text = (
+    f'--dataset_name={name} needs --dataset_dir, the folder of its TFRecords.'
+  )
   _refused(text, name, 'train')
-  for function in (dataset_factory.get_specification,
-                   dataset_factory.default_dir):
+  for function in (
+    dataset_factory.get_specification,
+    dataset_factory.default_dir,
+  ):
     with pytest.raises(ValueError, match=re.escape(text)):
       function(name)
 
 
-@pytest.mark.parametrize('name, hint', [
-    ('digit', ' Did you mean digits?'), ('flower', ' Did you mean flowers?'),
+@pytest.mark.parametrize(
+  'name, hint',
+  [
+    ('digit', ' Did you mean digits?'),
+    ('flower', ' Did you mean flowers?'),
     ('cifar', ' Did you mean cifar10 or cifar100?'),
-    ('tfrecords', ' Did you mean tfrecord?'), ('zzz', '')])
+    ('tfrecords', ' Did you mean tfrecord?'),
+    ('zzz', ''),
+  ],
+)
 def test_unknown_name(name, hint, tmp_path):
-  text = (f'There is no data set named {name!r}.{hint} The data sets are: '
-          f'{", ".join(dataset_factory.DATASETS)}.')
+  text = (
+    f'There is no dataset named {name!r}.{hint} The datasets are: '
+    f'{", ".join(dataset_factory.DATASETS)}.'
+  )
   _refused(text, name, 'train')
   _refused(text, name, 'train', str(tmp_path))
 
 
 def test_unknown_split():
-  _refused("The data set digits has no split 'validation'; it has train and "
-           'test.', 'digits', 'validation')
+  _refused(
+    "The dataset digits has no split 'validation'; it has train and test.",
+    'digits',
+    'validation',
+  )
 
 
 def test_no_files(tmp_path):
   (tmp_path / 'mnist_test.tfrecord').touch()
-  _refused(f'There is no file {tmp_path}/mnist_train.tfrecord: is '
-           f'--dataset_dir={tmp_path} the folder of the TFRecords of mnist, '
-           'split train?', 'mnist', 'train', str(tmp_path))
+  _refused(
+    f'There is no file {tmp_path}/mnist_train.tfrecord: is '
+    f'--dataset_dir={tmp_path} the folder of the TFRecords of mnist, '
+    'split train?',
+    'mnist',
+    'train',
+    str(tmp_path),
+  )
 
 
 def _check_suggestions(name, suggestions):
   from engine import config
+
   fields = {field.name for field in dataclasses.fields(config.TrainConfig)}
   assert suggestions.keys() <= fields
   config.TrainConfig(dataset_name=name, **suggestions)
@@ -263,48 +367,73 @@ def test_folder_with_glob_characters(tmp_path):
 
 # Folders that describe themselves.
 
-@pytest.mark.parametrize('name, given', [
-    ('tfrecord', 'tfrecord'), ('flowers', 'tfrecord'), ('flowers', 'flowers'),
-    ('tfds:pets', 'tfrecord')])
+
+@pytest.mark.parametrize(
+  'name, given',
+  [
+    ('tfrecord', 'tfrecord'),
+    ('flowers', 'tfrecord'),
+    ('flowers', 'flowers'),
+    ('tfds:pets', 'tfrecord'),
+  ],
+)
 def test_described(tmp_path, name, given):
   """What the folder says goes before the registry."""
   folder = _convert(tmp_path / 'data', name)
   (tmp_path / 'data' / 'train-00009.tfrecord').write_text('of another day')
   dataset = dataset_factory.get_dataset(given, 'train', folder)
   assert dataset.data_sources == [
-      f'{folder}/train-0000{i}-of-00002.tfrecord' for i in (0, 1)]
+    f'{folder}/train-0000{i}-of-00002.tfrecord' for i in (0, 1)
+  ]
   assert (dataset.num_samples, dataset.num_classes) == (5, 3)
   assert dataset.labels_to_names == {0: 'a', 1: 'b', 2: 'c'}
   assert (dataset.name, dataset.split_name) == (given, 'train')
   assert dataset_factory.get_dataset(given, 'special', folder).num_samples == 2
   assert dataset_factory.get_specification(given, folder).splits == (
-      'train', 'special')
+    'train',
+    'special',
+  )
 
 
 def test_described_by_another_name(tmp_path):
   folder = _convert(tmp_path / 'data', 'flowers')
-  _refused(f'--dataset_name=mnist contradicts the data in {folder}, which are '
-           'flowers: leave the flag out.', 'mnist', 'train', folder)
+  _refused(
+    f'--dataset_name=mnist contradicts the data in {folder}, which are '
+    'flowers: leave the flag out.',
+    'mnist',
+    'train',
+    folder,
+  )
 
 
 def test_described_without_that_split(tmp_path):
-  _refused("The data set tfrecord has no split 'test'; it has train and "
-           'special.', 'tfrecord', 'test', _convert(tmp_path / 'data'))
+  _refused(
+    "The dataset tfrecord has no split 'test'; it has train and special.",
+    'tfrecord',
+    'test',
+    _convert(tmp_path / 'data'),
+  )
 
 
 def test_described_with_other_labels(tmp_path):
   folder = _convert(tmp_path / 'data')
   dataset_utils.write_label_file({0: 'a'}, folder)
-  _refused(f'{folder}/labels.txt names 1 classes, but tfrecord has 3: restore '
-           'it, or convert the data again.', 'tfrecord', 'train', folder)
+  _refused(
+    f'{folder}/labels.txt names 1 classes, but tfrecord has 3: restore '
+    'it, or convert the data again.',
+    'tfrecord',
+    'train',
+    folder,
+  )
 
 
 def test_described_with_a_file_cut_short(tmp_path):
   folder = _convert(tmp_path / 'data')
   file = os.path.join(folder, 'train-00001-of-00002.tfrecord')
   os.truncate(file, os.path.getsize(file) - 1)
-  with pytest.raises(ValueError, match=f'{file} has .* it is cut short or was '
-                     'changed'):
+  with pytest.raises(
+    ValueError, match=f'{file} has .* it is cut short or was changed'
+  ):
     dataset_factory.get_dataset('tfrecord', 'train', folder)
   dataset_factory.get_dataset('tfrecord', 'special', folder)
   os.remove(file)
@@ -315,22 +444,31 @@ def test_described_with_a_file_cut_short(tmp_path):
 def test_described_wrongly(tmp_path):
   folder = _convert(tmp_path / 'data')
   (tmp_path / 'data' / description.FILENAME).write_text('{}')
-  with pytest.raises(ValueError, match='dataset.json is not as the converter '
-                     'wrote it: version is null'):
+  with pytest.raises(
+    ValueError,
+    match='dataset.json is not as the converter wrote it: version is null',
+  ):
     dataset_factory.get_specification('tfrecord', folder)
 
 
 def test_described_with_a_pattern(tmp_path):
   folder = _convert(tmp_path / 'data')
-  dataset = dataset_factory.get_dataset('tfrecord', 'train', folder,
-                                        '%s-00001-*')
+  dataset = dataset_factory.get_dataset(
+    'tfrecord', 'train', folder, '%s-00001-*'
+  )
   assert dataset.data_sources == [f'{folder}/train-00001-of-00002.tfrecord']
   assert dataset.num_samples == 2
 
 
-@pytest.mark.parametrize('size, expected', [
-    ((4, 5), CIFAR), ((64, 33), {**CIFAR, 'train_image_size': 64}),
-    ((65, 8), {}), ((8, 65), {})])
+@pytest.mark.parametrize(
+  'size, expected',
+  [
+    ((4, 5), CIFAR),
+    ((64, 33), {**CIFAR, 'train_image_size': 64}),
+    ((65, 8), {}),
+    ((8, 65), {}),
+  ],
+)
 def test_small_pictures(tmp_path, size, expected):
   folder = _convert(tmp_path / 'data', size=size)
   found = dataset_factory.get_specification('tfrecord', folder).suggestions
@@ -339,44 +477,75 @@ def test_small_pictures(tmp_path, size, expected):
 
 
 def test_suggestions_of_a_known_name(tmp_path):
-  """Those of the registry go before those for small pictures."""
+  """Those of the registry go before those for small images."""
   folder = _convert(tmp_path / 'data', 'mnist')
-  assert dataset_factory.get_specification(
-      'tfrecord', folder).suggestions == SUGGESTIONS['mnist']
+  assert (
+    dataset_factory.get_specification('tfrecord', folder).suggestions
+    == SUGGESTIONS['mnist']
+  )
 
 
 def test_name_of(tmp_path):
   assert dataset_factory.name_of(None) == 'digits'
   assert dataset_factory.name_of(str(tmp_path)) == 'tfrecord'
-  for name, expected in (('tfrecord', 'tfrecord'), ('mnist', 'mnist'),
-                         ('tfds:pets', 'tfrecord')):
-    assert dataset_factory.name_of(
-        _convert(tmp_path / expected / name, name)) == expected
+  for name, expected in (
+    ('tfrecord', 'tfrecord'),
+    ('mnist', 'mnist'),
+    ('tfds:pets', 'tfrecord'),
+  ):
+    assert (
+      dataset_factory.name_of(_convert(tmp_path / expected / name, name))
+      == expected
+    )
 
 
 # Folders of TFRecords with labels.txt and no dataset.json.
+
 
 def _folder(tmp_path, *names, labels='ab'):
   folder = tmp_path / 'own'
   folder.mkdir(parents=True)
   for i, name in enumerate(names):
-    _write(folder / name, *[0, 1][:1 + i % 2])
+    _write(folder / name, *[0, 1][: 1 + i % 2])
   if labels:
     dataset_utils.write_label_file(dict(enumerate(labels)), folder)
   return str(folder)
 
 
-@pytest.mark.parametrize('names, splits', [
-    (['mydata_train_00000-of-00002.tfrecord',
-      'mydata_train_00001-of-00002.tfrecord', 'val-0.tfrecord'],
-     {'train': [0, 1], 'val': [2]}),
-    (['train-00000-of-00001', 'validation-00000-of-00001', 'test-0'],
-     {'train': [0], 'validation': [1], 'test': [2]}),
+@pytest.mark.parametrize(
+  'names, splits',
+  [
+    (
+      [
+        'mydata_train_00000-of-00002.tfrecord',
+        'mydata_train_00001-of-00002.tfrecord',
+        'val-0.tfrecord',
+      ],
+      {'train': [0, 1], 'val': [2]},
+    ),
+    (
+      ['train-00000-of-00001', 'validation-00000-of-00001', 'test-0'],
+      {'train': [0], 'validation': [1], 'test': [2]},
+    ),
     (['train.tfrecord', 'test.tfrecord'], {'train': [0], 'test': [1]}),
     (['1_train.rec', 'x.test.2.gz'], {'train': [0], 'test': [1]}),
-    (['training_notes.txt', 'contrain.tfrecord', 'trainer.tfrecord',
-      'latest.tfrecord', 'validations', 'train.txt', 'train.json', 'test.csv',
-      'test.png', 'val.tfrecord'], {'val': [9]})])
+    (
+      [
+        'training_notes.txt',
+        'contrain.tfrecord',
+        'trainer.tfrecord',
+        'latest.tfrecord',
+        'validations',
+        'train.txt',
+        'train.json',
+        'test.csv',
+        'test.png',
+        'val.tfrecord',
+      ],
+      {'val': [9]},
+    ),
+  ],
+)
 def test_guessed(tmp_path, names, splits):
   folder = _folder(tmp_path, *names)
   found = dataset_factory.get_specification('tfrecord', folder)
@@ -395,14 +564,20 @@ def test_folders_are_no_records(tmp_path):
   for name in ('train', 'test', 'run-train'):
     os.makedirs(os.path.join(folder, name, 'daisy'))
   assert dataset_factory.get_specification('tfrecord', folder).splits == (
-      'train',)
+    'train',
+  )
   assert dataset_factory.get_dataset(
-      'tfrecord', 'train', folder).data_sources == [f'{folder}/train-0']
+    'tfrecord', 'train', folder
+  ).data_sources == [f'{folder}/train-0']
 
 
 def test_guessed_without_that_split(tmp_path):
-  _refused("The data set tfrecord has no split 'test'; it has train and val.",
-           'tfrecord', 'test', _folder(tmp_path, 'val-0', 'train-0'))
+  _refused(
+    "The dataset tfrecord has no split 'test'; it has train and val.",
+    'tfrecord',
+    'test',
+    _folder(tmp_path, 'val-0', 'train-0'),
+  )
 
 
 def test_guessed_with_a_pattern(tmp_path):
@@ -413,10 +588,14 @@ def test_guessed_with_a_pattern(tmp_path):
 
 def test_no_labels(tmp_path):
   folder = _folder(tmp_path, 'train-0', labels='')
-  _refused(f'{folder} has no dataset.json and no labels.txt: is it the folder '
-           'of TFRecords? python download_and_convert_data.py makes one. For '
-           "records of TF-Slim's data sets, name them by --dataset_name.",
-           'tfrecord', 'train', folder)
+  _refused(
+    f'{folder} has no dataset.json and no labels.txt: is it the folder '
+    'of TFRecords? python download_and_convert_data.py makes one. For '
+    "records of TF-Slim's datasets, name them by --dataset_name.",
+    'tfrecord',
+    'train',
+    folder,
+  )
 
 
 def test_no_folder(tmp_path):
@@ -428,66 +607,115 @@ def test_no_folder(tmp_path):
 def test_too_few_labels(tmp_path, text, count):
   folder = _folder(tmp_path, 'train-0')
   (tmp_path / 'own' / 'labels.txt').write_text(text)
-  _refused(f'{folder}/labels.txt names {count} classes: it should have a line '
-           'for each class.', 'tfrecord', 'train', folder)
+  _refused(
+    f'{folder}/labels.txt names {count} classes: it should have a line '
+    'for each class.',
+    'tfrecord',
+    'train',
+    folder,
+  )
 
 
 @pytest.mark.parametrize('names', [[], ['a.tfrecord', 'training.tfrecord']])
 def test_no_names_of_splits(tmp_path, names):
   folder = _folder(tmp_path, *names)
-  _refused(f'No file in {folder} has train, validation, val or test in its '
-           'name: is it the folder of TFRecords?', 'tfrecord', 'train', folder)
+  _refused(
+    f'No file in {folder} has train, validation, val or test in its '
+    'name: is it the folder of TFRecords?',
+    'tfrecord',
+    'train',
+    folder,
+  )
 
 
 # What TF-Slim makes of them.
 
-BOXES = {f'image/object/bbox/{side}': values for side, values in (
-    ('ymin', [0.125, 0.0]), ('xmin', [0.25, 0.5]), ('ymax', [0.5, 1.0]),
-    ('xmax', [0.75, 0.625]))}
+BOXES = {
+  f'image/object/bbox/{side}': values
+  for side, values in (
+    ('ymin', [0.125, 0.0]),
+    ('xmin', [0.25, 0.5]),
+    ('ymax', [0.5, 1.0]),
+    ('xmax', [0.75, 0.625]),
+  )
+}
 
 
 def _decode(dataset, record):
   items = dataset.decoder.list_items()
   with tf.Graph().as_default(), tf.Session() as session:
-    return dict(zip(items, session.run(
-        dataset.decoder.decode(tf.constant(record), items)), strict=True))
+    return dict(
+      zip(
+        items,
+        session.run(dataset.decoder.decode(tf.constant(record), items)),
+        strict=True,
+      )
+    )
 
 
 def test_decoder(tmp_path):
   folder = _folder(tmp_path, 'train-0')
   dataset = dataset_factory.get_dataset('tfrecord', 'train', folder)
-  assert sorted(dataset.decoder.list_items()) == sorted(
-      dataset.items_to_descriptions) == [
-          'filename', 'image', 'label', 'label_text', 'object/bbox',
-          'object/label']
-  found = _decode(dataset, dataset_utils.image_to_tfexample(
-      _png(1), b'png', 4, 5, 1, {
-          **BOXES, 'image/object/bbox/label': [1, 0],
-          'image/filename': b'x.png', 'image/class/text': b'b'
-      }).SerializeToString())
+  assert (
+    sorted(dataset.decoder.list_items())
+    == sorted(dataset.items_to_descriptions)
+    == [
+      'filename',
+      'image',
+      'label',
+      'label_text',
+      'object/bbox',
+      'object/label',
+    ]
+  )
+  found = _decode(
+    dataset,
+    dataset_utils.image_to_tfexample(
+      _png(1),
+      b'png',
+      4,
+      5,
+      1,
+      {
+        **BOXES,
+        'image/object/bbox/label': [1, 0],
+        'image/filename': b'x.png',
+        'image/class/text': b'b',
+      },
+    ).SerializeToString(),
+  )
   np.testing.assert_array_equal(
-      found['image'], np.asarray(Image.open(io.BytesIO(_png(1)))))
+    found['image'], np.asarray(Image.open(io.BytesIO(_png(1))))
+  )
   assert found['image'].dtype == np.uint8
   assert (found['label'], found['label'].dtype) == (1, np.int64)
   assert (found['label_text'], found['filename']) == (b'b', b'x.png')
   assert found['object/bbox'].dtype == np.float32
-  assert found['object/bbox'].tolist() == [[0.125, 0.25, 0.5, 0.75],
-                                           [0.0, 0.5, 1.0, 0.625]]
+  assert found['object/bbox'].tolist() == [
+    [0.125, 0.25, 0.5, 0.75],
+    [0.0, 0.5, 1.0, 0.625],
+  ]
   assert found['object/label'].tolist() == [1, 0]
 
 
-@pytest.mark.parametrize('features', [
-    {}, {name: [] for name in (*BOXES, 'image/object/bbox/label')}])
+@pytest.mark.parametrize(
+  'features', [{}, {name: [] for name in (*BOXES, 'image/object/bbox/label')}]
+)
 def test_decoder_without_boxes(tmp_path, features):
   (tmp_path / 'mnist_test.tfrecord').touch()
   found = _decode(
-      dataset_factory.get_dataset('mnist', 'test', str(tmp_path)),
-      dataset_utils.image_to_tfexample(_png(1), b'png', 4, 5, 1, features
-                                       ).SerializeToString())
+    dataset_factory.get_dataset('mnist', 'test', str(tmp_path)),
+    dataset_utils.image_to_tfexample(
+      _png(1), b'png', 4, 5, 1, features
+    ).SerializeToString(),
+  )
   assert found['object/bbox'].shape == (0, 4)
   assert found['object/label'].shape == (0,)
   assert (found['label'], found['filename'], found['label_text']) == (
-      1, b'', b'')
+    1,
+    b'',
+    b'',
+  )
 
 
 def test_data_provider(tmp_path):
@@ -495,11 +723,13 @@ def test_data_provider(tmp_path):
   dataset = dataset_factory.get_dataset('tfrecord', 'train', folder)
   with tf.Graph().as_default():
     provider = slim.dataset_data_provider.DatasetDataProvider(
-        dataset, num_readers=1, shuffle=False, num_epochs=1)
+      dataset, num_readers=1, shuffle=False, num_epochs=1
+    )
     image, label, name = provider.get(['image', 'label', 'filename'])
     with tf.Session() as session:
-      session.run([tf.global_variables_initializer(),
-                   tf.local_variables_initializer()])
+      session.run(
+        [tf.global_variables_initializer(), tf.local_variables_initializer()]
+      )
       coordinator = tf.train.Coordinator()
       threads = tf.train.start_queue_runners(session, coordinator)
       found = [session.run((name, label, image)) for _ in range(5)]
@@ -508,19 +738,23 @@ def test_data_provider(tmp_path):
       coordinator.request_stop()
       coordinator.join(threads)
   assert sorted(name for name, _, _ in found) == [
-      f'train {i}'.encode() for i in range(5)]
+    f'train {i}'.encode() for i in range(5)
+  ]
   for name, label, image in found:
     number = int(name.split()[1])
     assert label == number % 2
     np.testing.assert_array_equal(
-        image, np.asarray(Image.open(io.BytesIO(_png(number)))))
+      image, np.asarray(Image.open(io.BytesIO(_png(number))))
+    )
 
 
 # Data of segmentation.
 
+
 def _write_masks(path, *numbers):
-  tfrecord.write(path, [dense.record(i, dense.mask(i, 4, 5, [0, 1, 255]))
-                        for i in numbers])
+  tfrecord.write(
+    path, [dense.record(i, dense.mask(i, 4, 5, [0, 1, 255])) for i in numbers]
+  )
 
 
 @pytest.mark.parametrize('name', MASKS)
@@ -528,7 +762,10 @@ def test_specification_of_masks(name, tmp_path):
   pattern, splits, names, classes, ignore_label = MASKS[name]
   found = dataset_factory.get_specification(name, str(tmp_path))
   assert (found.file_pattern, found.splits, found.num_classes) == (
-      pattern, splits, classes)
+    pattern,
+    splits,
+    classes,
+  )
   assert (found.task, found.ignore_label) == ('segmentation', ignore_label)
   assert (found.ensure is not None) == (name == 'digit_scenes')
   assert len(found.class_names) == len({*found.class_names})
@@ -541,45 +778,64 @@ def test_masks_of_public_data(tmp_path, name):
   """Each split has its own files, though names begin alike."""
   pattern, splits, _, classes, ignore_label = MASKS[name]
   for number, split in enumerate(splits):
-    _write_masks(tmp_path / f'{split}-00000-of-00001.tfrecord',
-                 *range(number + 1))
+    _write_masks(
+      tmp_path / f'{split}-00000-of-00001.tfrecord', *range(number + 1)
+    )
   for number, split in enumerate(splits):
     found = dataset_factory.get_dataset(name, split, str(tmp_path))
-    assert found.data_sources == [
-        f'{tmp_path}/{split}-00000-of-00001.tfrecord']
+    assert found.data_sources == [f'{tmp_path}/{split}-00000-of-00001.tfrecord']
     assert found.num_samples == number + 1
     assert (found.task, found.ignore_label, found.num_classes) == (
-        'segmentation', ignore_label, classes)
+      'segmentation',
+      ignore_label,
+      classes,
+    )
     assert tuple(found.labels_to_names.values()) == (
-        dataset_factory.DATASETS[name].class_names)
+      dataset_factory.DATASETS[name].class_names
+    )
     assert list(found.labels_to_names) == list(range(classes))
   names = {label: f'own {label}' for label in range(classes)}
   dataset_utils.write_label_file(names, tmp_path)
-  assert dataset_factory.get_dataset(
-      name, splits[0], str(tmp_path)).labels_to_names == names
+  assert (
+    dataset_factory.get_dataset(name, splits[0], str(tmp_path)).labels_to_names
+    == names
+  )
 
 
 def test_the_split_train_is_none_of_cityscapes(tmp_path):
-  _refused("The data set cityscapes has no split 'train'; it has train_fine "
-           'and val_fine and train_coarse and trainval_fine and test_fine.',
-           'cityscapes', 'train', str(tmp_path))
+  _refused(
+    "The dataset cityscapes has no split 'train'; it has train_fine "
+    'and val_fine and train_coarse and trainval_fine and test_fine.',
+    'cityscapes',
+    'train',
+    str(tmp_path),
+  )
 
 
-@pytest.mark.parametrize('name, ignore_label', [
-    ('tfrecord', 255), ('pascal_voc_seg', 255), ('tfrecord', None),
-    ('tfrecord', 0)])
+@pytest.mark.parametrize(
+  'name, ignore_label',
+  [
+    ('tfrecord', 255),
+    ('pascal_voc_seg', 255),
+    ('tfrecord', None),
+    ('tfrecord', 0),
+  ],
+)
 def test_described_masks(tmp_path, name, ignore_label):
   folder = dense.write(
-      tmp_path, ['background', 'a'], ignore_label, data_name=name,
-      train=[dense.record(0, dense.mask(0, 4, 4, [0, 1]))])
+    tmp_path,
+    ['background', 'a'],
+    ignore_label,
+    data_name=name,
+    train=[dense.record(0, dense.mask(0, 4, 4, [0, 1]))],
+  )
   assert dataset_factory.name_of(folder) == name
   found = dataset_factory.get_specification(name, folder)
   assert (found.task, found.ignore_label) == ('segmentation', ignore_label)
   assert found.num_classes == 2
   assert found.suggestions == {'train_crop_size': '33'}
   dataset = dataset_factory.get_dataset(name, 'train', folder)
-  assert (dataset.task, dataset.ignore_label) == (
-      'segmentation', ignore_label)
+  assert (dataset.task, dataset.ignore_label) == ('segmentation', ignore_label)
   assert dataset.labels_to_names == {0: 'background', 1: 'a'}
 
 
@@ -595,7 +851,10 @@ def test_guessed_by_the_first_record(tmp_path, spoil):
       file.write(b'?')
   found = dataset_factory.get_specification('tfrecord', folder)
   assert (found.task, found.ignore_label, found.num_classes) == (
-      'segmentation', 255, 3)
+    'segmentation',
+    255,
+    3,
+  )
   dataset = dataset_factory.get_dataset('tfrecord', 'train', folder)
   assert (dataset.task, dataset.ignore_label) == ('segmentation', 255)
 
@@ -622,4 +881,7 @@ def test_decoder_of_masks(tmp_path):
   assert found['labels_class'].dtype == np.uint8
   np.testing.assert_array_equal(found['labels_class'], label[..., None])
   assert (found['height'], found['width'], found['image_name']) == (
-      6, 5, b'Bild 3')
+    6,
+    5,
+    b'Bild 3',
+  )

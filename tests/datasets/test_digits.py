@@ -1,4 +1,5 @@
 """The embedded digits: how many, which, and when a folder is there."""
+
 import concurrent.futures
 import io
 import os
@@ -17,8 +18,12 @@ from datasets import dataset_utils, description, tfrecord
 from datasets.convert import digits, writer
 
 ROOT = pathlib.Path(__file__).parents[2]
-FILES = ['dataset.json', 'digits_test.tfrecord', 'digits_train.tfrecord',
-         'labels.txt']
+FILES = [
+  'dataset.json',
+  'digits_test.tfrecord',
+  'digits_train.tfrecord',
+  'labels.txt',
+]
 
 
 @pytest.fixture(scope='module')
@@ -39,8 +44,10 @@ def few(monkeypatch):
 
 def _features(folder, split):
   reader = tfrecord.Reader([str(folder / f'digits_{split}.tfrecord')])
-  return [tf.train.Example.FromString(data).features.feature
-          for data in map(reader.read, range(len(reader)))]
+  return [
+    tf.train.Example.FromString(data).features.feature
+    for data in map(reader.read, range(len(reader)))
+  ]
 
 
 def _same(folder, other):
@@ -50,13 +57,18 @@ def _same(folder, other):
 
 
 def _images(features):
-  return np.array([Image.open(io.BytesIO(f['image/encoded'].bytes_list.value[0])
-                              ) for f in features])
+  return np.array(
+    [
+      Image.open(io.BytesIO(f['image/encoded'].bytes_list.value[0]))
+      for f in features
+    ]
+  )
 
 
 def _labels(features):
-  return np.array([f['image/class/label'].int64_list.value[0]
-                   for f in features])
+  return np.array(
+    [f['image/class/label'].int64_list.value[0] for f in features]
+  )
 
 
 def test_files(folder):
@@ -77,7 +89,8 @@ def test_description(folder):
     assert list(found.splits[split].files) == [f'digits_{split}.tfrecord']
     description.check_files(found.splits[split], str(folder))
     assert found.splits[split].examples_per_class == tuple(
-        np.bincount(_labels(_features(folder, split))))
+      np.bincount(_labels(_features(folder, split)))
+    )
 
 
 def test_plan():
@@ -90,7 +103,8 @@ def test_plan():
   assert item.label == source.target[number]
   image = np.asarray(Image.open(io.BytesIO(item.read())))
   np.testing.assert_array_equal(
-      image, np.round(source.images[number] * (255 / 16)))
+    image, np.round(source.images[number] * (255 / 16))
+  )
 
 
 def test_stratified(folder):
@@ -105,15 +119,21 @@ def test_stratified(folder):
 def test_every_image_in_one_split(folder):
   """As multisets, since the source might hold an image twice."""
   source = load_digits()
-  expected = sorted((int(label), image.astype(int).tobytes()) for label, image
-                    in zip(source.target, source.images, strict=True))
+  expected = sorted(
+    (int(label), image.astype(int).tobytes())
+    for label, image in zip(source.target, source.images, strict=True)
+  )
   found = []
   for split in ('train', 'test'):
     features = _features(folder, split)
     # The inverse of 0..16 -> 0..255.
     ink = np.round(_images(features) * (16 / 255)).astype(int)
-    found.append([(int(label), image.tobytes()) for label, image in
-                  zip(_labels(features), ink, strict=True)])
+    found.append(
+      [
+        (int(label), image.tobytes())
+        for label, image in zip(_labels(features), ink, strict=True)
+      ]
+    )
   assert sorted(found[0] + found[1]) == expected
   assert not set(found[0]) & set(found[1])
 
@@ -123,15 +143,32 @@ def test_pixels(folder):
   assert images.dtype == np.uint8 and images.shape == (1797, 8, 8)
   # Rounded to the nearest, half to even.
   assert np.unique(images).tolist() == [
-      0, 16, 32, 48, 64, 80, 96, 112, 128, 143, 159, 175, 191, 207, 223, 239,
-      255]
+    0,
+    16,
+    32,
+    48,
+    64,
+    80,
+    96,
+    112,
+    128,
+    143,
+    159,
+    175,
+    191,
+    207,
+    223,
+    239,
+    255,
+  ]
 
 
 def test_features(folder):
   features = _features(folder, 'test')[0]
-  label, = features['image/class/label'].int64_list.value
+  (label,) = features['image/class/label'].int64_list.value
   assert features['image/class/text'].bytes_list.value[:] == [
-      digits.NAMES[label].encode()]
+    digits.NAMES[label].encode()
+  ]
   assert features['image/filename'].bytes_list.value[0].startswith(b'digit ')
   assert features['image/format'].bytes_list.value[:] == [b'png']
   assert features['image/height'].int64_list.value[:] == [8]
@@ -166,12 +203,17 @@ def test_another_folder_stays(few, tmp_path):
   assert os.listdir(tmp_path / 'digits') == ['mine']
 
 
-@pytest.mark.parametrize('failure, seen', [
+@pytest.mark.parametrize(
+  'failure, seen',
+  [
     (OSError(28, 'No space left on device'), ValueError),
-    (KeyboardInterrupt(), KeyboardInterrupt)])
+    (KeyboardInterrupt(), KeyboardInterrupt),
+  ],
+)
 def test_whole_or_not_at_all(few, monkeypatch, tmp_path, failure, seen):
   def fail(*args):
     raise failure
+
   with monkeypatch.context() as patch:
     patch.setattr(dataset_utils, 'write_label_file', fail)
     with pytest.raises(seen):
@@ -182,7 +224,7 @@ def test_whole_or_not_at_all(few, monkeypatch, tmp_path, failure, seen):
 
 
 def test_left_by_a_killed_process(few, tmp_path):
-  """What a killed process leaves is not taken for the data set."""
+  """What a killed process leaves is not taken for the dataset."""
   left = tmp_path / '.digits.unfinished-abc123'
   left.mkdir()
   (left / 'digits_train.tfrecord').write_bytes(b'half')
@@ -199,10 +241,12 @@ def test_threads_at_once(few, monkeypatch, tmp_path):
   def together(*arguments):
     write(*arguments)
     barrier.wait()  # both are finished before either renames
+
   monkeypatch.setattr(description, 'write', together)
   with concurrent.futures.ThreadPoolExecutor(2) as pool:
-    for future in [pool.submit(digits.ensure, tmp_path / 'digits')
-                   for _ in range(2)]:
+    for future in [
+      pool.submit(digits.ensure, tmp_path / 'digits') for _ in range(2)
+    ]:
       future.result()
   assert sorted(os.listdir(tmp_path)) == ['alone', 'digits']
   _same(tmp_path / 'alone', tmp_path / 'digits')
@@ -210,12 +254,21 @@ def test_threads_at_once(few, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_processes_at_once(folder, tmp_path):
-  code = ('import sys; from datasets.convert import digits; '
-          'digits.ensure(sys.argv[1])')
-  processes = [subprocess.Popen(
-      [sys.executable, '-c', code, str(tmp_path / 'digits')], cwd=ROOT,
-      stderr=subprocess.PIPE) for _ in range(2)]
-  assert [process.communicate(timeout=120) and process.returncode
-          for process in processes] == [0, 0]
+  code = (
+    'import sys; from datasets.convert import digits; '
+    'digits.ensure(sys.argv[1])'
+  )
+  processes = [
+    subprocess.Popen(
+      [sys.executable, '-c', code, str(tmp_path / 'digits')],
+      cwd=ROOT,
+      stderr=subprocess.PIPE,
+    )
+    for _ in range(2)
+  ]
+  assert [
+    process.communicate(timeout=120) and process.returncode
+    for process in processes
+  ] == [0, 0]
   assert os.listdir(tmp_path) == ['digits']
   _same(folder, tmp_path / 'digits')

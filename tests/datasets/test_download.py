@@ -1,4 +1,5 @@
 """Downloads: resumed, checked, and never half a file under the final name."""
+
 import errno
 import fcntl
 import hashlib
@@ -22,6 +23,7 @@ PART = 100_000
 
 class _Handler(http.server.BaseHTTPRequestHandler):
   """Serves `server.data`, in the way that the server's other fields say."""
+
   protocol_version = 'HTTP/1.1'
 
   def log_message(self, *_):
@@ -45,18 +47,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     start = self._start()
     if server.changes:
       server.data, server.etag = server.changes.pop(0)
-    facts = {'ETag': server.etag, 'Last_Modified': server.modified,
-             **server.headers}
+    facts = {
+      'ETag': server.etag,
+      'Last_Modified': server.modified,
+      **server.headers,
+    }
     total = len(server.data)
     if start is None:
       body, status = server.data, 200
     elif start >= total:
-      return self._answer(416, Content_Length='0',
-                          Content_Range=f'bytes */{total}')
+      return self._answer(
+        416, Content_Length='0', Content_Range=f'bytes */{total}'
+      )
     else:
       body, status = server.data[start:], 206
       facts['Content_Range'] = (
-          f'bytes {start + server.shift}-{total - 1}/{total}')
+        f'bytes {start + server.shift}-{total - 1}/{total}'
+      )
     facts.setdefault('Content_Length', str(len(body)))
     cut = server.cuts.pop(0) if server.cuts else None
     self._answer(status, body[:cut], **facts)
@@ -71,7 +78,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     if asked is None or not self.server.ranges:
       return None
     if self.server.if_range and same not in (
-        None, self.server.etag, self.server.modified):
+      None,
+      self.server.etag,
+      self.server.modified,
+    ):
       return None
     return int(re.fullmatch(r'bytes=(\d+)-', asked)[1])
 
@@ -116,8 +126,8 @@ def _fails(*arguments):
 
 
 def _is_done(folder, data=DATA):
-  assert _files(folder) == ['data set.zip']
-  assert (folder / 'data set.zip').read_bytes() == data
+  assert _files(folder) == ['dataset.zip']
+  assert (folder / 'dataset.zip').read_bytes() == data
 
 
 def _start(server, folder, monkeypatch):
@@ -127,14 +137,13 @@ def _start(server, folder, monkeypatch):
     patch.setattr(download, '_WAITS', ())
     text = _fails(Download(server.url), folder)
   server.requests.clear()
-  assert _files(folder) == ['data set.zip.part', 'data set.zip.part.json']
-  part = (folder / 'data set.zip.part').read_bytes()
+  assert _files(folder) == ['dataset.zip.part', 'dataset.zip.part.json']
+  part = (folder / 'dataset.zip.part').read_bytes()
   assert PART - 1000 <= len(part) <= PART and DATA.startswith(part)
   return text, len(part)
 
 
 class _Bar:
-
   def __init__(self, total, initial, description):
     self.total, self.initial, self.text = total, initial, description
     self.done, self.open = 0, None
@@ -154,8 +163,8 @@ class _Bar:
 @pytest.fixture
 def bars():
   """A list of the bars that were made; its `progress` makes them."""
-  class Bars(list):
 
+  class Bars(list):
     def progress(self, *arguments):
       self.append(_Bar(*arguments))
       return self[-1]
@@ -166,8 +175,17 @@ def bars():
 def test_is_url():
   for text in ('http://a/b', 'https://a', 'file:///a', 'HTTPS://A/b'):
     assert download.is_url(text)
-  for text in ('', 'a', '/a/http://b', 'ftp://a', 'http:/a', 'C:\\a', 'gs://a',
-               'digits', ' http://a'):
+  for text in (
+    '',
+    'a',
+    '/a/http://b',
+    'ftp://a',
+    'http:/a',
+    'C:\\a',
+    'gs://a',
+    'digits',
+    ' http://a',
+  ):
     assert not download.is_url(text)
 
 
@@ -176,9 +194,9 @@ def test_is_url():
 def test_fetch(server, folder, size, name):
   checksum = name and _checksum(name=name).upper().replace(name.upper(), name)
   path = download.fetch(Download(server.url, size, checksum), str(folder))
-  assert path == str(folder / 'data set.zip')
+  assert path == str(folder / 'dataset.zip')
   _is_done(folder)
-  request, = server.requests
+  (request,) = server.requests
   assert 'Range' not in request and request['Accept-Encoding'] == 'identity'
 
 
@@ -195,16 +213,23 @@ def test_not_twice(server, folder, bars):
   assert len(server.requests) == 1
   _is_done(folder)
   assert [bar.text for bar in bars] == [
-      'data set.zip', 'Checking data set.zip', 'Checking data set.zip']
+    'dataset.zip',
+    'Checking dataset.zip',
+    'Checking dataset.zip',
+  ]
 
 
-@pytest.mark.parametrize('size, checksum, words', [
+@pytest.mark.parametrize(
+  'size, checksum, words',
+  [
     (7, None, 'has 300,000 bytes, and should have 7'),
-    (None, _checksum(OTHER), _checksum()[7:])])
+    (None, _checksum(OTHER), _checksum()[7:]),
+  ],
+)
 def test_a_wrong_file_is_not_touched(server, folder, size, checksum, words):
   download.fetch(Download(server.url), folder)
   text = _fails(Download(server.url, size, checksum), folder)
-  assert words in text and str(folder / 'data set.zip') in text
+  assert words in text and str(folder / 'dataset.zip') in text
   assert server.url in text and 'Delete it' in text
   _is_done(folder)
 
@@ -215,14 +240,16 @@ def test_resume(server, folder, bars, monkeypatch):
   assert 'the same command resumes' in text and '--source=FILE' in text
   it = Download(server.url, len(DATA), _checksum())
   download.fetch(it, folder, bars.progress)
-  request, = server.requests
+  (request,) = server.requests
   assert request['Range'] == f'bytes={kept}-'
   assert request['If-Range'] == '"one"'
   _is_done(folder)
-  assert [(bar.total, bar.initial, bar.done, bar.text, bar.open)
-          for bar in bars] == [
-      (300_000, kept, 300_000 - kept, 'data set.zip', False),
-      (300_000, 0, 300_000, 'Checking data set.zip', False)]
+  assert [
+    (bar.total, bar.initial, bar.done, bar.text, bar.open) for bar in bars
+  ] == [
+    (300_000, kept, 300_000 - kept, 'dataset.zip', False),
+    (300_000, 0, 300_000, 'Checking dataset.zip', False),
+  ]
 
 
 def test_lost_connections_within_one_call(server, folder, bars):
@@ -234,11 +261,19 @@ def test_lost_connections_within_one_call(server, folder, bars):
   assert {bar.total for bar in bars} == {300_000}
 
 
-@pytest.mark.parametrize('etag, modified, sent', [
+@pytest.mark.parametrize(
+  'etag, modified, sent',
+  [
     (None, 'Sat, 01 Jan 2000 00:00:00 GMT', 'Sat, 01 Jan 2000 00:00:00 GMT'),
-    ('W/"weak"', 'Sat, 01 Jan 2000 00:00:00 GMT',
-     'Sat, 01 Jan 2000 00:00:00 GMT'),
-    ('W/"weak"', None, None), (None, None, None)])
+    (
+      'W/"weak"',
+      'Sat, 01 Jan 2000 00:00:00 GMT',
+      'Sat, 01 Jan 2000 00:00:00 GMT',
+    ),
+    ('W/"weak"', None, None),
+    (None, None, None),
+  ],
+)
 def test_other_validators(server, folder, monkeypatch, etag, modified, sent):
   server.etag, server.modified = etag, modified
   _, kept = _start(server, folder, monkeypatch)
@@ -288,26 +323,29 @@ def test_a_rest_from_elsewhere(server, folder, monkeypatch):
   _is_done(folder)
 
 
-@pytest.mark.parametrize('there, requests', [
-    (DATA, 1), (DATA + b'x', 2)], ids=['complete', 'too long'])
+@pytest.mark.parametrize(
+  'there, requests', [(DATA, 1), (DATA + b'x', 2)], ids=['complete', 'too long']
+)
 def test_nothing_is_missing(server, folder, monkeypatch, there, requests):
   """The server answers 416."""
   _start(server, folder, monkeypatch)
-  (folder / 'data set.zip.part').write_bytes(there)
+  (folder / 'dataset.zip.part').write_bytes(there)
   download.fetch(Download(server.url, None, _checksum()), folder)
   assert len(server.requests) == requests
   _is_done(folder)
 
 
-@pytest.mark.parametrize('facts', [None, b'', b'[]', b'{}', b'\xff',
-                                   b'{"url": "http://another/data set.zip"}'])
+@pytest.mark.parametrize(
+  'facts',
+  [None, b'', b'[]', b'{}', b'\xff', b'{"url": "http://another/dataset.zip"}'],
+)
 def test_a_part_of_unknown_origin(server, folder, monkeypatch, facts):
   _start(server, folder, monkeypatch)
-  path = folder / 'data set.zip.part.json'
+  path = folder / 'dataset.zip.part.json'
   path.unlink()
   if facts is not None:
     path.write_bytes(facts)
-  (folder / 'data set.zip.part').write_bytes(OTHER[:PART])
+  (folder / 'dataset.zip.part').write_bytes(OTHER[:PART])
   download.fetch(Download(server.url), folder)
   assert 'Range' not in server.requests[0]
   _is_done(folder)
@@ -332,8 +370,11 @@ def test_a_wrong_size(server, folder, known):
 @pytest.mark.parametrize('name', ['md5', 'sha256'])
 def test_a_wrong_checksum(server, folder, name):
   text = _fails(Download(server.url, None, _checksum(OTHER, name)), folder)
-  for words in (server.url, *(_checksum(data, name).partition(':')[2]
-                              for data in (DATA, OTHER)), '--source=FILE'):
+  for words in (
+    server.url,
+    *(_checksum(data, name).partition(':')[2] for data in (DATA, OTHER)),
+    '--source=FILE',
+  ):
     assert words in text
   assert _files(folder) == []
 
@@ -341,7 +382,7 @@ def test_a_wrong_checksum(server, folder, name):
 def test_a_broken_part(server, folder, monkeypatch):
   """Is found by the checksum, and the next call has the right file."""
   _start(server, folder, monkeypatch)
-  with open(folder / 'data set.zip.part', 'r+b') as file:
+  with open(folder / 'dataset.zip.part', 'r+b') as file:
     file.write(b'\0')
   it = Download(server.url, None, _checksum())
   assert 'the same' not in _fails(it, folder) and _files(folder) == []
@@ -349,8 +390,9 @@ def test_a_broken_part(server, folder, monkeypatch):
   _is_done(folder)
 
 
-@pytest.mark.parametrize('checksum', ['md5:12', 'sha1:' + '0' * 40, '0' * 32,
-                                      'md5:' + 'g' * 32])
+@pytest.mark.parametrize(
+  'checksum', ['md5:12', 'sha1:' + '0' * 40, '0' * 32, 'md5:' + 'g' * 32]
+)
 def test_a_checksum_that_is_none(server, folder, checksum):
   assert repr(checksum) in _fails(Download(server.url, None, checksum), folder)
   assert server.requests == []
@@ -360,12 +402,19 @@ def test_a_content_length_that_is_too_large(server, folder):
   server.headers = {'Content_Length': '300001', 'Connection': 'close'}
   text = _fails(Download(server.url), folder)
   assert server.url in text and 'tries' in text
-  assert 'data set.zip' not in _files(folder)
+  assert 'dataset.zip' not in _files(folder)
 
 
-@pytest.mark.parametrize('status, words', [
-    (404, '404 Not Found'), (403, '403 Forbidden'), (401, '401'),
-    (410, '410'), (416, '416')])
+@pytest.mark.parametrize(
+  'status, words',
+  [
+    (404, '404 Not Found'),
+    (403, '403 Forbidden'),
+    (401, '401'),
+    (410, '410'),
+    (416, '416'),
+  ],
+)
 def test_a_status_that_stays(server, folder, status, words):
   server.statuses = [status]
   text = _fails(Download(server.url), folder)
@@ -427,8 +476,7 @@ def test_an_encoding_is_not_undone(server, folder):
 
 def test_a_length_that_is_not_said(server, folder, bars):
   server.headers = {'Content_Length': None, 'Connection': 'close'}
-  download.fetch(Download(server.url, None, _checksum()), folder,
-                 bars.progress)
+  download.fetch(Download(server.url, None, _checksum()), folder, bars.progress)
   _is_done(folder)
   assert bars[0].total is None and bars[0].done == 300_000
 
@@ -439,10 +487,24 @@ def test_redirected_to_nowhere(server, folder):
   assert '302' in text and _files(folder) == []
 
 
-@pytest.mark.parametrize('url', [
-    'https://a', 'https://a/', 'https://a/b/', 'https://a/..', 'https://a/b/.',
-    'https://a/%2e%2e', 'https://a/b%2Fc', 'https://a/b%5Cc', 'https://a/b%00c',
-    'https://a/b%0Ac', 'https://a/?x=b', 'http://[x/a.zip', 'file:///'])
+@pytest.mark.parametrize(
+  'url',
+  [
+    'https://a',
+    'https://a/',
+    'https://a/b/',
+    'https://a/..',
+    'https://a/b/.',
+    'https://a/%2e%2e',
+    'https://a/b%2Fc',
+    'https://a/b%5Cc',
+    'https://a/b%00c',
+    'https://a/b%0Ac',
+    'https://a/?x=b',
+    'http://[x/a.zip',
+    'file:///',
+  ],
+)
 def test_an_address_without_a_name(folder, url):
   text = _fails(Download(url), folder)
   assert url in text and 'name of a file' in text
@@ -473,18 +535,22 @@ class _Full:
 def test_a_full_disk(server, folder, tmp_path, monkeypatch, scheme):
   real, url = download._Part, server.url
   if scheme == 'file':
-    (tmp_path / 'data set.zip').write_bytes(DATA)
-    url = (tmp_path / 'data set.zip').as_uri()
+    (tmp_path / 'dataset.zip').write_bytes(DATA)
+    url = (tmp_path / 'dataset.zip').as_uri()
   with monkeypatch.context() as patch:
-    patch.setattr(download, '_Part', lambda path, url, file: real(
-        path, url, _Full(file, PART)))
+    patch.setattr(
+      download,
+      '_Part',
+      lambda path, url, file: real(path, url, _Full(file, PART)),
+    )
     text = _fails(Download(url), folder)
   assert f'The disk of {folder} is full' in text and 'Make room' in text
-  assert (folder / 'data set.zip.part').stat().st_size == PART
+  assert (folder / 'dataset.zip.part').stat().st_size == PART
   server.requests.clear()
   download.fetch(Download(url), folder)
   assert [request['Range'] for request in server.requests] == (
-      [f'bytes={PART}-'] if scheme == 'http' else [])
+    [f'bytes={PART}-'] if scheme == 'http' else []
+  )
   _is_done(folder)
 
 
@@ -496,7 +562,6 @@ def test_a_folder_that_is_none(server, tmp_path):
 
 def test_an_interrupt_keeps_the_part(server, folder):
   class Stop(_Bar):
-
     def update(self, n):
       super().update(n)
       if self.done >= PART:
@@ -504,8 +569,8 @@ def test_an_interrupt_keeps_the_part(server, folder):
 
   with pytest.raises(KeyboardInterrupt):
     download.fetch(Download(server.url), folder, Stop)
-  kept = (folder / 'data set.zip.part').stat().st_size
-  assert kept == PART and 'data set.zip' not in _files(folder)
+  kept = (folder / 'dataset.zip.part').stat().st_size
+  assert kept == PART and 'dataset.zip' not in _files(folder)
   download.fetch(Download(server.url), folder)
   assert server.requests[-1]['Range'] == f'bytes={kept}-'
   _is_done(folder)
@@ -513,12 +578,12 @@ def test_an_interrupt_keeps_the_part(server, folder):
 
 def test_another_process(server, folder, monkeypatch):
   _start(server, folder, monkeypatch)
-  before = json.loads((folder / 'data set.zip.part.json').read_text())
-  with open(folder / 'data set.zip.part', 'ab') as file:
+  before = json.loads((folder / 'dataset.zip.part.json').read_text())
+  with open(folder / 'dataset.zip.part', 'ab') as file:
     fcntl.flock(file, fcntl.LOCK_EX)
     text = _fails(Download(server.url + '?v=2'), folder)
   assert 'by another process' in text and server.requests == []
-  assert json.loads((folder / 'data set.zip.part.json').read_text()) == before
+  assert json.loads((folder / 'dataset.zip.part.json').read_text()) == before
   download.fetch(Download(server.url), folder)
   _is_done(folder)
 
@@ -544,17 +609,19 @@ def test_two_at_a_time(server, folder):
 
 @pytest.mark.parametrize('host', ['', 'localhost'])
 def test_a_file_of_this_machine(folder, tmp_path, bars, host):
-  (tmp_path / 'data set.zip').write_bytes(DATA)
-  url = (tmp_path / 'data set.zip').as_uri().replace('://', f'://{host}')
+  (tmp_path / 'dataset.zip').write_bytes(DATA)
+  url = (tmp_path / 'dataset.zip').as_uri().replace('://', f'://{host}')
   download.fetch(Download(url, len(DATA), _checksum()), folder, bars.progress)
   _is_done(folder)
   assert [(bar.total, bar.initial, bar.done) for bar in bars] == [
-      (300_000, 0, 300_000)] * 2
-  assert (tmp_path / 'data set.zip').read_bytes() == DATA
+    (300_000, 0, 300_000)
+  ] * 2
+  assert (tmp_path / 'dataset.zip').read_bytes() == DATA
 
 
-@pytest.mark.parametrize('size, checksum', [(7, None),
-                                            (None, _checksum(OTHER))])
+@pytest.mark.parametrize(
+  'size, checksum', [(7, None), (None, _checksum(OTHER))]
+)
 def test_a_wrong_file_of_this_machine(folder, tmp_path, size, checksum):
   (tmp_path / 'a.zip').write_bytes(DATA)
   url = (tmp_path / 'a.zip').as_uri()
@@ -562,8 +629,9 @@ def test_a_wrong_file_of_this_machine(folder, tmp_path, size, checksum):
   assert _files(folder) == [] and (tmp_path / 'a.zip').exists()
 
 
-@pytest.mark.parametrize('url', ['file:///none/a.zip', 'file://host/etc/passwd',
-                                 'file:///etc'])
+@pytest.mark.parametrize(
+  'url', ['file:///none/a.zip', 'file://host/etc/passwd', 'file:///etc']
+)
 def test_no_file_of_this_machine(folder, url):
   text = _fails(Download(url), folder)
   assert url in text and 'not a file of this machine' in text

@@ -1,4 +1,5 @@
 """Records that are bad: named, counted, left out, and what stands for them."""
+
 import concurrent.futures
 import io
 import itertools
@@ -23,8 +24,11 @@ def cache(monkeypatch, tmp_path):
 
 
 def _pixels(number, size=8):
-  return np.random.RandomState(number).randint(
-      0, 256, (size, size, 3)).astype(np.uint8)
+  return (
+    np.random.RandomState(number)
+    .randint(0, 256, (size, size, 3))
+    .astype(np.uint8)
+  )
 
 
 def _picture(number, form='png', size=8):
@@ -36,11 +40,19 @@ def _picture(number, form='png', size=8):
 def _record(number, **features):
   """A good record; features are replaced by values, or left out by None."""
   example = dataset_utils.image_to_tfexample(
-      _picture(number), b'png', 8, 8, number % CLASSES,
-      {'image/filename': f'Bild {number}.png'.encode()})
+    _picture(number),
+    b'png',
+    8,
+    8,
+    number % CLASSES,
+    {'image/filename': f'Bild {number}.png'.encode()},
+  )
   for name, value in features.items():
-    name = {'data': 'image/encoded', 'label': 'image/class/label',
-            'filename': 'image/filename'}[name]
+    name = {
+      'data': 'image/encoded',
+      'label': 'image/class/label',
+      'filename': 'image/filename',
+    }[name]
     del example.features.feature[name]
     if value is not None:
       example.features.feature[name].CopyFrom(dataset_utils._feature(value))
@@ -56,42 +68,66 @@ def _huge_png():
 
 
 JPEG = _picture(1, 'jpeg', 32)
-NO_PICTURE = 'holds a picture that is no picture, or is damaged'
+NO_PICTURE = 'holds an image that is no image, or is damaged'
 BAD = {  # name: (the record, what is said of it)
-    'no proto': (b'\xff' * 50, 'is no tf.train.Example'),
-    'text': (b'hello, world', 'is no tf.train.Example'),
-    'empty': (b'', 'has no single value of image/encoded'),
-    'no picture': (_record(0, data=None),
-                   'has no single value of image/encoded'),
-    'two pictures': (_record(0, data=[_picture(0)] * 2),
-                     'has no single value of image/encoded'),
-    'picture of integers': (_record(0, data=[1, 2]),
-                            'has no single value of image/encoded'),
-    'no label': (_record(0, label=None),
-                 'has no single value of image/class/label'),
-    'empty label': (_record(0, label=[]),
-                    'has no single value of image/class/label'),
-    'two labels': (_record(0, label=[0, 1]),
-                   'has no single value of image/class/label'),
-    'label as text': (_record(0, label=b'0'),
-                      'has no single value of image/class/label'),
-    'label as float': (_record(0, label=1.0),
-                       'has no single value of image/class/label'),
-    'label below': (
-        _record(0, label=-1), 'has the label -1, which is not in 0 to 4, with '
-        '--labels_offset=0'),
-    'label above': (_record(0, label=5),
-                    'has the label 5, which is not in 0 to 4'),
-    'label far above': (_record(0, label=2 ** 63 - 1),
-                        'has the label 9223372036854775807, which is not in 0'),
-    'empty picture': (_record(0, data=b''), 'holds a picture that is empty'),
-    'text for a picture': (_record(0, data=b'<html>'), NO_PICTURE),
-    'JPEG cut short': (_record(0, data=JPEG[:-200]),
-                       'holds a picture that is damaged, or is no JPEG'),
-    'PNG cut short': (_record(0, data=_picture(0)[:-30]),
-                      'holds a picture that is damaged, or is no JPEG'),
-    'bomb': (_record(0, data=_huge_png()), 'holds a picture that has more than '
-             '178,956,970 pixels: shrink it'),
+  'no proto': (b'\xff' * 50, 'is no tf.train.Example'),
+  'text': (b'hello, world', 'is no tf.train.Example'),
+  'empty': (b'', 'has no single value of image/encoded'),
+  'no image': (_record(0, data=None), 'has no single value of image/encoded'),
+  'two images': (
+    _record(0, data=[_picture(0)] * 2),
+    'has no single value of image/encoded',
+  ),
+  'image of integers': (
+    _record(0, data=[1, 2]),
+    'has no single value of image/encoded',
+  ),
+  'no label': (
+    _record(0, label=None),
+    'has no single value of image/class/label',
+  ),
+  'empty label': (
+    _record(0, label=[]),
+    'has no single value of image/class/label',
+  ),
+  'two labels': (
+    _record(0, label=[0, 1]),
+    'has no single value of image/class/label',
+  ),
+  'label as text': (
+    _record(0, label=b'0'),
+    'has no single value of image/class/label',
+  ),
+  'label as float': (
+    _record(0, label=1.0),
+    'has no single value of image/class/label',
+  ),
+  'label below': (
+    _record(0, label=-1),
+    'has the label -1, which is not in 0 to 4, with --labels_offset=0',
+  ),
+  'label above': (
+    _record(0, label=5),
+    'has the label 5, which is not in 0 to 4',
+  ),
+  'label far above': (
+    _record(0, label=2**63 - 1),
+    'has the label 9223372036854775807, which is not in 0',
+  ),
+  'empty image': (_record(0, data=b''), 'holds an image that is empty'),
+  'text for an image': (_record(0, data=b'<html>'), NO_PICTURE),
+  'JPEG cut short': (
+    _record(0, data=JPEG[:-200]),
+    'holds an image that is damaged, or is no JPEG',
+  ),
+  'PNG cut short': (
+    _record(0, data=_picture(0)[:-30]),
+    'holds an image that is damaged, or is no JPEG',
+  ),
+  'bomb': (
+    _record(0, data=_huge_png()),
+    'holds an image that has more than 178,956,970 pixels: shrink it',
+  ),
 }
 CURE = ': mend or remove it, or convert the data again.'
 
@@ -105,8 +141,9 @@ def _write(tmp_path, records, name='a.tfrecord'):
 
 
 def _open(*paths, classes=CLASSES, **options):
-  dataset = dataset_factory.make_dataset('flowers', 'train', list(paths),
-                                         classes, None)
+  dataset = dataset_factory.make_dataset(
+    'flowers', 'train', list(paths), classes, None
+  )
   return examples.Examples(dataset, **options)
 
 
@@ -130,8 +167,11 @@ def _resolve(found, indices):
 
 
 def test_good_records(tmp_path):
-  paths = [_write(tmp_path, _good(4), 'a'), _write(tmp_path, [], 'b'),
-           _write(tmp_path, [_record(9)], 'c')]
+  paths = [
+    _write(tmp_path, _good(4), 'a'),
+    _write(tmp_path, [], 'b'),
+    _write(tmp_path, [_record(9)], 'c'),
+  ]
   found = _open(*paths)
   assert len(found) == 5 and found.classes == 5
   for index, number in enumerate([0, 1, 2, 3, 9]):
@@ -153,9 +193,16 @@ def test_read_many_in_the_order_asked(tmp_path):
   assert records.shape == numbers.shape == (0,)
 
 
-@pytest.mark.parametrize('filename, expected', [
-    (None, ''), (b'', ''), ('Käse'.encode(), 'Käse'), (b'a\xff', 'a\ufffd'),
-    (7, '')])
+@pytest.mark.parametrize(
+  'filename, expected',
+  [
+    (None, ''),
+    (b'', ''),
+    ('Käse'.encode(), 'Käse'),
+    (b'a\xff', 'a\ufffd'),
+    (7, ''),
+  ],
+)
 def test_filenames(tmp_path, filename, expected):
   found = _open(_write(tmp_path, [_record(0, filename=filename)]))
   assert found.example(0).filename == expected
@@ -174,12 +221,14 @@ def test_a_bad_record(tmp_path, record, reason):
   assert found.example(1).label == 1
   with pytest.raises(ValueError) as error:
     found.examine(range(4))
-  start, end = f'record 2 of {path} {reason}', (
-      f'{CURE} --skip_bad_examples=1 leaves it out.')
+  start, end = (
+    f'record 2 of {path} {reason}',
+    (f'{CURE} --skip_bad_examples=1 leaves it out.'),
+  )
   assert str(error.value).startswith(start) and str(error.value).endswith(end)
   found = _open(path, skip=1)
   assert found.examine(range(4)) and not found.examine(range(4))
-  sentence, = found.left_out
+  (sentence,) = found.left_out
   assert sentence.startswith(start) and sentence.endswith(CURE)
   assert found.example(2) is None
   assert found.example(3).label == 3
@@ -191,17 +240,23 @@ def test_labels_offset(tmp_path):
   path = _write(tmp_path, _good(3))
   found = _open(path, labels_offset=1)
   assert found.classes == 4 and found.example(1).label == 1
-  with pytest.raises(ValueError, match='record 0 of .* has the label 0, which '
-                     'is not in 1 to 4, with --labels_offset=1: mend'):
+  with pytest.raises(
+    ValueError,
+    match='record 0 of .* has the label 0, which '
+    'is not in 1 to 4, with --labels_offset=1: mend',
+  ):
     found.example(0)
 
 
 def test_too_many_pixels(tmp_path):
   path = _write(tmp_path, _good(3))
   assert _open(path, max_pixels=64).example(0).label == 0
-  with pytest.raises(ValueError, match='record 1 of .* holds a picture that '
-                     'has 8x8 = 64 pixels, more than --max_image_pixels=63: '
-                     'shrink it, or raise the limit: mend'):
+  with pytest.raises(
+    ValueError,
+    match='record 1 of .* holds an image that '
+    'has 8x8 = 64 pixels, more than --max_image_pixels=63: '
+    'shrink it, or raise the limit: mend',
+  ):
     _open(path, max_pixels=63).example(1)
 
 
@@ -213,14 +268,17 @@ def _data_at(number):
 def test_a_checksum(tmp_path):
   path = _write(tmp_path, _good(4))
   _flip(path, _data_at(1) + 30)
-  for read in (lambda found: found.read_many([0, 1]),
-               lambda found: found.example(1),
-               lambda found: found.examine([2, 1])):
+  for read in (
+    lambda found: found.read_many([0, 1]),
+    lambda found: found.example(1),
+    lambda found: found.examine([2, 1]),
+  ):
     with pytest.raises(ValueError) as error:
       read(_open(path))
     assert str(error.value) == (
-        f'record 1 of {path} is damaged: its checksum does not fit. Convert or '
-        'copy the file again. --skip_bad_examples=1 leaves it out.')
+      f'record 1 of {path} is damaged: its checksum does not fit. Convert or '
+      'copy the file again. --skip_bad_examples=1 leaves it out.'
+    )
     read(_open(path, skip=1))
   found = _open(path)
   for _ in range(2):  # as two threads do: no stand-in for what was refused
@@ -232,10 +290,14 @@ def test_a_checksum(tmp_path):
   assert records.tolist() == [_record(i) for i in (0, 2, 2)]
 
 
-@pytest.mark.parametrize('damage, left, words', [
+@pytest.mark.parametrize(
+  'damage, left, words',
+  [
     ('cut', 3, 'is cut short: record 3 ends at byte'),
     ('header', 2, 'is not a TFRecord file, or is damaged: at byte'),
-    ('text', 0, 'is not a TFRecord file, or is damaged: at byte 0')])
+    ('text', 0, 'is not a TFRecord file, or is damaged: at byte 0'),
+  ],
+)
 def test_a_damaged_file(tmp_path, damage, left, words):
   """Its records before the damage are good; its end counts as one."""
   bad, good = _write(tmp_path, _good(4), 'a'), _write(tmp_path, _good(2), 'b')
@@ -248,13 +310,16 @@ def test_a_damaged_file(tmp_path, damage, left, words):
   with pytest.raises(ValueError) as error:
     _open(bad, good)
   assert str(error.value).startswith(f'{bad} {words}')
-  assert str(error.value).endswith('Convert or copy it again. '
-                                   '--skip_bad_examples=1 leaves it out.')
+  assert str(error.value).endswith(
+    'Convert or copy it again. --skip_bad_examples=1 leaves it out.'
+  )
   found = _open(bad, good, skip=1)
   assert len(found) == left + 2
   assert found.left_out[0].startswith(f'{bad} {words}')
   assert found.read_many(range(len(found)))[0].tolist() == [
-      *_good(left), *_good(2)]
+    *_good(left),
+    *_good(2),
+  ]
   assert not found.examine(range(len(found))) and len(found.left_out) == 1
 
 
@@ -264,8 +329,9 @@ def test_one_good_record_before_the_damage(tmp_path):
   found = _open(path, skip=1)
   assert len(found) == 1 and found.example(0).label == 0
   _flip(path, _data_at(0))
-  with pytest.raises(ValueError, match='No record is good: record 0 of .* is d'
-                     ):
+  with pytest.raises(
+    ValueError, match='No record is good: record 0 of .* is d'
+  ):
     _open(path, skip=2).example(0)
 
 
@@ -278,8 +344,9 @@ def test_one_too_many(tmp_path, skip):
   text = f'record {[1, 2, 4][skip]} of {path} has no single value'
   assert str(error.value).startswith(text)
   assert str(error.value).endswith(
-      f'again. --skip_bad_examples={skip + 1} leaves '
-      f'{["it", "2 such", "3 such"][skip]} out.')
+    f'again. --skip_bad_examples={skip + 1} leaves '
+    f'{["it", "2 such", "3 such"][skip]} out.'
+  )
   found = _open(path, skip=3)
   assert found.examine(range(6))
   assert [sentence.split()[1] for sentence in found.left_out] == list('124')
@@ -289,8 +356,9 @@ def test_a_damaged_file_and_a_bad_record(tmp_path):
   """Both count."""
   path = _write(tmp_path, [_record(0), b'', _record(2), _record(3)])
   os.truncate(path, os.path.getsize(path) - 1)
-  with pytest.raises(ValueError, match='record 1 of .*--skip_bad_examples=2 '
-                     'leaves 2 such out.'):
+  with pytest.raises(
+    ValueError, match='record 1 of .*--skip_bad_examples=2 leaves 2 such out.'
+  ):
     _open(path, skip=1).examine(range(3))
   found = _open(path, skip=2)
   assert found.examine(range(3)) and len(found.left_out) == 2
@@ -304,8 +372,16 @@ def test_a_bad_record_counts_once(tmp_path):
   assert len(found.left_out) == 1
 
 
-MIXED = [_record(0), b'', b'x', _record(3), _record(4, label=9), _record(5),
-         _record(6, data=b''), b'']
+MIXED = [
+  _record(0),
+  b'',
+  b'x',
+  _record(3),
+  _record(4, label=9),
+  _record(5),
+  _record(6, data=b''),
+  b'',
+]
 STAND_INS = [0, 3, 3, 3, 5, 5, 0, 0]  # the end wraps
 
 
@@ -318,8 +394,9 @@ def test_stand_ins(tmp_path):
   assert len(found.left_out) == 5
 
 
-@pytest.mark.parametrize('order', list(itertools.permutations(range(8)))[::2999]
-                         )
+@pytest.mark.parametrize(
+  'order', list(itertools.permutations(range(8)))[::2999]
+)
 def test_stand_ins_whatever_the_order_of_discovery(tmp_path, order):
   found = _open(_write(tmp_path, MIXED), skip=5)
   for index in order:
@@ -344,9 +421,11 @@ def test_threads(tmp_path):
     order = np.random.RandomState(seed).permutation(400) % 100
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
       parts = np.split(order, 40)
-      for part, (_, numbers) in zip(parts, pool.map(
-          lambda part, found=found: _resolve(found, part), parts),
-                                    strict=True):
+      for part, (_, numbers) in zip(
+        parts,
+        pool.map(lambda part, found=found: _resolve(found, part), parts),
+        strict=True,
+      ):
         assert numbers.tolist() == [expected[i] for i in part]
     assert len(found.left_out) == len({*found.left_out}) == records.count(b'')
 
@@ -355,8 +434,11 @@ def test_all_are_bad(tmp_path):
   path = _write(tmp_path, [b''] * 3)
   found = _open(path, skip=99)
   for _ in range(2):  # and it does not look for a good one for ever
-    with pytest.raises(ValueError, match='No record is good: record . of '
-                       f'{path} has no single value of image/encoded'):
+    with pytest.raises(
+      ValueError,
+      match='No record is good: record . of '
+      f'{path} has no single value of image/encoded',
+    ):
       _resolve(found, range(3))
 
 
@@ -366,8 +448,9 @@ def test_all_checksums_are_bad(tmp_path):
     _flip(path, _data_at(number))
   found = _open(path, skip=2)
   for _ in range(2):
-    with pytest.raises(ValueError, match='No record is good: record 1 of .* is '
-                       'damaged'):
+    with pytest.raises(
+      ValueError, match='No record is good: record 1 of .* is damaged'
+    ):
       found.read_many([0])
 
 
@@ -376,14 +459,16 @@ def test_no_records(tmp_path):
   for skip in (0, 9):
     with pytest.raises(ValueError) as error:
       _open(path, skip=skip)
-    assert str(error.value) == ('The train split of flowers has no records: '
-                                f'{path} are empty.')
+    assert str(error.value) == (
+      f'The train split of flowers has no records: {path} are empty.'
+    )
 
 
 def test_nothing_but_damage(tmp_path):
   (tmp_path / 'a').write_text('no TFRecord, but a text of some length')
-  with pytest.raises(ValueError, match='No record is good: .* is not a TFRecord'
-                     ):
+  with pytest.raises(
+    ValueError, match='No record is good: .* is not a TFRecord'
+  ):
     _open(str(tmp_path / 'a'), skip=9)
 
 
@@ -391,5 +476,7 @@ def test_key(tmp_path):
   """Another one for other records."""
   paths = [_write(tmp_path, _good(n), str(n)) for n in (1, 2)]
   assert _open(paths[0]).key() == _open(paths[0]).key()
-  assert len({_open(paths[0]).key(), _open(paths[1]).key(),
-              _open(*paths).key()}) == 3
+  assert (
+    len({_open(paths[0]).key(), _open(paths[1]).key(), _open(*paths).key()})
+    == 3
+  )

@@ -5,11 +5,12 @@ are tried; `make fuzz` tries more. Each ends within seconds, in a ValueError of
 one line or in a result that holds together.
 
 What cannot be told: a JPEG whose coefficients have changed, or a BMP whose
-pixels have, is a picture like any other; a file of records that ends where
+pixels have, is an image like any other; a file of records that ends where
 another one would begin is whole (dataset.json knows its size). In training
 without --skip_bad_examples, a JPEG that is damaged outside of the window that
 is decoded may pass.
 """
+
 import contextlib
 import gzip
 import io
@@ -44,8 +45,22 @@ SECONDS = 10  # for a mutation
 CLASSES = 5
 MAX_PIXELS = 1_000_000
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning:PIL')
-EXTREMES = (0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000,
-            0xffffffff, 2 ** 62, 2 ** 63 - 1, 2 ** 64 - 17, 2 ** 64 - 1)
+EXTREMES = (
+  0,
+  1,
+  0x7F,
+  0x80,
+  0xFF,
+  0x7FFF,
+  0xFFFF,
+  0x7FFFFFFF,
+  0x80000000,
+  0xFFFFFFFF,
+  2**62,
+  2**63 - 1,
+  2**64 - 17,
+  2**64 - 1,
+)
 
 
 # Mutations.
@@ -59,18 +74,22 @@ def _span(data, chance):
 
 def _flip(data, other, chance):
   at = chance.randrange(len(data))
-  return data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[
-      at + 1:]
+  return (
+    data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
+  )
 
 
 def _set(data, other, chance):
   first, end = _span(data, chance)
-  return data[:first] + bytes([chance.choice((0, 9, 10, 32, 47, 127, 255))]) * (
-      end - first) + data[end:]
+  return (
+    data[:first]
+    + bytes([chance.choice((0, 9, 10, 32, 47, 127, 255))]) * (end - first)
+    + data[end:]
+  )
 
 
 def _cut(data, other, chance):
-  return data[:chance.randrange(len(data))]
+  return data[: chance.randrange(len(data))]
 
 
 def _insert(data, other, chance):
@@ -94,22 +113,36 @@ def _swap(data, other, chance):
 
 
 def _splice(data, other, chance):
-  return data[:chance.randrange(len(data))] + other[
-      chance.randrange(len(other)):]
+  return (
+    data[: chance.randrange(len(data))] + other[chance.randrange(len(other)) :]
+  )
 
 
 def _extreme(data, other, chance):
   """A number that is no length."""
   size = chance.choice((1, 2, 4, 8))
-  number = chance.choice(EXTREMES) % 256 ** size
-  at = chance.randrange(min(len(data), 64) if chance.random() < 0.5
-                        else len(data))
-  return data[:at] + number.to_bytes(
-      size, chance.choice(('big', 'little'))) + data[at + size:]
+  number = chance.choice(EXTREMES) % 256**size
+  at = chance.randrange(
+    min(len(data), 64) if chance.random() < 0.5 else len(data)
+  )
+  return (
+    data[:at]
+    + number.to_bytes(size, chance.choice(('big', 'little')))
+    + data[at + size :]
+  )
 
 
-MUTATIONS = (_flip, _set, _cut, _insert, _delete, _duplicate, _swap, _splice,
-             _extreme)
+MUTATIONS = (
+  _flip,
+  _set,
+  _cut,
+  _insert,
+  _delete,
+  _duplicate,
+  _swap,
+  _splice,
+  _extreme,
+)
 
 
 def mutate(data: bytes, other: bytes, chance: random.Random) -> bytes:
@@ -139,6 +172,7 @@ class Slow(BaseException):
 @contextlib.contextmanager
 def limited(what, seconds=SECONDS):
   """Raises Slow in the middle of what takes too long."""
+
   def ring(*_):
     raise Slow(what)
 
@@ -181,16 +215,27 @@ def put(path, data):
 # Files of records.
 
 RECORDS = {
-    name: [random.Random(f'{name} {i}').randbytes(size)
-           for i, size in enumerate(sizes)]
-    for name, sizes in {'one': (40, 0, 300, 1, 77), 'two': (500, 20),
-                        'empty': (0, 0, 0)}.items()}
+  name: [
+    random.Random(f'{name} {i}').randbytes(size) for i, size in enumerate(sizes)
+  ]
+  for name, sizes in {
+    'one': (40, 0, 300, 1, 77),
+    'two': (500, 20),
+    'empty': (0, 0, 0),
+  }.items()
+}
 
 
 def framed(record):
   length = struct.pack('<Q', len(record))
-  return b''.join([length, struct.pack('<I', tfrecord.masked_crc(length)),
-                   record, struct.pack('<I', tfrecord.masked_crc(record))])
+  return b''.join(
+    [
+      length,
+      struct.pack('<I', tfrecord.masked_crc(length)),
+      record,
+      struct.pack('<I', tfrecord.masked_crc(record)),
+    ]
+  )
 
 
 @pytest.mark.parametrize('name', RECORDS)
@@ -199,8 +244,9 @@ def test_record_files(tmp_path, name):
   records, wholes = RECORDS[name], [b'']
   for record in records:
     wholes.append(wholes[-1] + framed(record))
-  files = {other: b''.join(map(framed, found))
-           for other, found in RECORDS.items()}
+  files = {
+    other: b''.join(map(framed, found)) for other, found in RECORDS.items()
+  }
   for number in range(FUZZ):
     chance = random.Random(f'{name} {number}')
     data = mutate(files[name], files[chance.choice(list(files))], chance)
@@ -215,7 +261,9 @@ def test_record_files(tmp_path, name):
       found = attempt(number, reader.read, i, says=[f'record {i} of {path}'])
       reported += [i] if found is None else []
       assert name == 'empty' or found is None or found == records[i], (
-          number, i)
+        number,
+        i,
+      )
       assert found in (None, *records)
     assert reported or name == 'empty' or data in wholes, number
 
@@ -231,12 +279,13 @@ def test_records_whose_places_are_known(tmp_path, kind):
     for old in kept.glob('*'):
       old.unlink()
     tfrecord.find_records(str(path), str(kept))
-    place, = kept.iterdir()
+    (place,) = kept.iterdir()
     changed = path if kind == 'file' else place
     before = changed.read_bytes()
     data = mutate(before, before, random.Random(f'{kind} {number}'))
-    changed.write_bytes(data[:len(before)].ljust(len(before), b'x')
-                        if kind == 'file' else data)
+    changed.write_bytes(
+      data[: len(before)].ljust(len(before), b'x') if kind == 'file' else data
+    )
     os.utime(path, (1, 1))
     reader = tfrecord.Reader([str(path)], str(kept))
     assert not reader.damages and len(reader) == len(RECORDS['one'])
@@ -245,11 +294,18 @@ def test_records_whose_places_are_known(tmp_path, kind):
       assert found in (None, record), (number, i)
 
 
-# Pictures.
+# Images.
 
-SMOOTH = Image.fromarray(np.stack(np.broadcast_arrays(
-    np.linspace(0, 255, 45)[:, None], np.linspace(255, 0, 60)[None],
-    np.full((1, 1), 90)), -1).astype(np.uint8))
+SMOOTH = Image.fromarray(
+  np.stack(
+    np.broadcast_arrays(
+      np.linspace(0, 255, 45)[:, None],
+      np.linspace(255, 0, 60)[None],
+      np.full((1, 1), 90),
+    ),
+    -1,
+  ).astype(np.uint8)
+)
 NOISE = fakes.picture(1, 1)
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
@@ -262,50 +318,69 @@ def encode(image, form, **options):
 
 
 JPEGS = {
-    'smooth': encode(SMOOTH, 'jpeg'), 'noise': encode(NOISE, 'jpeg'),
-    'progressive': encode(SMOOTH, 'jpeg', progressive=True),
-    'grey': encode(SMOOTH.convert('L'), 'jpeg'),
-    'cmyk': encode(SMOOTH.convert('CMYK'), 'jpeg'),
-    'turned': encode(NOISE, 'jpeg', exif=TURNED),
-    'restarts': encode(NOISE, 'jpeg', restart_marker_blocks=2),
+  'smooth': encode(SMOOTH, 'jpeg'),
+  'noise': encode(NOISE, 'jpeg'),
+  'progressive': encode(SMOOTH, 'jpeg', progressive=True),
+  'grey': encode(SMOOTH.convert('L'), 'jpeg'),
+  'cmyk': encode(SMOOTH.convert('CMYK'), 'jpeg'),
+  'turned': encode(NOISE, 'jpeg', exif=TURNED),
+  'restarts': encode(NOISE, 'jpeg', restart_marker_blocks=2),
 }
 PNGS = {
-    'smooth': encode(SMOOTH, 'png'), 'noise': encode(NOISE, 'png'),
-    'palette': encode(NOISE.quantize(7), 'png'),
-    'alpha': encode(NOISE.convert('RGBA'), 'png'),
-    'grey': encode(SMOOTH.convert('LA'), 'png'),
-    '16 bits': encode(Image.fromarray(
-        np.arange(600, dtype=np.uint16).reshape(20, 30) * 109), 'png'),
+  'smooth': encode(SMOOTH, 'png'),
+  'noise': encode(NOISE, 'png'),
+  'palette': encode(NOISE.quantize(7), 'png'),
+  'alpha': encode(NOISE.convert('RGBA'), 'png'),
+  'grey': encode(SMOOTH.convert('LA'), 'png'),
+  '16 bits': encode(
+    Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 109),
+    'png',
+  ),
 }
-GIFS = {'smooth': encode(SMOOTH, 'gif'), 'noise': encode(NOISE, 'gif'),
-        'interlaced': encode(SMOOTH, 'gif', interlace=1)}
-BMPS = {'rgb': encode(NOISE, 'bmp'), 'grey': encode(SMOOTH.convert('L'), 'bmp'),
-        'palette': encode(NOISE.quantize(7), 'bmp'),
-        'bits': encode(NOISE.convert('1'), 'bmp')}
-WEBPS = {'lossy': encode(SMOOTH, 'webp'),
-         'lossless': encode(NOISE.convert('RGBA'), 'webp', lossless=True)}
-TIFFS = {'raw': encode(SMOOTH, 'tiff'),
-         'lzw': encode(NOISE, 'tiff', compression='tiff_lzw'),
-         'jpeg': encode(SMOOTH, 'tiff', compression='jpeg'),
-         'float': encode(SMOOTH.convert('F'), 'tiff')}
+GIFS = {
+  'smooth': encode(SMOOTH, 'gif'),
+  'noise': encode(NOISE, 'gif'),
+  'interlaced': encode(SMOOTH, 'gif', interlace=1),
+}
+BMPS = {
+  'rgb': encode(NOISE, 'bmp'),
+  'grey': encode(SMOOTH.convert('L'), 'bmp'),
+  'palette': encode(NOISE.quantize(7), 'bmp'),
+  'bits': encode(NOISE.convert('1'), 'bmp'),
+}
+WEBPS = {
+  'lossy': encode(SMOOTH, 'webp'),
+  'lossless': encode(NOISE.convert('RGBA'), 'webp', lossless=True),
+}
+TIFFS = {
+  'raw': encode(SMOOTH, 'tiff'),
+  'lzw': encode(NOISE, 'tiff', compression='tiff_lzw'),
+  'jpeg': encode(SMOOTH, 'tiff', compression='jpeg'),
+  'float': encode(SMOOTH.convert('F'), 'tiff'),
+}
 
 
 def with_checksums(data):
   """Makes the checksums of a PNG's chunks right, so that all is read."""
   at, data = 8, bytearray(data)
   while at + 12 <= len(data):
-    end = at + 8 + int.from_bytes(data[at:at + 4], 'big')
+    end = at + 8 + int.from_bytes(data[at : at + 4], 'big')
     if end + 4 > len(data):
       break
-    data[end:end + 4] = zlib.crc32(data[at + 4:end]).to_bytes(4, 'big')
+    data[end : end + 4] = zlib.crc32(data[at + 4 : end]).to_bytes(4, 'big')
     at = end + 4
   return bytes(data)
 
 
 PICTURES = {  # kind: sources, and what is done after
-    'jpeg': (JPEGS, bytes), 'png': (PNGS, bytes),
-    'png with checksums': (PNGS, with_checksums), 'gif': (GIFS, bytes),
-    'bmp': (BMPS, bytes), 'webp': (WEBPS, bytes), 'tiff': (TIFFS, bytes)}
+  'jpeg': (JPEGS, bytes),
+  'png': (PNGS, bytes),
+  'png with checksums': (PNGS, with_checksums),
+  'gif': (GIFS, bytes),
+  'bmp': (BMPS, bytes),
+  'webp': (WEBPS, bytes),
+  'tiff': (TIFFS, bytes),
+}
 MAGIC = {b'jpeg': b'\xff\xd8\xff', b'png': b'\x89PNG'}
 
 
@@ -331,44 +406,60 @@ def test_picture_files(decoder, kind):
     if found.channels == 1:
       assert (np.ptp(image, axis=2) == 0).all(), number
     examiner = examples.Examiner(range(CLASSES))
-    record = dataset_utils.serialize(dataset_utils.image_to_tfexample(
-        found.data, found.format, *image.shape[:2], 0))
+    record = dataset_utils.serialize(
+      dataset_utils.image_to_tfexample(
+        found.data, found.format, *image.shape[:2], 0
+      )
+    )
     assert (examiner(record).image == image).all(), number
     again = pictures.standard(found.data, decoder)
     assert again == found, number
 
 
-# Records of pictures.
+# Records of images.
 
 
 def example(data, label=0):
-  return dataset_utils.serialize(dataset_utils.image_to_tfexample(
-      data, b'jpeg', 45, 60, label, {'image/filename': b'a.jpg'}))
+  return dataset_utils.serialize(
+    dataset_utils.image_to_tfexample(
+      data, b'jpeg', 45, 60, label, {'image/filename': b'a.jpg'}
+    )
+  )
 
 
 EXAMPLES = {
-    f'{kind} {name}': example(data, label % CLASSES)
-    for kind in ('jpeg', 'png', 'gif', 'bmp', 'webp', 'tiff')
-    for label, (name, data) in enumerate(PICTURES[kind][0].items())}
-HOLDERS = {'example': (EXAMPLES, bytes), **{
+  f'{kind} {name}': example(data, label % CLASSES)
+  for kind in ('jpeg', 'png', 'gif', 'bmp', 'webp', 'tiff')
+  for label, (name, data) in enumerate(PICTURES[kind][0].items())
+}
+HOLDERS = {
+  'example': (EXAMPLES, bytes),
+  **{
     kind: (sources, lambda data, finish=finish: example(finish(data)))
     for kind, (sources, finish) in PICTURES.items()
-    if kind not in ('png', 'webp', 'tiff')}}
+    if kind not in ('png', 'webp', 'tiff')
+  },
+}
 
 
 class Split:
-  """A data set of records whose frames are sound, and what is right of it.
+  """A dataset of records whose frames are sound, and what is right of it.
 
   Attributes:
-    folder: of the data set.
+    folder: of the dataset.
     labels: of each record, or what is wrong with it.
   """
 
   def __init__(self, folder):
     self.folder = str(folder)
-    records = [*EXAMPLES.values(), *(
-        finish(data) for kind, (sources, finish) in HOLDERS.items()
-        for _, data in mutations(kind, sources))]
+    records = [
+      *EXAMPLES.values(),
+      *(
+        finish(data)
+        for kind, (sources, finish) in HOLDERS.items()
+        for _, data in mutations(kind, sources)
+      ),
+    ]
     tfrecord.write(folder / 'train-0.tfrecord', records)
     dataset_utils.write_label_file(dict(enumerate('abcde')), folder)
     self.labels = []
@@ -386,14 +477,21 @@ class Split:
   @property
   def bad(self):
     """The numbers of the bad records."""
-    return {number for number, label in enumerate(self.labels)
-            if isinstance(label, str)}
+    return {
+      number
+      for number, label in enumerate(self.labels)
+      if isinstance(label, str)
+    }
 
   def source(self, train):
     preprocess = preprocessing_factory.get_preprocessing('vgg', train)
     return input_pipeline.Source(
-        dataset_factory.get_dataset('tfrecord', 'train', self.folder),
-        preprocess, 32, skip=len(self.labels), max_pixels=MAX_PIXELS)
+      dataset_factory.get_dataset('tfrecord', 'train', self.folder),
+      preprocess,
+      32,
+      skip=len(self.labels),
+      max_pixels=MAX_PIXELS,
+    )
 
   def left_out(self, source):
     """The numbers of the records that were left out; each is bad."""
@@ -401,7 +499,8 @@ class Split:
     for sentence in source.left_out:
       number = int(sentence.split()[1])
       assert sentence.startswith(
-          f'record {number} of {self.folder}/train-0.tfrecord ')
+        f'record {number} of {self.folder}/train-0.tfrecord '
+      )
       assert f' {self.labels[number]}: mend' in sentence
       found.add(number)
     assert len(found) == len(source.left_out)
@@ -435,7 +534,8 @@ def test_evaluation(split, graph):
   labels = run(source.evaluation(16), len(split.labels))
   left_out = split.left_out(source)
   for number, (label, right) in enumerate(
-      zip(labels, split.labels, strict=True)):
+    zip(labels, split.labels, strict=True)
+  ):
     assert label == (-1 if number in left_out else right), number
   assert left_out == split.bad
 
@@ -451,38 +551,76 @@ def test_training(split, graph):
 
 # Texts.
 
-LABELS = {'plain': b'0:daisy\n1:rose\n2:tulip\n', 'one': b'0:a',
-          'odd': '\ufeff0: K\u00e4se: Gouda\r\n\r\n2:\u732b\r\n1:\r\n'.encode()}
+LABELS = {
+  'plain': b'0:daisy\n1:rose\n2:tulip\n',
+  'one': b'0:a',
+  'odd': '\ufeff0: K\u00e4se: Gouda\r\n\r\n2:\u732b\r\n1:\r\n'.encode(),
+}
 
 
 def test_label_files(tmp_path):
   for number, data in mutations('labels', LABELS, 4 * FUZZ):
     path = put(tmp_path / 'labels.txt', data)
-    names = attempt(number, dataset_utils.read_label_file, tmp_path,
-                    says=[path])
+    names = attempt(
+      number, dataset_utils.read_label_file, tmp_path, says=[path]
+    )
     if names is not None:
       assert list(names) == list(range(len(names))), number
-      assert all(name == name.strip() and '\n' not in name
-                 for name in names.values()), number
+      assert all(
+        name == name.strip() and '\n' not in name for name in names.values()
+      ), number
 
 
 DESCRIBED = description.Description(
-    'tfrecord', ('K\u00e4se', 'b', 'c'), 3, (8, 9), (30, 20), {
-        'train': description.Split({
-            'train-0.tfrecord': tfrecord.Written(2, 90, 2 ** 32 - 1),
-            'train-1.tfrecord': tfrecord.Written(1, 45, 7)}, (1, 2, 0)),
-        'test': description.Split(
-            {'test-0.tfrecord': tfrecord.Written(0, 0, 0)}, (0, 0, 0))})
-VALUES = (None, True, 0, -1, 1.5, 10 ** 30, float('nan'), '', '..', '/etc',
-          'a\nb', '\ud800', '\x1b[31m', 'x' * 5000, [], {}, [[]], [1, 2],
-          ['a', 'b', 'c'])
+  'tfrecord',
+  ('K\u00e4se', 'b', 'c'),
+  3,
+  (8, 9),
+  (30, 20),
+  {
+    'train': description.Split(
+      {
+        'train-0.tfrecord': tfrecord.Written(2, 90, 2**32 - 1),
+        'train-1.tfrecord': tfrecord.Written(1, 45, 7),
+      },
+      (1, 2, 0),
+    ),
+    'test': description.Split(
+      {'test-0.tfrecord': tfrecord.Written(0, 0, 0)}, (0, 0, 0)
+    ),
+  },
+)
+VALUES = (
+  None,
+  True,
+  0,
+  -1,
+  1.5,
+  10**30,
+  float('nan'),
+  '',
+  '..',
+  '/etc',
+  'a\nb',
+  '\ud800',
+  '\x1b[31m',
+  'x' * 5000,
+  [],
+  {},
+  [[]],
+  [1, 2],
+  ['a', 'b', 'c'],
+)
 
 
 def places(value, path=()):
   """Yields where each value of a JSON tree is."""
   yield path
-  for key in value if isinstance(value, dict) else (
-      range(len(value)) if isinstance(value, list) else ()):
+  for key in (
+    value
+    if isinstance(value, dict)
+    else (range(len(value)) if isinstance(value, list) else ())
+  ):
     yield from places(value[key], (*path, key))
 
 
@@ -514,8 +652,9 @@ def test_descriptions(tmp_path, kind):
     found = attempt(number, description.read, str(tmp_path), says=[path])
     if found is not None:
       check_description(found, path)
-      attempt(number, dataset_factory.get_dataset, found.name, 'train',
-              str(tmp_path))
+      attempt(
+        number, dataset_factory.get_dataset, found.name, 'train', str(tmp_path)
+      )
 
 
 def check_description(found, path):
@@ -526,11 +665,12 @@ def check_description(found, path):
     assert len(f'{name}.'.splitlines()) == 1
   for split in found.splits.values():
     assert len(split.examples_per_class) == len(found.class_names)
-    assert split.examples == sum(
-        file.records for file in split.files.values())
+    assert split.examples == sum(file.records for file in split.files.values())
     for name in split.files:
-      assert os.path.dirname(os.path.normpath(
-          os.path.join('/folder', name))) == '/folder'
+      assert (
+        os.path.dirname(os.path.normpath(os.path.join('/folder', name)))
+        == '/folder'
+      )
 
 
 # Sources of converters.
@@ -541,8 +681,10 @@ def check_plan(number, found, classes=None):
   names = found.class_names
   assert classes in (None, len(names)) and len(set(names)) == len(names)
   assert set(found.splits) <= {'train', 'validation', 'test'}
-  for name in (*names, *(item.name for items in found.splits.values()
-                         for item in items)):
+  for name in (
+    *names,
+    *(item.name for items in found.splits.values() for item in items),
+  ):
     assert name.isprintable() and name.strip(), (number, name)
   for items in found.splits.values():
     for item in items:
@@ -551,10 +693,11 @@ def check_plan(number, found, classes=None):
 
 
 CSVS = {
-    'names': b'path,label\na.png,red\nb/c.png,"blue, dark"\n'
-             b'"d ""e"".png",red\na.png,red\nf.png,"blue, dark"\n',
-    'splits': b'label,note,path,split\r\n1,x,a.png,train\r\n0,y,f.png,val\r\n'
-              b'0,,b/c.png,train\r\n'}
+  'names': b'path,label\na.png,red\nb/c.png,"blue, dark"\n'
+  b'"d ""e"".png",red\na.png,red\nf.png,"blue, dark"\n',
+  'splits': b'label,note,path,split\r\n1,x,a.png,train\r\n0,y,f.png,val\r\n'
+  b'0,,b/c.png,train\r\n',
+}
 
 
 def test_csv_files(tmp_path):
@@ -563,8 +706,13 @@ def test_csv_files(tmp_path):
     put(tmp_path / name, PNGS['noise'])
   for number, data in mutations('csv', CSVS, 4 * FUZZ):
     path = put(tmp_path / 'list.csv', data)
-    found = attempt(number, csv_list.plan, str(path), Options(),
-                    says=[path, 'No class has two examples'])
+    found = attempt(
+      number,
+      csv_list.plan,
+      str(path),
+      Options(),
+      says=[path, 'No class has two examples'],
+    )
     if found is not None:
       check_plan(number, found)
 
@@ -576,18 +724,31 @@ def idx_file(*shape):
   return struct.pack(f'>{1 + len(shape)}I', 0x800 + len(shape), *shape) + data
 
 
-IDX = {'train-images-idx3-ubyte': idx_file(6, 5, 4),
-       'train-labels-idx1-ubyte': idx_file(6),
-       't10k-images-idx3-ubyte': idx_file(2, 5, 4),
-       't10k-labels-idx1-ubyte': idx_file(2)}
-IDX_GZ = {f'{name}.gz': gzip.compress(data, mtime=0)
-          for name, data in IDX.items()}
-CIFAR = {**{name: b''.join(
-    bytes([i]) + random.Random(f'{name} {i}').randbytes(cifar.PIXELS)
-    for i in range(2)) for split in cifar.FILES_10.values() for name in split},
-         'batches.meta.txt': b''.join(b'c%d\n' % i for i in range(10))}
-FOLDERS = {'idx': (IDX, idx.plan_mnist), 'gzipped idx': (
-    IDX_GZ, idx.plan_mnist), 'cifar': (CIFAR, cifar.plan_cifar10)}
+IDX = {
+  'train-images-idx3-ubyte': idx_file(6, 5, 4),
+  'train-labels-idx1-ubyte': idx_file(6),
+  't10k-images-idx3-ubyte': idx_file(2, 5, 4),
+  't10k-labels-idx1-ubyte': idx_file(2),
+}
+IDX_GZ = {
+  f'{name}.gz': gzip.compress(data, mtime=0) for name, data in IDX.items()
+}
+CIFAR = {
+  **{
+    name: b''.join(
+      bytes([i]) + random.Random(f'{name} {i}').randbytes(cifar.PIXELS)
+      for i in range(2)
+    )
+    for split in cifar.FILES_10.values()
+    for name in split
+  },
+  'batches.meta.txt': b''.join(b'c%d\n' % i for i in range(10)),
+}
+FOLDERS = {
+  'idx': (IDX, idx.plan_mnist),
+  'gzipped idx': (IDX_GZ, idx.plan_mnist),
+  'cifar': (CIFAR, cifar.plan_cifar10),
+}
 
 
 @pytest.mark.parametrize('kind', FOLDERS)

@@ -1,4 +1,5 @@
 """Mask files of every kind as class ids, and what is refused."""
+
 import io
 
 import numpy as np
@@ -9,9 +10,11 @@ from datasets import masks
 from datasets.pictures import BadPicture
 
 IDS = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
-TABLE = masks.Rule(255, colours={(0, 0, 0): 0, (0, 0, 9): 1, (9, 0, 0): 2,
-                                 (255, 255, 255): 255},
-                   names={(0, 0, 9): 'sea'})
+TABLE = masks.Rule(
+  255,
+  colours={(0, 0, 0): 0, (0, 0, 9): 1, (9, 0, 0): 2, (255, 255, 255): 255},
+  names={(0, 0, 9): 'sea'},
+)
 COLOURS = np.zeros((256, 3), np.uint8)
 for colour, label in TABLE.colours.items():
   COLOURS[label] = colour
@@ -42,13 +45,19 @@ def test_encode():
   np.testing.assert_array_equal(np.asarray(image), IDS)
 
 
-@pytest.mark.parametrize('data', [
-    masks.encode(IDS), encoded(palette(IDS)),
-    encoded(Image.fromarray(IDS), 'bmp'), encoded(Image.fromarray(IDS), 'tiff'),
+@pytest.mark.parametrize(
+  'data',
+  [
+    masks.encode(IDS),
+    encoded(palette(IDS)),
+    encoded(Image.fromarray(IDS), 'bmp'),
+    encoded(Image.fromarray(IDS), 'tiff'),
     encoded(Image.fromarray(IDS.astype(np.uint16))),
     encoded(Image.fromarray(np.stack([IDS] * 3, 2))),
     encoded(Image.fromarray(np.stack([IDS, np.full_like(IDS, 255)], 2), 'LA')),
-], ids=['grey', 'palette', 'bmp', 'tiff', '16 bits', 'three', 'opaque'])
+  ],
+  ids=['grey', 'palette', 'bmp', 'tiff', '16 bits', 'three', 'opaque'],
+)
 def test_values(data):
   found = masks.decode(data, masks.Rule(255))
   assert found.dtype == np.uint8
@@ -70,12 +79,19 @@ def test_one_bit():
   np.testing.assert_array_equal(masks.decode(data, masks.Rule()), ids)
 
 
-@pytest.mark.parametrize('image', [
-    Image.fromarray(COLOURS[IDS]), palette(IDS), palette(
-        np.array([[0, 5, 6], [6, 7, 0]], np.uint8), COLOURS[[
-            0, 0, 0, 0, 0, 1, 2, 255]]),
-    Image.fromarray(COLOURS[IDS]).convert('RGBA')],
-    ids=['RGB', 'palette', 'other places', 'opaque'])
+@pytest.mark.parametrize(
+  'image',
+  [
+    Image.fromarray(COLOURS[IDS]),
+    palette(IDS),
+    palette(
+      np.array([[0, 5, 6], [6, 7, 0]], np.uint8),
+      COLOURS[[0, 0, 0, 0, 0, 1, 2, 255]],
+    ),
+    Image.fromarray(COLOURS[IDS]).convert('RGBA'),
+  ],
+  ids=['RGB', 'palette', 'other places', 'opaque'],
+)
 @pytest.mark.parametrize('form', ['png', 'bmp', 'gif'])
 def test_colours(image, form):
   if form != 'png' and image.mode == 'RGBA':
@@ -89,8 +105,9 @@ def test_colours_of_a_large_table():
   random = np.random.RandomState(0)
   colours = np.unique(random.randint(0, 256, (200, 3)), axis=0)
   ids = random.randint(0, len(colours), (40, 50))
-  rule = masks.Rule(colours={tuple(map(int, colour)): i
-                             for i, colour in enumerate(colours)})
+  rule = masks.Rule(
+    colours={tuple(map(int, colour)): i for i, colour in enumerate(colours)}
+  )
   data = encoded(Image.fromarray(colours[ids].astype(np.uint8)))
   np.testing.assert_array_equal(masks.decode(data, rule), ids)
 
@@ -98,21 +115,27 @@ def test_colours_of_a_large_table():
 def test_chosen_values():
   rule = masks.Rule(7, (0, 255, 30))
   given = np.array([[0, 255], [30, 7], [255, 0]], np.uint8)
-  np.testing.assert_array_equal(masks.decode(masks.encode(given), rule),
-                                [[0, 1], [2, 7], [1, 0]])
+  np.testing.assert_array_equal(
+    masks.decode(masks.encode(given), rule), [[0, 1], [2, 7], [1, 0]]
+  )
   # A value that is a class goes before the ignore label.
-  np.testing.assert_array_equal(masks.decode(
-      masks.encode(given[:1]), masks.Rule(255, (0, 255))), [[0, 1]])
-  refused(masks.encode(np.array([[0, 8, 9]], np.uint8)), rule,
-          'has the values 8, 9, which --mask_values=0,255,30 does not name')
+  np.testing.assert_array_equal(
+    masks.decode(masks.encode(given[:1]), masks.Rule(255, (0, 255))), [[0, 1]]
+  )
+  refused(
+    masks.encode(np.array([[0, 8, 9]], np.uint8)),
+    rule,
+    'has the values 8, 9, which --mask_values=0,255,30 does not name',
+  )
 
 
 def test_turned():
   exif = Image.Exif()
   exif[0x0112] = 6
   data = encoded(Image.fromarray(IDS), exif=exif)
-  np.testing.assert_array_equal(masks.decode(data, masks.Rule(255)),
-                                np.rot90(IDS, -1))
+  np.testing.assert_array_equal(
+    masks.decode(data, masks.Rule(255)), np.rot90(IDS, -1)
+  )
 
 
 STRANGE = COLOURS[IDS].copy()
@@ -120,31 +143,71 @@ STRANGE[1] = [(0, 0, 10), (0, 0, 10), (1, 2, 3)]
 FLOATS = Image.fromarray(np.zeros((2, 2), np.float32))
 
 
-@pytest.mark.parametrize('data,rule,words', [
-    (encoded(Image.fromarray(STRANGE)), TABLE,
-     'has the colour 0,0,10 in 2 pixels (the first at column 0, row 1), and 1 '
-     'other such colours, which --color_table does not name; the nearest it '
-     'names is 0,0,9, sea: add the colour'),
-    (encoded(Image.fromarray(COLOURS[IDS])), masks.Rule(),
-     'has colours (0,0,0 9,0,0 0,0,9 255,255,255), and nothing says which '
-     'class each is: give --color_table, a CSV file with the lines name,r,g,b'),
-    (encoded(Image.fromarray(np.random.RandomState(0).randint(
-        0, 256, (9, 9, 3)).astype(np.uint8))), masks.Rule(), ' and 75 more)'),
-    (encoded(Image.fromarray(IDS), 'jpeg'), masks.Rule(), 'is a JPEG, whose '
-     'compression changes ids and colours: export the masks again as PNG'),
+@pytest.mark.parametrize(
+  'data,rule,words',
+  [
+    (
+      encoded(Image.fromarray(STRANGE)),
+      TABLE,
+      'has the colour 0,0,10 in 2 pixels (the first at column 0, row 1), and 1 '
+      'other such colours, which --color_table does not name; the nearest it '
+      'names is 0,0,9, sea: add the colour',
+    ),
+    (
+      encoded(Image.fromarray(COLOURS[IDS])),
+      masks.Rule(),
+      'has colours (0,0,0 9,0,0 0,0,9 255,255,255), and nothing says which '
+      'class each is: give --color_table, a CSV file with the lines name,r,g,b',
+    ),
+    (
+      encoded(
+        Image.fromarray(
+          np.random.RandomState(0).randint(0, 256, (9, 9, 3)).astype(np.uint8)
+        )
+      ),
+      masks.Rule(),
+      ' and 75 more)',
+    ),
+    (
+      encoded(Image.fromarray(IDS), 'jpeg'),
+      masks.Rule(),
+      'is a JPEG, whose '
+      'compression changes ids and colours: export the masks again as PNG',
+    ),
     (encoded(Image.fromarray(IDS), 'webp'), TABLE, 'is a WebP, whose'),
-    (encoded(palette(IDS), 'gif'), masks.Rule(), 'is a GIF, in whose palette '
-     'programs change the places: export the masks as PNG, or give'),
-    (encoded(Image.fromarray(IDS.astype(np.uint16) * 257)), masks.Rule(),
-     'has the value 65,535, and ids are below 256'),
+    (
+      encoded(palette(IDS), 'gif'),
+      masks.Rule(),
+      'is a GIF, in whose palette '
+      'programs change the places: export the masks as PNG, or give',
+    ),
+    (
+      encoded(Image.fromarray(IDS.astype(np.uint16) * 257)),
+      masks.Rule(),
+      'has the value 65,535, and ids are below 256',
+    ),
     (encoded(FLOATS, 'tiff'), masks.Rule(), 'of the mode F: export the masks'),
-    (encoded(Image.fromarray(IDS), 'tiff', save_all=True,
-             append_images=[FLOATS]), masks.Rule(), 'holds 2 pictures'),
-    (encoded(Image.fromarray(np.stack([IDS] * 4, 2))), TABLE,
-     'has transparent parts, whose class is unknown: save it without'),
-    (b'', masks.Rule(), 'is empty'), (b'GIF8', masks.Rule(), 'is no picture'),
-    (masks.encode(np.zeros((90, 90), np.uint8))[:60], masks.Rule(),
-     'is damaged')])
+    (
+      encoded(
+        Image.fromarray(IDS), 'tiff', save_all=True, append_images=[FLOATS]
+      ),
+      masks.Rule(),
+      'holds 2 images',
+    ),
+    (
+      encoded(Image.fromarray(np.stack([IDS] * 4, 2))),
+      TABLE,
+      'has transparent parts, whose class is unknown: save it without',
+    ),
+    (b'', masks.Rule(), 'is empty'),
+    (b'GIF8', masks.Rule(), 'is no image'),
+    (
+      masks.encode(np.zeros((90, 90), np.uint8))[:60],
+      masks.Rule(),
+      'is damaged',
+    ),
+  ],
+)
 def test_refused(data, rule, words):
   refused(data, rule, words)
 
@@ -158,8 +221,11 @@ def test_read(tmp_path):
   (tmp_path / 'a.png').write_bytes(masks.encode(IDS))
   (tmp_path / 'b.png').write_bytes(b'')
   np.testing.assert_array_equal(
-      masks.read(str(tmp_path / 'a.png'), 'a', masks.Rule()), IDS)
-  for name, words in (('b.png', 'has a mask, B, that is empty'), (
-      'c.png', 'has a mask, B, that cannot be read: No such file')):
+    masks.read(str(tmp_path / 'a.png'), 'a', masks.Rule()), IDS
+  )
+  for name, words in (
+    ('b.png', 'has a mask, B, that is empty'),
+    ('c.png', 'has a mask, B, that cannot be read: No such file'),
+  ):
     with pytest.raises(BadPicture, match=words):
       masks.read(str(tmp_path / name), 'B', masks.Rule())

@@ -1,4 +1,5 @@
 """The colours of masks, and the sheet that shows them."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +8,7 @@ from datasets import overlays
 from datasets.overlays import CELL, IGNORED, Row
 from tests.datasets import dense
 
-STEP = CELL + 16 + 8  # from a row of pictures to the next
+STEP = CELL + 16 + 8  # from a row of images to the next
 NAMES = ('background', 'a', 'b')
 
 
@@ -34,7 +35,11 @@ def test_palette():
   assert len({*map(tuple, found.tolist())}) == 256
   # person, train and the borders, as everybody has them
   assert found[[0, 15, 19, 255]].tolist() == [
-      [0, 0, 0], [192, 128, 128], [128, 192, 0], [224, 224, 192]]
+    [0, 0, 0],
+    [192, 128, 128],
+    [128, 192, 0],
+    [224, 224, 192],
+  ]
   np.testing.assert_array_equal(overlays.palette(21), found[:21])
 
 
@@ -43,14 +48,20 @@ def test_colour(ignore_label):
   mask = dense.mask(0, 9, 7, [0, 1, 3, 255])
   found = overlays.colour(mask, ignore_label)
   assert found.dtype == np.uint8
-  expected = [[list(IGNORED) if value == ignore_label else voc_colour(value)
-               for value in row] for row in mask.tolist()]
+  expected = [
+    [
+      list(IGNORED) if value == ignore_label else voc_colour(value)
+      for value in row
+    ]
+    for row in mask.tolist()
+  ]
   assert found.tolist() == expected
 
 
-@pytest.mark.parametrize('ignore_label, transparent, alpha', [
-    (255, 0, 0.55), (0, 0, 0.55), (None, 1, 0.2), (255, None, 1.0),
-    (3, 0, 0.0)])
+@pytest.mark.parametrize(
+  'ignore_label, transparent, alpha',
+  [(255, 0, 0.55), (0, 0, 0.55), (None, 1, 0.2), (255, None, 1.0), (3, 0, 0.0)],
+)
 def test_blend(ignore_label, transparent, alpha):
   mask = dense.mask(0, 9, 7, [0, 1, 3, 255])
   image = dense.picture(1, 9, 7)
@@ -59,8 +70,9 @@ def test_blend(ignore_label, transparent, alpha):
   for row, column in np.ndindex(9, 7):
     value, pixel = int(mask[row, column]), image[row, column].astype(float)
     colour = IGNORED if value == ignore_label else voc_colour(value)
-    expected = (pixel @ [0.299, 0.587, 0.114] * (1 - alpha)
-                + np.array(colour) * alpha)
+    expected = (
+      pixel @ [0.299, 0.587, 0.114] * (1 - alpha) + np.array(colour) * alpha
+    )
     if value == transparent != ignore_label:
       expected = pixel
     assert np.abs(found[row, column] - expected).max() <= 0.51
@@ -82,7 +94,7 @@ def drawn(folder, rows, names=NAMES, ignore_label=255):
 
 
 def cell(sheet, left, top, height=CELL):
-  return sheet[top:top + height, left:left + CELL]
+  return sheet[top : top + height, left : left + CELL]
 
 
 def test_a_picture_and_its_masks_side_by_side(tmp_path):
@@ -94,18 +106,20 @@ def test_a_picture_and_its_masks_side_by_side(tmp_path):
   assert (cell(sheet, 8, 8) == 200).all()
   assert (cell(sheet, 8 + step, 8) == 200).all()  # the background
   grey = 200 * 0.45
-  assert (cell(sheet, 8 + 2 * step, 8) == (
-      round(grey), round(grey + 0.55 * 128), round(grey))).all()
+  assert (
+    cell(sheet, 8 + 2 * step, 8)
+    == (round(grey), round(grey + 0.55 * 128), round(grey))
+  ).all()
   both = cell(sheet, 8 + 3 * step, 8)
-  assert (both[:, :CELL // 2] == (
-      round(grey + 0.55 * 128), round(grey), round(grey))).all()
-  assert (both[:, CELL // 2:] == round(grey + 0.55 * 224)).all()
+  assert (
+    both[:, : CELL // 2] == (round(grey + 0.55 * 128), round(grey), round(grey))
+  ).all()
+  assert (both[:, CELL // 2 :] == round(grey + 0.55 * 224)).all()
   assert sheet.shape[1] == 16 + 4 * CELL + 6
 
 
 def test_without_a_background_every_class_is_coloured(tmp_path):
-  sheet = drawn(tmp_path, [Row(plain((200, 0, 0)), [ids(0)])],
-                ('road', 'sky'))
+  sheet = drawn(tmp_path, [Row(plain((200, 0, 0)), [ids(0)])], ('road', 'sky'))
   assert (cell(sheet, 8 + CELL + 2, 8) == round(200 * 0.299 * 0.45)).all()
 
 
@@ -114,11 +128,13 @@ def test_a_background_that_is_ignored_is_grey(tmp_path):
   assert (cell(sheet, 8 + CELL + 2, 8) == round(0.55 * 224)).all()
 
 
-@pytest.mark.parametrize('rows, across, down', [
-    (1, 1, 1), (4, 4, 1), (5, 4, 2), (24, 4, 6)])
+@pytest.mark.parametrize(
+  'rows, across, down', [(1, 1, 1), (4, 4, 1), (5, 4, 2), (24, 4, 6)]
+)
 def test_rows_stand_side_by_side(tmp_path, rows, across, down):
-  sheet = drawn(tmp_path, [Row(plain((i * 10, 5, 5)), [ids(0)], 'x')
-                           for i in range(rows)])
+  sheet = drawn(
+    tmp_path, [Row(plain((i * 10, 5, 5)), [ids(0)], 'x') for i in range(rows)]
+  )
   wide = 2 * CELL + 2 + 16
   assert sheet.shape[1] == across * wide
   for i in range(rows):
@@ -129,8 +145,10 @@ def test_rows_stand_side_by_side(tmp_path, rows, across, down):
 
 
 def test_wide_pictures_leave_no_room_above_them(tmp_path):
-  rows = [Row(plain((9, 9, 9), 100, 400), [ids(1, 100, 400)]),
-          Row(plain((9, 9, 9), 10, 200), [ids(1, 10, 200)])]
+  rows = [
+    Row(plain((9, 9, 9), 100, 400), [ids(1, 100, 400)]),
+    Row(plain((9, 9, 9), 10, 200), [ids(1, 10, 200)]),
+  ]
   sheet = drawn(tmp_path, rows)
   assert (cell(sheet, 8, 8, CELL // 4) == 9).all()
   # The second is in the middle of a grey cell.
@@ -150,7 +168,7 @@ def test_the_legend_has_what_occurs(tmp_path):
   mask = ids(1)
   mask[0, 0], mask[5, 5] = 255, 77
   sheet = drawn(tmp_path, [Row(plain((0, 0, 0)), [ids(1), mask], 'x')])
-  legend = sheet[8 + STEP:]
+  legend = sheet[8 + STEP :]
   found = {*map(tuple, legend.reshape(-1, 3).tolist())}
   assert {tuple(voc_colour(1)), tuple(voc_colour(77)), IGNORED} <= found
   assert tuple(voc_colour(2)) not in found
@@ -162,12 +180,12 @@ def test_titles_and_captions(tmp_path):
   row = Row(plain((9, 9, 9)), [ids(0)], 'caption', ['one', 'two'])
   sheet = drawn(tmp_path, [row])
   assert sheet.shape[0] == bare.shape[0] + 16
-  assert (bare[8 + CELL:8 + CELL + 16] == 255).all()
-  titles = sheet[8 + CELL:8 + CELL + 16]
+  assert (bare[8 + CELL : 8 + CELL + 16] == 255).all()
+  titles = sheet[8 + CELL : 8 + CELL + 16]
   for left in (8, 8 + CELL + 2):
-    assert (titles[:, left:left + 40] < 100).any()
-  assert (titles[:, left - 60:left] == 255).all()
-  assert (sheet[8 + CELL + 16:8 + CELL + 32] < 100).any()
+    assert (titles[:, left : left + 40] < 100).any()
+  assert (titles[:, left - 60 : left] == 255).all()
+  assert (sheet[8 + CELL + 16 : 8 + CELL + 32] < 100).any()
 
 
 @pytest.mark.parametrize('caption', ['薔薇' * 200, 'x' * 9999, 'a\n\tb', ''])
@@ -177,28 +195,39 @@ def test_any_caption(tmp_path, caption):
 
 
 def test_nothing_to_draw(tmp_path):
-  with pytest.raises(ValueError, match='There are no pictures to draw'):
+  with pytest.raises(ValueError, match='There are no images to draw'):
     overlays.draw(tmp_path / 'sheet.png', [], NAMES)
 
 
 def test_a_folder_that_is_not_there(tmp_path):
   with pytest.raises(ValueError, match='Writing to .*none failed'):
-    overlays.draw(tmp_path / 'none' / 'x.png',
-                  [Row(plain((0, 0, 0)), [ids(0)])], NAMES)
+    overlays.draw(
+      tmp_path / 'none' / 'x.png', [Row(plain((0, 0, 0)), [ids(0)])], NAMES
+    )
 
 
 def test_picked_rows_show_every_class(tmp_path):
   """One mask of 40 has each of three classes: all three are picked."""
-  records = [dense.record(i, ids({7: 1, 19: 2, 33: 200}.get(i, 0), 9, 8))
-             for i in range(40)]
-  dense.write(tmp_path, NAMES, described=False, train=records,
-              val=[dense.record(90, ids(1, 300, 100))])
-  paths = {split: [str(tmp_path / f'{split}-00000-of-00001.tfrecord')]
-           for split in ('train', 'val')}
+  records = [
+    dense.record(i, ids({7: 1, 19: 2, 33: 200}.get(i, 0), 9, 8))
+    for i in range(40)
+  ]
+  dense.write(
+    tmp_path,
+    NAMES,
+    described=False,
+    train=records,
+    val=[dense.record(90, ids(1, 300, 100))],
+  )
+  paths = {
+    split: [str(tmp_path / f'{split}-00000-of-00001.tfrecord')]
+    for split in ('train', 'val')
+  }
   rows = overlays.pick(paths, count=6)
   assert len(rows) == 6
-  assert {int(value) for row in rows[:5] for value in np.unique(row.masks[0])
-          } == {0, 1, 2, 200}
+  assert {
+    int(value) for row in rows[:5] for value in np.unique(row.masks[0])
+  } == {0, 1, 2, 200}
   for row in rows[:5]:
     split, size, _, number = row.caption.split()
     assert (split, size) == ('train', '8x9')
@@ -215,9 +244,17 @@ def test_picked_rows_show_every_class(tmp_path):
 
 def test_bad_records_are_not_picked(tmp_path):
   path = tmp_path / 'train-00000-of-00001.tfrecord'
-  dense.write(tmp_path, NAMES, described=False, train=[
-      dense.record(0, ids(1)), dense.record(1, ids(1), seg=None),
-      dense.record(2, ids(1), data=b''), dense.record(3, ids(1), seg=b'')])
+  dense.write(
+    tmp_path,
+    NAMES,
+    described=False,
+    train=[
+      dense.record(0, ids(1)),
+      dense.record(1, ids(1), seg=None),
+      dense.record(2, ids(1), data=b''),
+      dense.record(3, ids(1), seg=b''),
+    ],
+  )
   data = bytearray(path.read_bytes())
   rows = overlays.pick({'train': [str(path)]})
   assert [row.caption for row in rows] == ['train 24x24 Bild 0']

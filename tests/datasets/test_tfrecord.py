@@ -1,4 +1,5 @@
 """TFRecord files read by number, against TensorFlow's own reader."""
+
 import concurrent.futures
 import os
 import pathlib
@@ -37,18 +38,21 @@ def _starts(records):
 
 @pytest.fixture
 def shards(tmp_path):
-  """Four files: one with empty records, one empty, one of zeros, one random.
-  """
+  """Four files: one with empty records, one empty, one of zeros, one random."""
   random = np.random.RandomState(0)
-  return [_write(tmp_path / f'{i}.tfrecord', records) for i, records in
-          enumerate([RECORDS, [], [b'', b''],
-                     [random.bytes(n) for n in (1, 1000, 70000)]])]
+  return [
+    _write(tmp_path / f'{i}.tfrecord', records)
+    for i, records in enumerate(
+      [RECORDS, [], [b'', b''], [random.bytes(n) for n in (1, 1000, 70000)]]
+    )
+  ]
 
 
 def test_same_as_tensorflow(shards):
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     record = tf.compat.v1.data.make_one_shot_iterator(
-        tf.data.TFRecordDataset(shards)).get_next()
+      tf.data.TFRecordDataset(shards)
+    ).get_next()
     reader = tfrecord.Reader(shards)
     assert len(reader) == 9
     for i in range(len(reader)):
@@ -64,8 +68,12 @@ def test_offsets(tmp_path):
   starts = _starts(RECORDS)
   assert starts[-1] == os.path.getsize(path)
   np.testing.assert_array_equal(
-      found, [(start + 12, len(record))
-              for start, record in zip(starts[:-1], RECORDS, strict=True)])
+    found,
+    [
+      (start + 12, len(record))
+      for start, record in zip(starts[:-1], RECORDS, strict=True)
+    ],
+  )
 
 
 def test_empty_file(tmp_path):
@@ -85,9 +93,11 @@ def test_masked_crc_of_a_header(tmp_path):
 RANDOM = np.random.RandomState(1).bytes(300_000)
 
 
-@pytest.mark.parametrize('records', [
-    [], [b''], RECORDS, [b'x'] * 1000, [RANDOM, b'', RANDOM[:65536]]],
-    ids=['none', 'empty', 'some', 'many', 'large'])
+@pytest.mark.parametrize(
+  'records',
+  [[], [b''], RECORDS, [b'x'] * 1000, [RANDOM, b'', RANDOM[:65536]]],
+  ids=['none', 'empty', 'some', 'many', 'large'],
+)
 def test_write(tmp_path, records):
   """The bytes that TensorFlow writes, and what is said of them is true."""
   written = tfrecord.write(tmp_path / 'ours', iter(records))
@@ -107,23 +117,27 @@ def test_write_over_a_file(tmp_path):
 def test_name(shards):
   reader = tfrecord.Reader(shards)
   assert [reader.name(i) for i in (0, 3, 4, 5, 6, 8)] == [
-      f'record {i} of {shards[shard]}' for i, shard in
-      ((0, 0), (3, 0), (0, 2), (1, 2), (0, 3), (2, 3))]
+    f'record {i} of {shards[shard]}'
+    for i, shard in ((0, 0), (3, 0), (0, 2), (1, 2), (0, 3), (2, 3))
+  ]
 
 
-@pytest.mark.parametrize('size, records, message', [
+@pytest.mark.parametrize(
+  'size, records, message',
+  [
     (5, 0, 'at byte 0 of 5, after 0 records, there is no record'),
     (12, 0, 'record 0 ends at byte 21, the file at 12'),
     (20, 0, 'record 0 ends at byte 21, the file at 20'),
     (22, 1, 'at byte 21 of 22, after 1 records'),
     (-1, 3, 'cut short: record 3 ends at byte'),
     (-5, 3, 'cut short: record 3 ends at byte'),
-])
+  ],
+)
 def test_truncated(tmp_path, size, records, message):
   path = _write(tmp_path / 'a')
   os.truncate(path, size % os.path.getsize(path))
   reader = tfrecord.Reader([path])
-  damage, = reader.damages
+  (damage,) = reader.damages
   assert message in damage and path in damage
   assert damage.endswith('Convert or copy it again.')
   assert _read(reader, range(len(reader))) == RECORDS[:records]
@@ -142,8 +156,9 @@ def test_garbage(tmp_path):
   records, damage = tfrecord.find_records(str(path))
   assert records.shape == (0, 2)
   assert damage == (
-      f'{path} is not a TFRecord file, or is damaged: at byte 0 of 38, after 0 '
-      'records, there is no record. Convert or copy it again.')
+    f'{path} is not a TFRecord file, or is damaged: at byte 0 of 38, after 0 '
+    'records, there is no record. Convert or copy it again.'
+  )
 
 
 @pytest.mark.parametrize('field', [0, 8], ids=['length', 'checksum'])
@@ -163,7 +178,9 @@ def test_damages_of_several_files(shards):
   os.truncate(shards[3], os.path.getsize(shards[3]) - 1)
   reader = tfrecord.Reader(shards)
   assert [damage.split()[0] for damage in reader.damages] == [
-      shards[0], shards[3]]
+    shards[0],
+    shards[3],
+  ]
   assert 'after 1 records' in reader.damages[0]
   assert 'is cut short: record 2 ends at byte' in reader.damages[1]
   assert _read(reader, range(len(reader))) == [b'first', b'', b'', *random]
@@ -177,8 +194,10 @@ def test_flipped_bit_in_a_record_costs_that_record(shards, where):
   start, length = tfrecord.find_records(shards[0]).records[2]
   _flip(shards[0], start + (10 if where == 'data' else length))
   reader = tfrecord.Reader(shards)
-  with pytest.raises(ValueError, match=f'record 2 of {shards[0]} is damaged: '
-                     'its checksum does not fit'):
+  with pytest.raises(
+    ValueError,
+    match=f'record 2 of {shards[0]} is damaged: its checksum does not fit',
+  ):
     reader.read(2)
   others = [0, 1, 3, 4, 5, 6, 7, 8]
   assert _read(reader, others) == expected[others].tolist()
@@ -195,8 +214,9 @@ def test_file_cut_after_the_scan(tmp_path):
 
 def test_missing_file(tmp_path):
   for cache in (None, str(tmp_path / 'cache')):
-    with pytest.raises((tf.errors.NotFoundError, FileNotFoundError),
-                       match='nowhere'):
+    with pytest.raises(
+      (tf.errors.NotFoundError, FileNotFoundError), match='nowhere'
+    ):
       tfrecord.find_records(str(tmp_path / 'nowhere'), cache)
 
 
@@ -205,8 +225,9 @@ def scans(monkeypatch):
   """The paths that are scanned, in order."""
   done = []
   scan = tfrecord._scan
-  monkeypatch.setattr(tfrecord, '_scan',
-                      lambda path: done.append(path) or scan(path))
+  monkeypatch.setattr(
+    tfrecord, '_scan', lambda path: done.append(path) or scan(path)
+  )
   return done
 
 
@@ -222,10 +243,12 @@ def test_cache_is_used(tmp_path, scans):
 
 
 def test_cache_is_not_shared_by_files(tmp_path, scans):
-  paths = [_write(tmp_path / name, records) for name, records in
-           (('a', [b'abcd']), ('b', [b'', b'']))]
+  paths = [
+    _write(tmp_path / name, records)
+    for name, records in (('a', [b'abcd']), ('b', [b'', b'']))
+  ]
   for path in paths:  # of one time of change
-    os.utime(path, ns=(0, 10 ** 18))
+    os.utime(path, ns=(0, 10**18))
   reader = tfrecord.Reader(paths, str(tmp_path / 'cache'))
   assert scans == paths and len(reader) == 3
 
@@ -247,7 +270,9 @@ def test_cache_is_renewed_by_another_time(tmp_path, scans):
   _write(path, [b'ab', b'cd'])  # of the same size
   os.utime(path, ns=(time, time + 1000))
   assert tfrecord.find_records(path, cache).records.tolist() == [
-      [12, 2], [30, 2]]
+    [12, 2],
+    [30, 2],
+  ]
   assert scans == [path, path]
 
 
@@ -255,10 +280,11 @@ def test_cache_is_renewed_by_another_time(tmp_path, scans):
 def test_broken_cache_is_scanned_again(tmp_path, scans, size):
   path, cache = _write(tmp_path / 'a'), tmp_path / 'cache'
   expected = tfrecord.find_records(path, str(cache))
-  file, = cache.iterdir()
+  (file,) = cache.iterdir()
   os.truncate(file, size % os.path.getsize(file))
   np.testing.assert_array_equal(
-      tfrecord.find_records(path, str(cache)).records, expected.records)
+    tfrecord.find_records(path, str(cache)).records, expected.records
+  )
   assert scans == [path, path]
   tfrecord.find_records(path, str(cache))  # mended
   assert scans == [path, path]
@@ -284,16 +310,20 @@ def test_many_files_from_many_threads(tmp_path):
   """More files than are kept open, so that they are closed while in use."""
   count = 150
   expected = [f'{i}-{j}'.encode() * 50 for i in range(count) for j in range(3)]
-  paths = [_write(tmp_path / f'{i:03}', expected[3 * i:3 * i + 3])
-           for i in range(count)]
+  paths = [
+    _write(tmp_path / f'{i:03}', expected[3 * i : 3 * i + 3])
+    for i in range(count)
+  ]
   reader = tfrecord.Reader(paths)
   assert len(reader) == 450
   before = len(os.listdir('/proc/self/fd')) if os.path.isdir('/proc') else 0
 
   def read(seed):
     order = np.random.RandomState(seed).permutation(450)
-    return all(data == expected[i] for i, data in
-               zip(order, _read(reader, order), strict=True))
+    return all(
+      data == expected[i]
+      for i, data in zip(order, _read(reader, order), strict=True)
+    )
 
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
     assert all(pool.map(read, range(16)))
@@ -312,14 +342,19 @@ def test_cache_that_cannot_be_written(tmp_path):
 
 def test_key(tmp_path):
   """Of the files in their order, their sizes and times of change."""
-  paths = [_write(tmp_path / name, records) for name, records in
-           (('a', RECORDS), ('b', RECORDS))]
-  keys = [tfrecord.Reader(paths).key(), tfrecord.Reader(paths[::-1]).key(),
-          tfrecord.Reader(paths[:1]).key()]
+  paths = [
+    _write(tmp_path / name, records)
+    for name, records in (('a', RECORDS), ('b', RECORDS))
+  ]
+  keys = [
+    tfrecord.Reader(paths).key(),
+    tfrecord.Reader(paths[::-1]).key(),
+    tfrecord.Reader(paths[:1]).key(),
+  ]
   assert tfrecord.Reader(paths).key() == keys[0]
-  os.utime(paths[1], ns=(0, 10 ** 18))
+  os.utime(paths[1], ns=(0, 10**18))
   keys.append(tfrecord.Reader(paths).key())
   _write(paths[1], [b'1'])
-  os.utime(paths[1], ns=(0, 10 ** 18))
+  os.utime(paths[1], ns=(0, 10**18))
   keys.append(tfrecord.Reader(paths).key())
   assert len({*keys}) == 5

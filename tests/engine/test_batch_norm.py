@@ -1,4 +1,5 @@
 """Population statistics against NumPy, and in a network."""
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -8,22 +9,26 @@ from engine import batch_norm, input_pipeline
 
 def _add(population, batch):
   axes = tuple(range(batch.ndim - 1))
-  population.add(batch.mean(axes), batch.var(axes, ddof=1),
-                 batch.size // batch.shape[-1])
+  population.add(
+    batch.mean(axes), batch.var(axes, ddof=1), batch.size // batch.shape[-1]
+  )
 
 
 def test_population():
   random = np.random.RandomState(0)
-  batches = [random.normal(5 * i, 1 + i, (size, 3)) for i, size in
-             enumerate([2, 50, 7, 1000, 13])]
+  batches = [
+    random.normal(5 * i, 1 + i, (size, 3))
+    for i, size in enumerate([2, 50, 7, 1000, 13])
+  ]
   population = batch_norm.Population()
   for batch in batches:
     _add(population, batch)
   values = np.concatenate(batches)
   assert population.count == 1072
   np.testing.assert_allclose(population.mean, values.mean(0), rtol=1e-12)
-  np.testing.assert_allclose(population.variance, values.var(0, ddof=1),
-                             rtol=1e-12)
+  np.testing.assert_allclose(
+    population.variance, values.var(0, ddof=1), rtol=1e-12
+  )
 
 
 def test_population_of_large_mean():
@@ -34,34 +39,43 @@ def test_population_of_large_mean():
   for batch in batches:
     _add(population, batch)
   np.testing.assert_allclose(
-      population.variance, np.concatenate(batches).var(0, ddof=1), rtol=1e-6)
+    population.variance, np.concatenate(batches).var(0, ddof=1), rtol=1e-6
+  )
 
 
 def test_population_of_many_values():
   """A session returns the count as an int32, whose products overflow."""
   population = batch_norm.Population()
-  for value in (-1., 1.):
-    population.add(np.array([value]), np.array([4.]), np.int32(2 ** 30))
-  assert population.count == 2 ** 31
-  np.testing.assert_allclose(population.variance, [5.], rtol=1e-8)
+  for value in (-1.0, 1.0):
+    population.add(np.array([value]), np.array([4.0]), np.int32(2**30))
+  assert population.count == 2**31
+  np.testing.assert_allclose(population.variance, [5.0], rtol=1e-8)
 
 
 def test_population_of_single_values():
   population = batch_norm.Population()
-  for value in (1., 2., 6.):
-    population.add(np.array([value]), np.array([0.]), 1)
+  for value in (1.0, 2.0, 6.0):
+    population.add(np.array([value]), np.array([0.0]), 1)
   assert population.mean == 3 and population.variance == 7
 
 
 def _names(found):
-  return sorted(layer.mean.op.name.removesuffix('/BatchNorm/moving_mean')
-                for layer in found)
+  return sorted(
+    layer.mean.op.name.removesuffix('/BatchNorm/moving_mean') for layer in found
+  )
 
 
-LAYERS = ['tiny/block1/unit_1/bottleneck_v1/' + name for name in
-          ('conv1', 'conv2', 'conv3', 'shortcut')] + [
-          'tiny/block1/unit_2/bottleneck_v1/' + name for name in
-          ('conv1', 'conv2', 'conv3')] + ['tiny/conv1']
+LAYERS = (
+  [
+    'tiny/block1/unit_1/bottleneck_v1/' + name
+    for name in ('conv1', 'conv2', 'conv3', 'shortcut')
+  ]
+  + [
+    'tiny/block1/unit_2/bottleneck_v1/' + name
+    for name in ('conv1', 'conv2', 'conv3')
+  ]
+  + ['tiny/conv1']
+)
 
 
 def test_no_layers_in_evaluation(graph, tiny):
@@ -84,24 +98,35 @@ def test_layers_in_training(graph, tiny):
 def test_layers_count_values(graph, tiny):
   images = tf.placeholder(tf.float32, [None, None, None, 3])
   tiny(images, is_training=True)
-  counts = {layer.mean.op.name: layer.batch[2]
-            for layer in batch_norm.layers(graph)}
+  counts = {
+    layer.mean.op.name: layer.batch[2] for layer in batch_norm.layers(graph)
+  }
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    assert session.run(counts['tiny/conv1/BatchNorm/moving_mean'], {
-        images: np.zeros((3, 32, 48, 3))}) == 3 * 16 * 24
+    assert (
+      session.run(
+        counts['tiny/conv1/BatchNorm/moving_mean'],
+        {images: np.zeros((3, 32, 48, 3))},
+      )
+      == 3 * 16 * 24
+    )
 
 
 @pytest.fixture
 def trained(graph, tiny):
   """A network with batches that differ in their statistics and sizes."""
   random = np.random.RandomState(0)
-  data = [random.normal(i, 1 + i, (size, 32, 32, 3)).astype(np.float32)
-          for i, size in enumerate([4, 9, 6])]
+  data = [
+    random.normal(i, 1 + i, (size, 32, 32, 3)).astype(np.float32)
+    for i, size in enumerate([4, 9, 6])
+  ]
+
   def batches():
     yield from data
+
   dataset = tf.data.Dataset.from_generator(
-      batches, tf.float32, [None, 32, 32, 3]).repeat()
+    batches, tf.float32, [None, 32, 32, 3]
+  ).repeat()
   iterator = tf.data.make_initializable_iterator(dataset)
   images = iterator.get_next()
   logits, _ = tiny(images, is_training=True)
@@ -109,8 +134,9 @@ def trained(graph, tiny):
 
 
 def _recalibrate(session, found, batches, on_batch=lambda: None):
-  batch_norm.assign(session, batch_norm.measure(
-      session.run, found, batches, on_batch))
+  batch_norm.assign(
+    session, batch_norm.measure(session.run, found, batches, on_batch)
+  )
 
 
 def _values(session, found):
@@ -125,11 +151,15 @@ def test_first_layer_exactly(graph, trained):
   with tf.Session() as session:
     session.run([tf.global_variables_initializer(), initializer])
     _recalibrate(session, found, 3, lambda: seen.append(1))
-    outputs = np.concatenate([
+    outputs = np.concatenate(
+      [
         session.run(convolved, {images: batch}).reshape(-1, 64)
-        for batch in data]).astype(np.float64)
-    values = dict(zip(_names_in_order(found), _values(session, found),
-                      strict=True))
+        for batch in data
+      ]
+    ).astype(np.float64)
+    values = dict(
+      zip(_names_in_order(found), _values(session, found), strict=True)
+    )
   assert len(seen) == 3 and len(outputs) == 19 * 16 * 16
   mean, variance = values['tiny/conv1']
   np.testing.assert_allclose(mean, outputs.mean(0), rtol=1e-5, atol=1e-5)
@@ -183,7 +213,8 @@ def test_batches_of_a_run_of_its_own(graph, trained):
       np.testing.assert_allclose(session.run(variable), value, rtol=1e-6)
   assert len(taken) == 3
   assert values.keys() == {
-      variable for layer in found for variable in (layer.mean, layer.variance)}
+    variable for layer in found for variable in (layer.mean, layer.variance)
+  }
 
 
 def test_averages_by_a_run_of_its_own(graph, trained):
@@ -202,24 +233,30 @@ def test_averages_by_a_run_of_its_own(graph, trained):
     raw = batch_norm.measure(session.run, found, 3)
     before = session.run(variables)
     session.run(initializer)
-    got = batch_norm.measure_averages(
-        session, session.run, found, 3, shadows)
+    got = batch_norm.measure_averages(session, session.run, found, 3, shadows)
     np.testing.assert_equal(session.run(variables), before)
   assert got.keys() == {shadows[variable] for variable in raw}
-  first = next(layer for layer in found
-               if layer.mean.op.name == 'tiny/conv1/BatchNorm/moving_mean')
+  first = next(
+    layer
+    for layer in found
+    if layer.mean.op.name == 'tiny/conv1/BatchNorm/moving_mean'
+  )
   for variable, factor in (first.mean, 2), (first.variance, 4):
-    np.testing.assert_allclose(got[shadows[variable]], factor * raw[variable],
-                               rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+      got[shadows[variable]], factor * raw[variable], rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.fixture
 def streamed(graph, tiny, make_dataset):
   """A network on the batches of a stream, which is at batch 2 of noise."""
   source = input_pipeline.Source(
-      make_dataset(range(10)),
-      lambda image, height, width, seed: tf.random.stateless_normal(
-          [height, width, 3], seed), 16)
+    make_dataset(range(10)),
+    lambda image, height, width, seed: tf.random.stateless_normal(
+      [height, width, 3], seed
+    ),
+    16,
+  )
   stream = source.training(4, 0, 0)
   tiny(stream.batch.images, is_training=True)
   with tf.Session() as session:
@@ -233,7 +270,8 @@ def test_recalibration(graph, streamed):
   session, stream = streamed
   found = batch_norm.layers(graph)
   want = batch_norm.measure(
-      lambda fetches: stream.run(session, fetches), found, 3)
+    lambda fetches: stream.run(session, fetches), found, 3
+  )
   assert stream.position == 5
   stream.seek(session, 2)
   recalibration = batch_norm.Recalibration(stream, 3, {})
@@ -242,12 +280,14 @@ def test_recalibration(graph, streamed):
     recalibration.apply(session)
     assert stream.position == 2
     for variable, value in want.items():
-      np.testing.assert_array_equal(session.run(variable),
-                                    value.astype(np.float32))
+      np.testing.assert_array_equal(
+        session.run(variable), value.astype(np.float32)
+      )
   records = stream.run(session, stream.batch.records)
   stream.seek(session, 2)
   np.testing.assert_array_equal(
-      stream.run(session, stream.batch.records), records)
+    stream.run(session, stream.batch.records), records
+  )
 
 
 def test_recalibration_of_averages(graph, streamed):
@@ -298,7 +338,8 @@ def test_evaluation_is_mended(graph, trained, tiny):
     expected = session.run(by_batch, {images: everything})
     before = session.run(evaluated, {images: everything})
     iterator = tf.data.make_initializable_iterator(
-        tf.data.Dataset.from_tensors(everything))
+      tf.data.Dataset.from_tensors(everything)
+    )
     session.run(iterator.initializer)
     _recalibrate(session, found, 3)
     after = session.run(evaluated, {images: everything})

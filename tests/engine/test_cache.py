@@ -1,4 +1,5 @@
-"""Pictures decoded once: the same batches, and no stale or damaged file."""
+"""Images decoded once: the same batches, and no stale or damaged file."""
+
 import concurrent.futures
 import errno
 import io
@@ -20,18 +21,23 @@ KINDS = config.CACHES
 
 
 def record(number, form='png', label=None, cut=None):
-  """A picture whose size depends on its number."""
+  """An image whose size depends on its number."""
   data = io.BytesIO()
   Image.fromarray(golden.photo(number, 20 + number, 30 - number)).save(
-      data, form)
+    data, form
+  )
   return dataset_utils.image_to_tfexample(
-      data.getvalue()[:cut], form.encode(), 20 + number, 30 - number,
-      number if label is None else label).SerializeToString()
+    data.getvalue()[:cut],
+    form.encode(),
+    20 + number,
+    30 - number,
+    number if label is None else label,
+  ).SerializeToString()
 
 
 @pytest.fixture(autouse=True)
 def folder(graph, monkeypatch, tmp_path):
-  """The folder of the decoded pictures."""
+  """The folder of the decoded images."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
   return tmp_path / 'home/slim-resnets/decoded'
 
@@ -44,6 +50,7 @@ def decoded(monkeypatch):
   def count(self, data):
     found.append(data)
     return examine(self, data)
+
   monkeypatch.setattr(examples.Examiner, '__call__', count)
   return found
 
@@ -55,11 +62,17 @@ def path(tmp_path):
 
 @pytest.fixture
 def write(path):
-  """write(form, bad=(), **options): the data set; some pictures cut short."""
+  """write(form, bad=(), **options): the dataset; some images cut short."""
+
   def make(form='png', bad=(), **options):
-    tfrecord.write(path, (
+    tfrecord.write(
+      path,
+      (
         record(number, form, cut=-60 if number in bad else None, **options)
-        for number in range(N)))
+        for number in range(N)
+      ),
+    )
+
   make()
   return make
 
@@ -67,11 +80,16 @@ def write(path):
 @pytest.fixture
 def open_source(write, path):
   """open_source(kind=None, recipe='vgg', **options)."""
+
   def build(kind=None, recipe='vgg', **options):
     return input_pipeline.Source(
-        dataset_factory.make_dataset('noise', 'train', [str(path)], N, None),
-        preprocessing_factory.get_preprocessing(recipe, True), 8, cache=kind,
-        **options)
+      dataset_factory.make_dataset('noise', 'train', [str(path)], N, None),
+      preprocessing_factory.get_preprocessing(recipe, True),
+      8,
+      cache=kind,
+      **options,
+    )
+
   return build
 
 
@@ -102,7 +120,8 @@ def test_jpegs(open_source, write, fetch, kind):
   write('jpeg')
   batches = [fetch(open_source(k).training(N, 3, 0), 2) for k in (None, kind)]
   for (images, labels, _), (other, same_labels, _) in zip(
-      *batches, strict=True):
+    *batches, strict=True
+  ):
     np.testing.assert_array_equal(labels, same_labels)
     np.testing.assert_allclose(images, other, atol=64)
   whole = fetch(open_source(kind).evaluation(N))[0].labels
@@ -110,7 +129,7 @@ def test_jpegs(open_source, write, fetch, kind):
 
 
 def test_a_file_is_found_again(open_source, decoded, fetch, folder):
-  """Nothing is decoded but the largest picture, for its size."""
+  """Nothing is decoded but the largest image, for its size."""
   progress = []
 
   class Bar:
@@ -143,8 +162,9 @@ def test_memory_is_filled_by_each(open_source, decoded, folder):
   assert not folder.exists()
 
 
-def test_a_file_of_other_data_is_not_used(open_source, write, path, decoded,
-                                          fetch):
+def test_a_file_of_other_data_is_not_used(
+  open_source, write, path, decoded, fetch
+):
   open_source('file')
   write(label=7)
   labels = fetch(open_source('file').evaluation(N))[0].labels
@@ -155,30 +175,42 @@ def test_a_file_of_other_data_is_not_used(open_source, write, path, decoded,
 
 
 @pytest.mark.parametrize('suffix', ['.raw', '.npz'])
-@pytest.mark.parametrize('harm', [
+@pytest.mark.parametrize(
+  'harm',
+  [
     lambda file: file.write_bytes(file.read_bytes()[:-100]),
     lambda file: file.write_bytes(b''),
     lambda file: file.write_bytes(file.read_bytes()[:100]),
-    pathlib.Path.unlink], ids=['end', 'empty', 'begin', 'gone'])
-def test_a_damaged_file_is_made_anew(open_source, decoded, fetch, folder,
-                                     suffix, harm):
+    pathlib.Path.unlink,
+  ],
+  ids=['end', 'empty', 'begin', 'gone'],
+)
+def test_a_damaged_file_is_made_anew(
+  open_source, decoded, fetch, folder, suffix, harm
+):
   open_source('file')
   decoded.clear()
   (file,) = folder.glob('*' + suffix)
   harm(file)
   source = open_source('file')
   assert len(decoded) == N
-  same(fetch(source.training(N, 0, 0), 1),
-       fetch(open_source().training(N, 0, 0), 1))
+  same(
+    fetch(source.training(N, 0, 0), 1),
+    fetch(open_source().training(N, 0, 0), 1),
+  )
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_bad_record(open_source, write, path, fetch, kind):
   """It is named before anything is trained, and left out if it may be."""
   write(bad=[BAD])
-  with pytest.raises(ValueError, match=(
-      f'record {BAD} of {path} holds a picture that is damaged.*'
-      '--skip_bad_examples=1 leaves it out')):
+  with pytest.raises(
+    ValueError,
+    match=(
+      f'record {BAD} of {path} holds an image that is damaged.*'
+      '--skip_bad_examples=1 leaves it out'
+    ),
+  ):
     open_source(kind)
   want = fetch(open_source(skip=1).training(4, 3, 0), 5)
   for start in (0, 2):  # the second finds the file
@@ -213,7 +245,8 @@ def test_labels_offset(open_source, write, path, fetch, kind):
     source = open_source(kind, labels_offset=offset, skip=1)
     labels = counted(fetch(source.evaluation(N))[0])
     assert labels == ([-1] if offset else [0]) + list(
-        range(1 - offset, N - offset))
+      range(1 - offset, N - offset)
+    )
     assert len(source.left_out) == offset
 
 
@@ -223,7 +256,7 @@ def test_max_pixels(open_source, fetch, kind):
   limit = 26 * 24  # what numbers 4 to 6 exceed or not
   sizes = [(20 + i) * (30 - i) for i in range(N)]
   large = [i for i in range(N) if sizes[i] >= limit]
-  for most in (10 ** 6, limit - 1, 10 ** 6):
+  for most in (10**6, limit - 1, 10**6):
     source = open_source(kind, max_pixels=most, skip=len(large))
     labels = counted(fetch(source.evaluation(N))[0])
     left_out = large if most < limit else []
@@ -235,27 +268,37 @@ def test_no_room_in_memory(open_source, monkeypatch):
   monkeypatch.setattr(cache, '_free_memory', lambda: 2 * size)
   open_source('memory')
   monkeypatch.setattr(cache, '_free_memory', lambda: 2 * size - 2)
-  with pytest.raises(ValueError, match=(
-      f'--cache=memory: after {N - 1} pictures half of the free memory .* is '
-      'full. --cache=file keeps them on disk; without --cache none')):
+  with pytest.raises(
+    ValueError,
+    match=(
+      f'--cache=memory: after {N - 1} images half of the free memory .* is '
+      'full. --cache=file keeps them on disk; without --cache none'
+    ),
+  ):
     open_source('memory')
 
 
 def test_the_free_memory():
   """Pages that hold files count as free."""
   free = cache._free_memory()
-  assert 10 ** 7 < free <= os.sysconf('SC_PHYS_PAGES') * os.sysconf(
-      'SC_PAGE_SIZE')
+  assert (
+    10**7 < free <= os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  )
 
 
 def test_the_disk_is_full(open_source, monkeypatch, folder):
   def full(*arguments, **options):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
   with monkeypatch.context() as patch:
     patch.setattr(np, 'savez', full)
-    with pytest.raises(ValueError, match=(
+    with pytest.raises(
+      ValueError,
+      match=(
         f'The disk of {folder} is full. Make room there, .*XDG_CACHE_HOME, or '
-        'leave --cache out')):
+        'leave --cache out'
+      ),
+    ):
       open_source('file')
   assert list(folder.iterdir()) == []
   open_source('file')
@@ -276,6 +319,7 @@ def test_two_at_once(open_source, fetch, folder):
   def build(_):
     with graph.as_default():
       return open_source('file')
+
   with concurrent.futures.ThreadPoolExecutor(4) as pool:
     sources = list(pool.map(build, range(8)))
   assert len(list(folder.iterdir())) == 2

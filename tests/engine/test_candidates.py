@@ -1,4 +1,5 @@
 """Which checkpoints are evaluated: the best, all, new ones as they appear."""
+
 import json
 import os
 import pathlib
@@ -40,8 +41,10 @@ def test_members():
   os.mkdir('x,y')
   assert candidates.members('x,y') == ['x,y']  # a folder of that name
   for path in 'a,', ',a', 'a,,b':
-    with pytest.raises(ValueError, match=(
-        f'--checkpoint_path={path} names nothing between two commas')):
+    with pytest.raises(
+      ValueError,
+      match=(f'--checkpoint_path={path} names nothing between two commas'),
+    ):
       candidates.members(path)
 
 
@@ -56,31 +59,49 @@ def test_the_best():
   save(5)
   save(9, 'run/best')
   save(3, 'run/best')
-  write('best.json', metric='accuracy', best=[
-      {'step': step, 'value': .9, 'checkpoint': f'best/model.ckpt-{step}'}
-      for step in (9, 3)])
+  write(
+    'best.json',
+    metric='accuracy',
+    best=[
+      {'step': step, 'value': 0.9, 'checkpoint': f'best/model.ckpt-{step}'}
+      for step in (9, 3)
+    ],
+  )
   flags = given(checkpoints='best')
   assert candidates.find_best(flags) == 'run/best/model.ckpt-9'
   shutil.rmtree('run/best')
   with pytest.raises(ValueError, match='no checkpoint run/best/model.ckpt-9'):
     candidates.find_best(flags)
-  for no_best in lambda: write('best.json', best=[]), lambda: os.remove(
-      'run/best.json'):
+  for no_best in (
+    lambda: write('best.json', best=[]),
+    lambda: os.remove('run/best.json'),
+  ):
     no_best()
-    with pytest.raises(ValueError, match=(
+    with pytest.raises(
+      ValueError,
+      match=(
         'There is no best checkpoint in run, where best.json would name it: '
-        'train with --evaluate_every, or leave --checkpoints=best out')):
+        'train with --evaluate_every, or leave --checkpoints=best out'
+      ),
+    ):
       candidates.find_best(flags)
 
 
 @pytest.mark.parametrize('checkpoints', ['best', 'all', 'new'])
 def test_a_checkpoint_where_a_folder_is_needed(checkpoints):
   save(5)
-  find = {'best': candidates.find_best, 'all': candidates.find_all,
-          'new': lambda flags: next(candidates.new(flags))}[checkpoints]
-  with pytest.raises(ValueError, match=(
+  find = {
+    'best': candidates.find_best,
+    'all': candidates.find_all,
+    'new': lambda flags: next(candidates.new(flags)),
+  }[checkpoints]
+  with pytest.raises(
+    ValueError,
+    match=(
       f'--checkpoints={checkpoints} looks in the folder of a run, and '
-      '--checkpoint_path=run/model.ckpt-5 is a checkpoint: name its folder')):
+      '--checkpoint_path=run/model.ckpt-5 is a checkpoint: name its folder'
+    ),
+  ):
     find(given(checkpoint_path='run/model.ckpt-5', checkpoints=checkpoints))
 
 
@@ -90,9 +111,11 @@ def test_all(capsys):
   path = pathlib.Path('run/model.ckpt-4.index')
   path.write_bytes(path.read_bytes()[:20])
   assert candidates.find_all(given()) == [
-      f'run/model.ckpt-{step}' for step in (2, 9, 6)]
+    f'run/model.ckpt-{step}' for step in (2, 9, 6)
+  ]
   assert capsys.readouterr().out == (
-      'note: run/model.ckpt-4 cannot be read, and is passed over.\n')
+    'note: run/model.ckpt-4 cannot be read, and is passed over.\n'
+  )
   with pytest.raises(ValueError, match='no checkpoint none'):
     candidates.find_all(given(checkpoint_path='none'))
   os.mkdir('empty')
@@ -106,32 +129,44 @@ def arrivals(monkeypatch):
 
   None is a wait in which nothing happens.
   """
+
   def follow(*events, **flags):
     waiting = iter(events)
-    monkeypatch.setattr(candidates, '_wait',
-                        lambda: (next(waiting) or (lambda: None))())
-    found = [candidates.step_of(path) for path in candidates.new(
-        given(**flags))]
+    monkeypatch.setattr(
+      candidates, '_wait', lambda: (next(waiting) or (lambda: None))()
+    )
+    found = [
+      candidates.step_of(path) for path in candidates.new(given(**flags))
+    ]
     assert list(waiting) == []  # it waited for all of them
     return found
+
   return follow
 
 
 def test_new_ones_until_the_last_step(arrivals, capsys):
   """Of a folder that does not exist yet; each once, the oldest first."""
+
   def two():
     save(4)
     save(6)
 
   assert arrivals(
-      None, lambda: write('config.json', max_number_of_steps=9), None,
-      lambda: save(2), None, two, lambda: save(9)) == [2, 4, 6, 9]
+    None,
+    lambda: write('config.json', max_number_of_steps=9),
+    None,
+    lambda: save(2),
+    None,
+    two,
+    lambda: save(9),
+  ) == [2, 4, 6, 9]
   out = capsys.readouterr().out.splitlines()
   assert len(out) == 2 and out[1] == 'The run in run is done.'
 
 
 def test_a_run_without_its_config(arrivals):
   """Its checkpoints wait for it, unless --model_name tells the network."""
+
   def config():
     write('config.json', max_number_of_steps=2)
 
@@ -149,6 +184,7 @@ def test_a_run_that_stopped_early(arrivals):
   def last():
     save(8)
     write('best.json', finished=True)
+
   assert arrivals(lambda: save(4), None, last) == [4, 8]
   assert arrivals() == [4, 8]  # a run that is done
 
@@ -162,13 +198,16 @@ def test_an_endless_run_ends_by_the_time_out(arrivals, monkeypatch, capsys):
     def event():
       now[0] += seconds
       then()
+
     return event
 
   write('config.json', max_number_of_steps=None)
-  assert arrivals(later(9), later(0, lambda: save(3)), later(9), later(1),
-                  timeout_secs=10) == [3]
+  assert arrivals(
+    later(9), later(0, lambda: save(3)), later(9), later(1), timeout_secs=10
+  ) == [3]
   assert capsys.readouterr().out.endswith(
-      'No new checkpoint in run for 10 seconds, so this ends here.\n')
+    'No new checkpoint in run for 10 seconds, so this ends here.\n'
+  )
   assert arrivals(later(10), checkpoint_path='none', timeout_secs=10) == []
 
 
@@ -184,6 +223,7 @@ def test_one_that_is_damaged_or_gone(arrivals):
     save(3)
     for path in pathlib.Path('run').glob('model.ckpt-3.*'):
       path.unlink()
+
   assert arrivals(damage, remove, lambda: save(9)) == [9]
 
 
@@ -193,4 +233,5 @@ def test_one_that_is_written_again(arrivals):
   def again():
     save(2)
     os.utime('run/model.ckpt-2.index', ns=(1, 1))
+
   assert arrivals(lambda: save(2), again, lambda: save(9)) == [2, 2, 9]

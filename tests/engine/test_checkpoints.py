@@ -1,4 +1,5 @@
 """Which checkpoint is taken, what is restored from it, and what not."""
+
 import os
 import pathlib
 import tarfile
@@ -14,13 +15,19 @@ from tests import fakes
 
 def _build(scale=1.0, classes=3, more=False):
   """Makes the variables of a network of two layers, filled by `scale`."""
+
   def variable(name, shape):
-    return slim.model_variable(name, shape,
-                               initializer=tf.constant_initializer(scale))
+    return slim.model_variable(
+      name, shape, initializer=tf.constant_initializer(scale)
+    )
+
   with tf.variable_scope('net'):
-    found = [variable('conv1/weights', [4, 5]), variable('conv1/biases', [5]),
-             variable('logits/weights', [5, classes]),
-             variable('logits/biases', [classes])]
+    found = [
+      variable('conv1/weights', [4, 5]),
+      variable('conv1/biases', [5]),
+      variable('logits/weights', [5, classes]),
+      variable('logits/biases', [classes]),
+    ]
     if more:
       found.append(variable('conv2/weights', [2]))
   return found
@@ -32,32 +39,41 @@ def save(tmp_path):
 
   The variables of step 3 are all 3; without steps they are 1.
   """
-  def save(name, steps=(None,), version=tf.train.SaverDef.V2, averages=False,
-           **options):
+
+  def save(
+    name, steps=(None,), version=tf.train.SaverDef.V2, averages=False, **options
+  ):
     with tf.Graph().as_default():
       _build(**options)
       tf.train.get_or_create_global_step()
       tf.get_variable('net/conv1/weights/Momentum', [4, 5])
       variables = tf.global_variables()
       value = tf.placeholder(tf.float32, [])
-      fill = [v.assign(tf.cast(tf.fill(v.shape, value), v.dtype.base_dtype))
-              for v in variables]
+      fill = [
+        v.assign(tf.cast(tf.fill(v.shape, value), v.dtype.base_dtype))
+        for v in variables
+      ]
       extra = {}
       if averages:
         average = tf.train.ExponentialMovingAverage(0.9)
         average.apply(slim.get_model_variables())
-        extra = {average.average_name(v): v for v in
-                 tf.moving_average_variables()}
+        extra = {
+          average.average_name(v): v for v in tf.moving_average_variables()
+        }
         for v in slim.get_model_variables():
           extra[average.average_name(v)] = average.average(v)
           fill.append(average.average(v).assign(tf.fill(v.shape, value + 0.5)))
-      saver = tf.train.Saver({**{v.op.name: v for v in variables}, **extra},
-                             max_to_keep=99, write_version=version)
+      saver = tf.train.Saver(
+        {**{v.op.name: v for v in variables}, **extra},
+        max_to_keep=99,
+        write_version=version,
+      )
       with tf.Session() as session:
         for step in steps:
           session.run(fill, {value: 1.0 if step is None else step})
           path = saver.save(session, str(tmp_path / name), global_step=step)
     return path
+
   return save
 
 
@@ -66,8 +82,10 @@ def _restored(restore):
   with tf.Session() as session:
     session.run([v.initializer for v in tf.global_variables()])
     restore(session)
-    return {v.op.name: float(np.unique(session.run(v)).item())
-            for v in slim.get_model_variables()}
+    return {
+      v.op.name: float(np.unique(session.run(v)).item())
+      for v in slim.get_model_variables()
+    }
 
 
 CONV = ('net/conv1/weights', 'net/conv1/biases')
@@ -110,8 +128,10 @@ def _flip(path, ending, share):
   path.write_bytes(data)
 
 
-@pytest.mark.parametrize('damage, share', [
-    (_cut, 0), (_cut, 0.5), (_cut, 0.99), (_remove, 0), (_flip, 0.5)])
+@pytest.mark.parametrize(
+  'damage, share',
+  [(_cut, 0), (_cut, 0.5), (_cut, 0.99), (_remove, 0), (_flip, 0.5)],
+)
 @pytest.mark.parametrize('ending', ['.index', '.data-00000-of-00001'])
 def test_damaged_ones_are_passed_over(save, tmp_path, ending, damage, share):
   path = save('model.ckpt', steps=(1, 2, 3))
@@ -120,8 +140,9 @@ def test_damaged_ones_are_passed_over(save, tmp_path, ending, damage, share):
   assert not checkpoints.is_readable(path)
   assert checkpoints.newest(str(tmp_path)) == path[:-1] + '1'
   assert checkpoints.find(str(tmp_path)) == path[:-1] + '1'
-  with pytest.raises(ValueError, match=f'The checkpoint {path} is damaged'
-                     '|There is no checkpoint'):
+  with pytest.raises(
+    ValueError, match=f'The checkpoint {path} is damaged|There is no checkpoint'
+  ):
     checkpoints.find(path)
 
 
@@ -129,12 +150,12 @@ def test_moved_folder(save, tmp_path):
   save('a/model.ckpt', steps=(1, 2))
   (tmp_path / 'a').rename(tmp_path / 'b')
   assert checkpoints.newest(str(tmp_path / 'b')) == str(
-      tmp_path / 'b' / 'model.ckpt-2')
+    tmp_path / 'b' / 'model.ckpt-2'
+  )
 
 
 def test_without_the_list(save, tmp_path):
-  """A folder copied without the file `checkpoint`: the last written counts.
-  """
+  """A folder copied without the file `checkpoint`: the last written counts."""
   path = save('model.ckpt', steps=(9, 10, 11))
   (tmp_path / 'checkpoint').unlink()
   for step, seconds in ((9, 300), (10, 100), (11, 200)):
@@ -150,24 +171,31 @@ def test_to_continue(save, tmp_path):
   _cut(path, '.index', 0.5)
   assert checkpoints.to_continue(str(tmp_path)) == path[:-1] + '1'
   _cut(path[:-1] + '1', '.index', 0.5)
-  with pytest.raises(ValueError, match=f'No checkpoint in {tmp_path} can be '
-                     'read. Remove them, or name another --train_dir'):
+  with pytest.raises(
+    ValueError,
+    match=f'No checkpoint in {tmp_path} can be '
+    'read. Remove them, or name another --train_dir',
+  ):
     checkpoints.to_continue(str(tmp_path))
 
 
-@pytest.mark.parametrize('ending', ['', '.index', '.meta',
-                                    '.data-00000-of-00001'])
+@pytest.mark.parametrize(
+  'ending', ['', '.index', '.meta', '.data-00000-of-00001']
+)
 def test_find_by_any_of_its_files(save, ending):
   path = save('model.ckpt', steps=(1, 2))
   assert checkpoints.find(f'{path[:-1]}1{ending}') == path[:-1] + '1'
 
 
 def test_find_nothing(tmp_path):
-  with pytest.raises(ValueError, match=f'no readable checkpoint in {tmp_path}: '
-                     'train first'):
+  with pytest.raises(
+    ValueError, match=f'no readable checkpoint in {tmp_path}: train first'
+  ):
     checkpoints.find(str(tmp_path))
-  with pytest.raises(ValueError, match=f'There is no checkpoint {tmp_path}/a: '
-                     '--checkpoint_path takes'):
+  with pytest.raises(
+    ValueError,
+    match=f'There is no checkpoint {tmp_path}/a: --checkpoint_path takes',
+  ):
     checkpoints.find(str(tmp_path / 'a'))
 
 
@@ -179,9 +207,14 @@ def test_find_garbage(tmp_path, data):
     checkpoints.find(str(path))
 
 
-@pytest.mark.parametrize('name, near', [
-    ('model.ckpt-3', 'model.ckpt-2'), ('modle.ckpt-2', 'model.ckpt-2'),
-    ('zzz', None)])
+@pytest.mark.parametrize(
+  'name, near',
+  [
+    ('model.ckpt-3', 'model.ckpt-2'),
+    ('modle.ckpt-2', 'model.ckpt-2'),
+    ('zzz', None),
+  ],
+)
 def test_find_suggests(save, tmp_path, name, near):
   save('model.ckpt', steps=(1, 2))
   with pytest.raises(ValueError) as error:
@@ -222,9 +255,13 @@ def test_find_first_format_in_a_folder(save, tmp_path, name):
 def test_num_classes(save, tmp_path):
   assert checkpoints.num_classes(save('a', classes=7)) == 7
   shadows = str(tmp_path / 'shadows')
-  fakes.write_checkpoint(shadows, {
+  fakes.write_checkpoint(
+    shadows,
+    {
       'logits/weights/ExponentialMovingAverage': np.zeros([5, 4], np.float32),
-      'logits/weights/Momentum': np.zeros([5, 4], np.float32)})
+      'logits/weights/Momentum': np.zeros([5, 4], np.float32),
+    },
+  )
   assert checkpoints.num_classes(shadows) == 4
   bare = str(tmp_path / 'bare')
   fakes.write_checkpoint(bare, {'conv1/weights': np.zeros(3, np.float32)})
@@ -247,24 +284,40 @@ def _names(variables):
   return [v.op.name for v in variables]
 
 
-@pytest.mark.parametrize('scopes, names', [
-    (None, CONV + LOGITS), ('', CONV + LOGITS), ('net', CONV + LOGITS),
-    ('net/logits', LOGITS), ('net/logits/', LOGITS),
+@pytest.mark.parametrize(
+  'scopes, names',
+  [
+    (None, CONV + LOGITS),
+    ('', CONV + LOGITS),
+    ('net', CONV + LOGITS),
+    ('net/logits', LOGITS),
+    ('net/logits/', LOGITS),
     (' net/logits , net/conv1/biases,', ('net/conv1/biases', *LOGITS)),
     ('net/logits,net/logits/biases', LOGITS),
     ('net/conv1/weights', CONV[:1]),
-])
+  ],
+)
 def test_matching(graph, scopes, names):
   assert _names(checkpoints.matching(_build(), scopes, 'x')) == list(names)
 
 
-@pytest.mark.parametrize('scope, near', [
-    ('net/logit', 'net/logits'), ('logits', 'net/logits'), ('ne', 'net'),
-    ('net/conv', 'net/conv1'), ('zzz', 'net, net/conv1')])
+@pytest.mark.parametrize(
+  'scope, near',
+  [
+    ('net/logit', 'net/logits'),
+    ('logits', 'net/logits'),
+    ('ne', 'net'),
+    ('net/conv', 'net/conv1'),
+    ('zzz', 'net, net/conv1'),
+  ],
+)
 def test_matching_nothing(graph, scope, near):
   """A scope is no prefix of a name: 'net/logit' is not 'net/logits'."""
-  with pytest.raises(ValueError, match='--trainable_scopes: no variable is '
-                     f"under the scope '{scope}'. The nearest are:.*{near}"):
+  with pytest.raises(
+    ValueError,
+    match='--trainable_scopes: no variable is '
+    f"under the scope '{scope}'. The nearest are:.*{near}",
+  ):
     checkpoints.matching(_build(), f'net/conv1,{scope}', 'trainable_scopes')
 
 
@@ -287,18 +340,24 @@ def test_restorer_of_averages(save, graph):
 def test_restorer_lacks_averages(save, graph):
   path = save('a')
   _build()
-  with pytest.raises(ValueError, match=f'The checkpoint {path} lacks 4 variable'
-                     's of the network, net/conv1/weights/ExponentialMovingAve'
-                     r'rage, .* and 1 more: was it trained with '
-                     '--moving_average_decay'):
+  with pytest.raises(
+    ValueError,
+    match=f'The checkpoint {path} lacks 4 variable'
+    's of the network, net/conv1/weights/ExponentialMovingAve'
+    r'rage, .* and 1 more: was it trained with '
+    '--moving_average_decay',
+  ):
     checkpoints.restorer(path, 0.9)
 
 
 def test_restorer_of_another_network(save, graph):
   path = save('a')
   _build(more=True)
-  with pytest.raises(ValueError, match='lacks 1 variables of the network, '
-                     r'net/conv2/weights: is --model_name right\?'):
+  with pytest.raises(
+    ValueError,
+    match='lacks 1 variables of the network, '
+    r'net/conv2/weights: is --model_name right\?',
+  ):
     checkpoints.restorer(path, None)
 
 
@@ -308,20 +367,24 @@ def test_restorer_of_other_classes(save, graph):
   with pytest.raises(ValueError) as error:
     checkpoints.restorer(path, None)
   assert str(error.value) == (
-      'net/logits/weights is [5, 3] in the network and [5, 4] in the '
-      f'checkpoint {path}: is the number of classes right? See --dataset_name '
-      'and --labels_offset.')
+    'net/logits/weights is [5, 3] in the network and [5, 4] in the '
+    f'checkpoint {path}: is the number of classes right? See --dataset_name '
+    'and --labels_offset.'
+  )
 
 
 def test_restorer_of_another_depth(graph, tmp_path, tiny):
   """Told even where the checkpoint has all that the network needs."""
   path = str(tmp_path / 'a.ckpt')
   unit = 'tiny/block1/unit_{}/bottleneck_v1/conv1/weights'
-  fakes.write_checkpoint(path, {
-      unit.format(i): np.zeros([1, 1, 64, 4], np.float32) for i in range(1, 4)})
+  fakes.write_checkpoint(
+    path,
+    {unit.format(i): np.zeros([1, 1, 64, 4], np.float32) for i in range(1, 4)},
+  )
   tiny(tf.zeros([1, 32, 32, 3]))
-  with pytest.raises(ValueError, match="its block1 has 3 units, the network's "
-                     '2'):
+  with pytest.raises(
+    ValueError, match="its block1 has 3 units, the network's 2"
+  ):
     checkpoints.restorer(path, None)
 
 

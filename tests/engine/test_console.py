@@ -1,4 +1,5 @@
 """What a person sees."""
+
 import os
 import pathlib
 import subprocess
@@ -34,11 +35,14 @@ def _raised(graph, function, **options):
   return error.value
 
 
-@pytest.mark.parametrize('text', ['record 3 of /a b/c: is damaged. Copy it.',
-                                  'what: ValueError: is this?'])
+@pytest.mark.parametrize(
+  'text',
+  ['record 3 of /a b/c: is damaged. Copy it.', 'what: ValueError: is this?'],
+)
 def test_explain_an_error_inside_of_a_graph(graph, text):
   def fail():
     raise ValueError(text)
+
   failure = _raised(graph, fail)
   assert 'Traceback' in str(failure)  # what the user is spared
   assert console.explain(failure) == text
@@ -47,8 +51,10 @@ def test_explain_an_error_inside_of_a_graph(graph, text):
 def test_explain_an_error_inside_of_a_data_set(graph):
   def fail(number):
     raise ValueError('The record is bad.')
+
   dataset = tf.data.Dataset.range(3).map(
-      lambda n: tf.numpy_function(fail, [n], tf.float32))
+    lambda n: tf.numpy_function(fail, [n], tf.float32)
+  )
   following = tf.data.make_one_shot_iterator(dataset).get_next()
   with tf.Session() as session:
     with pytest.raises(tf.errors.OpError) as error:
@@ -66,8 +72,10 @@ def test_explain_an_error_of_tensorflow(graph):
   assert '\n' not in text and 'File' not in text
 
 
-@pytest.mark.parametrize('mode, strerror', [
-    ('r', 'No such file or directory'), ('d', 'Is a directory')])
+@pytest.mark.parametrize(
+  'mode, strerror',
+  [('r', 'No such file or directory'), ('d', 'Is a directory')],
+)
 def test_explain_a_file(tmp_path, mode, strerror):
   path = str(tmp_path / 'nowhere') if mode == 'r' else str(tmp_path)
   with pytest.raises(OSError) as error:
@@ -75,10 +83,15 @@ def test_explain_a_file(tmp_path, mode, strerror):
   assert console.explain(error.value) == f'{path}: {strerror}.'
 
 
-@pytest.mark.parametrize('failure, text', [
-    (ValueError('one\ntwo'), 'one\ntwo'), (ValueError(), 'ValueError'),
+@pytest.mark.parametrize(
+  'failure, text',
+  [
+    (ValueError('one\ntwo'), 'one\ntwo'),
+    (ValueError(), 'ValueError'),
     (OSError('plain'), 'plain'),
-    (ImportError("No module named 'x'"), "No module named 'x'")])
+    (ImportError("No module named 'x'"), "No module named 'x'"),
+  ],
+)
 def test_explain_others(failure, text):
   assert console.explain(failure) == text
 
@@ -116,18 +129,27 @@ def test_not_quiet(capfd):
   assert capfd.readouterr().err == 'from C\n'
 
 
-@pytest.mark.parametrize('given, verbosity, level', [
-    (None, -1, '3'), (None, 0, '1'), ('2', -1, '2'), (None, 1, None)])
+@pytest.mark.parametrize(
+  'given, verbosity, level',
+  [(None, -1, '3'), (None, 0, '1'), ('2', -1, '2'), (None, 1, None)],
+)
 def test_log_level(given, verbosity, level):
   """The user's own setting stays."""
   environment = {**os.environ}
   environment.pop('TF_CPP_MIN_LOG_LEVEL', None)
   if given:
     environment['TF_CPP_MIN_LOG_LEVEL'] = given
-  code = (f'import os\nfrom engine import console\n'
-          f'with console.quiet({verbosity}): pass\n'
-          'print(os.environ.get("TF_CPP_MIN_LOG_LEVEL"))')
-  found = subprocess.run([sys.executable, '-c', code], env=environment,
-                         capture_output=True, text=True, check=True,
-                         cwd=ROOT)
+  code = (
+    f'import os\nfrom engine import console\n'
+    f'with console.quiet({verbosity}): pass\n'
+    'print(os.environ.get("TF_CPP_MIN_LOG_LEVEL"))'
+  )
+  found = subprocess.run(
+    [sys.executable, '-c', code],
+    env=environment,
+    capture_output=True,
+    text=True,
+    check=True,
+    cwd=ROOT,
+  )
   assert found.stdout.strip() == str(level)

@@ -1,4 +1,5 @@
-"""The picture of a run's curves."""
+"""The image of a run's curves."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -32,7 +33,11 @@ def test_picture(tmp_path, steps):
 
 def test_evaluation_is_drawn(tmp_path):
   _record(tmp_path, [1, 2, 3])
-  drawn = [np.asarray(Image.open(curves.draw(str(tmp_path), evaluated)))
-           for evaluated in (None, {'step': 3, 'split': 'test', 'loss': 0.5,
-                                    'accuracy': 0.5, 'examples': 7})]
+  drawn = [
+    np.asarray(Image.open(curves.draw(str(tmp_path), evaluated)))
+    for evaluated in (
+      None,
+      {'step': 3, 'split': 'test', 'loss': 0.5, 'accuracy': 0.5, 'examples': 7},
+    )
+  ]
   assert (drawn[0] != drawn[1]).any()

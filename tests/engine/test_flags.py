@@ -1,4 +1,5 @@
 """Command lines of TF-Slim and of this project."""
+
 import dataclasses
 import pathlib
 import subprocess
@@ -14,7 +15,7 @@ from engine.config import ClassifyConfig, EvalConfig, TrainConfig
 ROOT = pathlib.Path(__file__).parents[2]
 
 # The flags of TF-Slim's scripts, as they were.
-TRAIN = '''master train_dir num_clones clone_on_cpu worker_replicas num_ps_tasks
+TRAIN = """master train_dir num_clones clone_on_cpu worker_replicas num_ps_tasks
 num_readers num_preprocessing_threads log_every_n_steps save_summaries_secs
 save_interval_secs task weight_decay optimizer adadelta_rho
 adagrad_initial_accumulator_value adam_beta1 adam_beta2 opt_epsilon
@@ -25,21 +26,29 @@ num_epochs_per_decay sync_replicas replicas_to_aggregate moving_average_decay
 dataset_name dataset_split_name dataset_dir labels_offset model_name
 preprocessing_name batch_size train_image_size max_number_of_steps
 use_grayscale checkpoint_path checkpoint_exclude_scopes trainable_scopes
-ignore_missing_vars'''.split()
-EVAL = '''batch_size max_num_batches master checkpoint_path eval_dir
+ignore_missing_vars""".split()
+EVAL = """batch_size max_num_batches master checkpoint_path eval_dir
 num_preprocessing_threads dataset_name dataset_split_name dataset_dir
 labels_offset model_name preprocessing_name moving_average_decay
-eval_image_size quantize use_grayscale'''.split()
+eval_image_size quantize use_grayscale""".split()
 
-UPSTREAM = ([(TrainConfig, name) for name in TRAIN]
-            + [(EvalConfig, name) for name in EVAL])
+UPSTREAM = [(TrainConfig, name) for name in TRAIN] + [
+  (EvalConfig, name) for name in EVAL
+]
 
 # A valid value other than the default, by the kind of the flag.
-VALUES = {int: ('3', 3), float: ('0.25', 0.25), str: ('some', 'some'),
-          bool: ('true', True)}
-SPECIAL = {'optimizer': ('ftrl', 'ftrl'), 'task': ('3', '3'),
-           'learning_rate_decay_type': ('fixed', 'fixed'),
-           'ftrl_learning_rate_power': ('-0.25', -0.25)}
+VALUES = {
+  int: ('3', 3),
+  float: ('0.25', 0.25),
+  str: ('some', 'some'),
+  bool: ('true', True),
+}
+SPECIAL = {
+  'optimizer': ('ftrl', 'ftrl'),
+  'task': ('3', '3'),
+  'learning_rate_decay_type': ('fixed', 'fixed'),
+  'ftrl_learning_rate_power': ('-0.25', -0.25),
+}
 
 
 def _parse(config_class, *arguments):
@@ -48,8 +57,10 @@ def _parse(config_class, *arguments):
 
 @pytest.mark.parametrize('config_class, name', UPSTREAM)
 def test_flags_of_slim(config_class, name):
-  kind = {field.name: flags._kind(field.type)
-          for field in dataclasses.fields(config_class)}[name]
+  kind = {
+    field.name: flags._kind(field.type)
+    for field in dataclasses.fields(config_class)
+  }[name]
   text, value = SPECIAL.get(name, VALUES[kind])
   for arguments in ([f'--{name}={text}'], [f'-{name}={text}']):
     config, others = _parse(config_class, *arguments)
@@ -62,8 +73,9 @@ def test_flags_of_slim(config_class, name):
     assert _parse(config_class, f'--{name}', text)[0] == config
 
 
-@pytest.mark.parametrize('config_class', [TrainConfig, EvalConfig,
-                                          ClassifyConfig])
+@pytest.mark.parametrize(
+  'config_class', [TrainConfig, EvalConfig, ClassifyConfig]
+)
 def test_defaults(config_class):
   assert _parse(config_class) == (config_class(), [])
 
@@ -79,20 +91,27 @@ def test_last_value_counts():
   assert _parse(TrainConfig, '--seed=1', '--seed=2')[0].seed == 2
 
 
-@pytest.mark.parametrize('arguments, text', [
-    (['--modle_name=x'], "Unknown command line flag 'modle_name'. Did you "
-     'mean: model_name'),
+@pytest.mark.parametrize(
+  'arguments, text',
+  [
+    (
+      ['--modle_name=x'],
+      "Unknown command line flag 'modle_name'. Did you mean: model_name",
+    ),
     (['--zzzzzz'], "Unknown command line flag 'zzzzzz'. --help lists"),
     (['--batch_size=many'], 'flag --batch_size=many'),
     (['--batch_size=1.5'], 'flag --batch_size=1.5'),
     (['--learning_rate=fast'], 'flag --learning_rate=fast'),
     (['--use_grayscale=maybe'], 'flag --use_grayscale=maybe'),
     (['--batch_size'], 'batch_size'),
-    (['--learning_rate=nan'],
-     '--learning_rate=nan must be above 0 and a finite number'),
+    (
+      ['--learning_rate=nan'],
+      '--learning_rate=nan must be above 0 and a finite number',
+    ),
     (['--optimizer=sdg'], '--optimizer=sdg is unknown. Did you mean sgd?'),
     (['--flagfile=/no/where'], '/no/where'),
-])
+  ],
+)
 def test_mistakes(capfd, arguments, text):
   with pytest.raises(ValueError) as error:
     _parse(TrainConfig, *arguments)
@@ -121,16 +140,20 @@ def test_arguments_after_a_double_dash():
   assert config.top == 3 and others == ['--top=4']
 
 
-@pytest.mark.parametrize('arguments', [['resnet_v1_50', '--seed=3'],
-                                       ['--seed=3', 'resnet_v1_50']])
+@pytest.mark.parametrize(
+  'arguments', [['resnet_v1_50', '--seed=3'], ['--seed=3', 'resnet_v1_50']]
+)
 def test_positional_argument_is_refused(capsys, arguments):
   assert train_image_classifier.main(['x', *arguments]) == 1
   assert capsys.readouterr().err == (
-      "error: The argument 'resnet_v1_50' is no flag: flags begin with --.\n")
+    "error: The argument 'resnet_v1_50' is no flag: flags begin with --.\n"
+  )
 
 
-@pytest.mark.parametrize('module, config_class', [
-    (train_image_classifier, TrainConfig), (eval_image_classifier, EvalConfig)])
+@pytest.mark.parametrize(
+  'module, config_class',
+  [(train_image_classifier, TrainConfig), (eval_image_classifier, EvalConfig)],
+)
 @pytest.mark.parametrize('flag', ['--help', '-h'])
 def test_help(capsys, module, config_class, flag):
   with pytest.raises(SystemExit) as end:
@@ -138,10 +161,12 @@ def test_help(capsys, module, config_class, flag):
   assert end.value.code == 0
   found = capsys.readouterr()
   assert found.err == '' and 'python x.py' in found.out
-  listed = {line.split()[0] for line in found.out.splitlines()
-            if line.startswith('--')}
-  assert listed == {f'--{field.name}'
-                    for field in dataclasses.fields(config_class)}
+  listed = {
+    line.split()[0] for line in found.out.splitlines() if line.startswith('--')
+  }
+  assert listed == {
+    f'--{field.name}' for field in dataclasses.fields(config_class)
+  }
 
 
 def test_help_tells_defaults(capsys):
@@ -149,7 +174,7 @@ def test_help_tells_defaults(capsys):
     _parse(TrainConfig, '--help')
   text = capsys.readouterr().out
   assert '--momentum (0.9)\n    The momentum of the momentum optimizer.' in text
-  assert "Examples in a step. Default: the data set's, else 32." in text
+  assert "Examples in a step. Default: the dataset's, else 32." in text
   assert '--use_grayscale (False)\n    Train on one channel.' in text
   assert '--labels_offset\n    Subtracted from every label: ' in text
   assert '--num_clones (1)\n    Was: clones to deploy. Now this' in text
@@ -182,8 +207,10 @@ def run(monkeypatch):
   monkeypatch.setitem(sys.modules, 'targets', sys.modules[__name__])
 
   def run(function, *arguments, **options):
-    return flags.run(TrainConfig, f'targets:{function.__name__}',
-                     ['x', *arguments], **options)
+    return flags.run(
+      TrainConfig, f'targets:{function.__name__}', ['x', *arguments], **options
+    )
+
   return run
 
 
@@ -192,10 +219,14 @@ def test_run_calls_the_target(run, capsys):
   assert capsys.readouterr().err == ''
 
 
-@pytest.mark.parametrize('function, status, text', [
+@pytest.mark.parametrize(
+  'function, status, text',
+  [
     (fail, 1, 'error: It does not fit: change it.\n'),
     (missing_file, 1, 'error: /no/where: No such file or directory.\n'),
-    (interrupt, 130, 'error: interrupted.\n')])
+    (interrupt, 130, 'error: interrupted.\n'),
+  ],
+)
 def test_run_explains(run, capsys, function, status, text):
   assert run(function) == status
   assert capsys.readouterr().err == text
@@ -205,7 +236,8 @@ def test_run_with_a_stack_trace(run, capsys):
   assert run(fail, '--verbosity=1') == 1
   text = capsys.readouterr().err
   assert text.startswith('Traceback') and text.endswith(
-      'error: It does not fit: change it.\n')
+    'error: It does not fit: change it.\n'
+  )
 
 
 def test_run_hides_no_mistake_in_the_code(run):
@@ -216,13 +248,17 @@ def test_run_hides_no_mistake_in_the_code(run):
 def test_run_says_notes(run, capsys):
   run(fail, '--num_clones=2')
   assert capsys.readouterr().out.startswith(
-      'note: --num_clones: this version trains in one process')
+    'note: --num_clones: this version trains in one process'
+  )
 
 
 def test_mistakes_are_answered_without_tensorflow():
-  code = ('import sys, train_image_classifier as t; '
-          'status = t.main(["x", "--optimizer=sdg"]); '
-          'sys.exit(status + 10 * ("tensorflow" in sys.modules))')
-  found = subprocess.run([sys.executable, '-c', code], capture_output=True,
-                         text=True, cwd=ROOT)
+  code = (
+    'import sys, train_image_classifier as t; '
+    'status = t.main(["x", "--optimizer=sdg"]); '
+    'sys.exit(status + 10 * ("tensorflow" in sys.modules))'
+  )
+  found = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT
+  )
   assert found.returncode == 1 and found.stdout == ''

@@ -1,21 +1,48 @@
 """What flags with a text of some form mean, and what is said of wrong ones."""
+
 import pytest
 
 from engine import forms
 
 
-@pytest.mark.parametrize('text, number, unit', [
-    ('500', 500, 'steps'), ('500steps', 500, 'steps'), ('1step', 1, 'steps'),
-    ('0', 0, 'steps'), ('5epochs', 5, 'epochs'), ('1epoch', 1, 'epochs'),
-    ('2.5epochs', 2.5, 'epochs'), ('.5epochs', 0.5, 'epochs'),
-    ('2.epochs', 2, 'epochs'), ('5 epochs', 5, 'epochs'),
-    ('0.0epochs', 0, 'epochs')])
+@pytest.mark.parametrize(
+  'text, number, unit',
+  [
+    ('500', 500, 'steps'),
+    ('500steps', 500, 'steps'),
+    ('1step', 1, 'steps'),
+    ('0', 0, 'steps'),
+    ('5epochs', 5, 'epochs'),
+    ('1epoch', 1, 'epochs'),
+    ('2.5epochs', 2.5, 'epochs'),
+    ('.5epochs', 0.5, 'epochs'),
+    ('2.epochs', 2, 'epochs'),
+    ('5 epochs', 5, 'epochs'),
+    ('0.0epochs', 0, 'epochs'),
+  ],
+)
 def test_length(text, number, unit):
   assert forms.length(text) == (number, unit)
 
 
-LENGTHS = ['', 'often', '-1', '+1', '1e3', '2.5', '2.5steps', 'epochs', '.',
-           '.epochs', '1 2', '1,2', 'nan', '5epoch s', '5 ep', ' 5']
+LENGTHS = [
+  '',
+  'often',
+  '-1',
+  '+1',
+  '1e3',
+  '2.5',
+  '2.5steps',
+  'epochs',
+  '.',
+  '.epochs',
+  '1 2',
+  '1,2',
+  'nan',
+  '5epoch s',
+  '5 ep',
+  ' 5',
+]
 
 
 @pytest.mark.parametrize('text', LENGTHS)
@@ -24,12 +51,23 @@ def test_no_length(function, text):
   with pytest.raises(ValueError) as error:
     function(text)
   assert str(error.value) == (
-      f'has {text!r}: write steps as 500, epochs as 5epochs')
+    f'has {text!r}: write steps as 500, epochs as 5epochs'
+  )
 
 
-@pytest.mark.parametrize('text, steps', [
-    ('500', 500), ('0', 0), ('0epochs', 0), ('1epoch', 11), ('2epochs', 21),
-    ('0.5epochs', 5), ('0.001epochs', 1), ('100epochs', 1050)])
+@pytest.mark.parametrize(
+  'text, steps',
+  [
+    ('500', 500),
+    ('0', 0),
+    ('0epochs', 0),
+    ('1epoch', 11),
+    ('2epochs', 21),
+    ('0.5epochs', 5),
+    ('0.001epochs', 1),
+    ('100epochs', 1050),
+  ],
+)
 def test_steps(text, steps):
   """Of epochs of ten and a half; rounded, but not to nothing."""
   found = forms.length(text).steps(10.6 if text == '1epoch' else 10.5)
@@ -46,10 +84,14 @@ def test_interval():
 def test_lengths():
   assert forms.lengths('7') == [(7, 'steps')]
   assert forms.lengths('80epochs, 120.5epochs') == [
-      (80, 'epochs'), (120.5, 'epochs')]
+    (80, 'epochs'),
+    (120.5, 'epochs'),
+  ]
 
 
-@pytest.mark.parametrize('text, complaint', [
+@pytest.mark.parametrize(
+  'text, complaint',
+  [
     ('3,2', 'must rise, all in steps or all in epochs'),
     ('3,3', 'must rise, all in steps or all in epochs'),
     ('3,4epochs', 'must rise, all in steps or all in epochs'),
@@ -57,7 +99,9 @@ def test_lengths():
     ('3,', 'must be a list with a comma between two items'),
     ('', 'must be a list with a comma between two items'),
     ('0,3', 'must be more than 0'),
-    ('3,x', "has 'x': write steps as 500, epochs as 5epochs")])
+    ('3,x', "has 'x': write steps as 500, epochs as 5epochs"),
+  ],
+)
 def test_no_lengths(text, complaint):
   with pytest.raises(ValueError) as error:
     forms.lengths(text)
@@ -69,13 +113,18 @@ def test_positives():
   assert forms.positives('1e-3') == [0.001]
 
 
-@pytest.mark.parametrize('text, complaint', [
-    ('1,0', 'must have numbers above 0'), ('-1', 'must have numbers above 0'),
+@pytest.mark.parametrize(
+  'text, complaint',
+  [
+    ('1,0', 'must have numbers above 0'),
+    ('-1', 'must have numbers above 0'),
     ('1,x', "has 'x', which is no number"),
     ('nan', "has 'nan', which is no number"),
     ('1,inf', "has 'inf', which is no number"),
     ('1;2', "has '1;2', which is no number"),
-    ('1,,2', 'must be a list with a comma between two items')])
+    ('1,,2', 'must be a list with a comma between two items'),
+  ],
+)
 def test_no_positives(text, complaint):
   with pytest.raises(ValueError) as error:
     forms.positives(text)
@@ -84,11 +133,16 @@ def test_no_positives(text, complaint):
 
 def test_factors():
   assert forms.factors('a/logits=10, a/block1=0.1,b = 0') == {
-      'a/logits': 10, 'a/block1': 0.1, 'b': 0}
+    'a/logits': 10,
+    'a/block1': 0.1,
+    'b': 0,
+  }
   assert forms.factors('a=b=2') == {'a=b': 2}
 
 
-@pytest.mark.parametrize('text, complaint', [
+@pytest.mark.parametrize(
+  'text, complaint',
+  [
     ('a', "has 'a': write scopes as SCOPE=NUMBER"),
     ('=3', "has '=3': write scopes as SCOPE=NUMBER"),
     ('a=', "has '', which is no number"),
@@ -96,23 +150,28 @@ def test_factors():
     ('a=nan', "has 'nan', which is no number"),
     ('a=-1', "has 'a=-1': a factor is at least 0"),
     ('a=1,b=2,a =3', 'names a twice'),
-    ('a=1,', 'must be a list with a comma between two items')])
+    ('a=1,', 'must be a list with a comma between two items'),
+  ],
+)
 def test_no_factors(text, complaint):
   with pytest.raises(ValueError) as error:
     forms.factors(text)
   assert str(error.value) == complaint
 
 
-@pytest.mark.parametrize('text, first, last', [
-    ('20,30', 20, 30), ('1,1', 1, 1), ('3 , 9', 3, 9)])
+@pytest.mark.parametrize(
+  'text, first, last', [('20,30', 20, 30), ('1,1', 1, 1), ('3 , 9', 3, 9)]
+)
 def test_span(text, first, last):
   assert forms.span(text) == (first, last)
 
 
-@pytest.mark.parametrize('text', ['', '3', '3,', '0,3', '4,3', '1,2,3', '-1,3',
-                                  '1.5,3', 'a,b'])
+@pytest.mark.parametrize(
+  'text', ['', '3', '3,', '0,3', '4,3', '1,2,3', '-1,3', '1.5,3', 'a,b']
+)
 def test_no_span(text):
   with pytest.raises(ValueError) as error:
     forms.span(text)
   assert str(error.value) == (
-      'must be the first and the last step, such as 20,30')
+    'must be the first and the last step, such as 20,30'
+  )

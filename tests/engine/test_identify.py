@@ -1,4 +1,5 @@
 """Which network the names and shapes of variables tell."""
+
 import functools
 
 import pytest
@@ -25,9 +26,11 @@ def shapes(name, **changes):
 
 def renamed(found, **changes):
   for old, new in changes.items():
-    found = {name.replace(old, new or ''): shape
-             for name, shape in found.items() if new is not None
-             or old not in name}
+    found = {
+      name.replace(old, new or ''): shape
+      for name, shape in found.items()
+      if new is not None or old not in name
+    }
   return found
 
 
@@ -36,9 +39,12 @@ def beta(depth):
   scope = f'resnet_v1_{depth}'
   found = shapes(scope)
   del found[f'{scope}/conv1/weights']
-  return {**found, f'{scope}/conv1_1/weights': [3, 3, 3, 64],
-          f'{scope}/conv1_2/weights': [3, 3, 64, 64],
-          f'{scope}/conv1_3/weights': [3, 3, 64, 128]}
+  return {
+    **found,
+    f'{scope}/conv1_1/weights': [3, 3, 3, 64],
+    f'{scope}/conv1_2/weights': [3, 3, 64, 64],
+    f'{scope}/conv1_3/weights': [3, 3, 64, 128],
+  }
 
 
 @functools.cache
@@ -51,10 +57,17 @@ def built(name, **options):
 
 def with_doubles(found):
   """As a training with momentum and moving averages saves it."""
-  return {**found, **{f'{name}/Momentum': shape for name, shape
-                      in found.items() if 'moving' not in name},
-          **{name + identify.SHADOW: shape for name, shape in found.items()},
-          'global_step': [], 'beta1_power': []}
+  return {
+    **found,
+    **{
+      f'{name}/Momentum': shape
+      for name, shape in found.items()
+      if 'moving' not in name
+    },
+    **{name + identify.SHADOW: shape for name, shape in found.items()},
+    'global_step': [],
+    'beta1_power': [],
+  }
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -71,9 +84,12 @@ def test_every_network_is_told(name):
 @pytest.mark.parametrize('name', NAMES[:2])
 @pytest.mark.parametrize('scope', ['my_net', 'module/a_b', 'block1/x', ''])
 def test_the_scope_tells_nothing(name, scope):
-  found = identify.network({
+  found = identify.network(
+    {
       name_.replace(name, scope, 1).lstrip('/'): shape
-      for name_, shape in shapes(name).items()})
+      for name_, shape in shapes(name).items()
+    }
+  )
   assert found.names == [name]
   assert found.scope == (f'{scope}/' if scope else '')
   assert found.num_classes is not None
@@ -85,14 +101,19 @@ def test_beta():
   assert found.scope == 'resnet_v1_101/'
 
 
-@pytest.mark.parametrize('name, kind, root', [
-    ('resnet_v1_18', 'basic_v1', '7x7'), ('resnet_v2_18', 'basic_v2', '7x7'),
+@pytest.mark.parametrize(
+  'name, kind, root',
+  [
+    ('resnet_v1_18', 'basic_v1', '7x7'),
+    ('resnet_v2_18', 'basic_v2', '7x7'),
     ('plain_18', 'plain_v1', '7x7'),
     ('cifar_residual_8', 'basic_v1', 'cifar'),
     ('cifar_plain_8', 'plain_v1', 'cifar'),
     ('cifar_highway_14', 'highway_v1', 'cifar'),
     ('cifar_resnet_v1_14', 'basic_v1 with biases', 'cifar'),
-    ('cifar_resnet_v2_11', 'bottleneck_v2 with biases', 'cifar')])
+    ('cifar_resnet_v2_11', 'bottleneck_v2 with biases', 'cifar'),
+  ],
+)
 def test_every_kind_of_units_is_told(name, kind, root):
   """Of any depth, and whatever the scope."""
   here = built(name)
@@ -104,31 +125,45 @@ def test_every_kind_of_units_is_told(name, kind, root):
 
 
 def test_the_units_tell_34_from_50():
-  found = identify.network({
+  found = identify.network(
+    {
       name.replace('bottleneck_v1', 'basic_v1'): shape
-      for name, shape in shapes('resnet_v1_50').items()})
+      for name, shape in shapes('resnet_v1_50').items()
+    }
+  )
   assert found.names == ['resnet_v1_34']
 
 
-@pytest.mark.parametrize('name, options', [
+@pytest.mark.parametrize(
+  'name, options',
+  [
     ('resnet_v1_18', {'root_block': '3x3'}),
     ('resnet_v1_18', {'root_block': 'beta', 'shortcut': 'C'}),
     ('cifar_residual_8', {'shortcut': 'B'}),
     ('cifar_residual_14', {'root_block': '3x3', 'shortcut': 'B'}),
     ('cifar_residual_8', {'root_block': '3x3', 'shortcut': 'C'}),
-    ('cifar_highway_8', {'shortcut': 'C'})])
+    ('cifar_highway_8', {'shortcut': 'C'}),
+  ],
+)
 def test_options_are_told(name, options):
   found = identify.network(built(name, **options))
   assert found.names == [name] and found.options(name) == options
-  assert found.flags == [' '.join([f'--model_name={name}', *(
-      f'--{option}={value}' for option, value in options.items())])]
+  assert found.flags == [
+    ' '.join(
+      [
+        f'--model_name={name}',
+        *(f'--{option}={value}' for option, value in options.items()),
+      ]
+    )
+  ]
 
 
 def test_a_root_without_a_name_of_its_own():
   """Of the names those that have the root, else all."""
   held = beta(152)
   assert identify.network(held).flags == [
-      '--model_name=resnet_v1_152 --root_block=beta']
+    '--model_name=resnet_v1_152 --root_block=beta'
+  ]
   held['resnet_v1_152/conv1_1/weights'] = [5, 5, 3, 64]
   found = identify.network(held)
   assert (found.root, found.channels) == (None, None)
@@ -149,7 +184,8 @@ def test_a_network_that_is_not_registered():
   found = identify.network(shapes('resnet_v1_50', unit_3=None))
   assert found.names == []
   assert str(found) == (
-      'a network of bottleneck_v1 units, 2, 4, 6, 2 in its blocks')
+    'a network of bottleneck_v1 units, 2, 4, 6, 2 in its blocks'
+  )
   assert found.flags == [] and identify.width(found) == 1
 
 
@@ -168,27 +204,51 @@ def test_contents():
   assert len(found.slots) == 161
   assert list(found.counters) == ['beta1_power', 'global_step']
   assert found.not_needed() == {
-      'optimizer': 161, 'moving_averages': 267,
-      'counters': ['beta1_power', 'global_step']}
+    'optimizer': 161,
+    'moving_averages': 267,
+    'counters': ['beta1_power', 'global_step'],
+  }
   assert found.values() == found.model == shapes('resnet_v1_50')
   assert all(name == source for name, source in found.sources().items())
 
 
-@pytest.mark.parametrize('slot', [
-    'Momentum', 'Adam', 'Adam_1', 'RMSProp_1', 'Ftrl_1', 'Adagrad',
-    'Adadelta', 'SomethingNew'])
+@pytest.mark.parametrize(
+  'slot',
+  [
+    'Momentum',
+    'Adam',
+    'Adam_1',
+    'RMSProp_1',
+    'Ftrl_1',
+    'Adagrad',
+    'Adadelta',
+    'SomethingNew',
+  ],
+)
 def test_slots_of_any_optimizer(slot):
   found = identify.contents({'a/weights': [2], f'a/weights/{slot}': [2]})
   assert (list(found.model), list(found.slots)) == (
-      ['a/weights'], [f'a/weights/{slot}'])
+    ['a/weights'],
+    [f'a/weights/{slot}'],
+  )
 
 
 def test_only_moving_averages():
-  found = identify.contents({
-      'a/weights' + identify.SHADOW: [2], 'a/weights/Momentum': [2],
-      'b' + identify.SHADOW: [3], 'b': [3]})
-  assert found.sources() == {'a/weights': 'a/weights' + identify.SHADOW,
-                             'b': 'b'}
+  found = identify.contents(
+    {
+      'a/weights' + identify.SHADOW: [2],
+      'a/weights/Momentum': [2],
+      'b' + identify.SHADOW: [3],
+      'b': [3],
+    }
+  )
+  assert found.sources() == {
+    'a/weights': 'a/weights' + identify.SHADOW,
+    'b': 'b',
+  }
   assert found.values() == {'a/weights': [2], 'b': [3]}
-  assert found.not_needed() == {'optimizer': 1, 'moving_averages': 1,
-                                'counters': []}
+  assert found.not_needed() == {
+    'optimizer': 1,
+    'moving_averages': 1,
+    'counters': [],
+  }

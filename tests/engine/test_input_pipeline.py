@@ -1,4 +1,5 @@
 """Which examples come, in what order, and what is said of bad ones."""
+
 import time
 
 import numpy as np
@@ -18,12 +19,24 @@ def source(graph, make_dataset):
 
   Augmented by the recipe for CIFAR-10, unless `plain`.
   """
-  def build(labels=range(N), num_classes=N, num_threads=4, labels_offset=0,
-            plain=False, **options):
+
+  def build(
+    labels=range(N),
+    num_classes=N,
+    num_threads=4,
+    labels_offset=0,
+    plain=False,
+    **options,
+  ):
     preprocess = preprocessing_factory.get_preprocessing('cifar', not plain)
     return input_pipeline.Source(
-        make_dataset(labels, num_classes, **options), preprocess, 8,
-        labels_offset, num_threads)
+      make_dataset(labels, num_classes, **options),
+      preprocess,
+      8,
+      labels_offset,
+      num_threads,
+    )
+
   return build
 
 
@@ -37,8 +50,11 @@ def _joined(batches):
 
 def _counted(batches):
   """The labels, -1 where another example stands in for a bad one."""
-  return [label if record >= 0 else -1 for _, labels, records in batches
-          for label, record in zip(labels, records, strict=True)]
+  return [
+    label if record >= 0 else -1
+    for _, labels, records in batches
+    for label, record in zip(labels, records, strict=True)
+  ]
 
 
 def test_types(source):
@@ -51,11 +67,16 @@ def test_types(source):
 
 def test_images_go_with_their_labels(graph, make_dataset, fetch):
   """The first pixel of an example is its number, and so is its label."""
+
   def plain(image, height, width, seed):
     return tf.cast(image.pixels(), tf.float32)
+
   source = input_pipeline.Source(make_dataset(range(N), N), plain, 8)
-  for batches in (source.training(5, 0, 0), source.evaluation(5),
-                  source.evaluation(5, shuffle=True)):
+  for batches in (
+    source.training(5, 0, 0),
+    source.evaluation(5),
+    source.evaluation(5, shuffle=True),
+  ):
     for images, labels, _ in fetch(batches, 4):
       np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
 
@@ -65,11 +86,10 @@ def test_images_go_with_their_labels(graph, make_dataset, fetch):
 
 @pytest.mark.parametrize('batch_size', [1, 7, N, N + 5])
 def test_each_epoch_holds_every_example(source, fetch, batch_size):
-  batches = fetch(source().training(batch_size, 0, 0),
-                  -(-3 * N // batch_size))
+  batches = fetch(source().training(batch_size, 0, 0), -(-3 * N // batch_size))
   assert all(len(labels) == batch_size for labels in _labels(batches))
   found = _joined(batches)
-  epochs = [found[i * N:(i + 1) * N] for i in range(3)]
+  epochs = [found[i * N : (i + 1) * N] for i in range(3)]
   assert [sorted(epoch) for epoch in epochs] == [list(range(N))] * 3
   assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
   assert epochs[0] != list(range(N))
@@ -78,20 +98,21 @@ def test_each_epoch_holds_every_example(source, fetch, batch_size):
 def test_batch_larger_than_the_data(source, fetch):
   batches = fetch(source(range(3), 3).training(8, 0, 0), 3)
   found = _joined(batches)
-  assert [sorted(found[i:i + 3]) for i in range(0, 24, 3)] == [[0, 1, 2]] * 8
+  assert [sorted(found[i : i + 3]) for i in range(0, 24, 3)] == [[0, 1, 2]] * 8
 
 
 def test_one_example(source, fetch):
   batches = fetch(source([4]).training(3, 0, 0), 2)
   assert _labels(batches) == [[4, 4, 4]] * 2
-  # The same picture, augmented anew each time.
+  # The same image, augmented anew each time.
   images = np.concatenate([images for images, _, _ in batches])
   assert len({image.tobytes() for image in images}) > 3
 
 
 def test_seed(source, fetch):
-  first, again, other = (_joined(fetch(source().training(N, seed, 0), 1))
-                         for seed in (1, 1, 2))
+  first, again, other = (
+    _joined(fetch(source().training(N, seed, 0), 1)) for seed in (1, 1, 2)
+  )
   assert first == again != other
 
 
@@ -100,20 +121,24 @@ def test_seed(source, fetch):
 def test_continues_exactly(source, fetch, batch_size, start, threads):
   """Across epochs, with the same bits, whatever the number of threads."""
   whole = fetch(source().training(batch_size, 3, 0), start + 3)
-  rest = fetch(source(num_threads=threads).training(
-      batch_size, 3, tf.constant(start, tf.int64)), 3)
+  rest = fetch(
+    source(num_threads=threads).training(
+      batch_size, 3, tf.constant(start, tf.int64)
+    ),
+    3,
+  )
   for (images, labels, _), (images_again, labels_again, _) in zip(
-      whole[start:], rest, strict=True):
+    whole[start:], rest, strict=True
+  ):
     np.testing.assert_array_equal(labels, labels_again)
     assert images.tobytes() == images_again.tobytes()
 
 
 def test_far_away_step(source, fetch):
   """Beyond 2 ** 31 examples."""
-  start = 2 ** 31
+  start = 2**31
   batches = fetch(source().training(N, 0, tf.constant(start, tf.int64)), 2)
-  assert [sorted(labels) for labels in _labels(batches)] == [
-      list(range(N))] * 2
+  assert [sorted(labels) for labels in _labels(batches)] == [list(range(N))] * 2
 
 
 def test_step_of_a_restored_checkpoint(source):
@@ -131,7 +156,7 @@ def test_step_of_a_restored_checkpoint(source):
 
 
 def test_augmentation_differs_by_epoch(source, fetch):
-  """The same example is another picture the next time."""
+  """The same example is another image the next time."""
   seen = {}
   for images, labels, _ in fetch(source().training(N, 0, 0), 4):
     for image, label in zip(images, labels, strict=True):
@@ -144,22 +169,25 @@ def test_augmentation_differs_by_epoch(source, fetch):
 
 @pytest.mark.parametrize('shuffle', [False, True])
 @pytest.mark.parametrize('batch_size', [1, 7, N, N + 5])
-def test_evaluation_holds_every_example_once(source, fetch, batch_size,
-                                             shuffle):
+def test_evaluation_holds_every_example_once(
+  source, fetch, batch_size, shuffle
+):
   batches = fetch(source().evaluation(batch_size, shuffle))
   found = _joined(batches)
   assert sorted(found) == list(range(N))
   assert (found == list(range(N))) != shuffle
   sizes = [len(labels) for labels in _labels(batches)]
   assert sizes == [batch_size] * (N // batch_size) + [N % batch_size] * (
-      N % batch_size > 0)
+    N % batch_size > 0
+  )
 
 
 def test_evaluation_twice(source, fetch):
   """Without augmentation, and in an order that stays."""
   for shuffle in (False, True):
-    first, again = (fetch(source(plain=True).evaluation(N, shuffle))
-                    for _ in range(2))
+    first, again = (
+      fetch(source(plain=True).evaluation(N, shuffle)) for _ in range(2)
+    )
     np.testing.assert_array_equal(first[0][0], again[0][0])
     np.testing.assert_array_equal(first[0][1], again[0][1])
 
@@ -181,9 +209,12 @@ def _explained(fetch, batches, count=None):
 
 
 def test_no_records(source):
-  with pytest.raises(ValueError, match='The train split of noise has no '
-                     r'records: .*noise-0.tfrecord, .*noise-1.tfrecord are '
-                     'empty'):
+  with pytest.raises(
+    ValueError,
+    match='The train split of noise has no '
+    r'records: .*noise-0.tfrecord, .*noise-1.tfrecord are '
+    'empty',
+  ):
     source([])
 
 
@@ -192,17 +223,22 @@ def test_labels_offset(source, fetch):
   assert _labels(batches) == [[0, 1, 2]]
 
 
-@pytest.mark.parametrize('labels, offset, number, label', [
-    ([0, 1, 4, 2], 0, 2, 4), ([1, 2, 3, 0], 1, 3, 0), ([-1], 0, 0, -1)])
-def test_label_out_of_range(source, fetch, tmp_path, labels, offset, number,
-                            label):
-  text = _explained(fetch, source(labels, 4, labels_offset=offset, shards=1
-                                  ).evaluation(2))
+@pytest.mark.parametrize(
+  'labels, offset, number, label',
+  [([0, 1, 4, 2], 0, 2, 4), ([1, 2, 3, 0], 1, 3, 0), ([-1], 0, 0, -1)],
+)
+def test_label_out_of_range(
+  source, fetch, tmp_path, labels, offset, number, label
+):
+  text = _explained(
+    fetch, source(labels, 4, labels_offset=offset, shards=1).evaluation(2)
+  )
   assert text == (
-      f'record {number} of {tmp_path}/noise-0.tfrecord has the label {label}, '
-      f'which is not in {offset} to 3, with --labels_offset={offset}: '
-      'mend or remove it, or convert the data again. --skip_bad_examples=1 '
-      'leaves it out.')
+    f'record {number} of {tmp_path}/noise-0.tfrecord has the label {label}, '
+    f'which is not in {offset} to 3, with --labels_offset={offset}: '
+    'mend or remove it, or convert the data again. --skip_bad_examples=1 '
+    'leaves it out.'
+  )
 
 
 @pytest.fixture
@@ -216,14 +252,18 @@ def broken(graph, monkeypatch, tmp_path):
       for record in records:
         writer.write(record)
     return input_pipeline.Source(
-        dataset_factory.make_dataset('noise', 'train', [path], 4, None),
-        preprocessing_factory.get_preprocessing('cifar', False), 8)
+      dataset_factory.make_dataset('noise', 'train', [path], 4, None),
+      preprocessing_factory.get_preprocessing('cifar', False),
+      8,
+    )
+
   return build
 
 
 def _example(image):
-  return dataset_utils.image_to_tfexample(image, b'png', 8, 8, 1
-                                          ).SerializeToString()
+  return dataset_utils.image_to_tfexample(
+    image, b'png', 8, 8, 1
+  ).SerializeToString()
 
 
 def test_damaged_record(source, fetch, tmp_path):
@@ -233,19 +273,26 @@ def test_damaged_record(source, fetch, tmp_path):
   data[-10] ^= 1
   path.write_bytes(data)
   assert _explained(fetch, whole.evaluation(4)) == (
-      f'record {N - 1} of {path} is damaged: its checksum does not fit. '
-      'Convert or copy the file again. --skip_bad_examples=1 leaves it out.')
+    f'record {N - 1} of {path} is damaged: its checksum does not fit. '
+    'Convert or copy the file again. --skip_bad_examples=1 leaves it out.'
+  )
 
 
 RECORDS = {
-    'no example': b'this is no example',
-    'empty': b'',
-    'no label': tf.train.Example(features=tf.train.Features(feature={
-        'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(
-            value=[b'x']))})).SerializeToString(),
-    'no picture': _example(b''),
-    'text': _example(b'<html>404</html>'),
-    'half a picture': None,
+  'no example': b'this is no example',
+  'empty': b'',
+  'no label': tf.train.Example(
+    features=tf.train.Features(
+      feature={
+        'image/encoded': tf.train.Feature(
+          bytes_list=tf.train.BytesList(value=[b'x'])
+        )
+      }
+    )
+  ).SerializeToString(),
+  'no image': _example(b''),
+  'text': _example(b'<html>404</html>'),
+  'half an image': None,
 }
 
 
@@ -255,7 +302,7 @@ def complaint(request, broken, fetch, png):
   good = png(np.zeros((8, 8, 3), np.uint8))
   record = RECORDS[request.param]
   if record is None:
-    record = _example(good[:len(good) // 2])
+    record = _example(good[: len(good) // 2])
   source = broken(_example(good), record)
   with pytest.raises(ValueError) as error:
     fetch(source.evaluation(1))
@@ -295,23 +342,27 @@ def _flip(path, at):
 def _noise(png, number, side=8, label=None):
   image = np.random.RandomState(number).randint(0, 256, (side, side, 3))
   return dataset_utils.image_to_tfexample(
-      png(image.astype(np.uint8)), b'png', side, side,
-      number if label is None else label).SerializeToString()
+    png(image.astype(np.uint8)),
+    b'png',
+    side,
+    side,
+    number if label is None else label,
+  ).SerializeToString()
 
 
 MAKERS = {
-    'text': lambda png: RECORDS['text'],
-    'half a picture': lambda png: _noise(png, 4)[:-60],
-    'bytes that are no text': lambda png: b'\xff\xfe\x80' * 9,
-    'a JPEG cut short': lambda png: _example(_jpeg_cut_short(png)),
-    'too many pixels': lambda png: _noise(png, 4, 9),
-    'a label too large': lambda png: _noise(png, 4, label=GOOD),
+  'text': lambda png: RECORDS['text'],
+  'half an image': lambda png: _noise(png, 4)[:-60],
+  'bytes that are no text': lambda png: b'\xff\xfe\x80' * 9,
+  'a JPEG cut short': lambda png: _example(_jpeg_cut_short(png)),
+  'too many pixels': lambda png: _noise(png, 4, 9),
+  'a label too large': lambda png: _noise(png, 4, label=GOOD),
 }
 KINDS = [*MAKERS, 'a flipped bit', 'a file cut short']
 
 
 class Trial:
-  """A data set of nine pictures, as it is mended and as it is damaged.
+  """A dataset of nine images, as it is mended and as it is damaged.
 
   Attributes:
     mended: the data, with the next record in the place of the bad one.
@@ -333,17 +384,18 @@ class Trial:
       del mended[BAD]
     self.mended = self._write(folder / 'mended.tfrecord', mended)
     path = folder / 'damaged-0.tfrecord'
-    self.damaged = self._write(path, damaged[:BAD + 1])
-    self.damaged += self._write(folder / 'damaged-1.tfrecord',
-                                damaged[BAD + 1:])
+    self.damaged = self._write(path, damaged[: BAD + 1])
+    self.damaged += self._write(
+      folder / 'damaged-1.tfrecord', damaged[BAD + 1 :]
+    )
     if kind == 'a flipped bit':
       offset, length = tfrecord.find_records(str(path)).records[first]
       _flip(path, offset + length // 2)
     elif self.lost:
       path.write_bytes(path.read_bytes()[:-7])
     self.named = f'record {first} ' + (
-        f'ends at byte {path.stat().st_size + 7}' if self.lost else
-        f'of {path}')
+      f'ends at byte {path.stat().st_size + 7}' if self.lost else f'of {path}'
+    )
 
   def _write(self, path, records):
     tfrecord.write(path, records)
@@ -353,10 +405,15 @@ class Trial:
     """Opens files; a JPEG with a recipe that takes windows of it."""
     jpeg = 'JPEG' in self.kind
     preprocess = preprocessing_factory.get_preprocessing(
-        'vgg' if jpeg else 'cifar', not plain)
+      'vgg' if jpeg else 'cifar', not plain
+    )
     return input_pipeline.Source(
-        dataset_factory.make_dataset('noise', 'train', paths, GOOD, None),
-        preprocess, 8, max_pixels=4096 if jpeg else 64, **options)
+      dataset_factory.make_dataset('noise', 'train', paths, GOOD, None),
+      preprocess,
+      8,
+      max_pixels=4096 if jpeg else 64,
+      **options,
+    )
 
 
 def _same(got, want):
@@ -369,13 +426,15 @@ def _same(got, want):
 def trial(graph, monkeypatch, tmp_path, png):
   """trial(kind, **options): see `Trial`."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-  return lambda *arguments, **options: Trial(tmp_path, png, *arguments,
-                                             **options)
+  return lambda *arguments, **options: Trial(
+    tmp_path, png, *arguments, **options
+  )
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_training_goes_on_as_if_the_record_were_mended(trial, fetch, kind,
-                                                       capsys):
+def test_training_goes_on_as_if_the_record_were_mended(
+  trial, fetch, kind, capsys
+):
   """With the same bits, from the start and from anywhere, in any threads."""
   trial = trial(kind)
   want = fetch(trial.open(trial.mended).training(BATCH, SEED, 0), 6)
@@ -393,8 +452,10 @@ def test_training_goes_on_as_if_the_record_were_mended(trial, fetch, kind,
     assert capsys.readouterr().out == f'note: left out: {sentence}\n'
 
 
-@pytest.mark.parametrize('kind', [
-    'half a picture', 'a label too large', 'a flipped bit', 'a file cut short'])
+@pytest.mark.parametrize(
+  'kind',
+  ['half an image', 'a label too large', 'a flipped bit', 'a file cut short'],
+)
 def test_evaluation_without_the_record(trial, fetch, kind):
   trial = trial(kind)
   source = trial.open(trial.damaged, plain=True, skip=1)
@@ -404,19 +465,26 @@ def test_evaluation_without_the_record(trial, fetch, kind):
     labels = _counted(got)
     assert len(labels) == source.num_examples == GOOD - trial.lost
     assert sorted(label for label in labels if label >= 0) == [
-        label for label in range(GOOD) if label != BAD]
+      label for label in range(GOOD) if label != BAD
+    ]
     assert labels.count(-1) == (0 if trial.lost else 1)
     if not shuffle:
       assert trial.lost or labels[BAD] == -1
-      # What stands there is a picture, for the statistics of a batch.
+      # What stands there is an image, for the statistics of a batch.
       for one, other in zip(got, want, strict=True):
         assert one.images.tobytes() == other.images.tobytes()
   assert len(source.left_out) == 1
 
 
-@pytest.mark.parametrize('kind', [
-    'bytes that are no text', 'a JPEG cut short', 'a flipped bit',
-    'a file cut short'])
+@pytest.mark.parametrize(
+  'kind',
+  [
+    'bytes that are no text',
+    'a JPEG cut short',
+    'a flipped bit',
+    'a file cut short',
+  ],
+)
 def test_one_bad_record_too_many(trial, fetch, kind):
   trial = trial(kind)
   with pytest.raises((tf.errors.OpError, ValueError)) as error:
@@ -427,7 +495,7 @@ def test_one_bad_record_too_many(trial, fetch, kind):
 
 
 def test_the_flag_names_its_next_value(trial, fetch):
-  trial = trial('half a picture', (1, BAD, 7))
+  trial = trial('half an image', (1, BAD, 7))
   for skip in (0, 1, 2):
     source = trial.open(trial.damaged, plain=True, skip=skip)
     text = _explained(fetch, source.training(BATCH, SEED, 0), 6)
@@ -442,12 +510,15 @@ def test_the_flag_names_its_next_value(trial, fetch):
 
 @pytest.mark.parametrize('training', [True, False])
 def test_records_tell_the_numbers(make_dataset, training):
-  """Noise picture n has n as its first pixel."""
+  """Noise image n has n as its first pixel."""
   with tf.Graph().as_default(), tf.Session() as session:
     source = input_pipeline.Source(
-        make_dataset([i % 10 for i in range(12)]),
-        lambda image, height, width, seed: tf.cast(image.pixels()
-                                                   [0, 0], tf.float32), 8)
+      make_dataset([i % 10 for i in range(12)]),
+      lambda image, height, width, seed: tf.cast(
+        image.pixels()[0, 0], tf.float32
+      ),
+      8,
+    )
     stream = source.training(5, 0, 3) if training else source.evaluation(5)
     session.run(stream.initializer)
     batch = stream.run(session, stream.batch)
@@ -468,7 +539,8 @@ def test_no_record_is_good(trial, fetch):
   trial = trial('text', range(GOOD))
   source = trial.open(trial.damaged, plain=True, skip=99)
   assert 'No record is good' in _explained(
-      fetch, source.training(BATCH, SEED, 0), 6)
+    fetch, source.training(BATCH, SEED, 0), 6
+  )
 
 
 def test_far_behind_what_is_read_ahead(graph, make_dataset):
@@ -476,9 +548,12 @@ def test_far_behind_what_is_read_ahead(graph, make_dataset):
   labels = list(range(200))
   labels[60] = 999
   stream = input_pipeline.Source(
-      make_dataset(labels, 200),
-      preprocessing_factory.get_preprocessing('cifar', False), 8,
-      num_threads=96, skip=1).evaluation(1)
+    make_dataset(labels, 200),
+    preprocessing_factory.get_preprocessing('cifar', False),
+    8,
+    num_threads=96,
+    skip=1,
+  ).evaluation(1)
   found = []
   with tf.Session() as session:
     session.run(stream.initializer)
@@ -522,7 +597,7 @@ class Count(tf.train.SessionRunHook):
     self.found.append(run_values.results.tolist())
 
 
-@pytest.mark.parametrize('kind', ['half a picture', 'bytes that are no text'])
+@pytest.mark.parametrize('kind', ['half an image', 'bytes that are no text'])
 def test_in_a_monitored_session(trial, kind):
   """No step is lost and none is done twice."""
   trial = trial(kind)
@@ -531,8 +606,12 @@ def test_in_a_monitored_session(trial, kind):
     with tf.Graph().as_default():
       step = tf.train.get_or_create_global_step()
       stream = source().training(BATCH, SEED, step)
-      weight = tf.get_variable('weight', [8, 8, 3], use_resource=True,
-                               initializer=tf.zeros_initializer())
+      weight = tf.get_variable(
+        'weight',
+        [8, 8, 3],
+        use_resource=True,
+        initializer=tf.zeros_initializer(),
+      )
       mean = tf.reduce_mean(stream.batch.images, 0)
       with tf.control_dependencies([weight.assign(0.5 * weight + mean)]):
         train = step.assign_add(1)
@@ -544,7 +623,8 @@ def test_in_a_monitored_session(trial, kind):
         for _ in range(7):
           stream.run(session, train)
         final = session.run_step_fn(
-            lambda step_context: step_context.session.run(weight))
+          lambda step_context: step_context.session.run(weight)
+        )
       assert hook.found == list(range(1, 8)) and stream.position == 7
       return final, labels.found
 
@@ -563,7 +643,7 @@ def _mix(images, labels, seed):
 
 def test_mixed_batches(trial, fetch):
   """A function of the seed and the step, also behind a bad record."""
-  trial = trial('half a picture')
+  trial = trial('half an image')
   source = trial.open(trial.mended)
   want = fetch(source.training(BATCH, SEED, 0, _mix), 6)
   for images, labels, _ in want:
@@ -577,11 +657,12 @@ def test_mixed_batches(trial, fetch):
   for (_, labels, _), (_, numbers, _) in zip(want, plain, strict=True):
     one = np.eye(GOOD)[numbers]
     share = np.roll(one, -1, 0) - one
-    kept = 1 - ((labels - one) * share).sum() / (share ** 2).sum()
+    kept = 1 - ((labels - one) * share).sum() / (share**2).sum()
     np.testing.assert_allclose(labels, one + (1 - kept) * share, atol=1e-5)
   for start in (0, 4):
     again = trial.open(trial.damaged, skip=1, num_threads=1).training(
-        BATCH, SEED, start, _mix)
+      BATCH, SEED, start, _mix
+    )
     _same(fetch(again, 6 - start), want[start:])
   other = fetch(source.training(BATCH, SEED + 1, 0, _mix), 1)
   assert not np.array_equal(other[0].labels, want[0].labels)
@@ -628,6 +709,7 @@ def test_seek_in_a_monitored_session(source, fetch):
   class Count(tf.train.SessionRunHook):
     def after_run(self, run_context, run_values):
       calls.append(1)
+
   with tf.train.MonitoredSession(hooks=[Count()]) as session:
     for position in (6, 1):
       stream.seek(session, position)

@@ -1,4 +1,5 @@
 """Configurations: ranges, choices, notes, and the run's config.json."""
+
 import dataclasses
 import json
 import pathlib
@@ -31,7 +32,9 @@ def test_frozen_and_replaced():
     given.replace(batch_size=0)
 
 
-@pytest.mark.parametrize('name, value, text', [
+@pytest.mark.parametrize(
+  'name, value, text',
+  [
     ('batch_size', 0, 'must be at least 1'),
     ('learning_rate', 0.0, 'must be above 0'),
     ('learning_rate', -1.0, 'must be above 0'),
@@ -42,28 +45,48 @@ def test_frozen_and_replaced():
     ('max_number_of_steps', 0, 'must be at least 1'),
     ('labels_offset', -1, 'must be at least 0'),
     ('verbosity', 4, 'must be at least -3 and at most 3'),
-    ('optimizer', 'adagrat',
-     'is unknown. Did you mean adagrad? It can be adadelta, adagrad, adam, '
-     'adamw, ftrl, lars, momentum, rmsprop, sgd.'),
-    ('learning_rate_decay_type', 'cosinus',
-     'is unknown. Did you mean cosine? It can be fixed, exponential, '
-     'polynomial, cosine, piecewise.'),
-])
+    (
+      'optimizer',
+      'adagrat',
+      'is unknown. Did you mean adagrad? It can be adadelta, adagrad, adam, '
+      'adamw, ftrl, lars, momentum, rmsprop, sgd.',
+    ),
+    (
+      'learning_rate_decay_type',
+      'cosinus',
+      'is unknown. Did you mean cosine? It can be fixed, exponential, '
+      'polynomial, cosine, piecewise.',
+    ),
+  ],
+)
 def test_out_of_range(name, value, text):
   with pytest.raises(ValueError) as error:
     TrainConfig(**{name: value})
   assert str(error.value).startswith(f'--{name}={value} {text}')
 
 
-@pytest.mark.parametrize('name, value, text', [
-    ('evaluate_every', 'often',
-     "has 'often': write steps as 500, epochs as 5epochs."),
+@pytest.mark.parametrize(
+  'name, value, text',
+  [
+    (
+      'evaluate_every',
+      'often',
+      "has 'often': write steps as 500, epochs as 5epochs.",
+    ),
     ('evaluate_every', '0epochs', 'must be more than 0.'),
-    ('profile_steps', '30,20',
-     'must be the first and the last step, such as 20,30.'),
+    (
+      'profile_steps',
+      '30,20',
+      'must be the first and the last step, such as 20,30.',
+    ),
     ('warmup', '-3', "has '-3': write steps as 500, epochs as 5epochs."),
-    ('learning_rate_multipliers', 'logits',
-     "has 'logits': write scopes as SCOPE=NUMBER.")])
+    (
+      'learning_rate_multipliers',
+      'logits',
+      "has 'logits': write scopes as SCOPE=NUMBER.",
+    ),
+  ],
+)
 def test_texts_of_some_form(name, value, text):
   with pytest.raises(ValueError) as error:
     TrainConfig(**{name: value})
@@ -79,26 +102,36 @@ def test_folders(tmp_path, name):
   with pytest.raises(ValueError) as error:
     TrainConfig(**{name: str(file)})
   assert str(error.value) == (
-      f'--{name}={file} is a file; it must be a folder.')
+    f'--{name}={file} is a file; it must be a folder.'
+  )
 
 
-@pytest.mark.parametrize('name', ['early_stopping_patience',
-                                  'plateau_patience'])
+@pytest.mark.parametrize(
+  'name', ['early_stopping_patience', 'plateau_patience']
+)
 def test_what_counts_evaluations(name):
   with pytest.raises(ValueError) as error:
     TrainConfig(**{name: 3})
   assert str(error.value) == (
-      f'--{name} counts evaluations: set --evaluate_every too, such as '
-      '1epoch.')
+    f'--{name} counts evaluations: set --evaluate_every too, such as 1epoch.'
+  )
   given = TrainConfig(**{name: 3}, evaluate_every='2epochs')
   assert getattr(given, name) == 3
 
 
-@pytest.mark.parametrize('given, text', [
-    ({'optimizer': 'momentum', 'momentum': 1.0}, '--momentum=1.0 must be '
-     'below 1'),
-    ({'learning_rate_decay_type': 'piecewise'}, 'piecewise needs '
-     '--learning_rate_boundaries')])
+@pytest.mark.parametrize(
+  'given, text',
+  [
+    (
+      {'optimizer': 'momentum', 'momentum': 1.0},
+      '--momentum=1.0 must be below 1',
+    ),
+    (
+      {'learning_rate_decay_type': 'piecewise'},
+      'piecewise needs --learning_rate_boundaries',
+    ),
+  ],
+)
 def test_flags_that_contradict_each_other(given, text):
   with pytest.raises(ValueError, match=text):
     TrainConfig(**given)
@@ -111,30 +144,63 @@ def test_every_field_says_whether_it_may_change():
     found.setdefault(field.metadata['changes'], set()).add(field.name)
   assert found.keys() == {'free', 'told', 'never'}
   assert found['never'] == {
-      'model_name', 'dataset_name', 'labels_offset', 'use_grayscale',
-      'trainable_scopes', 'optimizer', 'moving_average_decay', 'decoder',
-      'decoder_depth', 'multi_grid', 'ignore_label', 'root_block', 'shortcut'}
-  assert {'train_dir', 'dataset_dir', 'max_number_of_steps', 'num_epochs',
-          'save_interval_secs', 'accept_changes', 'keep_best', 'cache',
-          'profile_steps'} <= found['free']
-  assert {'seed', 'batch_size', 'learning_rate', 'num_micro_batches',
-          'evaluate_every', 'best_metric'} <= found['told']
+    'model_name',
+    'dataset_name',
+    'labels_offset',
+    'use_grayscale',
+    'trainable_scopes',
+    'optimizer',
+    'moving_average_decay',
+    'decoder',
+    'decoder_depth',
+    'multi_grid',
+    'ignore_label',
+    'root_block',
+    'shortcut',
+  }
+  assert {
+    'train_dir',
+    'dataset_dir',
+    'max_number_of_steps',
+    'num_epochs',
+    'save_interval_secs',
+    'accept_changes',
+    'keep_best',
+    'cache',
+    'profile_steps',
+  } <= found['free']
+  assert {
+    'seed',
+    'batch_size',
+    'learning_rate',
+    'num_micro_batches',
+    'evaluate_every',
+    'best_metric',
+  } <= found['told']
 
 
-FLOATS = [field.name for field in dataclasses.fields(TrainConfig)
-          if field.type in (float, float | None)]
+FLOATS = [
+  field.name
+  for field in dataclasses.fields(TrainConfig)
+  if field.type in (float, float | None)
+]
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 @pytest.mark.parametrize('name', FLOATS)
 def test_not_finite(name, value):
-  with pytest.raises(ValueError, match=f'--{name}={value} must be .*'
-                     r'a finite number\.$'):
+  with pytest.raises(
+    ValueError,
+    match=f'--{name}={value} must be .*'
+    r'a finite number\.$',
+  ):
     TrainConfig(**{name: value})
 
 
-@pytest.mark.parametrize('config_class, name', [
-    (TrainConfig, 'label_smoothing'), (EvalConfig, 'moving_average_decay')])
+@pytest.mark.parametrize(
+  'config_class, name',
+  [(TrainConfig, 'label_smoothing'), (EvalConfig, 'moving_average_decay')],
+)
 def test_bounds_are_allowed(config_class, name):
   for value in (0.0, 1.0):
     assert getattr(config_class(**{name: value}), name) == value
@@ -144,45 +210,86 @@ def test_notes_only_of_given_flags():
   assert TrainConfig(batch_size=3).notes() == []
   notes = TrainConfig(num_clones=2, num_readers=1, clone_on_cpu=True).notes()
   assert [note.split(':')[0] for note in notes] == [
-      '--num_clones', '--clone_on_cpu', '--num_readers']
+    '--num_clones',
+    '--clone_on_cpu',
+    '--num_readers',
+  ]
   assert all('ignored' in note for note in notes)
 
 
-@pytest.mark.parametrize('config_class, names', [
-    (TrainConfig, {'master', 'num_clones', 'clone_on_cpu', 'worker_replicas',
-                   'num_ps_tasks', 'sync_replicas',
-                   'replicas_to_aggregate', 'num_readers', 'quantize_delay'}),
+@pytest.mark.parametrize(
+  'config_class, names',
+  [
+    (
+      TrainConfig,
+      {
+        'master',
+        'num_clones',
+        'clone_on_cpu',
+        'worker_replicas',
+        'num_ps_tasks',
+        'sync_replicas',
+        'replicas_to_aggregate',
+        'num_readers',
+        'quantize_delay',
+      },
+    ),
     (EvalConfig, {'master', 'quantize'}),
-    (ClassifyConfig, set())])
+    (ClassifyConfig, set()),
+  ],
+)
 def test_flags_without_a_meaning(config_class, names):
   others = {int: 7, bool: True, str: 'local'}
-  given = {field.name: others[field.type]
-           for field in dataclasses.fields(config_class)
-           if field.metadata['now']}
+  given = {
+    field.name: others[field.type]
+    for field in dataclasses.fields(config_class)
+    if field.metadata['now']
+  }
   assert given.keys() == names
-  assert {note.split(':')[0].removeprefix('--')
-          for note in config_class(**given).notes()} == names
+  assert {
+    note.split(':')[0].removeprefix('--')
+    for note in config_class(**given).notes()
+  } == names
 
 
 def test_fallbacks():
   found = TrainConfig.fallbacks()
-  assert {name: value for name, value in found.items()
-          if value is not None} == {
-      'batch_size': 32, 'labels_offset': 0, 'learning_rate': 0.01,
-      'learning_rate_decay_type': 'exponential', 'num_epochs_per_decay': 2.0,
-      'freeze_batch_norm': False, 'decoder': 'aspp', 'decoder_depth': 256,
-      'train_crop_size': '513', 'random_flip': True,
-      'min_scale_factor': 0.5, 'max_scale_factor': 2.0,
-      'scale_factor_step_size': 0.25, 'photometric': 0.0}
+  assert {
+    name: value for name, value in found.items() if value is not None
+  } == {
+    'batch_size': 32,
+    'labels_offset': 0,
+    'learning_rate': 0.01,
+    'learning_rate_decay_type': 'exponential',
+    'num_epochs_per_decay': 2.0,
+    'freeze_batch_norm': False,
+    'decoder': 'aspp',
+    'decoder_depth': 256,
+    'train_crop_size': '513',
+    'random_flip': True,
+    'min_scale_factor': 0.5,
+    'max_scale_factor': 2.0,
+    'scale_factor_step_size': 0.25,
+    'photometric': 0.0,
+  }
 
 
-@pytest.mark.parametrize('given', [
-    TrainConfig(model_name='resnet_v1_50', learning_rate=1e-5,
-                dataset_dir='/tmp/Bücher', use_grayscale=True),
-    EvalConfig()])
+@pytest.mark.parametrize(
+  'given',
+  [
+    TrainConfig(
+      model_name='resnet_v1_50',
+      learning_rate=1e-5,
+      dataset_dir='/tmp/Bücher',
+      use_grayscale=True,
+    ),
+    EvalConfig(),
+  ],
+)
 def test_round_trip(tmp_path, given):
-  options.write(given, str(tmp_path), num_classes=3,
-               class_names=['a', '猫', 'c'])
+  options.write(
+    given, str(tmp_path), num_classes=3, class_names=['a', '猫', 'c']
+  )
   found = options.read(str(tmp_path))
   assert found.pop('num_classes') == 3
   assert found.pop('class_names') == ['a', '猫', 'c']
@@ -208,8 +315,9 @@ def test_write_json(tmp_path):
   path = tmp_path / 'a.json'
   options.write_json(path, {'a': [1, 2.5, None], 'b': 0.1 + 0.2})
   assert path.read_text() == (
-      '{\n  "a": [\n    1,\n    2.5,\n    null\n  ],\n'
-      '  "b": 0.30000000000000004\n}\n')
+    '{\n  "a": [\n    1,\n    2.5,\n    null\n  ],\n'
+    '  "b": 0.30000000000000004\n}\n'
+  )
   options.write_json(str(path), {})
   assert options.read(str(tmp_path), 'a.json') == {}
   assert [file.name for file in tmp_path.iterdir()] == ['a.json']
@@ -220,28 +328,42 @@ def test_nothing_to_read(tmp_path):
   assert options.read(str(tmp_path / 'nowhere')) == {}
 
 
-@pytest.mark.parametrize('text', ['', '{"model_name": "res', 'null', '7', '[]',
-                                  '[1, 2]', '\xff\xfe'])
+@pytest.mark.parametrize(
+  'text', ['', '{"model_name": "res', 'null', '7', '[]', '[1, 2]', '\xff\xfe']
+)
 def test_broken_json(tmp_path, text):
   path = tmp_path / 'config.json'
   path.write_text(text, 'latin-1')
-  with pytest.raises(ValueError, match=f'{path} is not the JSON object that '
-                     'training wrote .*train again, or restore it'):
+  with pytest.raises(
+    ValueError,
+    match=f'{path} is not the JSON object that '
+    'training wrote .*train again, or restore it',
+  ):
     options.read(str(tmp_path))
 
 
-NAMES = {'model_name': 'model_name', 'eval_image_size': 'train_image_size',
-         'labels_offset': 'labels_offset'}
+NAMES = {
+  'model_name': 'model_name',
+  'eval_image_size': 'train_image_size',
+  'labels_offset': 'labels_offset',
+}
 
 
 def test_from_run_completes():
   found = options.from_run(
-      EvalConfig(labels_offset=1), {
-          'model_name': 'resnet_v1_50', 'train_image_size': 32,
-          'labels_offset': 1, 'batch_size': 7}, NAMES, ('model_name',
-                                                        'labels_offset'))
-  assert found == EvalConfig(model_name='resnet_v1_50', eval_image_size=32,
-                             labels_offset=1)
+    EvalConfig(labels_offset=1),
+    {
+      'model_name': 'resnet_v1_50',
+      'train_image_size': 32,
+      'labels_offset': 1,
+      'batch_size': 7,
+    },
+    NAMES,
+    ('model_name', 'labels_offset'),
+  )
+  assert found == EvalConfig(
+    model_name='resnet_v1_50', eval_image_size=32, labels_offset=1
+  )
 
 
 def test_from_run_of_no_run():
@@ -251,28 +373,51 @@ def test_from_run_of_no_run():
 
 def test_from_run_contradiction():
   with pytest.raises(ValueError) as error:
-    options.from_run(EvalConfig(model_name='resnet_v1_50'),
-                    {'model_name': 'resnet_v2_50'}, NAMES, ('model_name',))
+    options.from_run(
+      EvalConfig(model_name='resnet_v1_50'),
+      {'model_name': 'resnet_v2_50'},
+      NAMES,
+      ('model_name',),
+    )
   assert str(error.value) == (
-      '--model_name=resnet_v1_50 contradicts the run, which was trained with '
-      'model_name=resnet_v2_50: leave the flag out.')
+    '--model_name=resnet_v1_50 contradicts the run, which was trained with '
+    'model_name=resnet_v2_50: leave the flag out.'
+  )
 
 
 def test_from_run_contradicts_a_falsy_value():
   """0 and False are values too."""
-  with pytest.raises(ValueError, match='--labels_offset=0 contradicts the run, '
-                     'which was trained with labels_offset=1'):
-    options.from_run(EvalConfig(labels_offset=0), {'labels_offset': 1}, NAMES,
-                    ('labels_offset',))
-  with pytest.raises(ValueError, match='--labels_offset=1 contradicts the run, '
-                     'which was trained with labels_offset=0'):
-    options.from_run(EvalConfig(labels_offset=1), {'labels_offset': 0}, NAMES,
-                    ('labels_offset',))
+  with pytest.raises(
+    ValueError,
+    match='--labels_offset=0 contradicts the run, '
+    'which was trained with labels_offset=1',
+  ):
+    options.from_run(
+      EvalConfig(labels_offset=0),
+      {'labels_offset': 1},
+      NAMES,
+      ('labels_offset',),
+    )
+  with pytest.raises(
+    ValueError,
+    match='--labels_offset=1 contradicts the run, '
+    'which was trained with labels_offset=0',
+  ):
+    options.from_run(
+      EvalConfig(labels_offset=1),
+      {'labels_offset': 0},
+      NAMES,
+      ('labels_offset',),
+    )
 
 
 def test_from_run_may_differ_where_not_fixed():
-  found = options.from_run(EvalConfig(eval_image_size=64),
-                          {'train_image_size': 32}, NAMES, ('model_name',))
+  found = options.from_run(
+    EvalConfig(eval_image_size=64),
+    {'train_image_size': 32},
+    NAMES,
+    ('model_name',),
+  )
   assert found.eval_image_size == 64
 
 
@@ -284,9 +429,16 @@ def test_value_of_a_run_out_of_range():
 
 def test_no_tensorflow():
   """A mistaken flag is answered before TensorFlow is there."""
-  code = ('import json, sys, engine.config, engine.flags, engine.console; '
-          'print(json.dumps([m for m in sys.modules if m.startswith('
-          '("tensorflow", "tf_", "numpy", "sklearn"))]))')
-  found = subprocess.run([sys.executable, '-c', code], capture_output=True,
-                         text=True, check=True, cwd=ROOT)
+  code = (
+    'import json, sys, engine.config, engine.flags, engine.console; '
+    'print(json.dumps([m for m in sys.modules if m.startswith('
+    '("tensorflow", "tf_", "numpy", "sklearn"))]))'
+  )
+  found = subprocess.run(
+    [sys.executable, '-c', code],
+    capture_output=True,
+    text=True,
+    check=True,
+    cwd=ROOT,
+  )
   assert json.loads(found.stdout) == []

@@ -1,4 +1,5 @@
-"""The mean picture of a training split: measured, kept, found again."""
+"""The mean image of a training split: measured, kept, found again."""
+
 import os
 import shutil
 
@@ -20,12 +21,15 @@ FILE = pixel_mean.FILENAME
 @pytest.fixture
 def flags(workplace, colours):
   """The flags of a short training that needs the mean."""
-  return {**fakes.fast(colours), 'preprocessing_name': 'keras_cifar',
-          'train_image_size': 40}
+  return {
+    **fakes.fast(colours),
+    'preprocessing_name': 'keras_cifar',
+    'train_image_size': 40,
+  }
 
 
 def pictures(colours, split='train'):
-  """All pictures of the colours, uint8 [number, 40, 40, 3]."""
+  """All images of the colours, uint8 [number, 40, 40, 3]."""
   examples = Examples(dataset_factory.get_dataset('flowers', split, colours))
   return np.stack([examples.example(i).image for i in range(len(examples))])
 
@@ -34,10 +38,16 @@ def pictures(colours, split='train'):
 def run(tmp_path_factory, cache_home, colours):
   """The folder of a finished run; for reading."""
   return fakes.finished(
-      tmp_path_factory.mktemp('runs') / 'mean', cache_home, {
-          **fakes.fast(colours), 'preprocessing_name': 'keras_cifar',
-          'train_image_size': 40, 'max_number_of_steps': 3,
-          'evaluate_every': 2})
+    tmp_path_factory.mktemp('runs') / 'mean',
+    cache_home,
+    {
+      **fakes.fast(colours),
+      'preprocessing_name': 'keras_cifar',
+      'train_image_size': 40,
+      'max_number_of_steps': 3,
+      'evaluate_every': 2,
+    },
+  )
 
 
 def test_it_is_numpys(run, colours):
@@ -45,21 +55,27 @@ def test_it_is_numpys(run, colours):
   assert kept.shape == (40, 40, 3) and kept.dtype == np.float32
   np.testing.assert_allclose(kept, pictures(colours).mean(0) / 255, atol=1e-6)
   np.testing.assert_array_equal(np.load(run.folder / 'best' / FILE), kept)
-  assert 'Measuring the mean picture of the training split.' in run.out
+  assert 'Measuring the mean image of the training split.' in run.out
 
 
 def test_what_the_network_is_given(run, colours):
-  """An evaluated picture is in [0, 1], less the mean."""
-  kept = pixel_mean.found(config.EvalConfig(
-      task='classification', preprocessing_name='keras_cifar',
-      use_grayscale=False), str(run.folder / 'model.ckpt-3'))
+  """An evaluated image is in [0, 1], less the mean."""
+  kept = pixel_mean.found(
+    config.EvalConfig(
+      task='classification',
+      preprocessing_name='keras_cifar',
+      use_grayscale=False,
+    ),
+    str(run.folder / 'model.ckpt-3'),
+  )
   assert kept.per_pixel_mean == str(run.folder / FILE)
   picture = pictures(colours, 'validation')[0]
   with tf.Graph().as_default(), tf.Session() as session:
     prepare = pixel_mean.preprocessing(kept)
     got = session.run(prepare(tf.constant(picture), 40, 40))
   np.testing.assert_allclose(
-      got, picture / 255 - np.load(run.folder / FILE), atol=1e-6)
+    got, picture / 255 - np.load(run.folder / FILE), atol=1e-6
+  )
 
 
 @pytest.mark.parametrize('where', ['', '/best'])
@@ -78,8 +94,12 @@ def test_evaluation_and_classification_find_it(workplace, run, where):
   assert known.status == 0, known.err
   os.rename(f'{folder}/{FILE}', 'mean.npy')
   for printed in call(eval_image_classifier), call(classify_image, 'a.png'):
-    fakes.refused(printed, f'There is no {folder}/{FILE}, the mean picture of '
-                  'the training', 'copy it', 'or name it with --per_pixel_mean')
+    fakes.refused(
+      printed,
+      f'There is no {folder}/{FILE}, the mean image of the training',
+      'copy it',
+      'or name it with --per_pixel_mean',
+    )
   again = call(classify_image, 'a.png', per_pixel_mean='mean.npy')
   assert again.out == known.out
 
@@ -109,8 +129,9 @@ def test_a_new_run_does_not_take_what_lies_there(flags, colours):
 
 @pytest.mark.usefixtures('unevaluated')
 def test_one_channel_another_size_and_a_cache(flags, colours):
-  printed = fakes.train('--use_grayscale', **{
-      **flags, 'train_image_size': 16, 'cache': 'memory'})
+  printed = fakes.train(
+    '--use_grayscale', **{**flags, 'train_image_size': 16, 'cache': 'memory'}
+  )
   assert printed.status == 0, printed.err
   assert printed.out.count('Decoding') == 1
   kept = np.load(f'run/{FILE}')
@@ -147,22 +168,36 @@ def test_bad_examples_do_not_count(make_dataset, png):
   np.testing.assert_array_equal(found, pixel_mean.measure(source))
 
 
-@pytest.mark.parametrize('flag, words', [
+@pytest.mark.parametrize(
+  'flag, words',
+  [
     ({'per_pixel_mean': 'nowhere.npy'}, ('There is no nowhere.npy',)),
-    ({'per_pixel_mean': 'text.npy'}, ('text.npy is no mean picture',)),
-    ({'per_pixel_mean': 'zip.npy'}, ('zip.npy is no mean picture',)),
-    ({'per_pixel_mean': 'levels.npy'}, ('levels.npy is no mean picture',
-                                        'floats in [0, 1]')),
-    ({'per_pixel_mean': 'flat.npy'}, ('flat.npy is no mean picture',
-                                      '[height, width, channels]')),
-    ({'per_pixel_mean': 'flat.npy', 'preprocessing_name': 'cifar'},
-     ('--per_pixel_mean=flat.npy: the preprocessing cifar subtracts no mean '
-      'picture. Leave the flag out.',)),
-    ({'dataset_name': 'digit_scenes', 'per_pixel_mean': 'flat.npy'},
-     ('--per_pixel_mean is for classification',))])
+    ({'per_pixel_mean': 'text.npy'}, ('text.npy is no mean image',)),
+    ({'per_pixel_mean': 'zip.npy'}, ('zip.npy is no mean image',)),
+    (
+      {'per_pixel_mean': 'levels.npy'},
+      ('levels.npy is no mean image', 'floats in [0, 1]'),
+    ),
+    (
+      {'per_pixel_mean': 'flat.npy'},
+      ('flat.npy is no mean image', '[height, width, channels]'),
+    ),
+    (
+      {'per_pixel_mean': 'flat.npy', 'preprocessing_name': 'cifar'},
+      (
+        '--per_pixel_mean=flat.npy: the preprocessing cifar subtracts no mean '
+        'image. Leave the flag out.',
+      ),
+    ),
+    (
+      {'dataset_name': 'digit_scenes', 'per_pixel_mean': 'flat.npy'},
+      ('--per_pixel_mean is for classification',),
+    ),
+  ],
+)
 def test_what_is_refused(flags, flag, words):
   with open('text.npy', 'w') as file:
-    file.write('no picture')
+    file.write('no image')
   with open('zip.npy', 'w') as file:
     file.write('PK\x03\x04')
   np.save('flat.npy', np.zeros(3))

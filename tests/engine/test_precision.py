@@ -1,4 +1,5 @@
 """bfloat16: where it is refused, that it is active, and that it trains."""
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -9,31 +10,37 @@ from engine import precision
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
   """machine(flags, gpus, onednn): what `check` finds instead of this one."""
+
   def pretend(flags='fpu amx_bf16 avx512_bf16', gpus=(), onednn=None):
     file = tmp_path / 'cpuinfo'
     if flags is not None:
-      file.write_text(f'processor\t: 0\nmodel name\t: amx_bf16 or so\n'
-                      f'flags\t\t: {flags}\n\n')
+      file.write_text(
+        f'processor\t: 0\nmodel name\t: amx_bf16 or so\nflags\t\t: {flags}\n\n'
+      )
     monkeypatch.setattr(precision, '_CPUINFO', file)
-    monkeypatch.setattr(tf.config, 'list_physical_devices',
-                        lambda kind=None: list(gpus))
+    monkeypatch.setattr(
+      tf.config, 'list_physical_devices', lambda kind=None: list(gpus)
+    )
     monkeypatch.delenv('TF_ENABLE_ONEDNN_OPTS', raising=False)
     if onednn is not None:
       monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', onednn)
     return file
+
   return pretend
 
 
-@pytest.mark.parametrize('flags', ['fpu avx512f avx512_bf16', '', None,
-                                   'amx_bf16x'])
+@pytest.mark.parametrize(
+  'flags', ['fpu avx512f avx512_bf16', '', None, 'amx_bf16x']
+)
 def test_slow_processors_are_refused(machine, flags):
   """AVX512_BF16 alone is slower than float32; None: no such file."""
   file = machine(flags)
   with pytest.raises(ValueError) as error:
     precision.check('bf16')
   assert str(error.value) == (
-      f'--precision=bf16 would be slower than float32 here: {file} lists no '
-      'amx_bf16 instructions. Leave the flag out.')
+    f'--precision=bf16 would be slower than float32 here: {file} lists no '
+    'amx_bf16 instructions. Leave the flag out.'
+  )
 
 
 @pytest.mark.parametrize('value', ['0', 'false', 'False'])
@@ -42,8 +49,9 @@ def test_onednn_must_be_on(machine, value):
   with pytest.raises(ValueError) as error:
     precision.check('bf16')
   assert str(error.value) == (
-      f'--precision=bf16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS={value} '
-      'turns off: unset that, or leave the flag out.')
+    f'--precision=bf16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS={value} '
+    'turns off: unset that, or leave the flag out.'
+  )
 
 
 def test_gpus_are_refused(machine):
@@ -51,9 +59,10 @@ def test_gpus_are_refused(machine):
   with pytest.raises(ValueError) as error:
     precision.check('bf16')
   assert str(error.value) == (
-      "--precision=bf16 is for CPUs: TensorFlow's rewriter has no bfloat16 "
-      'for the GPU that is there, and none has been measured. Leave the flag '
-      'out.')
+    "--precision=bf16 is for CPUs: TensorFlow's rewriter has no bfloat16 "
+    'for the GPU that is there, and none has been measured. Leave the flag '
+    'out.'
+  )
 
 
 @pytest.mark.parametrize('onednn', [None, '1'])
@@ -93,9 +102,14 @@ def _train(tiny, kind, steps=20):
     with tf.Session(config=precision.session_config(kind)) as session:
       session.run(tf.global_variables_initializer())
       session.run(loss)  # another graph: its rewriting says nothing of update
-      losses = [session.run([loss, update], run_metadata=metadata, options=(
-          tf.RunOptions(output_partition_graphs=True)))[0]
-                for _ in range(steps)]
+      losses = [
+        session.run(
+          [loss, update],
+          run_metadata=metadata,
+          options=(tf.RunOptions(output_partition_graphs=True)),
+        )[0]
+        for _ in range(steps)
+      ]
       values = session.run(tf.global_variables())
     found = {}
     for partition in metadata.partition_graphs:
@@ -106,8 +120,9 @@ def _train(tiny, kind, steps=20):
 
 
 @pytest.mark.skipif(
-    not {'amx_bf16', 'avx512_bf16'} & precision._instructions(),
-    reason='the rewriter leaves processors without bfloat16 alone')
+  not {'amx_bf16', 'avx512_bf16'} & precision._instructions(),
+  reason='the rewriter leaves processors without bfloat16 alone',
+)
 def test_bfloat16_is_active_and_trains(tiny):
   """Convolutions and their gradients; weights stay float32."""
   exact, dtypes, operations = _train(tiny, 'fp32')

@@ -1,4 +1,5 @@
 """metrics.csv: what is written, and what a restart leaves of it."""
+
 import pytest
 
 from engine import records
@@ -16,11 +17,15 @@ def test_records(tmp_path):
   found.add({'step': 10, 'loss': 1 / 3})
   # Written at once, lest a kill loses it.
   assert (tmp_path / 'metrics.csv').read_text().split() == [
-      'step,loss', '10,0.333333']
+    'step,loss',
+    '10,0.333333',
+  ]
   found.add({'step': 1234567890, 'loss': 1e-9})
   found.close()
   assert records.read_metrics(str(tmp_path)) == [
-      {'step': 10, 'loss': 0.333333}, {'step': 1234567890, 'loss': 1e-9}]
+    {'step': 10, 'loss': 0.333333},
+    {'step': 1234567890, 'loss': 1e-9},
+  ]
 
 
 def test_restart_forgets_what_is_done_again(tmp_path):
@@ -30,19 +35,25 @@ def test_restart_forgets_what_is_done_again(tmp_path):
   found.close()
   found = records.Records(str(tmp_path), COLUMNS, 20)
   assert [row['step'] for row in records.read_metrics(str(tmp_path))] == [
-      10, 20]
+    10,
+    20,
+  ]
   found.add({'step': 30, 'loss': 0.5})
   found.close()
   assert records.read_metrics(str(tmp_path)) == [
-      {'step': 10, 'loss': 10}, {'step': 20, 'loss': 20},
-      {'step': 30, 'loss': 0.5}]
+    {'step': 10, 'loss': 10},
+    {'step': 20, 'loss': 20},
+    {'step': 30, 'loss': 0.5},
+  ]
 
 
 @pytest.mark.parametrize('rest', ['3', '30', '30,', '30,0.'])
 def test_last_row_cut_short(tmp_path, rest):
   """By a full disk, or a machine that went down."""
   (tmp_path / 'metrics.csv').write_text(
-      'step,loss,accuracy\n10,1,0.5\n20,2,0.25\n' + rest)
+    'step,loss,accuracy\n10,1,0.5\n20,2,0.25\n' + rest
+  )
   assert records.read_metrics(str(tmp_path)) == [
-      {'step': 10, 'loss': 1, 'accuracy': 0.5},
-      {'step': 20, 'loss': 2, 'accuracy': 0.25}]
+    {'step': 10, 'loss': 1, 'accuracy': 0.5},
+    {'step': 20, 'loss': 2, 'accuracy': 0.25},
+  ]

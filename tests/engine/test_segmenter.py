@@ -1,4 +1,5 @@
 """Every pixel of a split, once, against the same network run plainly."""
+
 import numpy as np
 import pytest
 
@@ -16,11 +17,13 @@ def segment(shapes_run):
   opened = []
 
   def build(**flags):
-    given = resolve.evaluation(config.EvalConfig(
-        checkpoint_path=str(shapes_run.folder), **flags))
+    given = resolve.evaluation(
+      config.EvalConfig(checkpoint_path=str(shapes_run.folder), **flags)
+    )
     opened.append(segmenter.Segmenter(given.config, given.dataset, 3))
     opened[-1].restore(given.checkpoint)
     return opened[-1]
+
   yield build
   for each in opened:
     each.close()
@@ -56,8 +59,9 @@ def test_every_picture_once_on_each_call(segment, batch_size):
   assert figures['miou'] == segmentation.metrics(want)['miou']
   pixels = np.array([each.pixels for each in found.pictures])
   losses = np.array([each.loss for each in found.pictures])
-  assert figures['loss'] == pytest.approx((pixels * losses).sum()
-                                          / pixels.sum())
+  assert figures['loss'] == pytest.approx(
+    (pixels * losses).sum() / pixels.sum()
+  )
 
 
 def test_some_pictures(segment):
@@ -70,6 +74,6 @@ def test_both_statistics_of_batch_norm(segment):
   for each in (by_moving, by_batch):
     assert 0 < each.confusion.sum() <= 7 * 33 * 33
   # One pass of the network: the same pixels count.
-  np.testing.assert_array_equal(by_moving.confusion.sum(1),
-                                by_batch.confusion.sum(1))
-
+  np.testing.assert_array_equal(
+    by_moving.confusion.sum(1), by_batch.confusion.sum(1)
+  )

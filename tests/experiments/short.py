@@ -1,14 +1,22 @@
 """Experiments that take seconds."""
+
 import types
 from unittest import mock
 
 from engine import evaluate
 from tests import fakes
 
-FLAGS = {'seeds': 1, 'train_image_size': 8, 'batch_size': 8,
-         'max_number_of_steps': 2, 'evaluate_every': 1, 'log_every_n_steps': 1,
-         'learning_rate_decay_type': 'fixed',
-         'recalibrate_batch_norm_batches': 1, 'output_dir': 'out'}
+FLAGS = {
+  'seeds': 1,
+  'train_image_size': 8,
+  'batch_size': 8,
+  'max_number_of_steps': 2,
+  'evaluate_every': 1,
+  'log_every_n_steps': 1,
+  'learning_rate_decay_type': 'fixed',
+  'recalibrate_batch_norm_batches': 1,
+  'output_dir': 'out',
+}
 
 
 def call(script, **flags) -> types.SimpleNamespace:

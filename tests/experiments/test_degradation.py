@@ -1,4 +1,5 @@
 """The experiment that compares depths, and what all comparisons share."""
+
 import csv
 import pathlib
 import shutil
@@ -49,15 +50,19 @@ def table(folder):
 def test_the_figures_are_those_of_the_runs(whole):
   rows = table(whole.folder)
   assert [(row['model_name'], row['seed'], row['step']) for row in rows] == [
-      (name, '0', step) for name in ('cifar_plain_8', 'cifar_residual_8')
-      for step in '12']
+    (name, '0', step)
+    for name in ('cifar_plain_8', 'cifar_residual_8')
+    for step in '12'
+  ]
   for name in ('cifar_plain_8', 'cifar_residual_8'):
     folder = whole.folder / f'{name}-seed0'
     found = [row for row in rows if row['model_name'] == name]
     assert [float(row['test_error']) for row in found] == [
-        1 - row['accuracy'] for row in selection.read(folder)]
+      1 - row['accuracy'] for row in selection.read(folder)
+    ]
     assert [float(row['train_loss']) for row in found] == [
-        row['loss'] for row in records.read_metrics(folder)]
+      row['loss'] for row in records.read_metrics(folder)
+    ]
     assert 'Training ' + name in (folder / 'log.txt').read_text()
     last = 100 * float(found[-1]['test_error'])
     assert f'{name} ' in whole.out and f'{last:.2f} %' in whole.out
@@ -72,21 +77,28 @@ def test_only_a_few_lines_are_printed(whole):
 
 
 def test_a_mean_over_the_steps_since_the_last_evaluation(copied):
-  run = comparing.Run('x', 3, degradation.DegradationConfig(
-      ).training('cifar_plain_8', 'out/cifar_plain_8-seed0'))
+  run = comparing.Run(
+    'x',
+    3,
+    degradation.DegradationConfig().training(
+      'cifar_plain_8', 'out/cifar_plain_8-seed0'
+    ),
+  )
   metrics = records.read_metrics(run.config.train_dir)
   path = pathlib.Path(run.config.train_dir, selection.EVALUATIONS_FILENAME)
   header, _, last = path.read_text().splitlines()
   path.write_text(f'{header}\n{last}\n')
-  row, = comparing.read(run)
+  (row,) = comparing.read(run)
   assert row['seed'] == 3 and row['step'] == 2
   assert row['train_error'] == 1 - statistics.fmean(
-      each['accuracy'] for each in metrics)
+    each['accuracy'] for each in metrics
+  )
 
 
 def test_a_finished_experiment_trains_nothing(copied, monkeypatch):
   def fail(config, watch):
     raise AssertionError('trained again')
+
   monkeypatch.setattr(comparing, 'train', fail)
   before = pathlib.Path('out/curves.csv').read_bytes()
   pathlib.Path('out/curves.csv').unlink()
@@ -105,6 +117,7 @@ def test_goes_on_after_a_stop(copied, monkeypatch):
   def stop(config, watch):
     train(config.replace(max_number_of_steps=1), watch)
     raise SystemExit(143)
+
   with monkeypatch.context() as patch, pytest.raises(SystemExit):
     patch.setattr(comparing, 'train', stop)
     call()
@@ -113,15 +126,19 @@ def test_goes_on_after_a_stop(copied, monkeypatch):
   assert rest.status == 0, rest.err
   assert '1 of 2 runs are finished' in rest.out
   assert 'step 1.' in pathlib.Path(stopped, 'log.txt').read_text()
-  assert pathlib.Path('out/curves.csv').read_bytes() == (
-      copied.folder / 'curves.csv').read_bytes()
+  assert (
+    pathlib.Path('out/curves.csv').read_bytes()
+    == (copied.folder / 'curves.csv').read_bytes()
+  )
 
 
 def test_other_flags_than_it_was_begun_with(copied):
-  fakes.refused(call(learning_rate=0.2),
-                'learning_rate=0.01, not 0.2', '--output_dir')
-  fakes.refused(call(max_number_of_steps=1),
-                'trained to step 2', '--max_number_of_steps=1')
+  fakes.refused(
+    call(learning_rate=0.2), 'learning_rate=0.01, not 0.2', '--output_dir'
+  )
+  fakes.refused(
+    call(max_number_of_steps=1), 'trained to step 2', '--max_number_of_steps=1'
+  )
 
 
 def test_a_file_that_is_lost(copied):
@@ -129,9 +146,13 @@ def test_a_file_that_is_lost(copied):
   fakes.refused(call(), 'out/cifar_plain_8-seed0', 'metrics.csv', 'restore it')
 
 
-@pytest.mark.parametrize('flags, words', [
-    ({'model_name': 'cifar_plain_8,cifar_plian_20'},
-     ['cifar_plian_20', 'cifar_plain_20']),
+@pytest.mark.parametrize(
+  'flags, words',
+  [
+    (
+      {'model_name': 'cifar_plain_8,cifar_plian_20'},
+      ['cifar_plian_20', 'cifar_plain_20'],
+    ),
     ({'model_name': 'cifar_plain_21'}, ['cifar_plain_20']),
     ({'model_name': 'cifar_plain_8,,'}, ['--model_name=cifar_plain_8,,']),
     ({'model_name': 'cifar_plain_8,cifar_plain_8'}, ['each of them once']),
@@ -140,7 +161,8 @@ def test_a_file_that_is_lost(copied):
     ({'sedes': 1}, ['seeds']),
     ({'dataset_name': 'digit_scenes'}, ['--task=classification']),
     ({'dataset_dir': 'nowhere'}, ['nowhere']),
-])
+  ],
+)
 def test_mistakes(flags, words):
   fakes.refused(call(**flags), *words)
   assert not pathlib.Path('out').exists()
@@ -152,27 +174,38 @@ def test_a_file_in_the_way():
 
 
 def claims(**errors):
-  return degradation.DegradationConfig().claims({
+  return degradation.DegradationConfig().claims(
+    {
       name: comparing.Result(1, {'train_error': error, 'test_error': [0]})
-      for name, error in errors.items()})
+      for name, error in errors.items()
+    }
+  )
 
 
 def test_claims():
   """Of both outcomes, and only of families with several depths."""
   plain, residual = claims(
-      cifar_plain_20=[0.1, 0.2], cifar_residual_20=[0.1, 0.12],
-      cifar_plain_56=[0.3, 0.4], cifar_residual_56=[0.11, 0.13],
-      resnet_v1_50=[0])
+    cifar_plain_20=[0.1, 0.2],
+    cifar_residual_20=[0.1, 0.12],
+    cifar_plain_56=[0.3, 0.4],
+    cifar_residual_56=[0.11, 0.13],
+    resnet_v1_50=[0],
+  )
   assert plain == (
-      'cifar_plain: the training error of 56 layers ends 20.00 points above '
-      'that of 20, worse in every seed; He et al. found it worse on CIFAR-10.')
+    'cifar_plain: the training error of 56 layers ends 20.00 points above '
+    'that of 20, worse in every seed; He et al. found it worse on CIFAR-10.'
+  )
   assert '1.00 points above' in residual
   assert residual.endswith(
-      'within the range of the seeds; He et al. found it better on CIFAR-10.')
+    'within the range of the seeds; He et al. found it better on CIFAR-10.'
+  )
   plain, residual = claims(
-      plain_18=[0.2, 0.2], plain_34=[0.1, 0.1],
-      cifar_residual_8=[0.2, 0.1], cifar_residual_14=[0.3, 0.21])
+    plain_18=[0.2, 0.2],
+    plain_34=[0.1, 0.1],
+    cifar_residual_8=[0.2, 0.1],
+    cifar_residual_14=[0.3, 0.21],
+  )
   assert plain.endswith('better in every seed.')
   assert 'worse in every seed; He et al. found it better' in residual
-  line, = claims(plain_18=[0.1], plain_34=[0.2])
+  (line,) = claims(plain_18=[0.1], plain_34=[0.2])
   assert '10.00 points above that of 18, with one seed' in line

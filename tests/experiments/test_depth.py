@@ -1,4 +1,5 @@
 """The costs of training steps over depth, by the experiment's main."""
+
 import csv
 import os
 
@@ -11,8 +12,12 @@ from tests import fakes
 def cost(network, batch_size, steps, recompute):
   """Linear costs, but for the memory of maps that are computed again."""
   layers = int(network.rpartition('_')[2])
-  return (2.0 * layers + 1, 10.0 * layers ** (0.5 if recompute else 1),
-          700.0, 1.0)
+  return (
+    2.0 * layers + 1,
+    10.0 * layers ** (0.5 if recompute else 1),
+    700.0,
+    1.0,
+  )
 
 
 @pytest.fixture
@@ -37,19 +42,23 @@ def rows(path='runs/experiments/depth/depth.csv'):
 def test_growth_and_trade_are_told(measured):
   printed = fakes.call(depth, '--recompute', depths='1001,29,110')
   assert printed.status == 0, printed.err
-  assert [(row['network'], row['recompute'], row['step_ms']) for row in rows()
-          ][:2] == [('cifar_resnet_v2_29', 'False', '59.0'),
-                    ('cifar_resnet_v2_29', 'True', '59.0')]
+  assert [(row['network'], row['recompute'], row['step_ms']) for row in rows()][
+    :2
+  ] == [
+    ('cifar_resnet_v2_29', 'False', '59.0'),
+    ('cifar_resnet_v2_29', 'True', '59.0'),
+  ]
   assert len(measured) == len(rows()) == 6
   assert os.path.getsize('runs/experiments/depth/depth.png') > 10_000
   for sentence in (
-      'Maps kept: the time of a step is linear in depth; a line of 2.000 ms a '
-      'layer is at most 0% off (R^2 = 1.0000). 34.5 times the layers have 33.9 '
-      'times as much.',
-      'Maps kept: the memory of a step is linear in depth; a line of 10.000 MB',
-      'Maps computed again: the memory of a step is not linear in depth',
-      'At 1001 layers, maps computed again take 1.00 times as long and 0.03 '
-      'times the memory.'):
+    'Maps kept: the time of a step is linear in depth; a line of 2.000 ms a '
+    'layer is at most 0% off (R^2 = 1.0000). 34.5 times the layers have 33.9 '
+    'times as much.',
+    'Maps kept: the memory of a step is linear in depth; a line of 10.000 MB',
+    'Maps computed again: the memory of a step is not linear in depth',
+    'At 1001 layers, maps computed again take 1.00 times as long and 0.03 '
+    'times the memory.',
+  ):
     assert sentence in printed.out
 
 
@@ -88,11 +97,15 @@ def test_a_killed_measurement_is_told(monkeypatch):
     depth._apart(9)
 
 
-@pytest.mark.parametrize('flags, words', [
+@pytest.mark.parametrize(
+  'flags, words',
+  [
     ({'depths': '29,30'}, ['cifar_resnet_v2_29', 'cifar_resnet_v2_38']),
     ({'depths': '29,a'}, ['--depths', 'no number']),
     ({'family': 'resnet'}, ['no network named', 'resnet_29']),
-    ({'batch_size': 0}, ['--batch_size=0', 'at least 1'])])
+    ({'batch_size': 0}, ['--batch_size=0', 'at least 1']),
+  ],
+)
 def test_mistakes_are_told_before_anything_is_measured(flags, words, measured):
   fakes.refused(fakes.call(depth, **flags), *words)
   assert not measured and not os.path.exists('runs')
@@ -102,6 +115,9 @@ def test_a_table_of_another_kind_is_left_alone(measured):
   os.makedirs('other')
   with open('other/depth.csv', 'w') as file:
     file.write('metres,fish\n3,herring\n')
-  fakes.refused(fakes.call(depth, output_dir='other'), 'other/depth.csv',
-                'name another --output_dir')
+  fakes.refused(
+    fakes.call(depth, output_dir='other'),
+    'other/depth.csv',
+    'name another --output_dir',
+  )
   assert rows('other/depth.csv') == [{'metres': '3', 'fish': 'herring'}]

@@ -1,4 +1,5 @@
 """The experiment that measures gradients."""
+
 import csv
 import pathlib
 
@@ -11,15 +12,28 @@ from tests import fakes
 from tests.experiments import short
 
 pytest_plugins = ['tests.fakes']
-KERNELS = ['conv1', *(f'block{block}/unit_1/plain_v1/conv{conv}'
-                      for block in (1, 2, 3) for conv in (1, 2)), 'logits']
+KERNELS = [
+  'conv1',
+  *(
+    f'block{block}/unit_1/plain_v1/conv{conv}'
+    for block in (1, 2, 3)
+    for conv in (1, 2)
+  ),
+  'logits',
+]
 RUN = pathlib.Path('out/cifar_plain_8-seed0')
 
 
 def call(**flags):
-  return short.call(gradients, **{
-      'model_name': 'cifar_plain_8', 'optimizer': 'sgd', 'measure_every': 1,
-      **flags})
+  return short.call(
+    gradients,
+    **{
+      'model_name': 'cifar_plain_8',
+      'optimizer': 'sgd',
+      'measure_every': 1,
+      **flags,
+    },
+  )
 
 
 def table():
@@ -33,14 +47,18 @@ def test_the_norms_of_what_changes_the_weights(workplace, monkeypatch):
   assert printed.status == 0, printed.err
   rows = table()
   assert [(row['step'], row['number'], row['kernel']) for row in rows] == [
-      (step, str(number), kernel) for step in '01'
-      for number, kernel in enumerate(KERNELS, 1)]
+    (step, str(number), kernel)
+    for step in '01'
+    for number, kernel in enumerate(KERNELS, 1)
+  ]
   one, two = (fakes.tensors(f'{RUN}/model.ckpt-{step}') for step in (1, 2))
-  for row in rows[len(KERNELS):]:
+  for row in rows[len(KERNELS) :]:
     name = f'cifar_plain_8/{row["kernel"]}/weights'
     np.testing.assert_allclose(
-        float(row['gradient_norm']),
-        np.linalg.norm(two[name] - one[name]) / 0.01, rtol=1e-2)
+      float(row['gradient_norm']),
+      np.linalg.norm(two[name] - one[name]) / 0.01,
+      rtol=1e-2,
+    )
   assert Image.open('out/gradients.png').size[1] == 460
   assert 'cifar_plain_8: at step 0 gradients ' in printed.out
 
@@ -49,8 +67,11 @@ def test_the_norms_of_what_changes_the_weights(workplace, monkeypatch):
   monkeypatch.setattr(comparing, 'train', None)  # nothing is left to train
   assert call().status == 0
   assert pathlib.Path('out/gradients.csv').read_bytes() == before
-  fakes.refused(call(measure_every=2), 'was not measured with '
-                '--measure_every=2', '--output_dir')
+  fakes.refused(
+    call(measure_every=2),
+    'was not measured with --measure_every=2',
+    '--output_dir',
+  )
   (RUN / 'gradients.csv').unlink()
   fakes.refused(call(), 'was trained without gradients.csv', '--output_dir')
 
@@ -67,28 +88,40 @@ def test_a_restart_measures_again_what_it_does_again(tmp_path):
   assert found.values.tolist() == [[0, 1], [7, 1]]
 
 
-@pytest.mark.parametrize('base, words', [
+@pytest.mark.parametrize(
+  'base, words',
+  [
     (2.0, 'kernels they are 64 and 0.0156 times those'),
-    (2.0, 'step 0 gradients grow towards the image, and over the training '
-     'they vanish'),
+    (
+      2.0,
+      'step 0 gradients grow towards the image, and over the training '
+      'they vanish',
+    ),
     (1.0, 'they are even within a factor of 5: '),
-    (0.5, 'step 0 gradients vanish towards the image')])
+    (0.5, 'step 0 gradients vanish towards the image'),
+  ],
+)
 def test_sentences(base, words):
   falling = base ** np.arange(7, -1, -1.0)
-  norms = gradient_norms.Norms(list('abcdefgh'), np.arange(3),
-                               np.stack([falling, *2 * [falling[::-1]]]))
+  norms = gradient_norms.Norms(
+    list('abcdefgh'), np.arange(3), np.stack([falling, *2 * [falling[::-1]]])
+  )
   assert words in gradient_norms.sentence('net', norms)
 
 
 def test_a_mean_over_seeds(monkeypatch):
-  found = iter([gradient_norms.Norms(['a'], np.array([0, 2, 4]),
-                                     np.array([[1.0], [2], [3]])),
-                gradient_norms.Norms(['a'], np.array([0, 4]),
-                                     np.array([[4.0], [3]]))])
-  monkeypatch.setattr(gradient_norms, 'read',
-                      lambda folder, every: next(found))
+  found = iter(
+    [
+      gradient_norms.Norms(
+        ['a'], np.array([0, 2, 4]), np.array([[1.0], [2], [3]])
+      ),
+      gradient_norms.Norms(['a'], np.array([0, 4]), np.array([[4.0], [3]])),
+    ]
+  )
+  monkeypatch.setattr(gradient_norms, 'read', lambda folder, every: next(found))
   config = gradients.GradientsConfig().training('cifar_plain_8', 'out')
-  mean = gradient_norms._mean([comparing.Run('x', seed, config)
-                               for seed in (0, 1)], 2)
+  mean = gradient_norms._mean(
+    [comparing.Run('x', seed, config) for seed in (0, 1)], 2
+  )
   assert mean.steps.tolist() == [0, 4]
   np.testing.assert_allclose(mean.values, [[2], [3]])

@@ -1,4 +1,5 @@
 """The experiment that compares shortcuts."""
+
 import csv
 
 import pytest
@@ -24,32 +25,40 @@ def test_each_option_is_trained(workplace):
   with open(workplace / 'out/curves.csv', newline='') as file:
     found = list(csv.DictReader(file))
   assert [(row['shortcut'], row['step']) for row in found] == [
-      ('A', '2'), ('B', '2')]
+    ('A', '2'),
+    ('B', '2'),
+  ]
   assert found[0]['test_loss'] != found[1]['test_loss']
   assert 'From the least test error to the greatest: ' in printed.out
 
 
-@pytest.mark.parametrize('flags, words', [
+@pytest.mark.parametrize(
+  'flags, words',
+  [
     ({'shortcut': 'A,D'}, ['D', 'A, B, C']),
     ({'shortcut': 'A,'}, ['--shortcut=A,']),
     ({'model_name': 'cifar_plain_8'}, ['--shortcut', 'cifar_plain_8']),
-])
+  ],
+)
 def test_mistakes(workplace, flags, words):
   fakes.refused(call(**flags), *words)
   assert not (workplace / 'out').exists()
 
 
 def claim(**errors):
-  return shortcuts.ShortcutsConfig().claims({
+  return shortcuts.ShortcutsConfig().claims(
+    {
       option: comparing.Result(1, {'train_error': [0], 'test_error': error})
-      for option, error in errors.items()})
+      for option, error in errors.items()
+    }
+  )
 
 
 def test_claims():
   assert claim(A=[0.1]) == []
-  line, = claim(A=[0.2, 0.3], B=[0.11, 0.11], C=[0.1, 0.1])
+  (line,) = claim(A=[0.2, 0.3], B=[0.11, 0.11], C=[0.1, 0.1])
   assert 'greatest: C, B, A; 15.00 points' in line
   assert 'and the seeds of the two are apart' in line
-  line, = claim(A=[0.1, 0.3], B=[0.1, 0.25])
+  (line,) = claim(A=[0.1, 0.3], B=[0.1, 0.25])
   assert 'greatest: B, A; 2.50 points' in line
   assert 'and the seeds of the two overlap' in line

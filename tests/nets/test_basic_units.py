@@ -1,4 +1,5 @@
 """Units of two 3x3 convolutions, with a shortcut, a gate, or neither."""
+
 import functools
 
 import numpy as np
@@ -25,7 +26,8 @@ def images(size=64, batch=1):
 
 def build(name, inputs, num_classes=None, **options):
   return nets_factory.get_network_fn(name, num_classes)(
-      inputs, depth_multiplier=0.125, **options)
+    inputs, depth_multiplier=0.125, **options
+  )
 
 
 def features(name, inputs, **options):
@@ -36,12 +38,15 @@ class ByHand:
   """Plain TensorFlow on the variables of a network that has been built."""
 
   def __init__(self, scope):
-    self._values = {v.op.name.removeprefix(f'{scope}/'): v
-                    for v in tf.global_variables()}
+    self._values = {
+      v.op.name.removeprefix(f'{scope}/'): v for v in tf.global_variables()
+    }
 
   def norm(self, net, scope):
-    gamma, beta, mean, variance = (self._values[f'{scope}/{kind}'] for kind in (
-        'gamma', 'beta', 'moving_mean', 'moving_variance'))
+    gamma, beta, mean, variance = (
+      self._values[f'{scope}/{kind}']
+      for kind in ('gamma', 'beta', 'moving_mean', 'moving_variance')
+    )
     return (net - mean) / tf.sqrt(variance + 1e-5) * gamma + beta
 
   def convolve(self, net, scope, stride=1, normalize=True):
@@ -62,8 +67,9 @@ def version_1(scope, inputs, units, shortcuts=True):
   net = tf.nn.max_pool2d(net, 3, 2, 'SAME')
   for block in range(4):
     for i in range(units):
-      unit = (f'block{block + 1}/unit_{i + 1}/'
-              f'{"basic" if shortcuts else "plain"}_v1')
+      unit = (
+        f'block{block + 1}/unit_{i + 1}/{"basic" if shortcuts else "plain"}_v1'
+      )
       stride = 2 if block and not i else 1
       residual = tf.nn.relu(make.convolve(net, f'{unit}/conv1', stride))
       residual = make.convolve(residual, f'{unit}/conv2')
@@ -88,15 +94,21 @@ def version_2(scope, inputs, units):
       residual = tf.nn.relu(make.convolve(activated, f'{unit}/conv1', stride))
       residual = make.convolve(residual, f'{unit}/conv2', normalize=False)
       if net.shape[-1] != residual.shape[-1]:
-        net = make.convolve(activated, f'{unit}/shortcut', stride,
-                            normalize=False)
+        net = make.convolve(
+          activated, f'{unit}/shortcut', stride, normalize=False
+        )
       net += residual
   return tf.nn.relu(make.norm(net, 'postnorm'))
 
 
-@pytest.mark.parametrize('name, by_hand', [
-    ('resnet_v1_18', version_1), ('resnet_v2_18', version_2),
-    ('plain_18', functools.partial(version_1, shortcuts=False))])
+@pytest.mark.parametrize(
+  'name, by_hand',
+  [
+    ('resnet_v1_18', version_1),
+    ('resnet_v2_18', version_2),
+    ('plain_18', functools.partial(version_1, shortcuts=False)),
+  ],
+)
 def test_values_of_the_paper(run, name, by_hand):
   ours = features(name, images(65, 2))
   ours, expected = run([ours, by_hand(name, images(65, 2), 2)])
@@ -116,37 +128,55 @@ def test_dense_features(run, short, name):
   """Subsampled, they are those of the nominal stride, for any size."""
   strides = [4, 16, 32]
   nominal = features(name, images(70))
-  nominal, *dense = run([nominal, *(features(
-      name, images(70), output_stride=stride, reuse=True)
-      for stride in strides)])
+  nominal, *dense = run(
+    [
+      nominal,
+      *(
+        features(name, images(70), output_stride=stride, reuse=True)
+        for stride in strides
+      ),
+    ]
+  )
   for stride, found in zip(strides, dense, strict=True):
     assert found.shape[1] == -(-70 // stride)
     factor = 32 // stride
-    np.testing.assert_allclose(found[:, ::factor, ::factor], nominal,
-                               atol=1e-4 * nominal.max())
+    np.testing.assert_allclose(
+      found[:, ::factor, ::factor], nominal, atol=1e-4 * nominal.max()
+    )
 
 
 def test_stored_activations(run):
   """They change no value; block1 has no stride to put off."""
   net, points = build('resnet_v1_18', images())
-  stored, more = build('resnet_v1_18', images(), reuse=True,
-                       store_non_strided_activations=True)
+  stored, more = build(
+    'resnet_v1_18', images(), reuse=True, store_non_strided_activations=True
+  )
   net, points, stored, more = run([net, points, stored, more])
   np.testing.assert_array_equal(net, stored)
   for block, side in enumerate((16, 8, 4, 2)):
     name = f'resnet_v1_18/block{block + 1}'
-    assert points[name].shape == more[name].shape == (
-        1, side, side, 8 << block)
+    assert points[name].shape == more[name].shape == (1, side, side, 8 << block)
 
 
 @names
 def test_end_points(run, name):
   _, points = build(name, images(), 5)
-  kind = {'resnet_v1_18': 'basic_v1', 'resnet_v2_18': 'basic_v2',
-          'plain_18': 'plain_v1'}[name]
+  kind = {
+    'resnet_v1_18': 'basic_v1',
+    'resnet_v2_18': 'basic_v2',
+    'plain_18': 'plain_v1',
+  }[name]
   unit = f'{name}/block2/unit_1/{kind}'
-  expected = {unit, f'{unit}/conv1', f'{unit}/conv2', f'{name}/block2',
-              f'{name}/conv1', f'{name}/logits', 'global_pool', 'predictions'}
+  expected = {
+    unit,
+    f'{unit}/conv1',
+    f'{unit}/conv2',
+    f'{name}/block2',
+    f'{name}/conv1',
+    f'{name}/logits',
+    'global_pool',
+    'predictions',
+  }
   if name != 'plain_18':
     expected.add(f'{unit}/shortcut')
   assert expected <= set(points)
@@ -157,92 +187,134 @@ def test_end_points(run, name):
 def test_multi_grid(run, monkeypatch, name):
   monkeypatch.setitem(resnet_generator.UNITS, 18, (1, 1, 1, 2))
   plain = features(name, images(65), output_stride=16)
-  ones = features(name, images(65), output_stride=16, multi_grid=(1, 1),
-                  reuse=True)
-  grid = features(name, images(65), output_stride=16, multi_grid=(1, 2),
-                  reuse=True)
+  ones = features(
+    name, images(65), output_stride=16, multi_grid=(1, 1), reuse=True
+  )
+  grid = features(
+    name, images(65), output_stride=16, multi_grid=(1, 2), reuse=True
+  )
   plain, ones, grid = run([plain, ones, grid])
   np.testing.assert_array_equal(plain, ones)
   assert np.abs(plain - grid).max() > 1e-2 * plain.max()
-  with pytest.raises(ValueError, match=r'for each of the 2 units of block4, '
-                                       r'such as \[1, 2\], or leave it out'):
+  with pytest.raises(
+    ValueError,
+    match=r'for each of the 2 units of block4, '
+    r'such as \[1, 2\], or leave it out',
+  ):
     features(name, images(65), multi_grid=(1, 2, 4), reuse=True)
 
 
-@pytest.mark.parametrize('name', ['resnet_v1_18', 'resnet_v2_34', 'plain_34',
-                                  'resnet_v1_50', 'resnet_v2_50'])
+@pytest.mark.parametrize(
+  'name',
+  ['resnet_v1_18', 'resnet_v2_34', 'plain_34', 'resnet_v1_50', 'resnet_v2_50'],
+)
 def test_the_stem_for_small_pictures(graph, monkeypatch, name):
   """One 3x3 convolution and no pooling: four times the resolution."""
   for depth in resnet_generator.UNITS:
     monkeypatch.setitem(resnet_generator.UNITS, depth, (1, 1, 1, 1))
   _, points = build(name, images(32), root_block='3x3')
-  roots = {v.op.name: v.shape.as_list() for v in tf.global_variables()
-           if v.op.name.startswith(f'{name}/conv')
-           and v.op.name.endswith('weights')}
+  roots = {
+    v.op.name: v.shape.as_list()
+    for v in tf.global_variables()
+    if v.op.name.startswith(f'{name}/conv') and v.op.name.endswith('weights')
+  }
   assert roots == {f'{name}/conv1/weights': [3, 3, 3, 64]}
   assert points[f'{name}/block4'].shape[1:3] == [4, 4]
   nominal = resnet_utils.reachable_strides(
-      nets_factory.get_network(name).function.blocks())
+    nets_factory.get_network(name).function.blocks()
+  )
   assert nominal == [1, 2, 4, 8]
-  dense, _ = build(name, images(32), root_block='3x3', output_stride=2,
-                   global_pool=False, reuse=True)
+  dense, _ = build(
+    name,
+    images(32),
+    root_block='3x3',
+    output_stride=2,
+    global_pool=False,
+    reuse=True,
+  )
   assert dense.shape[1:3] == [16, 16]
-  with pytest.raises(ValueError, match='output_stride=16 cannot be reached: '
-                                       'pass one of 1, 2, 4, 8'):
+  with pytest.raises(
+    ValueError,
+    match='output_stride=16 cannot be reached: pass one of 1, 2, 4, 8',
+  ):
     build(name, images(32), root_block='3x3', output_stride=16, reuse=True)
 
 
 def unit_of(function, inputs, depth, fresh=False, **options):
-  with (slim.arg_scope(resnet_v1.resnet_arg_scope(zero_init_last_gamma=fresh)),
-        slim.arg_scope([slim.batch_norm], is_training=fresh)):
-    return function(inputs, depth, options.pop('stride', 1), scope='unit',
-                    **options)
+  with (
+    slim.arg_scope(resnet_v1.resnet_arg_scope(zero_init_last_gamma=fresh)),
+    slim.arg_scope([slim.batch_norm], is_training=fresh),
+  ):
+    return function(
+      inputs, depth, options.pop('stride', 1), scope='unit', **options
+    )
 
 
-@pytest.mark.parametrize('option, depth, stride, projects', [
-    ('A', 8, 1, False), ('A', 12, 2, False), ('B', 8, 1, False),
-    ('B', 8, 2, False), ('B', 12, 2, True), ('C', 8, 1, True)])
+@pytest.mark.parametrize(
+  'option, depth, stride, projects',
+  [
+    ('A', 8, 1, False),
+    ('A', 12, 2, False),
+    ('B', 8, 1, False),
+    ('B', 8, 2, False),
+    ('B', 12, 2, True),
+    ('C', 8, 1, True),
+  ],
+)
 def test_options_of_the_shortcut(graph, option, depth, stride, projects):
   """A fresh unit with zero_init_last_gamma is its activated shortcut."""
   values = np.random.RandomState(0).randn(2, 6, 6, 8).astype(np.float32)
-  output = unit_of(resnet_v1.basic, tf.constant(values), depth, stride=stride,
-                   fresh=True, shortcut=option)
-  assert projects == any('shortcut' in v.op.name
-                         for v in tf.global_variables())
+  output = unit_of(
+    resnet_v1.basic,
+    tf.constant(values),
+    depth,
+    stride=stride,
+    fresh=True,
+    shortcut=option,
+  )
+  assert projects == any('shortcut' in v.op.name for v in tf.global_variables())
   if projects:
     assert output.shape == [2, 6 // stride, 6 // stride, depth]
     return
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     found = session.run(output)
-  expected = np.pad(values[:, ::stride, ::stride],
-                    [(0, 0)] * 3 + [(0, depth - 8)])
+  expected = np.pad(
+    values[:, ::stride, ::stride], [(0, 0)] * 3 + [(0, depth - 8)]
+  )
   np.testing.assert_array_equal(found, np.maximum(expected, 0))
 
 
 def test_zeros_cannot_shorten(graph):
-  with pytest.raises(ValueError, match=(
-      r"option A\) cannot make 4 channels of 8: take shortcut='B', or")):
+  with pytest.raises(
+    ValueError,
+    match=(r"option A\) cannot make 4 channels of 8: take shortcut='B', or"),
+  ):
     unit_of(resnet_v1.basic, tf.zeros([1, 4, 4, 8]), 4, shortcut='A')
 
 
 def test_bounded_activations(run):
   """As in bottlenecks: residual within 6, output within 0 and 6."""
-  output = unit_of(resnet_v1.basic, tf.fill([1, 1, 1, 4], 8.0), 4,
-                   use_bounded_activations=True)
-  output = run(output, fill=lambda name, shape: np.full(
-      shape, -100 if name.endswith('conv2/BatchNorm/beta') else 0, np.float32))
+  output = unit_of(
+    resnet_v1.basic, tf.fill([1, 1, 1, 4], 8.0), 4, use_bounded_activations=True
+  )
+  output = run(
+    output,
+    fill=lambda name, shape: np.full(
+      shape, -100 if name.endswith('conv2/BatchNorm/beta') else 0, np.float32
+    ),
+  )
   np.testing.assert_array_equal(output, np.full([1, 1, 1, 4], 2))
 
 
-@pytest.mark.parametrize('bias, same_as', [(-100., 'inputs'),
-                                           (100., 'residual')])
+@pytest.mark.parametrize(
+  'bias, same_as', [(-100.0, 'inputs'), (100.0, 'residual')]
+)
 def test_a_gate_lets_one_of_both_pass(graph, bias, same_as):
   values = np.random.RandomState(0).randn(2, 6, 6, 8).astype(np.float32)
   inputs = tf.constant(values)
   output = unit_of(resnet_v1.highway, inputs, 8, gate_bias=bias)
-  residual = graph.get_tensor_by_name(
-      'unit/conv2/BatchNorm/FusedBatchNormV3:0')
+  residual = graph.get_tensor_by_name('unit/conv2/BatchNorm/FusedBatchNormV3:0')
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     found, residual = session.run([output, residual])
@@ -255,12 +327,14 @@ def test_a_highway_unit(run):
   inputs = images(9, 2)
   output = unit_of(resnet_v1.highway, inputs, 6, stride=2)
   make = ByHand('unit')
-  residual = make.convolve(tf.nn.relu(make.convolve(inputs, 'conv1', 2)),
-                           'conv2')
+  residual = make.convolve(
+    tf.nn.relu(make.convolve(inputs, 'conv1', 2)), 'conv2'
+  )
   gate = tf.sigmoid(make.convolve(inputs, 'gate', 2, normalize=False))
   shortcut = make.convolve(inputs, 'shortcut', 2)
-  found, expected, gate = run([
-      output, tf.nn.relu(gate * residual + (1 - gate) * shortcut), gate])
+  found, expected, gate = run(
+    [output, tf.nn.relu(gate * residual + (1 - gate) * shortcut), gate]
+  )
   assert found.shape == (2, 5, 5, 6)
   np.testing.assert_allclose(found, expected, atol=1e-5)
   assert 0.01 < gate.min() < gate.max() < 0.99
@@ -268,8 +342,9 @@ def test_a_highway_unit(run):
 
 def test_a_gate_begins_nearly_closed(graph):
   unit_of(resnet_v1.highway, tf.zeros([1, 4, 4, 3]), 3)
-  biases, = [v for v in tf.trainable_variables()
-             if v.op.name == 'unit/gate/biases']
+  (biases,) = [
+    v for v in tf.trainable_variables() if v.op.name == 'unit/gate/biases'
+  ]
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     np.testing.assert_array_equal(session.run(biases), [-3, -3, -3])
@@ -277,10 +352,12 @@ def test_a_gate_begins_nearly_closed(graph):
 
 def test_units_outside_of_the_families(graph):
   """A block may have a function that is no arg scope's."""
+
   def double(net, rate, depth, stride):
     return tf.concat([net, net], 3)
 
   blocks = [resnet_utils.Block('block1', double, [{'depth': 6, 'stride': 1}])]
-  net, _ = resnet_v2.resnet_v2(images(), blocks, include_root_block=False,
-                               global_pool=False)
+  net, _ = resnet_v2.resnet_v2(
+    images(), blocks, include_root_block=False, global_pool=False
+  )
   assert net.shape == [1, 64, 64, 6]

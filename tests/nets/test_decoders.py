@@ -1,4 +1,5 @@
 """Heads for dense prediction, by their values, names and errors."""
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -8,13 +9,25 @@ from nets.slim_compat import slim
 from tests import golden
 
 CONVOLUTIONS = {
-    'aspp': ['image_pooling', 'aspp0', 'aspp1', 'aspp2', 'aspp3',
-             'concat_projection'],
-    'deeplabv3plus': [
-        'image_pooling', 'aspp0', 'aspp1', 'aspp2', 'aspp3',
-        'concat_projection', 'decoder/feature_projection0',
-        'decoder/decoder_conv0/decoder_conv0_1',
-        'decoder/decoder_conv0/decoder_conv0_2'],
+  'aspp': [
+    'image_pooling',
+    'aspp0',
+    'aspp1',
+    'aspp2',
+    'aspp3',
+    'concat_projection',
+  ],
+  'deeplabv3plus': [
+    'image_pooling',
+    'aspp0',
+    'aspp1',
+    'aspp2',
+    'aspp3',
+    'concat_projection',
+    'decoder/feature_projection0',
+    'decoder/decoder_conv0/decoder_conv0_1',
+    'decoder/decoder_conv0/decoder_conv0_2',
+  ],
 }
 
 
@@ -25,12 +38,24 @@ def short(monkeypatch):
     monkeypatch.setitem(resnet_generator.UNITS, depth, (2, 1, 1, 1))
 
 
-def build(decoder, images, name='resnet_v1_50', num_classes=5,
-          is_training=False, **options):
+def build(
+  decoder,
+  images,
+  name='resnet_v1_50',
+  num_classes=5,
+  is_training=False,
+  **options,
+):
   """Builds a thin network with a thin decoder."""
   options = {'depth': 8, 'depth_multiplier': 0.01, **options}
-  return decoders.build(name, decoder, tf.convert_to_tensor(images),
-                        num_classes, is_training, **options)
+  return decoders.build(
+    name,
+    decoder,
+    tf.convert_to_tensor(images),
+    num_classes,
+    is_training,
+    **options,
+  )
 
 
 def pictures(height, width, batch=1):
@@ -53,13 +78,15 @@ def convolve(inputs, scope, depth, kernel=1, rate=1):
   net = np.zeros([batch, height, width, depth])
   for y in range(kernel):
     for x in range(kernel):
-      net += padded[:, y * rate:y * rate + height,
-                    x * rate:x * rate + width] @ weights[y, x]
+      net += (
+        padded[:, y * rate : y * rate + height, x * rate : x * rate + width]
+        @ weights[y, x]
+      )
   gamma, beta, mean, variance = (
-      golden.fill(f'{scope}/BatchNorm/{name}', [depth])
-      for name in ('gamma', 'beta', 'moving_mean', 'moving_variance'))
-  return np.maximum(
-      gamma * (net - mean) / np.sqrt(variance + 1e-5) + beta, 0)
+    golden.fill(f'{scope}/BatchNorm/{name}', [depth])
+    for name in ('gamma', 'beta', 'moving_mean', 'moving_variance')
+  )
+  return np.maximum(gamma * (net - mean) / np.sqrt(variance + 1e-5) + beta, 0)
 
 
 def enlarge(inputs, height, width):
@@ -70,17 +97,21 @@ def enlarge(inputs, height, width):
     low = np.clip(np.floor(at).astype(int), 0, max(old - 2, 0))
     high = np.minimum(low + 1, old - 1)
     share = (at - low).reshape([-1 if i == axis else 1 for i in range(4)])
-    inputs = (inputs.take(low, axis) * (1 - share)
-              + inputs.take(high, axis) * share)
+    inputs = (
+      inputs.take(low, axis) * (1 - share) + inputs.take(high, axis) * share
+    )
   return inputs
 
 
 def pyramid(inputs, depth, rates):
   mean = np.broadcast_to(inputs.mean((1, 2), keepdims=True), inputs.shape)
-  branches = [convolve(mean, 'image_pooling', depth),
-              convolve(inputs, 'aspp0', depth)] + [
-      convolve(inputs, f'aspp{i}', depth, 3, rate)
-      for i, rate in enumerate(rates, 1)]
+  branches = [
+    convolve(mean, 'image_pooling', depth),
+    convolve(inputs, 'aspp0', depth),
+  ] + [
+    convolve(inputs, f'aspp{i}', depth, 3, rate)
+    for i, rate in enumerate(rates, 1)
+  ]
   return convolve(np.concatenate(branches, 3), 'concat_projection', depth)
 
 
@@ -115,11 +146,11 @@ def test_aspp(run, rates):
 @pytest.mark.parametrize('coarse', [(3, 4), (1, 1), (9, 14)])
 def test_refine(run, coarse):
   inputs, low_level = features(0, 2, *coarse, 6), features(1, 2, 9, 14, 3)
-  net = under_scope(decoders.refine, tf.constant(inputs),
-                    tf.constant(low_level), 5)
+  net = under_scope(
+    decoders.refine, tf.constant(inputs), tf.constant(low_level), 5
+  )
   assert net.shape == [2, 9, 14, 5]
-  np.testing.assert_allclose(run(net), refined(inputs, low_level, 5),
-                             atol=1e-5)
+  np.testing.assert_allclose(run(net), refined(inputs, low_level, 5), atol=1e-5)
 
 
 def test_resize(run):
@@ -130,11 +161,13 @@ def test_resize(run):
     like = tf.zeros([2, height, width, 1])
     known = decoders.resize(tf.constant(inputs), like)
     assert known.shape == [2, height, width, 2]
-    unknown = decoders.resize(fed, tf.placeholder_with_default(
-        like, [None, None, None, 1]))
+    unknown = decoders.resize(
+      fed, tf.placeholder_with_default(like, [None, None, None, 1])
+    )
     for found in run([known, unknown], {fed: inputs}):
-      np.testing.assert_allclose(found, enlarge(inputs, height, width),
-                                 atol=1e-6)
+      np.testing.assert_allclose(
+        found, enlarge(inputs, height, width), atol=1e-6
+      )
   half = decoders.resize(tf.constant(inputs, tf.float16), like)
   assert half.dtype == tf.float16
 
@@ -142,8 +175,10 @@ def test_resize(run):
 def test_logits(run):
   inputs = features(0, 2, 3, 4, 6)
   logits = under_scope(decoders.logits, tf.constant(inputs), 5)
-  assert shapes() == {'logits/semantic/weights': [1, 1, 6, 5],
-                      'logits/semantic/biases': [5]}
+  assert shapes() == {
+    'logits/semantic/weights': [1, 1, 6, 5],
+    'logits/semantic/biases': [5],
+  }
   weights = golden.fill('logits/semantic/weights', [1, 1, 6, 5])[0, 0]
   biases = golden.fill('logits/semantic/biases', [5])
   np.testing.assert_allclose(run(logits), inputs @ weights + biases, atol=1e-5)
@@ -163,9 +198,17 @@ def test_initial_logits_are_small(graph):
 @pytest.mark.parametrize('decoder', CONVOLUTIONS)
 def test_variables_are_deeplabs(graph, decoder):
   build(decoder, pictures(33, 33))
-  expected = [f'{scope}/{name}' for scope in CONVOLUTIONS[decoder] for name in (
-      'weights', 'BatchNorm/gamma', 'BatchNorm/beta', 'BatchNorm/moving_mean',
-      'BatchNorm/moving_variance')]
+  expected = [
+    f'{scope}/{name}'
+    for scope in CONVOLUTIONS[decoder]
+    for name in (
+      'weights',
+      'BatchNorm/gamma',
+      'BatchNorm/beta',
+      'BatchNorm/moving_mean',
+      'BatchNorm/moving_variance',
+    )
+  ]
   expected += ['logits/semantic/weights', 'logits/semantic/biases']
   made = [name for name in shapes() if not name.startswith('resnet_v1_50/')]
   assert made == expected
@@ -184,28 +227,33 @@ def test_variables_of_fcn(graph):
 @pytest.mark.parametrize('decoder', CONVOLUTIONS)
 def test_build_puts_the_parts_together(run, decoder):
   """From the network's features on, it is all NumPy's."""
-  logits, points = run(build(decoder, pictures(33, 49), output_stride=8,
-                             atrous_rates=(2, 3, 5)))
+  logits, points = run(
+    build(decoder, pictures(33, 49), output_stride=8, atrous_rates=(2, 3, 5))
+  )
   net = pyramid(points['resnet_v1_50/block4'], 8, (2, 3, 5))
   assert net.shape == (1, 5, 7, 8)
   if decoder == 'deeplabv3plus':
     net = refined(net, points['resnet_v1_50/block1/unit_1/bottleneck_v1'], 8)
     assert net.shape == (1, 9, 13, 8)
   np.testing.assert_allclose(points[CONVOLUTIONS[decoder][-1]], net, atol=1e-4)
-  expected = (net @ golden.fill('logits/semantic/weights', [1, 1, 8, 5])[0, 0]
-              + golden.fill('logits/semantic/biases', [5]))
+  expected = net @ golden.fill('logits/semantic/weights', [1, 1, 8, 5])[
+    0, 0
+  ] + golden.fill('logits/semantic/biases', [5])
   np.testing.assert_allclose(logits, expected, atol=1e-4)
   np.testing.assert_array_equal(points['logits/semantic'], logits)
   odds = np.exp(logits)
-  np.testing.assert_allclose(points['predictions'],
-                             odds / odds.sum(-1, keepdims=True), rtol=1e-4)
+  np.testing.assert_allclose(
+    points['predictions'], odds / odds.sum(-1, keepdims=True), rtol=1e-4
+  )
 
 
 def test_fcn_at_finer_strides(run):
   """Where their positions coincide, logits are the same at any stride."""
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
-  strided = [build('fcn', fed, output_stride=stride, reuse=stride < 32)[0]
-             for stride in (32, 16, 8, 4)]
+  strided = [
+    build('fcn', fed, output_stride=stride, reuse=stride < 32)[0]
+    for stride in (32, 16, 8, 4)
+  ]
   for height, width in (65, 97), (33, 129):
     by_stride = run(strided, {fed: pictures(height, width)})
     for fine, coarse in zip(by_stride[1:], by_stride, strict=False):
@@ -213,17 +261,22 @@ def test_fcn_at_finer_strides(run):
     assert by_stride[-1].shape == (1, height // 4 + 1, width // 4 + 1, 5)
 
 
-@pytest.mark.parametrize('decoder, output_stride, stride', [
-    ('fcn', None, 32), ('fcn', 16, 16), ('aspp', 8, 8),
-    ('deeplabv3plus', 16, 4)])
+@pytest.mark.parametrize(
+  'decoder, output_stride, stride',
+  [
+    ('fcn', None, 32),
+    ('fcn', 16, 16),
+    ('aspp', 8, 8),
+    ('deeplabv3plus', 16, 4),
+  ],
+)
 def test_unknown_sizes_and_reuse(run, decoder, output_stride, stride):
   """With the same variables, the values are those of known sizes."""
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
   images = pictures(48, 33, 2)
   unknown, points = build(decoder, fed, output_stride=output_stride)
   before = shapes()
-  known, again = build(decoder, images, output_stride=output_stride,
-                       reuse=True)
+  known, again = build(decoder, images, output_stride=output_stride, reuse=True)
   assert shapes() == before and list(points) == list(again)
   assert known.shape == [2, -(-48 // stride), -(-33 // stride), 5]
   np.testing.assert_allclose(*run([unknown, known], {fed: images}), atol=1e-5)
@@ -242,10 +295,15 @@ def test_inside_other_scopes(graph):
 @pytest.mark.parametrize('decoder', ['fcn', 'deeplabv3plus'])
 def test_training(graph, decoder):
   """Finite gradients for every variable, updates for every batch norm."""
-  logits, _ = build(decoder, pictures(33, 33, 2), is_training=True,
-                    weight_decay=0.5, batch_norm_decay=0.75)
+  logits, _ = build(
+    decoder,
+    pictures(33, 33, 2),
+    is_training=True,
+    weight_decay=0.5,
+    batch_norm_decay=0.75,
+  )
   trained = tf.trainable_variables()
-  gradients = tf.gradients(tf.reduce_mean(logits ** 2), trained)
+  gradients = tf.gradients(tf.reduce_mean(logits**2), trained)
   updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
   moving = [v for v in tf.global_variables() if v not in trained]
   kernels = [v for v in trained if v.op.name.endswith('/weights')]
@@ -256,11 +314,14 @@ def test_training(graph, decoder):
     values = session.run(gradients)
     begin = session.run(moving)
     session.run(updates)
-    changed = [not np.array_equal(*pair) for pair in
-               zip(begin, session.run(moving), strict=True)]
+    changed = [
+      not np.array_equal(*pair)
+      for pair in zip(begin, session.run(moving), strict=True)
+    ]
     decay = session.run(tf.losses.get_regularization_loss())
-    expected = 0.25 * sum(np.square(value).sum()
-                          for value in session.run(kernels))
+    expected = 0.25 * sum(
+      np.square(value).sum() for value in session.run(kernels)
+    )
   assert all(np.isfinite(value).all() for value in values)
   assert all(changed)
   assert decay == pytest.approx(expected, rel=1e-4)
@@ -275,8 +336,13 @@ def test_zero_init_last_gamma(graph):
   build('aspp', pictures(33, 33), zero_init_last_gamma=True)
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    gammas = session.run({v.op.name: v for v in tf.global_variables()
-                          if v.op.name.endswith('gamma')})
+    gammas = session.run(
+      {
+        v.op.name: v
+        for v in tf.global_variables()
+        if v.op.name.endswith('gamma')
+      }
+    )
   zero = [name for name, value in gammas.items() if not value.any()]
   assert len(zero) == 5 and all('conv3/BatchNorm' in name for name in zero)
   with pytest.raises(ValueError, match='zero_init_last_gamma: the units of '):
@@ -287,46 +353,90 @@ def test_multi_grid(graph, monkeypatch):
   monkeypatch.setitem(resnet_generator.UNITS, 50, (1, 1, 1, 3))
   build('aspp', pictures(65, 65), output_stride=8, multi_grid=(1, 2, 4))
   dilations = {
-      operation.name.split('/Conv2D')[0]: operation.get_attr('dilations')[1]
-      for operation in graph.get_operations() if operation.type == 'Conv2D'}
+    operation.name.split('/Conv2D')[0]: operation.get_attr('dilations')[1]
+    for operation in graph.get_operations()
+    if operation.type == 'Conv2D'
+  }
   unit = 'resnet_v1_50/block4/unit_{}/bottleneck_v1/conv2'
   assert [dilations[unit.format(i)] for i in (1, 2, 3)] == [4, 8, 16]
   assert [dilations[f'aspp{i}'] for i in range(4)] == [1, 12, 24, 36]
 
 
-@pytest.mark.parametrize('output_stride, rates', [
-    (4, (24, 48, 72)), (8, (12, 24, 36)), (16, (6, 12, 18)), (32, (3, 6, 9)),
-    (None, (3, 6, 9))])
+@pytest.mark.parametrize(
+  'output_stride, rates',
+  [
+    (4, (24, 48, 72)),
+    (8, (12, 24, 36)),
+    (16, (6, 12, 18)),
+    (32, (3, 6, 9)),
+    (None, (3, 6, 9)),
+  ],
+)
 def test_default_rates(output_stride, rates):
   assert decoders.default_rates(output_stride) == rates
 
 
-@pytest.mark.parametrize('name, decoder, options, message', [
-    ('resnet_v1_50', 'deeplabv3', {}, "There is no decoder named 'deeplabv3'. "
-     'Did you mean deeplabv3plus? The decoders are: fcn, aspp, '
-     'deeplabv3plus.'),
+@pytest.mark.parametrize(
+  'name, decoder, options, message',
+  [
+    (
+      'resnet_v1_50',
+      'deeplabv3',
+      {},
+      "There is no decoder named 'deeplabv3'. "
+      'Did you mean deeplabv3plus? The decoders are: fcn, aspp, '
+      'deeplabv3plus.',
+    ),
     ('resnet_v1_5', 'fcn', {}, "There is no network named 'resnet_v1_5'."),
-    ('resnet_v1_50', 'fcn', {'output_stride': 12},
-     'The target output_stride=12 cannot be reached: pass one of 4, 8, 16, 32, '
-     'or None for the nominal 32.'),
-    ('resnet_v1_50', 'aspp', {'multi_grid': (1, 2)},
-     'multi_grid=[1, 2]: give one dilation factor of 1 or more for each of the '
-     '3 units of block4, such as [1, 2, 4], or leave it out.'),
-    ('resnet_v2_50', 'fcn', {'multi_grid': [0, 1, 1]},
-     'multi_grid=[0, 1, 1]: give one dilation factor of 1 or more'),
-    ('resnet_v1_50', 'fcn', {'atrous_rates': (1, 2)},
-     'atrous_rates=[1, 2]: the decoder fcn has no atrous rates. Leave them '
-     'out, or take aspp or deeplabv3plus.'),
-    ('resnet_v1_50', 'aspp', {'atrous_rates': [0, 2], 'output_stride': 8},
-     'atrous_rates=[0, 2]: give rates of 1 or more, such as [12, 24, 36] for '
-     'output_stride=8, or leave them out for these.'),
-    ('resnet_v1_50', 'aspp', {'atrous_rates': ()},
-     'atrous_rates=[]: give rates')])
+    (
+      'resnet_v1_50',
+      'fcn',
+      {'output_stride': 12},
+      'The target output_stride=12 cannot be reached: pass one of 4, 8, 16, '
+      '32, or None for the nominal 32.',
+    ),
+    (
+      'resnet_v1_50',
+      'aspp',
+      {'multi_grid': (1, 2)},
+      'multi_grid=[1, 2]: give one dilation factor of 1 or more for each of '
+      'the 3 units of block4, such as [1, 2, 4], or leave it out.',
+    ),
+    (
+      'resnet_v2_50',
+      'fcn',
+      {'multi_grid': [0, 1, 1]},
+      'multi_grid=[0, 1, 1]: give one dilation factor of 1 or more',
+    ),
+    (
+      'resnet_v1_50',
+      'fcn',
+      {'atrous_rates': (1, 2)},
+      'atrous_rates=[1, 2]: the decoder fcn has no atrous rates. Leave them '
+      'out, or take aspp or deeplabv3plus.',
+    ),
+    (
+      'resnet_v1_50',
+      'aspp',
+      {'atrous_rates': [0, 2], 'output_stride': 8},
+      'atrous_rates=[0, 2]: give rates of 1 or more, such as [12, 24, 36] for '
+      'output_stride=8, or leave them out for these.',
+    ),
+    (
+      'resnet_v1_50',
+      'aspp',
+      {'atrous_rates': ()},
+      'atrous_rates=[]: give rates',
+    ),
+  ],
+)
 def test_errors(graph, monkeypatch, name, decoder, options, message):
   """The same from `build` and from `check`, before anything is built."""
   monkeypatch.undo()
-  for call in (lambda: decoders.check(name, decoder, **options),
-               lambda: build(decoder, pictures(33, 33), name, **options)):
+  for call in (
+    lambda: decoders.check(name, decoder, **options),
+    lambda: build(decoder, pictures(33, 33), name, **options),
+  ):
     with pytest.raises(ValueError) as error:
       call()
     assert str(error.value).startswith(message)
@@ -335,8 +445,12 @@ def test_errors(graph, monkeypatch, name, decoder, options, message):
 
 def test_networks_without_a_low_level_feature(graph, monkeypatch):
   monkeypatch.setitem(resnet_generator.UNITS, 50, (1, 1, 1, 3))
-  with pytest.raises(ValueError, match=(
+  with pytest.raises(
+    ValueError,
+    match=(
       'resnet_v1_50 has no low-level feature: the first unit of its block1 has '
-      'a stride. Take a decoder that needs none, or another network.')):
+      'a stride. Take a decoder that needs none, or another network.'
+    ),
+  ):
     decoders.check('resnet_v1_50', 'deeplabv3plus')
   decoders.check('resnet_v1_50', 'aspp')

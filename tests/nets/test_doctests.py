@@ -1,4 +1,5 @@
 """The examples in the docstrings of nets/ run and tell the truth."""
+
 import doctest
 import importlib
 import pathlib

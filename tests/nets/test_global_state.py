@@ -1,9 +1,10 @@
 """Importing nets and building networks changes nothing global."""
+
 import subprocess
 import sys
 
 # Run in a new process, where nothing but TensorFlow is imported.
-GLOBAL_STATE = '''
+GLOBAL_STATE = """
 import logging
 import tensorflow as tf
 from absl import flags
@@ -25,11 +26,14 @@ with tf.Graph().as_default():
       [resnet_v1.resnet_v1_block('block1', 1, 2, 2)], 10, output_stride=4)
 assert state() == before, ('build', before, state())
 assert tf.executing_eagerly()
-'''
+"""
 
 
 def test_importing_and_building_leave_global_state_alone():
   result = subprocess.run(
-      [sys.executable, '-c', GLOBAL_STATE],
-      capture_output=True, text=True, check=False)
+    [sys.executable, '-c', GLOBAL_STATE],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
   assert result.returncode == 0, result.stderr[-2000:]

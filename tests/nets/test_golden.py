@@ -1,4 +1,5 @@
 """The networks hold the original's variables and compute its values."""
+
 import functools
 import json
 import re
@@ -12,8 +13,11 @@ from nets.slim_compat import slim
 from tests import golden
 
 CASES = json.loads((golden.DATA / 'golden.json').read_text())
-ORIGINALS = [name for name in nets_factory.NETWORKS
-             if re.fullmatch(r'resnet_v\d_(50|101|152|200)', name)]
+ORIGINALS = [
+  name
+  for name in nets_factory.NETWORKS
+  if re.fullmatch(r'resnet_v\d_(50|101|152|200)', name)
+]
 
 
 @functools.cache
@@ -23,9 +27,13 @@ def arrays():
 
 def set_golden_weights(session):
   variables = tf.global_variables()
-  session.run([v.initializer for v in variables], {
+  session.run(
+    [v.initializer for v in variables],
+    {
       v.initializer.inputs[1]: golden.fill(v.op.name, v.shape.as_list())
-      for v in variables})
+      for v in variables
+    },
+  )
 
 
 def assert_close(actual, expected, tolerance=1e-4):
@@ -39,11 +47,17 @@ def test_variables_are_the_originals(graph, name):
   images = tf.placeholder(tf.float32, [None, None, None, 3])
   nets_factory.get_network_fn(name, 1000, is_training=True)(images)
   trainable = {v.op.name for v in tf.trainable_variables()}
-  assert [{'name': v.op.name, 'shape': v.shape.as_list(),
-           'trainable': v.op.name in trainable}
-          for v in tf.global_variables()] == golden.variables(name)
-  assert ({v.op.name for v in slim.get_model_variables()}
-          == {v.op.name for v in tf.global_variables()})
+  assert [
+    {
+      'name': v.op.name,
+      'shape': v.shape.as_list(),
+      'trainable': v.op.name in trainable,
+    }
+    for v in tf.global_variables()
+  ] == golden.variables(name)
+  assert {v.op.name for v in slim.get_model_variables()} == {
+    v.op.name for v in tf.global_variables()
+  }
 
 
 def test_every_network_with_golden_variables_is_tested():
@@ -65,8 +79,8 @@ def test_values_are_the_originals(graph, case):
   size = call.pop('hw')
   images = golden.images(0, call.pop('batch', 2), size, size)
   network_fn = nets_factory.get_network_fn(
-      name, call.pop('num_classes', None), weight_decay=1e-4,
-      is_training=training)
+    name, call.pop('num_classes', None), weight_decay=1e-4, is_training=training
+  )
   output, end_points = network_fn(tf.constant(images), **call)
   with tf.Session() as session:
     set_golden_weights(session)
@@ -77,9 +91,12 @@ def test_values_are_the_originals(graph, case):
       assert list(points[point].shape) == wanted['shape'], point
       scale = abs(wanted['mean']) + wanted['std']
       np.testing.assert_allclose(
-          [points[point].mean(), points[point].std()],
-          [wanted['mean'], wanted['std']], rtol=0, atol=1e-4 * scale + 1e-6,
-          err_msg=point)
+        [points[point].mean(), points[point].std()],
+        [wanted['mean'], wanted['std']],
+        rtol=0,
+        atol=1e-4 * scale + 1e-6,
+        err_msg=point,
+      )
     if training:
       check_training(session, case, output, expected)
 
@@ -87,22 +104,32 @@ def test_values_are_the_originals(graph, case):
 def check_training(session, case, output, expected):
   regularization = tf.losses.get_regularization_loss()
   loss = tf.reduce_mean(tf.square(output)) + regularization
-  norms = {v.op.name: tf.norm(g) for v, g in zip(
+  norms = {
+    v.op.name: tf.norm(g)
+    for v, g in zip(
       tf.trainable_variables(),
       tf.gradients(loss, tf.trainable_variables()),
-      strict=True)}
+      strict=True,
+    )
+  }
   loss, regularization, norms = session.run([loss, regularization, norms])
   np.testing.assert_allclose(loss, arrays()[f'{case}/loss'], rtol=1e-4)
   np.testing.assert_allclose(
-      regularization, arrays()[f'{case}/regularization_loss'], rtol=1e-5)
+    regularization, arrays()[f'{case}/regularization_loss'], rtol=1e-5
+  )
   assert list(norms) == list(expected['gradient_norms'])
   largest = max(expected['gradient_norms'].values())
   for name, norm in expected['gradient_norms'].items():
-    np.testing.assert_allclose(norms[name], norm, rtol=2e-3,
-                               atol=1e-6 * largest, err_msg=name)
+    np.testing.assert_allclose(
+      norms[name], norm, rtol=2e-3, atol=1e-6 * largest, err_msg=name
+    )
   session.run(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
   moved = {v.op.name: session.run(v) for v in tf.global_variables()}
   for name, (mean, std) in expected['moving_after_one_update'].items():
     np.testing.assert_allclose(
-        [moved[name].mean(), moved[name].std()], [mean, std], rtol=1e-4,
-        atol=1e-6, err_msg=name)
+      [moved[name].mean(), moved[name].std()],
+      [mean, std],
+      rtol=1e-4,
+      atol=1e-6,
+      err_msg=name,
+    )

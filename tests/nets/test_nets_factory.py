@@ -1,4 +1,5 @@
 """The registry of networks, and how large each one is."""
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -20,25 +21,24 @@ from tests import golden
 # them was counted by hand, and a plain network lacks what the three projections
 # have.
 PARAMETERS = {
-    'resnet_v1_18': (11_689_512, 11_699_112),
-    'resnet_v1_34': (21_797_672, 21_814_696),
-    'resnet_v1_50': (25_557_032, 25_610_152),
-    'resnet_v1_101': (44_549_160, 44_654_504),
-    'resnet_v1_152': (60_192_808, 60_344_232),
-    'resnet_v1_200': (64_673_832, 64_849_832),
-    'resnet_v1_50_beta': (25_680_808, 25_734_312),
-    'resnet_v1_101_beta': (44_672_936, 44_778_664),
-    'resnet_v2_18': (11_690_600, 11_698_408),
-    'resnet_v2_34': (21_800_616, 21_815_848),
-    'resnet_v2_50': (25_568_360, 25_613_800),
-    'resnet_v2_101': (44_577_896, 44_675_560),
-    'resnet_v2_152': (60_236_904, 60_380_648),
-    'resnet_v2_200': (64_726_120, 64_894_440),
-    'plain_18': (11_689_512 - 173_824, 11_699_112 - 175_616),
-    'plain_34': (21_797_672 - 173_824, 21_814_696 - 175_616),
+  'resnet_v1_18': (11_689_512, 11_699_112),
+  'resnet_v1_34': (21_797_672, 21_814_696),
+  'resnet_v1_50': (25_557_032, 25_610_152),
+  'resnet_v1_101': (44_549_160, 44_654_504),
+  'resnet_v1_152': (60_192_808, 60_344_232),
+  'resnet_v1_200': (64_673_832, 64_849_832),
+  'resnet_v1_50_beta': (25_680_808, 25_734_312),
+  'resnet_v1_101_beta': (44_672_936, 44_778_664),
+  'resnet_v2_18': (11_690_600, 11_698_408),
+  'resnet_v2_34': (21_800_616, 21_815_848),
+  'resnet_v2_50': (25_568_360, 25_613_800),
+  'resnet_v2_101': (44_577_896, 44_675_560),
+  'resnet_v2_152': (60_236_904, 60_380_648),
+  'resnet_v2_200': (64_726_120, 64_894_440),
+  'plain_18': (11_689_512 - 173_824, 11_699_112 - 175_616),
+  'plain_34': (21_797_672 - 173_824, 21_814_696 - 175_616),
 }
-BUILT = [name for name in PARAMETERS
-         if name.endswith(('_beta', '_18', '_34'))]
+BUILT = [name for name in PARAMETERS if name.endswith(('_beta', '_18', '_34'))]
 
 
 @pytest.fixture
@@ -49,15 +49,18 @@ def short(monkeypatch):
 
 
 def build(name, num_classes=5, images=None, **options):
-  """Builds the network `name` from pictures of 32x32, thinned."""
+  """Builds the network `name` from images of 32x32, thinned."""
   network_fn = nets_factory.get_network_fn(name, num_classes, **options)
   images = golden.images(0, 2, 32, 32) if images is None else images
   return network_fn(tf.constant(images), depth_multiplier=0.125)
 
 
 def test_maps_have_the_registry_keys():
-  assert (list(nets_factory.networks_map) == list(nets_factory.arg_scopes_map)
-          == list(nets_factory.NETWORKS))
+  assert (
+    list(nets_factory.networks_map)
+    == list(nets_factory.arg_scopes_map)
+    == list(nets_factory.NETWORKS)
+  )
   for name in nets_factory.NETWORKS.keys() - PARAMETERS.keys():
     network = nets_factory.get_network(name)
     assert network.function is getattr(resnet_cifar, name)
@@ -66,10 +69,13 @@ def test_maps_have_the_registry_keys():
     network = nets_factory.NETWORKS[name]
     module = resnet_v2 if '_v2_' in name else resnet_v1
     assert nets_factory.networks_map[name] is getattr(module, name)
-    assert nets_factory.arg_scopes_map[name] is (
-        resnet_utils if 'plain' in name else module).resnet_arg_scope
+    assert (
+      nets_factory.arg_scopes_map[name]
+      is (resnet_utils if 'plain' in name else module).resnet_arg_scope
+    )
     assert network.preprocessing == (
-        'vgg' if module is resnet_v1 else 'inception')
+      'vgg' if module is resnet_v1 else 'inception'
+    )
 
 
 @pytest.mark.parametrize('name', PARAMETERS)
@@ -88,17 +94,21 @@ def test_what_tf_slim_released(name):
 def test_parameters_of_built_networks(graph, name):
   nets_factory.get_network_fn(name, 1000)(tf.zeros([1, 32, 32, 3]))
   assert PARAMETERS[name] == tuple(
-      sum(v.shape.num_elements() for v in variables)
-      for variables in (tf.trainable_variables(), tf.global_variables()))
+    sum(v.shape.num_elements() for v in variables)
+    for variables in (tf.trainable_variables(), tf.global_variables())
+  )
 
 
 @pytest.mark.parametrize('name', sorted(set(PARAMETERS) - set(BUILT)))
 def test_parameters_of_golden_networks(name):
   # That the networks have these variables is tested in test_golden.
-  sizes = [(int(np.prod(v['shape'])), v['trainable'])
-           for v in golden.variables(name)]
-  assert PARAMETERS[name] == (sum(size for size, trainable in sizes
-                                  if trainable), sum(s for s, _ in sizes))
+  sizes = [
+    (int(np.prod(v['shape'])), v['trainable']) for v in golden.variables(name)
+  ]
+  assert PARAMETERS[name] == (
+    sum(size for size, trainable in sizes if trainable),
+    sum(s for s, _ in sizes),
+  )
 
 
 @pytest.mark.parametrize('name', PARAMETERS)
@@ -120,13 +130,18 @@ def test_the_function_is_described():
   assert network_fn.__name__ == 'resnet_v1_101'
 
 
-@pytest.mark.parametrize('name, hint', [
+@pytest.mark.parametrize(
+  'name, hint',
+  [
     ('resnet_v1_5', ' Did you mean resnet_v1_50 or resnet_v1_'),
     ('resnet_v2_51', ' Did you mean resnet_v2_50 or resnet_v2_'),
-    ('zebra', ' The networks are')])
+    ('zebra', ' The networks are'),
+  ],
+)
 def test_unknown_names(name, hint):
-  with pytest.raises(ValueError, match=(
-      f'There is no network named {name!r}.{hint}')) as error:
+  with pytest.raises(
+    ValueError, match=(f'There is no network named {name!r}.{hint}')
+  ) as error:
     nets_factory.get_network_fn(name, 10)
   listed = str(error.value).split('The networks are: ')[1].rstrip('.')
   assert listed.split(', ') == list(nets_factory.NETWORKS)
@@ -134,11 +149,13 @@ def test_unknown_names(name, hint):
 
 def test_weight_decay_arrives(run, short):
   build('resnet_v1_50', weight_decay=0.25)
-  decayed = [v for v in tf.trainable_variables()
-             if v.op.name.endswith('/weights')]
+  decayed = [
+    v for v in tf.trainable_variables() if v.op.name.endswith('/weights')
+  ]
   assert len(decayed) == 1 + 4 * 4 + 1  # logits included
-  squares = sum(np.square(golden.fill(v.op.name, v.shape.as_list())).sum()
-                for v in decayed)
+  squares = sum(
+    np.square(golden.fill(v.op.name, v.shape.as_list())).sum() for v in decayed
+  )
   loss = run(tf.losses.get_regularization_loss())
   assert loss == pytest.approx(0.125 * squares, rel=1e-4)
 
@@ -149,18 +166,26 @@ def test_no_weight_decay_by_default(graph, short):
 
 
 def test_batch_norm_options_arrive(graph, short):
-  build('resnet_v1_50', is_training=True, batch_norm_decay=0.75,
-        batch_norm_scale=False)
+  build(
+    'resnet_v1_50',
+    is_training=True,
+    batch_norm_decay=0.75,
+    batch_norm_scale=False,
+  )
   assert not any('gamma' in v.op.name for v in tf.global_variables())
   convolved = graph.get_tensor_by_name('resnet_v1_50/conv1/Conv2D:0')
-  mean = next(v for v in tf.global_variables()
-              if v.op.name == 'resnet_v1_50/conv1/BatchNorm/moving_mean')
+  mean = next(
+    v
+    for v in tf.global_variables()
+    if v.op.name == 'resnet_v1_50/conv1/BatchNorm/moving_mean'
+  )
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     outputs = session.run(convolved)
     session.run(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
-    np.testing.assert_allclose(session.run(mean),
-                               0.25 * outputs.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(
+      session.run(mean), 0.25 * outputs.mean((0, 1, 2)), atol=1e-5
+    )
 
 
 def test_evaluation_by_default(graph, short):
@@ -175,55 +200,69 @@ def _initial():
     return session.run({v.op.name: v for v in tf.global_variables()})
 
 
-@pytest.mark.parametrize('name', [n for n in PARAMETERS if '_v1_' in n]
-                         + ['cifar_residual_20'])
+@pytest.mark.parametrize(
+  'name', [n for n in PARAMETERS if '_v1_' in n] + ['cifar_residual_20']
+)
 def test_last_gammas_begin_at_zero(graph, short, name):
   """Those of every unit's last one, and nothing beside betas and means."""
   nets_factory.get_network_fn(
-      name, 5, zero_init_last_gamma=True, is_training=True)(
-          tf.zeros([2, 32, 32, 3]),
-          depth_multiplier=1 if 'cifar' in name else 0.125)
+    name, 5, zero_init_last_gamma=True, is_training=True
+  )(tf.zeros([2, 32, 32, 3]), depth_multiplier=1 if 'cifar' in name else 0.125)
   initial = _initial()
   gammas = {n: v for n, v in initial.items() if n.endswith('/gamma')}
   zero = {n for n, v in gammas.items() if not v.any()}
   assert len(zero) == (9 if 'cifar' in name else 4)
-  assert zero == {n for n in gammas if n.endswith((
-      '/bottleneck_v1/conv3/BatchNorm/gamma',
-      '/basic_v1/conv2/BatchNorm/gamma'))}
+  assert zero == {
+    n
+    for n in gammas
+    if n.endswith(
+      (
+        '/bottleneck_v1/conv3/BatchNorm/gamma',
+        '/basic_v1/conv2/BatchNorm/gamma',
+      )
+    )
+  }
   assert all((v == 1).all() for n, v in gammas.items() if n not in zero)
-  assert all(v.std() > 0 for n, v in initial.items()
-             if n.endswith('/weights'))
+  assert all(v.std() > 0 for n, v in initial.items() if n.endswith('/weights'))
 
 
 def test_gammas_begin_at_one_by_default(graph, short):
   """The variables are the same ones, with and without."""
   names = []
-  for option in ({}, {'zero_init_last_gamma': False},
-                 {'zero_init_last_gamma': True}):
+  for option in (
+    {},
+    {'zero_init_last_gamma': False},
+    {'zero_init_last_gamma': True},
+  ):
     with tf.Graph().as_default():
       build('resnet_v1_50', **option)
       initial = _initial()
     names.append(list(initial))
     if option != {'zero_init_last_gamma': True}:
-      assert all((v == 1).all() for n, v in initial.items()
-                 if n.endswith('/gamma'))
+      assert all(
+        (v == 1).all() for n, v in initial.items() if n.endswith('/gamma')
+      )
   assert names[0] == names[1] == names[2]
 
 
 def test_units_without_a_last_gamma(graph, short):
   """Refused before anything is built."""
-  for call in (nets_factory.check_zero_init,
-               lambda name: nets_factory.get_network_fn(
-                   name, 10, zero_init_last_gamma=True)):
+  for call in (
+    nets_factory.check_zero_init,
+    lambda name: nets_factory.get_network_fn(
+      name, 10, zero_init_last_gamma=True
+    ),
+  ):
     with pytest.raises(ValueError) as error:
       call('resnet_v2_101')
     assert str(error.value) == (
-        'zero_init_last_gamma: the units of resnet_v2_101 do not end with a '
-        'batch norm that could begin at 0. Leave it out, or take one of '
-        'resnet_v1_18, resnet_v1_34, resnet_v1_50, resnet_v1_101, '
-        'resnet_v1_152, resnet_v1_200, resnet_v1_50_beta, resnet_v1_101_beta, '
-        'cifar_residual_20, cifar_residual_32, cifar_residual_44, '
-        'cifar_residual_56, cifar_residual_110.')
+      'zero_init_last_gamma: the units of resnet_v2_101 do not end with a '
+      'batch norm that could begin at 0. Leave it out, or take one of '
+      'resnet_v1_18, resnet_v1_34, resnet_v1_50, resnet_v1_101, '
+      'resnet_v1_152, resnet_v1_200, resnet_v1_50_beta, resnet_v1_101_beta, '
+      'cifar_residual_20, cifar_residual_32, cifar_residual_44, '
+      'cifar_residual_56, cifar_residual_110.'
+    )
   assert graph.get_operations() == []
   nets_factory.check_zero_init('resnet_v1_50')
   build('resnet_v2_50', zero_init_last_gamma=False)
@@ -233,13 +272,18 @@ def low_level_end_point(name, size, scope=None, **options):
   """Builds thin features; returns what is told of one of them, and both."""
   told = nets_factory.low_level_feature(name, scope, depth_multiplier=0.125)
   _, end_points = nets_factory.get_network_fn(name, None)(
-      tf.zeros([1, *size, 3]), global_pool=False, depth_multiplier=0.125,
-      **({'scope': scope} if scope else {}), **options)
+    tf.zeros([1, *size, 3]),
+    global_pool=False,
+    depth_multiplier=0.125,
+    **({'scope': scope} if scope else {}),
+    **options,
+  )
   return told, end_points
 
 
-@pytest.mark.parametrize('name', [
-    n for n in PARAMETERS if not n.endswith(('_18', '_34'))])
+@pytest.mark.parametrize(
+  'name', [n for n in PARAMETERS if not n.endswith(('_18', '_34'))]
+)
 def test_low_level_feature(graph, monkeypatch, name):
   """The published first block, in a network that is else as short as can be."""
   for depth, units in resnet_generator.UNITS.items():
@@ -247,7 +291,8 @@ def test_low_level_feature(graph, monkeypatch, name):
   told, end_points = low_level_end_point(name, (65, 50))
   family, depth = name.split('_')[1:3]
   assert told.end_point == (
-      f'resnet_{family}_{depth}/block1/unit_2/bottleneck_{family}')
+    f'resnet_{family}_{depth}/block1/unit_2/bottleneck_{family}'
+  )
   assert end_points[told.end_point].shape == [1, 17, 13, told.channels]
   assert told.stride == 4 and told.channels == 32
   assert nets_factory.low_level_feature(name).channels == 256
@@ -256,44 +301,71 @@ def test_low_level_feature(graph, monkeypatch, name):
   assert end_points[after].shape == [1, 9, 7, 32]
 
 
-@pytest.mark.parametrize('name, size, options', [
+@pytest.mark.parametrize(
+  'name, size, options',
+  [
     ('resnet_v1_50_beta', (64, 35), {'output_stride': 4}),
     ('resnet_v1_101', (33, 97), {'output_stride': 8}),
     ('resnet_v2_101', (64, 35), {'output_stride': 16}),
-    ('resnet_v2_50', (33, 97), {'store_non_strided_activations': True})])
-def test_low_level_feature_whatever_the_stride(graph, monkeypatch, name, size,
-                                               options):
+    ('resnet_v2_50', (33, 97), {'store_non_strided_activations': True}),
+  ],
+)
+def test_low_level_feature_whatever_the_stride(
+  graph, monkeypatch, name, size, options
+):
   for depth in resnet_generator.UNITS:
     monkeypatch.setitem(resnet_generator.UNITS, depth, (4, 1, 1, 1))
   told, end_points = low_level_end_point(name, size, 'mine', **options)
   family = name.split('_')[1]
   assert told.end_point == f'mine/block1/unit_3/bottleneck_{family}'
   assert end_points[told.end_point].shape == [
-      1, *(-(-side // told.stride) for side in size), told.channels]
+    1,
+    *(-(-side // told.stride) for side in size),
+    told.channels,
+  ]
 
 
-@pytest.mark.parametrize('name, options, expected', [
+@pytest.mark.parametrize(
+  'name, options, expected',
+  [
     ('resnet_v1_18', {}, ('resnet_v1_18/block1/unit_2/basic_v1', 4, 64)),
-    ('resnet_v2_34', {'root_block': '3x3'},
-     ('resnet_v2_34/block1/unit_3/basic_v2', 1, 64)),
+    (
+      'resnet_v2_34',
+      {'root_block': '3x3'},
+      ('resnet_v2_34/block1/unit_3/basic_v2', 1, 64),
+    ),
     ('plain_18', {}, ('plain_18/block1/unit_2/plain_v1', 4, 64)),
-    ('cifar_resnet_v2_29', {},
-     ('cifar_resnet_v2_29/block1/unit_3/bottleneck_v2', 1, 64))])
+    (
+      'cifar_resnet_v2_29',
+      {},
+      ('cifar_resnet_v2_29/block1/unit_3/bottleneck_v2', 1, 64),
+    ),
+  ],
+)
 def test_low_level_feature_of_the_whole_block(graph, name, options, expected):
   """Where blocks begin with their stride."""
   told = nets_factory.low_level_feature(name, **options)
   assert told == expected
   _, end_points = nets_factory.get_network_fn(name, None)(
-      tf.zeros([1, 32, 32, 3]), global_pool=False, **options)
+    tf.zeros([1, 32, 32, 3]), global_pool=False, **options
+  )
   assert end_points[told.end_point].shape == [
-      1, 32 // told.stride, 32 // told.stride, told.channels]
+    1,
+    32 // told.stride,
+    32 // told.stride,
+    told.channels,
+  ]
   assert end_points[f'{name}/block1'].shape == end_points[told.end_point].shape
 
 
 def test_low_level_features_that_are_not_there(short):
-  with pytest.raises(ValueError, match=(
+  with pytest.raises(
+    ValueError,
+    match=(
       'resnet_v2_50 has no low-level feature: the first unit of its block1 has '
-      'a stride. Take a decoder that needs none, or another network.')):
+      'a stride. Take a decoder that needs none, or another network.'
+    ),
+  ):
     nets_factory.low_level_feature('resnet_v2_50')
   with pytest.raises(ValueError, match="no network named 'resnet_v2_5'"):
     nets_factory.low_level_feature('resnet_v2_5')

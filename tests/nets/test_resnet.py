@@ -1,4 +1,5 @@
 """The generators of both families and the public networks made from them."""
+
 import functools
 import inspect
 import re
@@ -8,34 +9,54 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import (
-  dilation,
-  nets_factory,
-  resnet_generator,
-  resnet_v1,
-  resnet_v2,
-)
+from nets import dilation, nets_factory, resnet_generator, resnet_v1, resnet_v2
 from nets.slim_compat import slim
 from tests import golden
 
 V1 = resnet_v1.resnet_v1, resnet_v1.resnet_v1_block
 V2 = resnet_v2.resnet_v2, resnet_v2.resnet_v2_block
-ARGUMENTS = ['inputs', 'num_classes', 'is_training', 'global_pool',
-             'output_stride', 'spatial_squeeze',
-             'store_non_strided_activations', 'min_base_depth',
-             'depth_multiplier', 'reuse', 'scope', 'multi_grid', 'root_block']
+ARGUMENTS = [
+  'inputs',
+  'num_classes',
+  'is_training',
+  'global_pool',
+  'output_stride',
+  'spatial_squeeze',
+  'store_non_strided_activations',
+  'min_base_depth',
+  'depth_multiplier',
+  'reuse',
+  'scope',
+  'multi_grid',
+  'root_block',
+]
 both = pytest.mark.parametrize('family', [V1, V2], ids=['v1', 'v2'])
 
 
-def small(family, inputs, num_classes=None, is_training=False, units=1,
-          scope='resnet', **options):
+def small(
+  family,
+  inputs,
+  num_classes=None,
+  is_training=False,
+  units=1,
+  scope='resnet',
+  **options,
+):
   """Builds four blocks of 1, 2, 4 and 8 channels; nominal stride 32."""
   resnet, block_fn = family
-  blocks = [block_fn(f'block{i + 1}', base_depth=1 << i, num_units=units,
-                     stride=1 if i == 3 else 2) for i in range(4)]
+  blocks = [
+    block_fn(
+      f'block{i + 1}',
+      base_depth=1 << i,
+      num_units=units,
+      stride=1 if i == 3 else 2,
+    )
+    for i in range(4)
+  ]
   with slim.arg_scope(resnet_v1.resnet_arg_scope()):
-    return resnet(inputs, blocks, num_classes, is_training, scope=scope,
-                  **options)
+    return resnet(
+      inputs, blocks, num_classes, is_training, scope=scope, **options
+    )
 
 
 def thin(network, inputs, num_classes=None, **options):
@@ -73,9 +94,11 @@ def test_classification(run, family):
   np.testing.assert_array_equal(points['resnet/logits'][:, 0, 0], logits)
   np.testing.assert_array_equal(points['resnet/spatial_squeeze'], logits)
   exponents = np.exp(logits)
-  np.testing.assert_allclose(points['predictions'],
-                             exponents / exponents.sum(1, keepdims=True),
-                             rtol=1e-4)
+  np.testing.assert_allclose(
+    points['predictions'],
+    exponents / exponents.sum(1, keepdims=True),
+    rtol=1e-4,
+  )
 
 
 @both
@@ -101,8 +124,9 @@ def test_no_root_block(run, family):
   features = dense(family, images(), include_root_block=False)
   assert features.shape == [2, 4, 4, 32]
   assert not any(name.startswith('resnet/conv1') for name in shapes())
-  dense_features = dense(family, images(), include_root_block=False,
-                         output_stride=1, reuse=True)
+  dense_features = dense(
+    family, images(), include_root_block=False, output_stride=1, reuse=True
+  )
   features, dense_features = run([features, dense_features])
   np.testing.assert_allclose(dense_features[:, ::8, ::8], features, atol=1e-5)
 
@@ -116,8 +140,10 @@ def test_default_scopes(graph, family):
 
 @both
 def test_squeeze_of_a_map(graph, family):
-  with pytest.raises(ValueError, match='needs logits of 1x1, but they are 2x2: '
-                                       'pass spatial_squeeze=False'):
+  with pytest.raises(
+    ValueError,
+    match='needs logits of 1x1, but they are 2x2: pass spatial_squeeze=False',
+  ):
     small(family, images(64), 10, global_pool=False)
 
 
@@ -125,14 +151,21 @@ def test_squeeze_of_a_map(graph, family):
 def test_unknown_batch_height_and_width(run, family):
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
   options = {'num_classes': 10, 'output_stride': 8}
-  net, _ = small(family, fed, global_pool=False, spatial_squeeze=False,
-                 **options)
+  net, _ = small(
+    family, fed, global_pool=False, spatial_squeeze=False, **options
+  )
   assert net.shape.as_list() == [None, None, None, 10]
   pooled, _ = small(family, fed, reuse=True, **options)
   assert pooled.shape.as_list() == [None, 10]
   for batch, size in (1, 33), (3, 48):
-    static, _ = small(family, images(size, batch), global_pool=False,
-                      spatial_squeeze=False, reuse=True, **options)
+    static, _ = small(
+      family,
+      images(size, batch),
+      global_pool=False,
+      spatial_squeeze=False,
+      reuse=True,
+      **options,
+    )
     assert static.shape == [batch, -(-size // 8), -(-size // 8), 10]
     feed = {fed: golden.images(0, batch, size, size)}
     wanted, got, mean = run([static, net, pooled], feed)
@@ -159,9 +192,15 @@ def test_reuse_shares_variables(run, family):
 
 
 @both
-@pytest.mark.parametrize('argument, scoped, updates', [
-    (None, False, False), (None, True, True), (False, True, False),
-    (True, False, True)])
+@pytest.mark.parametrize(
+  'argument, scoped, updates',
+  [
+    (None, False, False),
+    (None, True, True),
+    (False, True, False),
+    (True, False, True),
+  ],
+)
 def test_is_training(graph, family, argument, scoped, updates):
   with slim.arg_scope(resnet_v1.resnet_arg_scope()):
     with slim.arg_scope([slim.batch_norm], is_training=scoped):
@@ -173,11 +212,19 @@ def test_is_training(graph, family, argument, scoped, updates):
 def test_output_strides(run, family):
   pictures = tf.constant(golden.images(0, 2, 64, 65))
   strides = [4, 8, 16, 32]
-  nominal, *strided = run([dense(family, pictures)] + [
+  nominal, *strided = run(
+    [dense(family, pictures)]
+    + [
       dense(family, pictures, output_stride=stride, reuse=True)
-      for stride in strides])
+      for stride in strides
+    ]
+  )
   assert [features.shape for features in strided] == [
-      (2, 16, 17, 32), (2, 8, 9, 32), (2, 4, 5, 32), (2, 2, 3, 32)]
+    (2, 16, 17, 32),
+    (2, 8, 9, 32),
+    (2, 4, 5, 32),
+    (2, 2, 3, 32),
+  ]
   for stride, features in zip(strides, strided, strict=True):
     step = 32 // stride
     np.testing.assert_allclose(features[:, ::step, ::step], nominal, atol=1e-5)
@@ -200,31 +247,46 @@ def test_corners_align_on_a_multiple_of_the_stride_plus_one(run, family):
   def gap_when_turned(size):
     pictures = golden.images(0, 1, size, size)
     straight, turned = run([features], {fed: pictures}, symmetric) + run(
-        [features], {fed: pictures[:, ::-1, ::-1]}, symmetric)
-    return (np.abs(straight - turned[:, ::-1, ::-1]).max()
-            / np.abs(straight).max())
+      [features], {fed: pictures[:, ::-1, ::-1]}, symmetric
+    )
+    return (
+      np.abs(straight - turned[:, ::-1, ::-1]).max() / np.abs(straight).max()
+    )
 
   assert gap_when_turned(65) < 1e-4
   assert gap_when_turned(64) > 1e-2
 
 
 @both
-@pytest.mark.parametrize('output_stride, reason', [
+@pytest.mark.parametrize(
+  'output_stride, reason',
+  [
     (6, 'is not a multiple of 4, the stride of the root block'),
-    (2, 'is not a multiple of 4'), (0, 'cannot be reached'),
-    (12, 'cannot be reached'), (64, 'cannot be reached')])
+    (2, 'is not a multiple of 4'),
+    (0, 'cannot be reached'),
+    (12, 'cannot be reached'),
+    (64, 'cannot be reached'),
+  ],
+)
 def test_unreachable_output_strides(graph, family, output_stride, reason):
-  with pytest.raises(ValueError, match=f'output_stride={output_stride} '
-                     f'{reason}.*: pass one of 4, 8, 16, 32, or None'):
+  with pytest.raises(
+    ValueError,
+    match=f'output_stride={output_stride} '
+    f'{reason}.*: pass one of 4, 8, 16, 32, or None',
+  ):
     small(family, images(), output_stride=output_stride)
 
 
 @both
-@pytest.mark.parametrize('dtype, shape, message', [
+@pytest.mark.parametrize(
+  'dtype, shape, message',
+  [
     (tf.uint8, [1, 32, 32, 3], 'are uint8; the networks take preprocessed'),
     (tf.float32, [32, 32, 3], r'batch, height, width, channels\].*32, 32, 3'),
     (tf.float32, [1, 32, 32, None], 'a known number of channels, but'),
-    (tf.float32, None, 'but their shape is <unknown>')])
+    (tf.float32, None, 'but their shape is <unknown>'),
+  ],
+)
 def test_wrong_inputs(graph, family, dtype, shape, message):
   with pytest.raises(ValueError, match=message):
     small(family, tf.placeholder(dtype, shape))
@@ -232,8 +294,9 @@ def test_wrong_inputs(graph, family, dtype, shape, message):
 
 @both
 def test_eager_calls(family):
-  with pytest.raises(RuntimeError, match='built into a graph: call them inside '
-                                         '`with tf.Graph'):
+  with pytest.raises(
+    RuntimeError, match='built into a graph: call them inside `with tf.Graph'
+  ):
     small(family, images())
 
 
@@ -252,15 +315,21 @@ def test_bounded_activations(run):
   assert shortcut.min() >= 0 and shortcut.max() == 6 < free[unit].max()
   assert np.abs(residual).max() > 6
   np.testing.assert_allclose(
-      bounded[unit], np.clip(shortcut + np.clip(residual, -6, 6), 0, 6))
+    bounded[unit], np.clip(shortcut + np.clip(residual, -6, 6), 0, 6)
+  )
 
 
 def test_bounded_residual(run):
-  output = resnet_v1.bottleneck(tf.fill([1, 1, 1, 4], 8.0), 4, 1, 1,
-                                use_bounded_activations=True)
+  output = resnet_v1.bottleneck(
+    tf.fill([1, 1, 1, 4], 8.0), 4, 1, 1, use_bounded_activations=True
+  )
   # The residual is -100 everywhere, so the output is 8 - 6.
-  output = run(output, fill=lambda name, shape: np.full(
-      shape, -100 if name.endswith('conv3/biases') else 0, np.float32))
+  output = run(
+    output,
+    fill=lambda name, shape: np.full(
+      shape, -100 if name.endswith('conv3/biases') else 0, np.float32
+    ),
+  )
   np.testing.assert_array_equal(output, np.full([1, 1, 1, 4], 2))
 
 
@@ -268,8 +337,11 @@ def test_bounded_residual(run):
 def test_arguments_of_public_networks(name):
   function = nets_factory.networks_map[name]
   arguments = list(inspect.signature(function).parameters)
-  shortcut = ['shortcut'] if re.search(
-      'resnet_v1_(18|34)$|residual|highway', name) else []
+  shortcut = (
+    ['shortcut']
+    if re.search('resnet_v1_(18|34)$|residual|highway', name)
+    else []
+  )
   assert arguments == ARGUMENTS + shortcut
   assert function.__name__ == name
   module = f'nets.{"resnet_cifar" if "cifar" in name else "resnet_v1"}'
@@ -278,7 +350,8 @@ def test_arguments_of_public_networks(name):
   assert function is getattr(sys.modules[module], name)
   assert function.default_image_size == (32 if 'cifar' in name else 224)
   assert inspect.signature(function).parameters['scope'].default == (
-      name.removesuffix('_beta'))
+    name.removesuffix('_beta')
+  )
 
 
 @both
@@ -286,11 +359,15 @@ def test_default_image_size_of_generators(family):
   assert family[0].default_image_size == 224
 
 
-@pytest.mark.parametrize('options, depths', [
+@pytest.mark.parametrize(
+  'options, depths',
+  [
     ({'depth_multiplier': 0.5}, [32, 64, 128, 256]),
     ({'depth_multiplier': 0.11}, [8, 14, 28, 56]),
     ({'depth_multiplier': 0.11, 'min_base_depth': 3}, [7, 14, 28, 56]),
-    ({'depth_multiplier': 0.1, 'min_base_depth': 20}, [20, 20, 25, 51])])
+    ({'depth_multiplier': 0.1, 'min_base_depth': 20}, [20, 20, 25, 51]),
+  ],
+)
 def test_widths(graph, short, options, depths):
   resnet_v1.resnet_v1_50(images(), is_training=False, **options)
   scope, made = 'resnet_v1_50', shapes()
@@ -299,33 +376,46 @@ def test_widths(graph, short, options, depths):
     unit = f'{scope}/block{i + 1}/unit_1/bottleneck_v1'
     depth_in = 4 * depths[i - 1] if i else 64
     assert [made[f'{unit}/conv{j}/weights'] for j in (1, 2, 3)] == [
-        (1, 1, depth_in, depth), (3, 3, depth, depth),
-        (1, 1, depth, 4 * depth)]
+      (1, 1, depth_in, depth),
+      (3, 3, depth, depth),
+      (1, 1, depth, 4 * depth),
+    ]
 
 
 @pytest.mark.parametrize('depth_multiplier', [0, -0.5])
 def test_no_width(graph, depth_multiplier):
-  with pytest.raises(ValueError, match=f'depth_multiplier={depth_multiplier} '
-                                       'must be above 0; 1 is the published'):
+  with pytest.raises(
+    ValueError,
+    match=f'depth_multiplier={depth_multiplier} '
+    'must be above 0; 1 is the published',
+  ):
     resnet_v2.resnet_v2_50(images(), depth_multiplier=depth_multiplier)
 
 
 def test_beta_root(run, short):
-  features, _ = thin(resnet_v1.resnet_v1_50_beta, images(), global_pool=False,
-                     output_stride=8)
-  root = {name: shape for name, shape in shapes().items()
-          if name.startswith('resnet_v1_50/conv') and name.endswith('weights')}
-  assert root == {'resnet_v1_50/conv1_1/weights': (3, 3, 3, 64),
-                  'resnet_v1_50/conv1_2/weights': (3, 3, 64, 64),
-                  'resnet_v1_50/conv1_3/weights': (3, 3, 64, 128)}
+  features, _ = thin(
+    resnet_v1.resnet_v1_50_beta, images(), global_pool=False, output_stride=8
+  )
+  root = {
+    name: shape
+    for name, shape in shapes().items()
+    if name.startswith('resnet_v1_50/conv') and name.endswith('weights')
+  }
+  assert root == {
+    'resnet_v1_50/conv1_1/weights': (3, 3, 3, 64),
+    'resnet_v1_50/conv1_2/weights': (3, 3, 64, 64),
+    'resnet_v1_50/conv1_3/weights': (3, 3, 64, 128),
+  }
   assert run(features).shape == (2, 4, 4, 16)
 
 
-@pytest.mark.parametrize('network', [resnet_v1.resnet_v1_50,
-                                     resnet_v2.resnet_v2_50])
+@pytest.mark.parametrize(
+  'network', [resnet_v1.resnet_v1_50, resnet_v2.resnet_v2_50]
+)
 def test_multi_grid(run, network, short, monkeypatch):
-  build = functools.partial(thin, network, images(33), global_pool=False,
-                            output_stride=16)
+  build = functools.partial(
+    thin, network, images(33), global_pool=False, output_stride=16
+  )
   plain = build()[0]
   before = shapes()
   ones = build(multi_grid=(1, 1, 1), reuse=True)[0]
@@ -348,20 +438,25 @@ def test_multi_grid(run, network, short, monkeypatch):
 
 @both
 def test_wrong_number_of_unit_rates(family):
-  with pytest.raises(ValueError, match=r'block4 has 3 units and needs as many '
-                                       r'rates, but 2 are given: \[1, 2\]'):
+  with pytest.raises(
+    ValueError,
+    match=r'block4 has 3 units and needs as many '
+    r'rates, but 2 are given: \[1, 2\]',
+  ):
     family[1]('block4', 8, 3, 1, (1, 2))
 
 
-@pytest.mark.parametrize('network', [resnet_v1.resnet_v1_101,
-                                     resnet_v2.resnet_v2_50])
+@pytest.mark.parametrize(
+  'network', [resnet_v1.resnet_v1_101, resnet_v2.resnet_v2_50]
+)
 @pytest.mark.parametrize('multi_grid', [(1, 2), (1, 2, 4, 8), (), (1, 0, 1)])
 def test_wrong_multi_grids(graph, network, multi_grid):
   with pytest.raises(ValueError) as error:
     thin(network, images(33), multi_grid=multi_grid)
   assert str(error.value) == (
-      f'multi_grid={list(multi_grid)}: give one dilation factor of 1 or more '
-      'for each of the 3 units of block4, such as [1, 2, 4], or leave it out.')
+    f'multi_grid={list(multi_grid)}: give one dilation factor of 1 or more '
+    'for each of the 3 units of block4, such as [1, 2, 4], or leave it out.'
+  )
   assert shapes() == {}
 
 
@@ -374,7 +469,8 @@ def test_a_fresh_unit_is_its_shortcut(graph, depth):
   shortcut = inputs
   if depth != 8:  # normalized and not activated
     shortcut = graph.get_tensor_by_name(
-        'unit/shortcut/BatchNorm/FusedBatchNormV3:0')
+      'unit/shortcut/BatchNorm/FusedBatchNormV3:0'
+    )
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     found, expected = session.run([output, tf.nn.relu(shortcut)])
@@ -384,7 +480,11 @@ def test_a_fresh_unit_is_its_shortcut(graph, depth):
 
 @pytest.mark.parametrize('option', ['use_batch_norm', 'batch_norm_scale'])
 def test_there_must_be_a_gamma_to_begin_at_zero(option):
-  with pytest.raises(ValueError, match=(
+  with pytest.raises(
+    ValueError,
+    match=(
       'zero_init_last_gamma=True needs batch norm with a gamma: leave '
-      f'{option}=False out.')):
+      f'{option}=False out.'
+    ),
+  ):
     resnet_v1.resnet_arg_scope(zero_init_last_gamma=True, **{option: False})

@@ -1,4 +1,5 @@
 """The building blocks: subsampling, padding, atrous stacks, the arg scope."""
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -13,7 +14,8 @@ BLOCK_FNS = [resnet_v1.resnet_v1_block, resnet_v2.resnet_v2_block]
 def ramp(size):
   """Returns [1, size, size, 1] with row + column at every position."""
   return np.add.outer(range(size), range(size)).astype(np.float32)[
-      None, :, :, None]
+    None, :, :, None
+  ]
 
 
 def convolve(image, kernel, stride):
@@ -21,38 +23,59 @@ def convolve(image, kernel, stride):
   k = len(kernel)
   before = (k - 1) // 2
   padded = np.pad(image, (before, k - 1 - before))
-  return np.array([[(padded[i:i + k, j:j + k] * kernel).sum()
-                    for j in range(0, image.shape[1], stride)]
-                   for i in range(0, image.shape[0], stride)])
+  return np.array(
+    [
+      [
+        (padded[i : i + k, j : j + k] * kernel).sum()
+        for j in range(0, image.shape[1], stride)
+      ]
+      for i in range(0, image.shape[0], stride)
+    ]
+  )
 
 
 def stack(block_fn, net, output_stride=None, **options):
   """Returns the features of four thin blocks of nominal stride 8."""
-  blocks = [block_fn(f'block{i + 1}', base_depth=1 << i, num_units=1 + i % 2,
-                     stride=1 if i == 3 else 2) for i in range(4)]
+  blocks = [
+    block_fn(
+      f'block{i + 1}',
+      base_depth=1 << i,
+      num_units=1 + i % 2,
+      stride=1 if i == 3 else 2,
+    )
+    for i in range(4)
+  ]
   with slim.arg_scope(resnet_utils.resnet_arg_scope()):
     with slim.arg_scope([slim.batch_norm], is_training=False):
       with tf.variable_scope('tiny', reuse=tf.AUTO_REUSE):
-        return resnet_utils.stack_blocks_dense(net, blocks, output_stride,
-                                               **options)
+        return resnet_utils.stack_blocks_dense(
+          net, blocks, output_stride, **options
+        )
 
 
 def test_block_is_a_named_tuple_of_dicts():
   block = resnet_v1.resnet_v1_block('block1', 2, 3, 2)
   assert isinstance(block, tuple)
   assert block._fields == ('scope', 'unit_fn', 'args')
-  assert block == ('block1', resnet_v1.bottleneck, [
+  assert block == (
+    'block1',
+    resnet_v1.bottleneck,
+    [
       {'depth': 8, 'depth_bottleneck': 2, 'stride': 1},
       {'depth': 8, 'depth_bottleneck': 2, 'stride': 1},
-      {'depth': 8, 'depth_bottleneck': 2, 'stride': 2}])
+      {'depth': 8, 'depth_bottleneck': 2, 'stride': 2},
+    ],
+  )
 
 
-@pytest.mark.parametrize('size, kept', [(3, [[0, 2], [6, 8]]),
-                                        (4, [[0, 2], [8, 10]])])
+@pytest.mark.parametrize(
+  'size, kept', [(3, [[0, 2], [6, 8]]), (4, [[0, 2], [8, 10]])]
+)
 def test_subsample(run, size, kept):
   image = tf.reshape(tf.range(float(size * size)), [1, size, size, 1])
   np.testing.assert_array_equal(
-      run(resnet_utils.subsample(image, 2))[0, :, :, 0], kept)
+    run(resnet_utils.subsample(image, 2))[0, :, :, 0], kept
+  )
 
 
 def test_subsample_by_one_is_nothing(graph):
@@ -62,46 +85,65 @@ def test_subsample_by_one_is_nothing(graph):
 
 def ramp_convolutions(size):
   """Returns conv2d_same, stride 1 + subsample and TF's own, at stride 2."""
-  with slim.arg_scope([slim.conv2d], activation_fn=None, normalizer_fn=None,
-                      biases_initializer=None):
+  with slim.arg_scope(
+    [slim.conv2d],
+    activation_fn=None,
+    normalizer_fn=None,
+    biases_initializer=None,
+  ):
     with tf.variable_scope('', reuse=tf.AUTO_REUSE):
       image = tf.constant(ramp(size))
-      return (resnet_utils.conv2d_same(image, 1, 3, stride=2, scope='Conv'),
-              resnet_utils.subsample(
-                  slim.conv2d(image, 1, [3, 3], scope='Conv'), 2),
-              slim.conv2d(image, 1, [3, 3], stride=2, scope='Conv'))
+      return (
+        resnet_utils.conv2d_same(image, 1, 3, stride=2, scope='Conv'),
+        resnet_utils.subsample(slim.conv2d(image, 1, [3, 3], scope='Conv'), 2),
+        slim.conv2d(image, 1, [3, 3], stride=2, scope='Conv'),
+      )
 
 
-@pytest.mark.parametrize('size, expected, strided', [
+@pytest.mark.parametrize(
+  'size, expected, strided',
+  [
     (4, [[14, 43], [43, 84]], [[48, 37], [37, 22]]),
-    (5, [[14, 43, 34], [43, 84, 55], [34, 55, 30]],
-     [[14, 43, 34], [43, 84, 55], [34, 55, 30]])])
-def test_conv2d_same_pads_alike_on_even_and_odd_sizes(run, size, expected,
-                                                      strided):
-  same, dense, of_tf = run(ramp_convolutions(size),
-                           fill=lambda *_: ramp(3).reshape(3, 3, 1, 1))
+    (
+      5,
+      [[14, 43, 34], [43, 84, 55], [34, 55, 30]],
+      [[14, 43, 34], [43, 84, 55], [34, 55, 30]],
+    ),
+  ],
+)
+def test_conv2d_same_pads_alike_on_even_and_odd_sizes(
+  run, size, expected, strided
+):
+  same, dense, of_tf = run(
+    ramp_convolutions(size), fill=lambda *_: ramp(3).reshape(3, 3, 1, 1)
+  )
   np.testing.assert_array_equal(same[0, :, :, 0], expected)
   np.testing.assert_array_equal(dense[0, :, :, 0], expected)
   np.testing.assert_array_equal(of_tf[0, :, :, 0], strided)
 
 
 @pytest.mark.parametrize('size', [7, 8])
-@pytest.mark.parametrize('kernel_size, stride', [(3, 1), (3, 2), (3, 3),
-                                                 (4, 2), (7, 2)])
+@pytest.mark.parametrize(
+  'kernel_size, stride', [(3, 1), (3, 2), (3, 3), (4, 2), (7, 2)]
+)
 def test_conv2d_same_is_a_convolution(run, size, kernel_size, stride):
   image = golden.images(0, 1, size, size)[..., :1]
   with slim.arg_scope([slim.conv2d], activation_fn=None):
-    output = resnet_utils.conv2d_same(tf.constant(image), 1, kernel_size,
-                                      stride)
+    output = resnet_utils.conv2d_same(
+      tf.constant(image), 1, kernel_size, stride
+    )
   kernel = golden.fill('Conv/weights', [kernel_size, kernel_size, 1, 1])
-  expected = (convolve(image[0, :, :, 0], kernel[:, :, 0, 0], stride)
-              + golden.fill('Conv/biases', [1]))
+  expected = convolve(
+    image[0, :, :, 0], kernel[:, :, 0, 0], stride
+  ) + golden.fill('Conv/biases', [1])
   np.testing.assert_allclose(run(output)[0, :, :, 0], expected, atol=1e-5)
 
 
 def test_conv2d_same_refuses_stride_and_rate_at_once(graph):
-  with pytest.raises(ValueError, match='stride 2 and rate 4 at once: set the '
-                                       'stride of the unit to 1'):
+  with pytest.raises(
+    ValueError,
+    match='stride 2 and rate 4 at once: set the stride of the unit to 1',
+  ):
     resnet_utils.conv2d_same(tf.zeros([1, 8, 8, 1]), 1, 3, stride=2, rate=4)
 
 
@@ -109,13 +151,14 @@ def test_conv2d_same_refuses_stride_and_rate_at_once(graph):
 def test_atrous_features_hold_the_nominal_ones(run, block_fn):
   image = tf.constant(golden.images(0, 2, 30, 33))  # even and odd sides
   strides = [1, 2, 4, 8]
-  nominal, *dense = run([stack(block_fn, image, stride)
-                         for stride in [None] + strides])
+  nominal, *dense = run(
+    [stack(block_fn, image, stride) for stride in [None] + strides]
+  )
   assert nominal.shape == (2, 4, 5, 32)
   assert nominal.std() > 0.1
   for stride, features in zip(strides, dense, strict=True):
     assert features.shape[1:3] == (-(-30 // stride), -(-33 // stride))
-    kept = features[:, ::8 // stride, ::8 // stride]
+    kept = features[:, :: 8 // stride, :: 8 // stride]
     np.testing.assert_allclose(kept, nominal, atol=1e-5)
 
 
@@ -126,28 +169,46 @@ def test_store_non_strided_activations(run, block_fn):
   for stride in (4, None):
     for store in (False, True):
       name = f'stride_{stride}_{store}'
-      net = stack(block_fn, image, stride, store_non_strided_activations=store,
-                  outputs_collections=name)
+      net = stack(
+        block_fn,
+        image,
+        stride,
+        store_non_strided_activations=store,
+        outputs_collections=name,
+      )
       built.append((net, slim.utils.convert_collection_to_dict(name)))
   values = run(built)
-  heights = [[list(point.shape[1] for point in points.values())
-              for _, points in values[i::2]] for i in (0, 1)]
-  assert heights == [[[15, 8, 8, 8], [15, 8, 4, 4]],  # of the strided blocks
-                     [[30, 15, 8, 8], [30, 15, 8, 4]]]  # of the stored ones
-  for (net, strided), (same, full) in zip(values[::2], values[1::2],
-                                          strict=True):
+  heights = [
+    [
+      list(point.shape[1] for point in points.values())
+      for _, points in values[i::2]
+    ]
+    for i in (0, 1)
+  ]
+  assert heights == [
+    [[15, 8, 8, 8], [15, 8, 4, 4]],  # of the strided blocks
+    [[30, 15, 8, 8], [30, 15, 8, 4]],
+  ]  # of the stored ones
+  for (net, strided), (same, full) in zip(
+    values[::2], values[1::2], strict=True
+  ):
     np.testing.assert_allclose(same, net, atol=1e-5)
     for name, point in strided.items():
       step = -(-full[name].shape[1] // point.shape[1])
-      np.testing.assert_allclose(full[name][:, ::step, ::step], point,
-                                 atol=1e-5)
+      np.testing.assert_allclose(
+        full[name][:, ::step, ::step], point, atol=1e-5
+      )
 
 
 @pytest.mark.parametrize('output_stride', [0, 3, 12, 64])
 def test_unreachable_output_strides(graph, output_stride):
-  with pytest.raises(ValueError, match=(
+  with pytest.raises(
+    ValueError,
+    match=(
       f'output_stride={output_stride} cannot be reached: pass one of '
-      '1, 2, 4, 8, or None for the nominal 8')):
+      '1, 2, 4, 8, or None for the nominal 8'
+    ),
+  ):
     stack(resnet_v1.resnet_v1_block, tf.zeros([1, 9, 9, 3]), output_stride)
 
 
@@ -181,8 +242,9 @@ def test_no_weight_decay(graph):
   assert tf.losses.get_regularization_losses() == []
 
 
-@pytest.mark.parametrize('options, decay', [({}, 0.997),
-                                            ({'batch_norm_decay': 0.75}, 0.75)])
+@pytest.mark.parametrize(
+  'options, decay', [({}, 0.997), ({'batch_norm_decay': 0.75}, 0.75)]
+)
 def test_batch_norm_decay(graph, options, decay):
   scoped_conv2d(is_training=True, **options)
   pixels = golden.images(0, 2, 4, 4).reshape(-1, 3)
@@ -192,23 +254,35 @@ def test_batch_norm_decay(graph, options, decay):
     session.run(updates)
     moved = {v.op.name: session.run(v) for v in tf.global_variables()}
   outputs = pixels @ moved['conv/weights'][0, 0]
-  np.testing.assert_allclose(moved['conv/BatchNorm/moving_mean'],
-                             (1 - decay) * outputs.mean(0), rtol=1e-3)
   np.testing.assert_allclose(
-      moved['conv/BatchNorm/moving_variance'],
-      decay + (1 - decay) * outputs.var(0, ddof=1), rtol=1e-5)
+    moved['conv/BatchNorm/moving_mean'],
+    (1 - decay) * outputs.mean(0),
+    rtol=1e-3,
+  )
+  np.testing.assert_allclose(
+    moved['conv/BatchNorm/moving_variance'],
+    decay + (1 - decay) * outputs.var(0, ddof=1),
+    rtol=1e-5,
+  )
 
 
-@pytest.mark.parametrize('options, epsilon', [
-    ({}, 1e-5), ({'batch_norm_epsilon': 3.0}, 3.0)])
+@pytest.mark.parametrize(
+  'options, epsilon', [({}, 1e-5), ({'batch_norm_epsilon': 3.0}, 3.0)]
+)
 def test_batch_norm_epsilon(run, options, epsilon):
   output = scoped_conv2d(activation_fn=None, batch_norm_scale=False, **options)
   weights, mean, variance, beta = (
-      golden.fill(f'conv/{name}', shape) for name, shape in [
-          ('weights', [3, 2]), ('BatchNorm/moving_mean', [2]),
-          ('BatchNorm/moving_variance', [2]), ('BatchNorm/beta', [2])])
-  expected = ((golden.images(0, 2, 4, 4) @ weights - mean)
-              / np.sqrt(variance + epsilon) + beta)
+    golden.fill(f'conv/{name}', shape)
+    for name, shape in [
+      ('weights', [3, 2]),
+      ('BatchNorm/moving_mean', [2]),
+      ('BatchNorm/moving_variance', [2]),
+      ('BatchNorm/beta', [2]),
+    ]
+  )
+  expected = (golden.images(0, 2, 4, 4) @ weights - mean) / np.sqrt(
+    variance + epsilon
+  ) + beta
   np.testing.assert_allclose(run(output), expected, atol=1e-5)
 
 
@@ -219,9 +293,12 @@ def test_batch_norm_scale(graph):
 
 def test_batch_norm_scale_off(graph):
   scoped_conv2d(batch_norm_scale=False)
-  assert names() == ['conv/weights', 'conv/BatchNorm/beta',
-                     'conv/BatchNorm/moving_mean',
-                     'conv/BatchNorm/moving_variance']
+  assert names() == [
+    'conv/weights',
+    'conv/BatchNorm/beta',
+    'conv/BatchNorm/moving_mean',
+    'conv/BatchNorm/moving_variance',
+  ]
 
 
 def test_use_batch_norm_off_gives_biases(graph):
@@ -231,8 +308,9 @@ def test_use_batch_norm_off_gives_biases(graph):
 
 @pytest.mark.parametrize('collection', [None, 'mine'])
 def test_batch_norm_updates_collections(graph, collection):
-  output = scoped_conv2d(is_training=True,
-                         batch_norm_updates_collections=collection)
+  output = scoped_conv2d(
+    is_training=True, batch_norm_updates_collections=collection
+  )
   assert tf.get_collection(tf.GraphKeys.UPDATE_OPS) == []
   assert len(tf.get_collection('mine')) == (2 if collection else 0)
   mean = slim.get_variables_by_name('moving_mean')[0]

@@ -4,6 +4,7 @@ In that form a block's stride sits on the first 1x1 convolution of its first
 unit, and on the shortcut beside it; in TF-Slim on the 3x3 convolution of the
 last unit of the block before.
 """
+
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -12,18 +13,20 @@ from tests import golden
 
 
 def weights(scope):
-  return {v.op.name.removeprefix(f'{scope}/'): v
-          for v in tf.global_variables()}
+  return {v.op.name.removeprefix(f'{scope}/'): v for v in tf.global_variables()}
 
 
 def conv_bn(x, w, name, stride=1):
   kernel = w[f'{name}/weights']
-  x = tf.nn.conv2d(x, kernel, stride,
-                   'VALID' if kernel.shape[0] == 7 else 'SAME')
+  x = tf.nn.conv2d(
+    x, kernel, stride, 'VALID' if kernel.shape[0] == 7 else 'SAME'
+  )
   scale = w[f'{name}/BatchNorm/gamma'] / tf.sqrt(
-      w[f'{name}/BatchNorm/moving_variance'] + 1e-5)
+    w[f'{name}/BatchNorm/moving_variance'] + 1e-5
+  )
   return (x - w[f'{name}/BatchNorm/moving_mean']) * scale + w[
-      f'{name}/BatchNorm/beta']
+    f'{name}/BatchNorm/beta'
+  ]
 
 
 def identity_block(x, w, name):
@@ -44,8 +47,9 @@ def resnet50(x, w):
   x = tf.nn.relu(conv_bn(x, w, 'conv1', 2))
   x = tf.nn.max_pool2d(x, 3, 2, 'SAME')
   for block, units in enumerate([3, 4, 6, 3], 1):
-    x = convolutional_block(x, w, f'block{block}/unit_1/bottleneck_v1',
-                            stride=1 if block == 1 else 2)
+    x = convolutional_block(
+      x, w, f'block{block}/unit_1/bottleneck_v1', stride=1 if block == 1 else 2
+    )
     for unit in range(2, units + 1):
       x = identity_block(x, w, f'block{block}/unit_{unit}/bottleneck_v1')
   x = tf.reduce_mean(x, [1, 2])

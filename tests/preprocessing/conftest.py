@@ -1,13 +1,14 @@
 """Fixtures of the preprocessing tests."""
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 
 class Runner:
-  """Runs graph functions on pictures of any size, in one graph and session.
+  """Runs graph functions on images of any size, in one graph and session.
 
-  Pictures are fed, so that their static height and width are unknown, as they
+  Images are fed, so that their static height and width are unknown, as they
   are behind a JPEG decoder.
   """
 

@@ -1,4 +1,5 @@
-"""The recipe for small pictures: moves, flips, turns, normalisations."""
+"""The recipe for small images: moves, flips, turns, normalisations."""
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -15,11 +16,12 @@ def evaluate(size=32, **options):
 
 def train(size=32, **options):
   return lambda image, seed: cifar.preprocess_image(
-      image, size, size, True, seed=seed, **options)
+    image, size, size, True, seed=seed, **options
+  )
 
 
 def spot(size, *places):
-  """Returns a black picture with one white pixel at each place."""
+  """Returns a black image with one white pixel at each place."""
   image = np.zeros((size, size, 3), np.uint8)
   for y, x in places:
     image[y, x] = 255
@@ -29,8 +31,9 @@ def spot(size, *places):
 def test_standardize(run):
   image = golden.photo(0, 32, 32)
   got = run(evaluate(), image)
-  np.testing.assert_allclose(got, (image - image.mean()) / image.std(),
-                             atol=1e-4)
+  np.testing.assert_allclose(
+    got, (image - image.mean()) / image.std(), atol=1e-4
+  )
   for i in range(5):
     got = run(train(), image, (0, i))
     assert got.mean() == pytest.approx(0, abs=1e-4)
@@ -40,8 +43,7 @@ def test_standardize(run):
 def test_scale(run):
   image = golden.photo(0, 32, 32)
   for recipe in evaluate(normalization='scale'), train(**PLAIN):
-    np.testing.assert_allclose(run(recipe, image), image / 127.5 - 1,
-                               atol=1e-5)
+    np.testing.assert_allclose(run(recipe, image), image / 127.5 - 1, atol=1e-5)
 
 
 def test_subtract_mean(run):
@@ -58,8 +60,9 @@ def test_share_less_mean(run):
   image, mean = golden.photo(0, 32, 32), golden.photo(1, 32, 32) / 255
   options = {'normalization': 'share_less_mean', 'per_pixel_mean': mean}
   for recipe in evaluate(**options), train(**{**PLAIN, **options}):
-    np.testing.assert_allclose(run(recipe, image), image / 255 - mean,
-                               atol=1e-6)
+    np.testing.assert_allclose(
+      run(recipe, image), image / 255 - mean, atol=1e-6
+    )
 
 
 def test_the_mean_is_stretched_like_the_picture(run):
@@ -71,16 +74,26 @@ def test_the_mean_is_stretched_like_the_picture(run):
 
 def test_the_edge_is_repeated(run):
   image = np.full((32, 32, 3), 255, np.uint8)
-  recipe = {repeat: train(**PLAIN | {'padding': 4}, repeat_edge=repeat)
-            for repeat in (False, True)}
-  lowest = {repeat: {run(each, image, (0, i)).min() for i in range(8)}
-            for repeat, each in recipe.items()}
+  recipe = {
+    repeat: train(**PLAIN | {'padding': 4}, repeat_edge=repeat)
+    for repeat in (False, True)
+  }
+  lowest = {
+    repeat: {run(each, image, (0, i)).min() for i in range(8)}
+    for repeat, each in recipe.items()
+  }
   assert lowest[True] == {1} and -1 in lowest[False]
 
 
-@pytest.mark.parametrize('options,reach', [
-    ({'padding': 4}, 4), ({'padding': 0, 'shift': 0.1}, 3),
-    ({'padding': 1, 'shift': 0.05}, 3), ({'padding': 0}, 0)])
+@pytest.mark.parametrize(
+  'options,reach',
+  [
+    ({'padding': 4}, 4),
+    ({'padding': 0, 'shift': 0.1}, 3),
+    ({'padding': 1, 'shift': 0.05}, 3),
+    ({'padding': 0}, 0),
+  ],
+)
 def test_moves_cover_their_range(run, options, reach):
   recipe = train(**{**PLAIN, **options})
   image = spot(32, (16, 16))
@@ -98,8 +111,10 @@ def test_moves_cover_their_range(run, options, reach):
 def test_half_of_the_pictures_are_mirrored(run):
   image = spot(32, (16, 4))
   recipe = train(normalization='scale')
-  places = [np.argwhere(run(recipe, image, (4, i))[..., 0] == 1)[0, 1]
-            for i in range(200)]
+  places = [
+    np.argwhere(run(recipe, image, (4, i))[..., 0] == 1)[0, 1]
+    for i in range(200)
+  ]
   assert 75 < sum(x > 16 for x in places) < 125
   assert set(places) <= {*range(9), *range(23, 32)}
 
@@ -108,13 +123,15 @@ def test_small_pictures_fill_the_output_evenly(run):
   image = golden.photo(0, 8, 8)
   got = run(evaluate(normalization='scale'), image)
   assert got.shape == (32, 32, 3)
-  # Pixel centres correspond, so a mirrored picture gives a mirrored output.
+  # Pixel centres correspond, so a mirrored image gives a mirrored output.
   np.testing.assert_allclose(
-      run(evaluate(normalization='scale'), image[::-1, ::-1]),
-      got[::-1, ::-1], atol=1e-5)
-  np.testing.assert_allclose(got[:2, :2],
-                             np.tile(image[0, 0] / 127.5 - 1, (2, 2, 1)),
-                             atol=1e-5)
+    run(evaluate(normalization='scale'), image[::-1, ::-1]),
+    got[::-1, ::-1],
+    atol=1e-5,
+  )
+  np.testing.assert_allclose(
+    got[:2, :2], np.tile(image[0, 0] / 127.5 - 1, (2, 2, 1)), atol=1e-5
+  )
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 500), (33, 31)])
@@ -164,8 +181,9 @@ def test_an_option_leaves_the_other_draws_alone(run):
   for i in range(8):
     plain = run(train(flip=False), image, (0, i))
     maybe_flipped = run(train(), image, (0, i))
-    assert (np.array_equal(plain, maybe_flipped)
-            or np.allclose(plain, maybe_flipped[:, ::-1], atol=1e-5))
+    assert np.array_equal(plain, maybe_flipped) or np.allclose(
+      plain, maybe_flipped[:, ::-1], atol=1e-5
+    )
 
 
 @pytest.mark.parametrize('recipe', [evaluate, train])
@@ -175,8 +193,7 @@ def test_grey_pictures(run, recipe):
   np.testing.assert_array_equal(run(recipe(), grey), run(recipe(), repeated))
   one = run(recipe(use_grayscale=True), grey)
   assert one.shape == (32, 32, 1)
-  np.testing.assert_array_equal(
-      run(recipe(use_grayscale=True), repeated), one)
+  np.testing.assert_array_equal(run(recipe(use_grayscale=True), repeated), one)
 
 
 def test_the_output_has_a_static_shape():
@@ -187,14 +204,20 @@ def test_the_output_has_a_static_shape():
       assert output.shape.as_list() == [20, 30, 3]
 
 
-@pytest.mark.parametrize('options,message', [
+@pytest.mark.parametrize(
+  'options,message',
+  [
     ({'padding': -1}, 'padding -1'),
     ({'zoom': 1.0}, 'zoom must be below 1'),
     ({'normalization': 'standardise'}, "mean 'standardize'.*subtract_mean"),
     ({'normalization': 'subtract_mean'}, 'share_less_mean need per_pixel'),
     ({'per_pixel_mean': [0, 0, 0]}, "'standardize' do not go together"),
-    ({'normalization': 'subtract_mean', 'per_pixel_mean': np.zeros((8, 8))},
-     r'\(8, 8\); the picture has \(32, 32, 3\)')])
+    (
+      {'normalization': 'subtract_mean', 'per_pixel_mean': np.zeros((8, 8))},
+      r'\(8, 8\); the image has \(32, 32, 3\)',
+    ),
+  ],
+)
 def test_bad_options_are_refused(options, message):
   with pytest.raises(ValueError, match=message):
     train(**options)(np.zeros((32, 32, 3), np.uint8), [0, 0])

@@ -1,4 +1,5 @@
-"""Pictures as files: their sizes, their windows, and what is refused."""
+"""Images as files: their sizes, their windows, and what is refused."""
+
 import functools
 import io
 import resource
@@ -19,15 +20,18 @@ HEIGHT, WIDTH = 37, 53
 MAX_PIXELS = 10_000
 # A JPEG's colours are smoothed across the rim of a window, where the decoder
 # has no neighbours. That is a quarter of the step between two colours, and
-# these pictures have large ones: levels apart, at the most.
+# these images have large ones: levels apart, at the most.
 RIM = 64
 
 
 def file(form, mode='RGB', height=HEIGHT, width=WIDTH, **options):
-  """The bytes of a picture file; Pillow's names of formats and modes."""
+  """The bytes of an image file; Pillow's names of formats and modes."""
   data, image = io.BytesIO(), golden.photo(0, height, width)
-  image = (Image.fromarray(image[..., 0].astype(np.uint16) * 257)
-           if mode == 'I;16' else Image.fromarray(image).convert(mode))
+  image = (
+    Image.fromarray(image[..., 0].astype(np.uint16) * 257)
+    if mode == 'I;16'
+    else Image.fromarray(image).convert(mode)
+  )
   image.save(data, form, **options)
   return data.getvalue()
 
@@ -36,9 +40,27 @@ def top_down(height=HEIGHT, width=WIDTH):
   """A BMP whose first row is the upper one: its height is negative."""
   image = golden.photo(0, height, width)[..., ::-1]
   rows = np.pad(image.reshape(height, -1), [(0, 0), (0, -width * 3 % 4)])
-  return struct.pack(
-      '<2sIIIIiiHHIIiiII', b'BM', 54 + rows.size, 0, 54, 40, width, -height,
-      1, 24, 0, rows.size, 0, 0, 0, 0) + rows.tobytes()
+  return (
+    struct.pack(
+      '<2sIIIIiiHHIIiiII',
+      b'BM',
+      54 + rows.size,
+      0,
+      54,
+      40,
+      width,
+      -height,
+      1,
+      24,
+      0,
+      rows.size,
+      0,
+      0,
+      0,
+      0,
+    )
+    + rows.tobytes()
+  )
 
 
 def kind(*arguments, **options):
@@ -46,14 +68,19 @@ def kind(*arguments, **options):
 
 
 KINDS = {
-    'JPEG': kind('jpeg'), 'grey JPEG': kind('jpeg', 'L'),
-    'CMYK JPEG': kind('jpeg', 'CMYK'),
-    'progressive JPEG': kind('jpeg', progressive=True),
-    'JPEG without subsampling': kind('jpeg', subsampling=0),
-    **{f'{mode} PNG': kind('png', mode)
-       for mode in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I;16')},
-    'GIF': kind('gif'), 'BMP': kind('bmp'), 'grey BMP': kind('bmp', 'L'),
-    'BMP from top to bottom': top_down,
+  'JPEG': kind('jpeg'),
+  'grey JPEG': kind('jpeg', 'L'),
+  'CMYK JPEG': kind('jpeg', 'CMYK'),
+  'progressive JPEG': kind('jpeg', progressive=True),
+  'JPEG without subsampling': kind('jpeg', subsampling=0),
+  **{
+    f'{mode} PNG': kind('png', mode)
+    for mode in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I;16')
+  },
+  'GIF': kind('gif'),
+  'BMP': kind('bmp'),
+  'grey BMP': kind('bmp', 'L'),
+  'BMP from top to bottom': top_down,
 }
 FILES = {name: make() for name, make in KINDS.items()}
 PLAIN = ['JPEG', 'RGB PNG', 'GIF', 'BMP']
@@ -70,16 +97,22 @@ class Reader:
       picture = Encoded(self._data, MAX_PIXELS)
       part = picture.pixels(lambda shape: self._window)
       self._outputs = {
-          'size': picture.size, 'pixels': picture.pixels(), 'part': part,
-          'unbounded': Encoded(self._data).size,
-          'whole': tf.io.decode_image(self._data, channels=3,
-                                      expand_animations=False)}
+        'size': picture.size,
+        'pixels': picture.pixels(),
+        'part': part,
+        'unbounded': Encoded(self._data).size,
+        'whole': tf.io.decode_image(
+          self._data, channels=3, expand_animations=False
+        ),
+      }
       self.static = picture.pixels().shape, part.shape
     self.session = tf.Session(graph=self._graph)
 
   def __call__(self, data, *names, window=(0, 0, 1, 1)):
-    found = self.session.run([self._outputs[name] for name in names],
-                             {self._data: data, self._window: window})
+    found = self.session.run(
+      [self._outputs[name] for name in names],
+      {self._data: data, self._window: window},
+    )
     return found if len(names) > 1 else found[0]
 
 
@@ -93,8 +126,9 @@ def read():
 @pytest.mark.parametrize('name', FILES)
 def test_size_and_pixels(read, name):
   data = FILES[name]
-  size, unbounded, pixels, whole = read(data, 'size', 'unbounded', 'pixels',
-                                        'whole')
+  size, unbounded, pixels, whole = read(
+    data, 'size', 'unbounded', 'pixels', 'whole'
+  )
   with Image.open(io.BytesIO(data)) as image:
     assert tuple(size) == tuple(unbounded) == image.size[::-1]
   assert size.dtype == np.int32 and pixels.dtype == np.uint8
@@ -103,18 +137,28 @@ def test_size_and_pixels(read, name):
 
 
 def test_a_bmp_from_top_to_bottom_is_the_right_way_up(read):
-  np.testing.assert_array_equal(read(top_down(), 'pixels'),
-                                read(file('bmp'), 'pixels'))
+  np.testing.assert_array_equal(
+    read(top_down(), 'pixels'), read(file('bmp'), 'pixels')
+  )
 
 
-@pytest.mark.parametrize('window', [
-    (0, 0, HEIGHT, WIDTH), (0, 0, 1, 1), (HEIGHT - 1, WIDTH - 1, 1, 1),
-    (5, 7, 20, 30), (16, 16, 16, 16), (3, 0, 1, WIDTH), (0, 31, HEIGHT, 2)])
+@pytest.mark.parametrize(
+  'window',
+  [
+    (0, 0, HEIGHT, WIDTH),
+    (0, 0, 1, 1),
+    (HEIGHT - 1, WIDTH - 1, 1, 1),
+    (5, 7, 20, 30),
+    (16, 16, 16, 16),
+    (3, 0, 1, WIDTH),
+    (0, 31, HEIGHT, 2),
+  ],
+)
 @pytest.mark.parametrize('name', FILES)
 def test_windows(read, name, window):
   whole, part = read(FILES[name], 'pixels', 'part', window=window)
   y, x, height, width = window
-  whole = whole[y:y + height, x:x + width]
+  whole = whole[y : y + height, x : x + width]
   assert part.shape == (height, width, 3) and part.dtype == np.uint8
   if 'JPEG' in name:
     np.testing.assert_array_equal(part[1:-1, 1:-1], whole[1:-1, 1:-1])
@@ -141,9 +185,20 @@ def test_windows_outside_of_the_picture(read, name):
     refused(read, FILES[name], 'part', window=window)
 
 
-@pytest.mark.parametrize('data', [
-    b'', b'\xff', b'\0' * 99, b'<html>404</html>', b'RIFF....WEBPVP8 ',
-    b'GIF', b'BM', b'\xff\xd8\xff', b'\x89PNG'])
+@pytest.mark.parametrize(
+  'data',
+  [
+    b'',
+    b'\xff',
+    b'\0' * 99,
+    b'<html>404</html>',
+    b'RIFF....WEBPVP8 ',
+    b'GIF',
+    b'BM',
+    b'\xff\xd8\xff',
+    b'\x89PNG',
+  ],
+)
 def test_no_picture(read, data):
   for name in 'size', 'pixels', 'part':
     refused(read, data, name)
@@ -177,13 +232,15 @@ def test_a_gif_whose_frame_is_smaller_than_its_canvas(read):
   """The canvas is what the header tells, the frame what is decoded."""
   data = bytearray(FILES['GIF'])
   data[6:10] = struct.pack('<HH', 99, 88)
-  size, pixels, part = read(bytes(data), 'size', 'pixels', 'part',
-                            window=(0, 0, HEIGHT, WIDTH))
+  size, pixels, part = read(
+    bytes(data), 'size', 'pixels', 'part', window=(0, 0, HEIGHT, WIDTH)
+  )
   assert tuple(size) == (88, 99) and pixels.shape == (HEIGHT, WIDTH, 3)
   np.testing.assert_array_equal(part, pixels)
   with tf.Graph().as_default(), tf.Session() as session:
     whole = Encoded(tf.constant(bytes(data))).pixels(
-        lambda shape: tf.stack([0, 0, shape[0], shape[1]]))
+      lambda shape: tf.stack([0, 0, shape[0], shape[1]])
+    )
     np.testing.assert_array_equal(session.run(whole), pixels)
 
 
@@ -191,12 +248,15 @@ def test_a_gif_whose_frame_is_smaller_than_its_canvas(read):
 def test_too_many_pixels(read, name):
   data = KINDS[name](height=100, width=101)
   text = refused(read, data, 'size')
-  assert 'The picture has' in text and '10100' in text
+  assert 'The image has' in text and '10100' in text
   for part in 'pixels', 'part':
     refused(read, data, part)
   assert tuple(read(data, 'unbounded')) == (100, 101)
   assert read(KINDS[name](height=100, width=100), 'pixels').shape == (
-      100, 100, 3)
+    100,
+    100,
+    3,
+  )
 
 
 def claim(name, side):
@@ -204,7 +264,7 @@ def claim(name, side):
   data = bytearray(FILES[name])
   if name == 'JPEG':
     at = data.index(b'\xff\xc0') + 5
-    data[at:at + 4] = struct.pack('>HH', side, side)
+    data[at : at + 4] = struct.pack('>HH', side, side)
   elif name == 'RGB PNG':
     data[16:24] = struct.pack('>II', side, side)
     data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
@@ -239,16 +299,23 @@ def test_negative_sizes(read):
 def test_inside_a_parallel_map(read):
   names = list(FILES)
   with tf.Graph().as_default(), tf.Session() as session:
-    pictures = tf.data.Dataset.from_tensor_slices(
-        [FILES[name] for name in names]).repeat(8).map(
-            lambda data: Encoded(data, MAX_PIXELS).pixels(
-                lambda shape: tf.stack([2, 3, shape[0] - 4, shape[1] - 6])),
-            num_parallel_calls=8).batch(8 * len(names))
+    pictures = (
+      tf.data.Dataset.from_tensor_slices([FILES[name] for name in names])
+      .repeat(8)
+      .map(
+        lambda data: Encoded(data, MAX_PIXELS).pixels(
+          lambda shape: tf.stack([2, 3, shape[0] - 4, shape[1] - 6])
+        ),
+        num_parallel_calls=8,
+      )
+      .batch(8 * len(names))
+    )
     found = session.run(tf.data.make_one_shot_iterator(pictures).get_next())
   window = (2, 3, HEIGHT - 4, WIDTH - 6)
   for i, image in enumerate(found):
     np.testing.assert_array_equal(
-        image, read(FILES[names[i % len(names)]], 'part', window=window))
+      image, read(FILES[names[i % len(names)]], 'part', window=window)
+    )
 
 
 # The recipes.
@@ -266,14 +333,22 @@ def test_every_recipe_takes_it(name, is_training, grey):
     data, seed = tf.placeholder(tf.string, []), tf.placeholder(tf.int64, [2])
     pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
     pixels.set_shape([None, None, 3])
-    both = [fn(picture, 24, 28, seed=seed)
-            for picture in (Encoded(data, 10 ** 6), pixels)]
+    both = [
+      fn(picture, 24, 28, seed=seed)
+      for picture in (Encoded(data, 10**6), pixels)
+    ]
     assert both[0].shape.as_list() == [24, 28, 1 if grey else 3]
 
     def outputs(form):
-      return zip(*(session.run(both, {
-          data: file(form, height=90, width=130), seed: (3, i)})
-                   for i in range(6)), strict=True)
+      return zip(
+        *(
+          session.run(
+            both, {data: file(form, height=90, width=130), seed: (3, i)}
+          )
+          for i in range(6)
+        ),
+        strict=True,
+      )
 
     for form in ('png', 'gif', 'bmp'):
       np.testing.assert_array_equal(*outputs(form))

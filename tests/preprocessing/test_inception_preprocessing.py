@@ -1,4 +1,5 @@
 """The Inception recipe: golden values, windows, colours, ranges."""
+
 import colorsys
 
 import numpy as np
@@ -13,20 +14,24 @@ SIZES = [(300, 400), (500, 375), (224, 224), (180, 640)]
 
 def evaluate(size=299, **options):
   return lambda image, _: inception.preprocess_image(
-      image, size, size, **options)
+    image, size, size, **options
+  )
 
 
 def train(size=32, **options):
   return lambda image, seed: inception.preprocess_image(
-      image, size, size, True, seed=seed, **options)
+    image, size, size, True, seed=seed, **options
+  )
 
 
 def compare(got, seed):
   want = np.load(golden.DATA / 'preprocessing.npz')
-  np.testing.assert_allclose(got[::16, ::16], want[f'inception/{seed}'],
-                             atol=1e-6)
-  np.testing.assert_allclose([got.mean(), got.std()],
-                             want[f'inception/{seed}/mean_std'], atol=2e-6)
+  np.testing.assert_allclose(
+    got[::16, ::16], want[f'inception/{seed}'], atol=1e-6
+  )
+  np.testing.assert_allclose(
+    [got.mean(), got.std()], want[f'inception/{seed}/mean_std'], atol=2e-6
+  )
 
 
 @pytest.mark.parametrize('seed', range(4))
@@ -45,21 +50,30 @@ def test_golden_with_a_static_size(dtype):
 @pytest.mark.parametrize('dtype', [np.float16, np.float64, np.uint16])
 def test_other_dtypes(run, dtype):
   image = golden.photo(0, 40, 50)
-  scaled = (image.astype(dtype) * 257 if dtype == np.uint16
-            else (image / 255).astype(dtype))
-  np.testing.assert_allclose(run(evaluate(32), scaled),
-                             run(evaluate(32), image), atol=2e-3)
+  scaled = (
+    image.astype(dtype) * 257
+    if dtype == np.uint16
+    else (image / 255).astype(dtype)
+  )
+  np.testing.assert_allclose(
+    run(evaluate(32), scaled), run(evaluate(32), image), atol=2e-3
+  )
 
 
 @pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize('recipe', [evaluate, train])
 def test_floats_outside_of_0_to_1_are_refused(run, recipe, dtype):
-  """Those of a decoded picture, or of one that is normalised already."""
+  """Those of a decoded image, or of one that is normalised already."""
   recipe, image = recipe(32), golden.photo(0, 40, 50)
-  for wrong in (image.astype(dtype), (image / 127.5 - 1).astype(dtype),
-                np.full((40, 50, 3), np.nan, dtype)):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=(
-        r'floats must lie in \[0, 1\].*uint8 pixels .*divide them by 255')):
+  for wrong in (
+    image.astype(dtype),
+    (image / 127.5 - 1).astype(dtype),
+    np.full((40, 50, 3), np.nan, dtype),
+  ):
+    with pytest.raises(
+      tf.errors.InvalidArgumentError,
+      match=(r'floats must lie in \[0, 1\].*uint8 pixels .*divide them by 255'),
+    ):
       run(recipe, wrong)
   for right in (image / 255).astype(dtype), np.eye(9, dtype=dtype)[..., None]:
     assert np.isfinite(run(recipe, right)).all()
@@ -128,8 +142,9 @@ def test_windows_keep_to_area_and_aspect(run):
 
 def test_windows_meet_the_box(run):
   box = [[[0.8, 0.8, 1.0, 1.0]]]
-  y, x, h, w = windows(run, (100, 100, 3), 100, bbox=box,
-                       min_object_covered=0.5).T
+  y, x, h, w = windows(
+    run, (100, 100, 3), 100, bbox=box, min_object_covered=0.5
+  ).T
   covered = (y + h - np.maximum(y, 80)) * (x + w - np.maximum(x, 80))
   assert covered.min() >= 0.45 * 400
 
@@ -141,7 +156,8 @@ def test_no_box_is_the_whole_picture(run):
 
 def test_half_of_the_pictures_are_mirrored(run):
   image = np.arange(0, 256, 4, np.uint8)[None, :, None] * np.ones(
-      (64, 1, 3), np.uint8)
+    (64, 1, 3), np.uint8
+  )
   recipe = train(16, color=False)
   rising = [run(recipe, image, (9, i))[0, [0, -1], 0] for i in range(200)]
   assert 75 < sum(first < last for first, last in rising) < 125
@@ -180,7 +196,8 @@ def test_all_orders_and_methods_are_drawn(run):
   assert len(outputs) == 4
   # Each order holds each distortion once.
   assert {tuple(sorted(order)) for order in inception._ORDERS} == {
-      tuple(sorted(inception._DISTORTIONS))}
+    tuple(sorted(inception._DISTORTIONS))
+  }
 
 
 @pytest.mark.parametrize('fast_mode', [True, False])
@@ -190,8 +207,10 @@ def test_grey_pictures(run, fast_mode):
   options = {'fast_mode': fast_mode}
   for recipe in evaluate(32, **options), train(32, **options):
     np.testing.assert_allclose(run(recipe, grey), run(recipe, repeated))
-  for recipe in (evaluate(32, use_grayscale=True),
-                 train(32, use_grayscale=True, **options)):
+  for recipe in (
+    evaluate(32, use_grayscale=True),
+    train(32, use_grayscale=True, **options),
+  ):
     one = run(recipe, grey)
     assert one.shape == (32, 32, 1) and one.std() > 0.1
     np.testing.assert_allclose(run(recipe, repeated), one, atol=1e-5)
@@ -202,8 +221,9 @@ def test_the_output_has_a_static_shape():
     image = tf.placeholder(tf.uint8, [None, None, 1])
     for is_training in False, True:
       for grey, channels in (False, 3), (True, 1):
-        output = inception.preprocess_image(image, 20, 30, is_training, grey,
-                                            fast_mode=False)
+        output = inception.preprocess_image(
+          image, 20, 30, is_training, grey, fast_mode=False
+        )
         assert output.shape.as_list() == [20, 30, channels]
 
 

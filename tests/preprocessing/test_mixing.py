@@ -1,4 +1,5 @@
 """Random erasing, mixup and CutMix: values, ranges and distributions."""
+
 import math
 
 import numpy as np
@@ -14,7 +15,8 @@ ERASED = -7.0
 
 def erase(probability=1.0, value=ERASED, **options):
   return lambda image, seed: mixing.random_erasing(
-      image, seed, probability, value=value, **options)
+    image, seed, probability, value=value, **options
+  )
 
 
 def photo(height, width):
@@ -27,9 +29,10 @@ def erased_windows(run, shape, count=400, **options):
   windows = []
   for i in range(count):
     hit = run(recipe, image, (5, i)) == ERASED
-    (y, x, _), (end_y, end_x, _) = (f(np.argwhere(hit), 0)
-                                    for f in (np.min, np.max))
-    assert hit[y:end_y + 1, x:end_x + 1].all()
+    (y, x, _), (end_y, end_x, _) = (
+      f(np.argwhere(hit), 0) for f in (np.min, np.max)
+    )
+    assert hit[y : end_y + 1, x : end_x + 1].all()
     assert hit.sum() == 2 * (end_y + 1 - y) * (end_x + 1 - x)
     windows.append((y, x, end_y + 1 - y, end_x + 1 - x))
   return np.array(windows)
@@ -40,7 +43,7 @@ def test_areas_and_aspects_cover_their_ranges(run):
   area, aspect = h * w / 50000, np.log(h / w)
   assert 0.019 < area.min() < 0.024 and 0.19 < area.max() < 0.205
   assert area.mean() == pytest.approx(0.11, abs=0.01)
-  # Uniform in the logarithm: a quarter of the pictures in each quarter.
+  # Uniform in the logarithm: a quarter of the images in each quarter.
   low, high = math.log(0.3), math.log(3.3)
   assert low - 0.05 < aspect.min() and aspect.max() < high + 0.05
   counts = np.histogram(aspect, np.linspace(low - 0.05, high + 0.05, 5))[0]
@@ -51,10 +54,12 @@ def test_areas_and_aspects_cover_their_ranges(run):
 
 
 def test_the_aspect_is_height_by_width_and_places_are_independent(run):
-  y, x = erased_windows(run, (60, 60), 200, area_range=(0.1, 0.1),
-                        aspect_ratio_range=(1.0, 1.0)).T[:2]
-  h, w = erased_windows(run, (60, 60), 5, area_range=(0.02, 0.02),
-                        aspect_ratio_range=(2.0, 2.0)).T[2:]
+  y, x = erased_windows(
+    run, (60, 60), 200, area_range=(0.1, 0.1), aspect_ratio_range=(1.0, 1.0)
+  ).T[:2]
+  h, w = erased_windows(
+    run, (60, 60), 5, area_range=(0.02, 0.02), aspect_ratio_range=(2.0, 2.0)
+  ).T[2:]
   assert set(h) == {12} and set(w) == {6}
   assert abs(np.corrcoef(y, x)[0, 1]) < 0.25
 
@@ -63,20 +68,23 @@ def test_a_rectangle_that_does_not_fit_is_clipped(run):
   h, w = erased_windows(run, (40, 50), 40, area_range=(1.0, 1.0)).T[2:]
   assert ((h == 40) | (w == 50)).all()
   assert (h < 40).any() and (w < 50).any()
-  windows = erased_windows(run, (40, 40), 5, area_range=(1.0, 1.0),
-                           aspect_ratio_range=(1.0, 1.0))
+  windows = erased_windows(
+    run, (40, 40), 5, area_range=(1.0, 1.0), aspect_ratio_range=(1.0, 1.0)
+  )
   assert (windows == (0, 0, 40, 40)).all()
 
 
-@pytest.mark.parametrize('probability,low,high', [
-    (0.0, 0, 0), (0.25, 70, 130), (1.0, 400, 400)])
+@pytest.mark.parametrize(
+  'probability,low,high', [(0.0, 0, 0), (0.25, 70, 130), (1.0, 400, 400)]
+)
 def test_the_probability(run, probability, low, high):
   image, recipe = photo(8, 8), erase(probability)
   outputs = [run(recipe, image, (1, i)) for i in range(400)]
   assert low <= sum((o == ERASED).any() for o in outputs) <= high
   for output in outputs:
-    np.testing.assert_array_equal(output[output != ERASED],
-                                  image[output != ERASED])
+    np.testing.assert_array_equal(
+      output[output != ERASED], image[output != ERASED]
+    )
 
 
 def test_values(run):
@@ -87,7 +95,8 @@ def test_values(run):
     changed = (got != image).all(2)
     assert 0.15 < changed.mean() < 0.35
     np.testing.assert_array_equal(
-        got[changed], np.broadcast_to(value, (changed.sum(), 3)))
+      got[changed], np.broadcast_to(value, (changed.sum(), 3))
+    )
 
 
 def test_noise_has_the_mean_and_deviation_of_the_channels(run):
@@ -116,36 +125,48 @@ def test_odd_sizes(run, size, value):
 def test_erasing_in_a_parallel_map_is_fixed_by_the_seed(run):
   image = photo(24, 32)
   with tf.Graph().as_default(), tf.Session() as session:
-    batches = tf.data.Dataset.range(32).map(
-        lambda i: mixing.random_erasing(tf.constant(image), tf.stack([7, i]),
-                                        0.5, value=None),
-        num_parallel_calls=4).batch(32).repeat()
+    batches = (
+      tf.data.Dataset.range(32)
+      .map(
+        lambda i: mixing.random_erasing(
+          tf.constant(image), tf.stack([7, i]), 0.5, value=None
+        ),
+        num_parallel_calls=4,
+      )
+      .batch(32)
+      .repeat()
+    )
     assert tf.data.get_output_shapes(batches).as_list() == [None, 24, 32, 3]
     iterator = tf.data.make_one_shot_iterator(batches).get_next()
     first, again = session.run(iterator), session.run(iterator)
   np.testing.assert_array_equal(first, again)
   assert 8 < len({o.tobytes() for o in first}) < 28
-  # Another graph, one picture at a time: the same bits.
+  # Another graph, one image at a time: the same bits.
   recipe = erase(0.5, None)
   for i in range(8):
     np.testing.assert_allclose(run(recipe, image, (7, i)), first[i], rtol=1e-5)
 
 
-@pytest.mark.parametrize('options,message', [
+@pytest.mark.parametrize(
+  'options,message',
+  [
     ({'probability': 1.5}, 'probability is 1.5; .* from 0 to 1'),
     ({'area_range': (0.3, 0.2)}, r'area_range is \(0.3, 0.2\); .* in this ord'),
     ({'area_range': (0, 2)}, r'area_range is \(0, 2\)'),
     ({'aspect_ratio_range': (0, 2)}, 'aspect_ratio_range .* above 0'),
-    ({'aspect_ratio_range': (3, 2)}, 'aspect_ratio_range .* in this order')])
+    ({'aspect_ratio_range': (3, 2)}, 'aspect_ratio_range .* in this order'),
+  ],
+)
 def test_bad_erasing_options_are_refused(options, message):
   with pytest.raises(ValueError, match=message):
     mixing.random_erasing(np.zeros((9, 9, 3), np.float32), [0, 0], **options)
 
 
-@pytest.mark.parametrize('image', [
-    np.zeros((9, 9, 3), np.uint8), np.zeros((2, 9, 9, 3), np.float32)])
+@pytest.mark.parametrize(
+  'image', [np.zeros((9, 9, 3), np.uint8), np.zeros((2, 9, 9, 3), np.float32)]
+)
 def test_bad_pictures_are_refused(image):
-  with pytest.raises(ValueError, match='one float32 picture .*after the pre'):
+  with pytest.raises(ValueError, match='one float32 image .*after the pre'):
     mixing.random_erasing(image, [0, 0])
 
 
@@ -155,8 +176,9 @@ class Mixer:
   def __init__(self, function, images, labels, **options):
     with tf.Graph().as_default() as graph:
       self.seed = tf.placeholder(tf.int32, [2])
-      self.images = tf.placeholder(images.dtype,
-                                   [None, None, None, images.shape[3]])
+      self.images = tf.placeholder(
+        images.dtype, [None, None, None, images.shape[3]]
+      )
       self.labels = tf.placeholder(labels.dtype, [None, labels.shape[1]])
       self.output = function(self.images, self.labels, self.seed, **options)
     self.feed = {self.images: images, self.labels: labels}
@@ -197,7 +219,7 @@ def test_extreme_alphas(function, alpha):
   kept = weights(function, alpha, 40)
   assert np.isfinite(kept).all() and 0 <= kept.min() and kept.max() <= 1
   if alpha < 1:
-    # A rectangle as large as the picture is cut off, so cutmix keeps a part.
+    # A rectangle as large as the image is cut off, so cutmix keeps a part.
     both = {0.0, 1.0} if function is mixing.mixup else {1.0}
     assert both <= {round(k, 6) for k in kept}
   elif function is mixing.mixup:
@@ -235,8 +257,10 @@ def test_cutmix_values(size):
     kept = 1 - pasted[0].mean()
     mixed_some += 0 < kept < 1
     np.testing.assert_allclose(
-        mixed_labels, kept * labels + (1 - kept) * np.roll(labels, -1, 0),
-        atol=1e-6)
+      mixed_labels,
+      kept * labels + (1 - kept) * np.roll(labels, -1, 0),
+      atol=1e-6,
+    )
     np.testing.assert_allclose(mixed_labels.sum(1), 1, atol=1e-6)
   assert mixed_some > 90
 
@@ -244,9 +268,10 @@ def test_cutmix_values(size):
 def test_cutmix_places_and_areas():
   images, labels = batch(2, 50, 60)
   mixer = Mixer(mixing.cutmix, images, labels)
-  pasted = np.array([(mixer(4, i)[0][0] == images[1]).all(2)
-                     for i in range(500)])
-  # Of a uniform part p, sqrt(p) - p / 4 of each side is in the picture, the
+  pasted = np.array(
+    [(mixer(4, i)[0][0] == images[1]).all(2) for i in range(500)]
+  )
+  # Of a uniform part p, sqrt(p) - p / 4 of each side is in the image, the
   # centre being anywhere in it; the mean of its square is 77 / 240.
   assert pasted.mean() == pytest.approx(77 / 240, abs=0.03)
   often = pasted.mean(0)
@@ -255,9 +280,12 @@ def test_cutmix_places_and_areas():
     assert 0.08 < corner < 0.25
   assert often.max() < 0.65 and often[20:30, 25:35].min() > 0.35
   assert np.abs(often - often[::-1, ::-1]).mean() < 0.05
-  # Rectangles have the picture's aspect where they are not cut off.
-  free = pasted[~pasted[:, [0, -1]].any((1, 2))
-                & ~pasted[:, :, [0, -1]].any((1, 2)) & pasted.any((1, 2))]
+  # Rectangles have the image's aspect where they are not cut off.
+  free = pasted[
+    ~pasted[:, [0, -1]].any((1, 2))
+    & ~pasted[:, :, [0, -1]].any((1, 2))
+    & pasted.any((1, 2))
+  ]
   h, w = free.any(2).sum(1), free.any(1).sum(1)
   assert len(free) > 50 and np.abs(h * 60 / 50 - w).max() <= 1.2
 
@@ -309,10 +337,11 @@ def test_pictures_of_one_pixel_and_soft_labels(function):
 def test_one_of_both_with_equal_odds():
   images, labels = batch(4)
   alphas = {'mixup_alpha': 0.7, 'cutmix_alpha': 1.0}
-  mixer, again = (Mixer(mixing.mix, images, labels, **alphas)
-                  for _ in range(2))
-  each = [Mixer(mixing.mixup, images, labels, alpha=0.7),
-          Mixer(mixing.cutmix, images, labels, alpha=1.0)]
+  mixer, again = (Mixer(mixing.mix, images, labels, **alphas) for _ in range(2))
+  each = [
+    Mixer(mixing.mixup, images, labels, alpha=0.7),
+    Mixer(mixing.cutmix, images, labels, alpha=1.0),
+  ]
   chosen = []
   for i in range(200):
     got = mixer(3, i)
@@ -324,9 +353,13 @@ def test_one_of_both_with_equal_odds():
   assert 75 < sum(chosen) < 125
 
 
-@pytest.mark.parametrize('alphas,function', [
+@pytest.mark.parametrize(
+  'alphas,function',
+  [
     ({'mixup_alpha': 0.4}, mixing.mixup),
-    ({'cutmix_alpha': 0.4}, mixing.cutmix)])
+    ({'cutmix_alpha': 0.4}, mixing.cutmix),
+  ],
+)
 def test_one_alone(alphas, function):
   images, labels = batch(3)
   mixer = Mixer(mixing.mix, images, labels, **alphas)
@@ -338,8 +371,9 @@ def test_one_alone(alphas, function):
 
 def test_neither():
   images, labels = batch(3)
-  got = Mixer(mixing.mix, images, labels, mixup_alpha=0.0,
-              cutmix_alpha=0.0)(0, 1)
+  got = Mixer(mixing.mix, images, labels, mixup_alpha=0.0, cutmix_alpha=0.0)(
+    0, 1
+  )
   np.testing.assert_array_equal(got[0], images)
   np.testing.assert_array_equal(got[1], labels)
 
@@ -349,10 +383,15 @@ def test_mixing_in_a_parallel_map(function):
   images, labels = batch(4)
   with tf.Graph().as_default(), tf.Session() as session:
     batches = tf.data.Dataset.range(8).map(
-        lambda i: function(tf.constant(images), tf.constant(labels),
-                           tf.stack([i, 0])), num_parallel_calls=4)
+      lambda i: function(
+        tf.constant(images), tf.constant(labels), tf.stack([i, 0])
+      ),
+      num_parallel_calls=4,
+    )
     assert [s.as_list() for s in tf.data.get_output_shapes(batches)] == [
-        [4, 20, 30, 3], [4, 7]]
+      [4, 20, 30, 3],
+      [4, 7],
+    ]
     iterator = tf.data.make_one_shot_iterator(batches.batch(8).repeat())
     following = iterator.get_next()
     first, again = session.run(following), session.run(following)

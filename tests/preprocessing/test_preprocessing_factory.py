@@ -1,4 +1,5 @@
 """The registry, and what all its recipes have in common."""
+
 import doctest
 import subprocess
 import sys
@@ -20,14 +21,18 @@ NAMES = sorted(preprocessing_factory.PREPROCESSING)
 
 def given(name):
   """The options that a recipe has to be given."""
-  return ({'per_pixel_mean': np.full((32, 32, 1), 0.25)}
-          if preprocessing_factory.needs_mean(name) else {})
+  return (
+    {'per_pixel_mean': np.full((32, 32, 1), 0.25)}
+    if preprocessing_factory.needs_mean(name)
+    else {}
+  )
 
 
 def get(name, is_training=False, size=32, grey=False, **options):
   fn = preprocessing_factory.get_preprocessing(name, is_training, grey)
-  return lambda image, seed: fn(image, size, size, seed=seed,
-                                **given(name), **options)
+  return lambda image, seed: fn(
+    image, size, size, seed=seed, **given(name), **options
+  )
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -42,7 +47,7 @@ def test_every_recipe(run, name, is_training):
     np.testing.assert_array_equal(outputs[0], run(recipe, image, (0, 0)))
     different = len({o.tobytes() for o in outputs})
     most = {'unaugmented': 1, 'flip': 2}.get(name, 4)
-    assert (different >= min(3, most) if is_training else different == 1)
+    assert different >= min(3, most) if is_training else different == 1
     assert different <= most
 
 
@@ -53,17 +58,24 @@ def test_inside_a_parallel_map(name):
 
   def outputs():
     with tf.Graph().as_default(), tf.Session() as session:
-      batches = tf.data.Dataset.range(8).map(
-          lambda i: fn(tf.constant(image), 24, 24, seed=tf.stack([7, i]),
-                       **given(name)),
-          num_parallel_calls=2).batch(8)
+      batches = (
+        tf.data.Dataset.range(8)
+        .map(
+          lambda i: fn(
+            tf.constant(image), 24, 24, seed=tf.stack([7, i]), **given(name)
+          ),
+          num_parallel_calls=2,
+        )
+        .batch(8)
+      )
       iterator = tf.data.make_one_shot_iterator(batches)
       return session.run(iterator.get_next())
 
   first = outputs()
   np.testing.assert_array_equal(first, outputs())
-  assert len({o.tobytes() for o in first}) == {
-      'unaugmented': 1, 'flip': 2}.get(name, 8)
+  assert len({o.tobytes() for o in first}) == {'unaugmented': 1, 'flip': 2}.get(
+    name, 8
+  )
 
 
 def test_digits_are_never_mirrored_and_keep_a_black_background(run):
@@ -76,9 +88,14 @@ def test_digits_are_never_mirrored_and_keep_a_black_background(run):
     assert (across * np.arange(32)).sum() / across.sum() < 14
     assert got.min() == -1 and got.max() == 1
   np.testing.assert_array_equal(
-      run(get('digits'), image)[..., 0],
-      run(lambda image, _: cifar_preprocessing.preprocess_for_eval(
-          image, 32, 32, normalization='scale'), image)[..., 0])
+    run(get('digits'), image)[..., 0],
+    run(
+      lambda image, _: cifar_preprocessing.preprocess_for_eval(
+        image, 32, 32, normalization='scale'
+      ),
+      image,
+    )[..., 0],
+  )
 
 
 def test_unaugmented_and_flip(run):
@@ -86,12 +103,14 @@ def test_unaugmented_and_flip(run):
   want = image / 127.5 - 1
   seen = set()
   for i in range(8):
-    np.testing.assert_allclose(run(get('unaugmented', True), image, (0, i)),
-                               want, atol=1e-5)
+    np.testing.assert_allclose(
+      run(get('unaugmented', True), image, (0, i)), want, atol=1e-5
+    )
     got = run(get('flip', True), image, (0, i))
     mirrored = not np.allclose(got, want, atol=1e-5)
-    np.testing.assert_allclose(got, want[:, ::-1] if mirrored else want,
-                               atol=1e-5)
+    np.testing.assert_allclose(
+      got, want[:, ::-1] if mirrored else want, atol=1e-5
+    )
     seen.add(mirrored)
   assert seen == {False, True}
   for name in 'unaugmented', 'flip':
@@ -113,12 +132,19 @@ def test_keras_cifar(run):
   image = golden.photo(0, 32, 32)
   recipe, moves = get('keras_cifar', True), set()
   padded = np.pad(image, [(3, 3), (3, 3), (0, 0)], 'edge') / 255 - 0.25
-  windows = {(y, x, flip): padded[y:y + 32, x:x + 32][:, ::flip]
-             for y in range(7) for x in range(7) for flip in (1, -1)}
+  windows = {
+    (y, x, flip): padded[y : y + 32, x : x + 32][:, ::flip]
+    for y in range(7)
+    for x in range(7)
+    for flip in (1, -1)
+  }
   for i in range(40):
     got = run(recipe, image, (1, i))
-    move, = (move for move, window in windows.items()
-             if np.allclose(got, window, atol=1e-5))
+    (move,) = (
+      move
+      for move, window in windows.items()
+      if np.allclose(got, window, atol=1e-5)
+    )
     moves.add(move)
   for side, places in zip(zip(*moves, strict=True), (7, 7, 2), strict=True):
     assert len(set(side)) == places
@@ -133,21 +159,23 @@ def test_options_override_those_of_the_registry(run):
 
 def test_one_set_of_options_serves_training_and_evaluation(run):
   image = golden.photo(0, 32, 32)
-  np.testing.assert_array_equal(run(get('cifar', padding=2), image),
-                                run(get('cifar'), image))
+  np.testing.assert_array_equal(
+    run(get('cifar', padding=2), image), run(get('cifar'), image)
+  )
 
 
-# Options under which a recipe's output is linear in the augmented picture, and
+# Options under which a recipe's output is linear in the augmented image, and
 # what takes it back to 0..255.
 LINEAR = {
-    'vgg': ({}, lambda x: x + vgg_preprocessing.MEAN_RGB),
-    'inception': ({'color': False}, lambda x: (x + 1) * 127.5),
-    'cifar': ({'normalization': 'scale'}, lambda x: (x + 1) * 127.5),
-    'digits': ({}, lambda x: (x + 1) * 127.5),
-    'cifar_less_mean': ({}, lambda x: (x + 0.25) * 255),
-    'keras_cifar': ({}, lambda x: (x + 0.25) * 255),
-    'unaugmented': ({}, lambda x: (x + 1) * 127.5),
-    'flip': ({}, lambda x: (x + 1) * 127.5)}
+  'vgg': ({}, lambda x: x + vgg_preprocessing.MEAN_RGB),
+  'inception': ({'color': False}, lambda x: (x + 1) * 127.5),
+  'cifar': ({'normalization': 'scale'}, lambda x: (x + 1) * 127.5),
+  'digits': ({}, lambda x: (x + 1) * 127.5),
+  'cifar_less_mean': ({}, lambda x: (x + 0.25) * 255),
+  'keras_cifar': ({}, lambda x: (x + 0.25) * 255),
+  'unaugmented': ({}, lambda x: (x + 1) * 127.5),
+  'flip': ({}, lambda x: (x + 1) * 127.5),
+}
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -167,15 +195,21 @@ def test_augment_is_given_levels_and_what_it_returns_is_used(run, name):
     assert want.min() > -1 and want.max() > 100
     # Inception's output ends at white.
     np.testing.assert_allclose(
-        got, np.minimum(want, 255) if name == 'inception' else want, atol=2e-3)
+      got, np.minimum(want, 255) if name == 'inception' else want, atol=2e-3
+    )
   assert seen == [(tf.float32, [32, 32, 3], tf.int64)]
-  np.testing.assert_array_equal(run(get(name, augment=invert), image),
-                                run(get(name), image))
+  np.testing.assert_array_equal(
+    run(get(name, augment=invert), image), run(get(name), image)
+  )
 
 
-@pytest.mark.parametrize('options', [
+@pytest.mark.parametrize(
+  'options',
+  [
     {'random_erasing': 1.0},
-    {'rand_augment_layers': 2, 'rand_augment_magnitude': 20.0}])
+    {'rand_augment_layers': 2, 'rand_augment_magnitude': 20.0},
+  ],
+)
 @pytest.mark.parametrize('name', NAMES)
 def test_further_augmentation(run, name, options):
   """In training alone, and by the seed."""
@@ -189,8 +223,9 @@ def test_further_augmentation(run, name, options):
     np.testing.assert_array_equal(got, run(again, image, (1, i)))
     changed += not np.array_equal(got, run(plain, image, (1, i)))
   assert changed > 4
-  np.testing.assert_array_equal(run(get(name, **options), image),
-                                run(get(name), image))
+  np.testing.assert_array_equal(
+    run(get(name, **options), image), run(get(name), image)
+  )
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -208,54 +243,79 @@ def test_how_strong_rand_augment_is(run):
   image, plain = golden.photo(0, 40, 50), get('digits', True)
   moved = []
   for magnitude in 3.0, 30.0:
-    recipe = get('digits', True, rand_augment_layers=1,
-                 rand_augment_magnitude=magnitude)
-    moved.append(np.mean([np.abs(run(recipe, image, (0, i))
-                                 - run(plain, image, (0, i)))
-                          for i in range(40)]))
+    recipe = get(
+      'digits', True, rand_augment_layers=1, rand_augment_magnitude=magnitude
+    )
+    moved.append(
+      np.mean(
+        [
+          np.abs(run(recipe, image, (0, i)) - run(plain, image, (0, i)))
+          for i in range(40)
+        ]
+      )
+    )
   assert moved[1] > 2 * moved[0]
   with pytest.raises(ValueError, match='magnitude is 31'):
-    run(get('vgg', True, rand_augment_layers=1, rand_augment_magnitude=31),
-        image)
+    run(
+      get('vgg', True, rand_augment_layers=1, rand_augment_magnitude=31), image
+    )
 
 
 @pytest.mark.parametrize('grey', [False, True])
 @pytest.mark.parametrize('name', NAMES)
 def test_none_of_it_leaves_the_bits(run, name, grey):
   image, plain = golden.photo(0, 40, 50), get(name, True, grey=grey)
-  none = get(name, True, grey=grey, rand_augment_layers=0,
-             rand_augment_magnitude=30.0, random_erasing=0.0)
+  none = get(
+    name,
+    True,
+    grey=grey,
+    rand_augment_layers=0,
+    rand_augment_magnitude=30.0,
+    random_erasing=0.0,
+  )
   for i in range(4):
-    np.testing.assert_array_equal(run(none, image, (1, i)),
-                                  run(plain, image, (1, i)))
+    np.testing.assert_array_equal(
+      run(none, image, (1, i)), run(plain, image, (1, i))
+    )
 
 
-@pytest.mark.parametrize('name,nearest', [
-    ('cifarnet', 'cifar'), ('Inception', 'inception'), ('vgg_16', 'vgg')])
+@pytest.mark.parametrize(
+  'name,nearest',
+  [('cifarnet', 'cifar'), ('Inception', 'inception'), ('vgg_16', 'vgg')],
+)
 def test_unknown_names(name, nearest):
-  with pytest.raises(ValueError, match=(
+  with pytest.raises(
+    ValueError,
+    match=(
       f"Unknown preprocessing '{name}'. Did you mean '{nearest}'\\? "
       'Valid: cifar, cifar_less_mean, digits, flip, inception, keras_cifar, '
-      'unaugmented, vgg.')):
+      'unaugmented, vgg.'
+    ),
+  ):
     preprocessing_factory.get_preprocessing(name, False)
 
 
 @pytest.mark.parametrize('is_training', [False, True])
 def test_unknown_options(is_training):
-  with pytest.raises(TypeError, match=(
+  with pytest.raises(
+    TypeError,
+    match=(
       "Unknown preprocessing option 'resize_side'. Did you mean "
       "'resize_side_m..'\\? Valid: augment, flip, resize_side_max, "
-      'resize_side_min.')):
+      'resize_side_min.'
+    ),
+  ):
     get('vgg', is_training, resize_side=9)(np.zeros((9, 9, 3), np.uint8), None)
 
 
-@pytest.mark.parametrize('shape', [None, [None, None, None], [9, 9], [9, 9, 4],
-                                   [2, 9, 9, 3]])
+@pytest.mark.parametrize(
+  'shape', [None, [None, None, None], [9, 9], [9, 9, 4], [2, 9, 9, 3]]
+)
 @pytest.mark.parametrize('name', NAMES)
 def test_bad_shapes(name, shape):
   with tf.Graph().as_default():
     image = tf.placeholder(tf.uint8, shape)
-    with pytest.raises(ValueError, match='one picture at a time.*set_shape'):
+    with pytest.raises(ValueError, match='one image at a time.*set_shape'):
       get(name)(image, None)
 
 
@@ -272,23 +332,28 @@ def test_bad_output_size():
 
 def test_draws_differ_by_name_and_by_either_word_of_the_seed(run):
   def draw(_, seed):
-    return tf.stack([utils.draw(seed, name)
-                     for name in ('flip', 'x', 'y', 'resize_side')])
+    return tf.stack(
+      [utils.draw(seed, name) for name in ('flip', 'x', 'y', 'resize_side')]
+    )
 
   seeds = [(0, i) for i in range(200)] + [(i, 0) for i in range(1, 200)]
   values = np.array([run(draw, np.zeros((1, 1, 3)), seed) for seed in seeds])
   assert len(set(values.ravel())) == values.size
   assert 0 <= values.min() and values.max() < 1
   assert np.abs(values.mean(0) - 0.5).max() < 0.06
-  # Draws of one picture are independent, and so are neighbouring pictures.
+  # Draws of one image are independent, and so are neighbouring images.
   assert np.abs(np.corrcoef(values.T) - np.eye(4)).max() < 0.2
   assert abs(np.corrcoef(values[:199, 0], values[1:200, 0])[0, 1]) < 0.2
 
 
 def test_seeds_of_64_bits(run):
   with tf.Graph().as_default(), tf.Session() as session:
-    low, high = session.run([utils.draw(utils.as_seed(seed), 'x')
-                             for seed in ([1, 2], [1 + 2**40, 2])])
+    low, high = session.run(
+      [
+        utils.draw(utils.as_seed(seed), 'x')
+        for seed in ([1, 2], [1 + 2**40, 2])
+      ]
+    )
   assert low != high
 
 
@@ -296,11 +361,16 @@ def test_the_window_is_what_decode_and_crop_jpeg_takes(run):
   image = golden.photo(0, 120, 160)
   with tf.Graph().as_default(), tf.Session() as session:
     jpeg = tf.image.encode_jpeg(image)
-    window = utils.place_window(tf.constant([120, 160, 3]), 50, 70,
-                                utils.as_seed([3, 4]))
-    whole, part, again = session.run([
+    window = utils.place_window(
+      tf.constant([120, 160, 3]), 50, 70, utils.as_seed([3, 4])
+    )
+    whole, part, again = session.run(
+      [
         utils.crop(tf.image.decode_jpeg(jpeg, channels=3), window),
-        tf.image.decode_and_crop_jpeg(jpeg, window, channels=3), window])
+        tf.image.decode_and_crop_jpeg(jpeg, window, channels=3),
+        window,
+      ]
+    )
   # At its rim the part lacks the neighbours that colours are smoothed with.
   np.testing.assert_array_equal(whole[1:-1, 1:-1], part[1:-1, 1:-1])
   np.testing.assert_allclose(whole, part, atol=24)
@@ -315,10 +385,11 @@ def test_the_docstring_example():
 
 def test_importing_changes_nothing():
   code = (
-      'import sys, tensorflow.compat.v1 as tf; before = set(sys.modules); '
-      'from preprocessing import preprocessing_factory; '
-      'assert tf.executing_eagerly(); '
-      'assert not tf.get_default_graph().get_operations(); '
-      'new = {m.split(".")[0] for m in set(sys.modules) - before}; '
-      'assert not new & {"nets", "datasets", "tasks", "engine", "tf_slim"}')
+    'import sys, tensorflow.compat.v1 as tf; before = set(sys.modules); '
+    'from preprocessing import preprocessing_factory; '
+    'assert tf.executing_eagerly(); '
+    'assert not tf.get_default_graph().get_operations(); '
+    'new = {m.split(".")[0] for m in set(sys.modules) - before}; '
+    'assert not new & {"nets", "datasets", "tasks", "engine", "tf_slim"}'
+  )
   subprocess.run([sys.executable, '-c', code], check=True)

@@ -1,4 +1,5 @@
 """RandAugment: each transformation against Pillow, and how they are drawn."""
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -10,46 +11,65 @@ from tests import golden
 # What Pillow is called with at a part m of the largest magnitude, with the
 # sign, and by how much it may differ. Pillow cuts off the fraction of an
 # enhanced or stretched level (1), and rounds the luma, the mean luma and the
-# smoothed picture (0.5 each, times a change of up to 0.9).
+# smoothed image (0.5 each, times a change of up to 0.9).
 PILLOW = {
-    'identity': (lambda p, m, s: p, 0),
-    'autocontrast': (lambda p, m, s: ImageOps.autocontrast(p), 1.01),
-    'equalize': (lambda p, m, s: ImageOps.equalize(p), 0),
-    'solarize': (lambda p, m, s: ImageOps.solarize(p, 256 * (1 - m)), 0),
-    'posterize': (lambda p, m, s: ImageOps.posterize(p, 8 - round(4 * m)), 0),
-    'color': (lambda p, m, s: ImageEnhance.Color(p).enhance(
-        1 + 0.9 * m * s), 1.5),
-    'contrast': (lambda p, m, s: ImageEnhance.Contrast(p).enhance(
-        1 + 0.9 * m * s), 2),
-    'brightness': (lambda p, m, s: ImageEnhance.Brightness(p).enhance(
-        1 + 0.9 * m * s), 1.01),
-    'sharpness': (lambda p, m, s: ImageEnhance.Sharpness(p).enhance(
-        1 + 0.9 * m * s), 1.5),
+  'identity': (lambda p, m, s: p, 0),
+  'autocontrast': (lambda p, m, s: ImageOps.autocontrast(p), 1.01),
+  'equalize': (lambda p, m, s: ImageOps.equalize(p), 0),
+  'solarize': (lambda p, m, s: ImageOps.solarize(p, 256 * (1 - m)), 0),
+  'posterize': (lambda p, m, s: ImageOps.posterize(p, 8 - round(4 * m)), 0),
+  'color': (
+    lambda p, m, s: ImageEnhance.Color(p).enhance(1 + 0.9 * m * s),
+    1.5,
+  ),
+  'contrast': (
+    lambda p, m, s: ImageEnhance.Contrast(p).enhance(1 + 0.9 * m * s),
+    2,
+  ),
+  'brightness': (
+    lambda p, m, s: ImageEnhance.Brightness(p).enhance(1 + 0.9 * m * s),
+    1.01,
+  ),
+  'sharpness': (
+    lambda p, m, s: ImageEnhance.Sharpness(p).enhance(1 + 0.9 * m * s),
+    1.5,
+  ),
 }
 
 
 def affine(*matrix):
-  return lambda p: p.transform(p.size, Image.Transform.AFFINE, matrix,
-                               Image.Resampling.BILINEAR)
+  return lambda p: p.transform(
+    p.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+  )
 
 
 GEOMETRY = {
-    'rotate': lambda p, m, s: p.rotate(30 * m * s, Image.Resampling.BILINEAR),
-    'shear_x': lambda p, m, s: affine(1, 0.3 * m * s, 0, 0, 1, 0)(p),
-    'shear_y': lambda p, m, s: affine(1, 0, 0, 0.3 * m * s, 1, 0)(p),
-    'translate_x': lambda p, m, s: affine(
-        1, 0, round(150 / 331 * m * s * p.width), 0, 1, 0)(p),
-    'translate_y': lambda p, m, s: affine(
-        1, 0, 0, 0, 1, round(150 / 331 * m * s * p.height))(p),
+  'rotate': lambda p, m, s: p.rotate(30 * m * s, Image.Resampling.BILINEAR),
+  'shear_x': lambda p, m, s: affine(1, 0.3 * m * s, 0, 0, 1, 0)(p),
+  'shear_y': lambda p, m, s: affine(1, 0, 0, 0.3 * m * s, 1, 0)(p),
+  'translate_x': lambda p, m, s: affine(
+    1, 0, round(150 / 331 * m * s * p.width), 0, 1, 0
+  )(p),
+  'translate_y': lambda p, m, s: affine(
+    1, 0, 0, 0, 1, round(150 / 331 * m * s * p.height)
+  )(p),
 }
 
 
 def pictures():
-  """Yields uint8 pictures of 3 channels and of 1."""
+  """Yields uint8 images of 3 channels and of 1."""
   photo = golden.photo(0, 40, 50)
   flat = np.full((20, 30, 3), (10, 200, 77), np.uint8)
-  for image in (photo, photo // 3 + 60, golden.photo(1, 23, 17), flat,
-                photo[:3, :4], photo[:2, :3], photo[:1, :9], photo[:1, :1]):
+  for image in (
+    photo,
+    photo // 3 + 60,
+    golden.photo(1, 23, 17),
+    flat,
+    photo[:3, :4],
+    photo[:2, :3],
+    photo[:1, :9],
+    photo[:1, :1],
+  ):
     yield image
     yield image[..., :1]
 
@@ -99,7 +119,7 @@ def test_places_are_those_of_pillow(run, name, magnitude):
     for image in pictures():
       got = run(recipe, image)
       want = with_pillow(GEOMETRY[name], image, magnitude, sign)
-      # What part of an output pixel comes from the picture. At its edge
+      # What part of an output pixel comes from the image. At its edge
       # Pillow repeats the border and TensorFlow mixes it with the fill.
       inside = run(cover, np.full_like(image, 255)) / 255
       whole = inside > 0.9999
@@ -122,37 +142,45 @@ def test_fractions_of_levels(run, name):
   assert np.quantile(change, 0.99) <= 1
   # From outside of 0..255 levels are moved in: what a bicubic resize gives.
   wild = (image - 100) * 3
-  np.testing.assert_array_equal(run(recipe, wild),
-                                run(recipe, np.clip(wild, 0, 255)))
+  np.testing.assert_array_equal(
+    run(recipe, wild), run(recipe, np.clip(wild, 0, 255))
+  )
 
 
 def test_rounding_errors_are_not_stretched(run):
-  image = 90 + np.random.RandomState(0).uniform(
-      0, 1e-3, (9, 9, 3)).astype(np.float32)
-  np.testing.assert_array_equal(run(transform('autocontrast', 9), image),
-                                image)
+  image = 90 + np.random.RandomState(0).uniform(0, 1e-3, (9, 9, 3)).astype(
+    np.float32
+  )
+  np.testing.assert_array_equal(run(transform('autocontrast', 9), image), image)
 
 
 def test_uint8_and_float32_give_the_same(run):
   image, recipe = golden.photo(0, 24, 32), augment(layers=1)
   for i in range(20):
     np.testing.assert_array_equal(
-        run(recipe, image, (0, i)),
-        run(recipe, image.astype(np.float32), (0, i)))
+      run(recipe, image, (0, i)), run(recipe, image.astype(np.float32), (0, i))
+    )
 
 
 @pytest.fixture
 def digits(monkeypatch):
   """Transformations that write down which they are, to the base of 14."""
-  monkeypatch.setattr(ra, 'OPERATIONS', {
+  monkeypatch.setattr(
+    ra,
+    'OPERATIONS',
+    {
       name: (lambda image, amount, _, i=i: image * 14 + i, (0, 1), False)
-      for i, name in enumerate(ra.OPERATIONS)})
+      for i, name in enumerate(ra.OPERATIONS)
+    },
+  )
 
 
 def test_all_have_equal_odds_in_each_layer(run, digits):
   recipe = augment(layers=2)
-  codes = np.array([run(recipe, np.zeros((1, 1, 1), np.uint8), (3, i))
-                    for i in range(1400)], int).ravel()
+  codes = np.array(
+    [run(recipe, np.zeros((1, 1, 1), np.uint8), (3, i)) for i in range(1400)],
+    int,
+  ).ravel()
   for layer in codes // 14, codes % 14:
     counts = np.bincount(layer, minlength=14)
     assert len(counts) == 14 and 60 < counts.min() and counts.max() < 145
@@ -161,12 +189,23 @@ def test_all_have_equal_odds_in_each_layer(run, digits):
 
 
 def test_the_signs_have_equal_odds_whatever_is_drawn(run, monkeypatch):
-  monkeypatch.setattr(ra, 'OPERATIONS', {
-      name: (lambda image, amount, _, i=i: image + 9 * i + amount, (0, 30),
-             True) for i, name in enumerate(ra.OPERATIONS)})
+  monkeypatch.setattr(
+    ra,
+    'OPERATIONS',
+    {
+      name: (
+        lambda image, amount, _, i=i: image + 9 * i + amount,
+        (0, 30),
+        True,
+      )
+      for i, name in enumerate(ra.OPERATIONS)
+    },
+  )
   recipe = augment(layers=1, magnitude=2)
-  got = np.array([run(recipe, np.full((1, 1, 1), 9, np.uint8), (3, i))
-                  for i in range(400)], int).ravel()
+  got = np.array(
+    [run(recipe, np.full((1, 1, 1), 9, np.uint8), (3, i)) for i in range(400)],
+    int,
+  ).ravel()
   assert set(got) == {9 + 9 * i + sign for i in range(14) for sign in (-2, 2)}
   assert 160 < (got % 9 == 2).sum() < 240
 
@@ -178,10 +217,20 @@ def test_only_what_is_drawn_is_computed(run, monkeypatch):
     computed.append(name)
     return image
 
-  monkeypatch.setattr(ra, 'OPERATIONS', {
-      name: (lambda image, *_, name=name: tf.py_func(
-          lambda x: note(x, name), [image], tf.float32), (0, 0), False)
-      for name in ra.OPERATIONS})
+  monkeypatch.setattr(
+    ra,
+    'OPERATIONS',
+    {
+      name: (
+        lambda image, *_, name=name: tf.py_func(
+          lambda x: note(x, name), [image], tf.float32
+        ),
+        (0, 0),
+        False,
+      )
+      for name in ra.OPERATIONS
+    },
+  )
   recipe = augment(layers=3)
   for i in range(10):
     run(recipe, np.zeros((2, 2, 3), np.uint8), (0, i))
@@ -202,8 +251,10 @@ def test_the_seed_fixes_the_bits(run):
 def test_a_layer_leaves_those_before_it_alone(run):
   image = golden.photo(1, 24, 32)
   one, two = augment(layers=1), augment(layers=2)
-  same = [np.array_equal(run(one, image, (0, i)), run(two, image, (0, i)))
-          for i in range(60)]
+  same = [
+    np.array_equal(run(one, image, (0, i)), run(two, image, (0, i)))
+    for i in range(60)
+  ]
   # The second layer is the identity, or as good as that, now and then.
   assert 0 < sum(same) < 30
 
@@ -236,22 +287,32 @@ def test_inside_a_parallel_map():
   image = golden.photo(0, 24, 32)
 
   with tf.Graph().as_default(), tf.Session() as session:
-    # A constant picture would be folded through every transformation.
+    # A constant image would be folded through every transformation.
     pictures = tf.data.Dataset.from_tensors(image).repeat(32)
-    batches = tf.data.Dataset.zip((tf.data.Dataset.range(32), pictures)).map(
+    batches = (
+      tf.data.Dataset.zip((tf.data.Dataset.range(32), pictures))
+      .map(
         lambda i, image: ra.rand_augment(image, tf.stack([7, i])),
-        num_parallel_calls=4).batch(32).repeat()
+        num_parallel_calls=4,
+      )
+      .batch(32)
+      .repeat()
+    )
     iterator = tf.data.make_one_shot_iterator(batches).get_next()
     first = session.run(iterator)
     np.testing.assert_array_equal(first, session.run(iterator))
   assert len({o.tobytes() for o in first}) > 25
 
 
-@pytest.mark.parametrize('options,message', [
+@pytest.mark.parametrize(
+  'options,message',
+  [
     ({'magnitude': -1}, 'magnitude is -1; it must be from 0.* to 30'),
     ({'magnitude': 30.5}, 'magnitude is 30.5'),
     ({'magnitude': float('nan')}, 'magnitude is nan'),
-    ({'layers': -1}, 'layers is -1; .* must be 0 or more')])
+    ({'layers': -1}, 'layers is -1; .* must be 0 or more'),
+  ],
+)
 def test_bad_options_are_refused(options, message):
   with pytest.raises(ValueError, match=message):
     ra.rand_augment(np.zeros((9, 9, 3), np.uint8), [0, 0], **options)
@@ -259,18 +320,26 @@ def test_bad_options_are_refused(options, message):
 
 def test_unknown_transformations_are_refused():
   image = np.zeros((9, 9, 3), np.uint8)
-  with pytest.raises(ValueError, match=(
-      "Unknown transformation 'colour'. Did you mean 'color'\\? Valid: auto")):
+  with pytest.raises(
+    ValueError,
+    match=(
+      "Unknown transformation 'colour'. Did you mean 'color'\\? Valid: auto"
+    ),
+  ):
     ra.transform(image, 'colour')
   with pytest.raises(ValueError, match='magnitude is 31'):
     ra.transform(image, 'color', 31)
 
 
-@pytest.mark.parametrize('image,message', [
-    (np.zeros((9, 9, 3), np.int64), 'takes uint8, float32 pictures'),
+@pytest.mark.parametrize(
+  'image,message',
+  [
+    (np.zeros((9, 9, 3), np.int64), 'takes uint8, float32 images'),
     (np.zeros((9, 9, 4), np.uint8), 'height, width, 1 or 3'),
     (np.zeros((9, 1), np.uint8), 'height, width, 1 or 3'),
-    (np.zeros((2, 9, 9, 3), np.uint8), 'one picture at a time')])
+    (np.zeros((2, 9, 9, 3), np.uint8), 'one image at a time'),
+  ],
+)
 def test_bad_pictures_are_refused(image, message):
   with pytest.raises(ValueError, match=message):
     ra.rand_augment(image, [0, 0])

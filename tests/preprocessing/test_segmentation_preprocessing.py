@@ -1,8 +1,9 @@
-"""Picture and mask stay aligned, by their very values; sizes, seeds, errors.
+"""Image and mask stay aligned, by their very values; sizes, seeds, errors.
 
-The pictures tell where their pixels were: red is the column, green the row
+The images tell where their pixels were: red is the column, green the row
 and blue 200. The masks are random, so that only the right pixel fits.
 """
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -14,12 +15,14 @@ from preprocessing.encoded import Encoded
 from tests import golden
 
 BLUE, IGNORED = 200, 250
-LEVELS = {'vgg': lambda x: x + np.float32(vgg_preprocessing.MEAN_RGB),
-          'inception': lambda x: (x + 1) * 127.5}
+LEVELS = {
+  'vgg': lambda x: x + np.float32(vgg_preprocessing.MEAN_RGB),
+  'inception': lambda x: (x + 1) * 127.5,
+}
 
 
 def places(height, width, seed=0):
-  """Returns picture and mask in one: uint8 [height, width, 4]."""
+  """Returns image and mask in one: uint8 [height, width, 4]."""
   y, x = np.mgrid[:height, :width]
   mask = np.random.RandomState(seed).randint(0, 250, y.shape)
   return np.stack([x, y, np.full_like(x, BLUE), mask], -1).astype(np.uint8)
@@ -28,8 +31,9 @@ def places(height, width, seed=0):
 def recipe(height=33, width=41, name='vgg', is_training=True, **options):
   options = {'ignore_label': IGNORED, **options}
   fn = factory.get_segmentation_preprocessing(name, is_training)
-  return lambda both, seed: fn(both[..., :3], both[..., 3:], height, width,
-                               seed=seed, **options)
+  return lambda both, seed: fn(
+    both[..., :3], both[..., 3:], height, width, seed=seed, **options
+  )
 
 
 def content(image, mask, name='vgg'):
@@ -39,7 +43,7 @@ def content(image, mask, name='vgg'):
   np.testing.assert_array_equal(mask == IGNORED, ~inside)
   np.testing.assert_array_equal(image[~inside], 0)
   rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-  part = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+  part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
   assert inside[part].all()  # one rectangle
   return levels[part], mask[part], (rows[0], columns[0])
 
@@ -55,16 +59,20 @@ def test_alignment(run, size, name):
     levels, mask, _ = content(image, mask, name)
     x, y = levels[..., 0], levels[..., 1]
     # Half way between two pixels either is the nearest.
-    rows, columns = ([np.rint(place + move).astype(int)
-                      for move in (-0.01, 0.01)] for place in (y, x))
-    assert np.any([mask == both[row, column, 3]
-                   for row in rows for column in columns], axis=0).all()
+    rows, columns = (
+      [np.rint(place + move).astype(int) for move in (-0.01, 0.01)]
+      for place in (y, x)
+    )
+    assert np.any(
+      [mask == both[row, column, 3] for row in rows for column in columns],
+      axis=0,
+    ).all()
     steps = np.diff(x, axis=1)
     for bend in np.diff(x, 2, axis=1), np.diff(y, 2, axis=0):
       assert np.abs(bend).max(initial=0) < 2e-3  # a straight line
     assert 0.45 < abs(steps.mean()) < 2.2
     seen.add((steps.mean() > 0, levels.shape[:2] == (33, 41)))
-  # Mirrored and not; small pictures fill the output when enlarged at most.
+  # Mirrored and not; small images fill the output when enlarged at most.
   assert {flipped for flipped, _ in seen} == {False, True}
   assert (size[0] == 1) == (not any(filled for _, filled in seen))
 
@@ -91,7 +99,7 @@ def test_a_small_picture_lies_anywhere(run):
   offsets = []
   for i in range(120):
     levels, _, offset = content(*run(fn, both, (2, i)))
-    assert levels.shape == (11, 16, 3)  # the corners are those of the picture
+    assert levels.shape == (11, 16, 3)  # the corners are those of the image
     assert sorted(levels[0, [0, -1], 0].round(3)) == [0, 30]
     assert list(levels[[0, -1], 0, 1].round(3)) == [0, 20]
     offsets.append(offset)
@@ -103,8 +111,9 @@ def test_a_small_picture_lies_anywhere(run):
 @pytest.mark.parametrize('label', [-1, 0, 255, 300])
 def test_the_padding_has_the_ignore_label(run, label, is_training):
   both = np.full((5, 5, 4), 100, np.uint8)
-  _, mask = run(recipe(12, 12, is_training=is_training, ignore_label=label),
-                both)
+  _, mask = run(
+    recipe(12, 12, is_training=is_training, ignore_label=label), both
+  )
   assert set(mask.ravel()) == {label, 100}
 
 
@@ -112,15 +121,18 @@ def test_scales(run):
   def draw(**options):
     def sample(_, seed):
       return dense.sample_scale(seed, **options)
-    return np.array([run(sample, np.zeros((1, 1, 1)), (0, i))
-                     for i in range(200)])
+
+    return np.array(
+      [run(sample, np.zeros((1, 1, 1)), (0, i)) for i in range(200)]
+    )
 
   steps, counts = np.unique(draw(), return_counts=True)
-  np.testing.assert_array_equal(steps, [.5, .75, 1, 1.25, 1.5, 1.75, 2])
+  np.testing.assert_array_equal(steps, [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2])
   assert counts.min() > 12
-  tenths = draw(min_scale_factor=0.4, max_scale_factor=0.7,
-                scale_factor_step_size=0.1)  # (0.7 - 0.4) / 0.1 < 3
-  np.testing.assert_allclose(np.unique(tenths), [.4, .5, .6, .7], rtol=1e-6)
+  tenths = draw(
+    min_scale_factor=0.4, max_scale_factor=0.7, scale_factor_step_size=0.1
+  )  # (0.7 - 0.4) / 0.1 < 3
+  np.testing.assert_allclose(np.unique(tenths), [0.4, 0.5, 0.6, 0.7], rtol=1e-6)
   anything = draw(scale_factor_step_size=0)
   assert len(set(anything)) == 200 and 0.5 <= anything.min() < 0.55
   assert 1.95 < anything.max() < 2 and abs(anything.mean() - 1.25) < 0.1
@@ -141,10 +153,15 @@ def test_values_are_those_of_tensorflows_resize(run):
   both = np.concatenate([image, places(40, 50)[..., 3:]], -1)
   fn = recipe(79, 99, min_scale_factor=2, max_scale_factor=2, flip=False)
   got, mask = run(fn, both)
-  want, labels = run(lambda both, _: (
+  want, labels = run(
+    lambda both, _: (
       tf.image.resize_bilinear(both[None], [79, 99], align_corners=True),
-      tf.image.resize_nearest_neighbor(both[None], [79, 99],
-                                       align_corners=True)), both)
+      tf.image.resize_nearest_neighbor(
+        both[None], [79, 99], align_corners=True
+      ),
+    ),
+    both,
+  )
   np.testing.assert_allclose(LEVELS['vgg'](got), want[0, ..., :3], atol=1e-3)
   np.testing.assert_array_equal(mask, labels[0, ..., 3])
 
@@ -160,22 +177,36 @@ def test_half_of_the_pictures_are_mirrored(run):
 def test_the_seed_fixes_the_bits(run):
   both, fn = places(50, 60), recipe(photometric=1.0)
   first = run(fn, both, (1, 2))
-  for again in run(fn, both, (1, 2)), run(recipe(photometric=1.), both, (1, 2)):
+  for again in (
+    run(fn, both, (1, 2)),
+    run(recipe(photometric=1.0), both, (1, 2)),
+  ):
     for one, other in zip(first, again, strict=True):
       np.testing.assert_array_equal(one, other)
-  assert all((first[1] != run(fn, both, seed)[1]).mean() > 0.5
-             for seed in [(1, 3), (2, 2), (2, 1)])
+  assert all(
+    (first[1] != run(fn, both, seed)[1]).mean() > 0.5
+    for seed in [(1, 3), (2, 2), (2, 1)]
+  )
 
 
 def test_photometric_distortion_changes_the_picture_alone(run):
   image = golden.photo(1, 40, 50)
   both = np.concatenate([image, places(40, 50)[..., 3:]], -1)
-  plain, half, full = (recipe(49, 65, photometric=strength, flip=False,
-                              min_scale_factor=1, max_scale_factor=1)
-                       for strength in (0.0, 0.5, 1.0))
+  plain, half, full = (
+    recipe(
+      49,
+      65,
+      photometric=strength,
+      flip=False,
+      min_scale_factor=1,
+      max_scale_factor=1,
+    )
+    for strength in (0.0, 0.5, 1.0)
+  )
   for i in range(5):
     (image, mask), (middle, second), (far, third) = (
-        run(fn, both, (4, i)) for fn in (plain, half, full))
+      run(fn, both, (4, i)) for fn in (plain, half, full)
+    )
     np.testing.assert_array_equal(mask, second)
     np.testing.assert_array_equal(mask, third)
     assert 0 < (mask == IGNORED).mean() < 1
@@ -183,11 +214,20 @@ def test_photometric_distortion_changes_the_picture_alone(run):
       np.testing.assert_array_equal(distorted[mask == IGNORED], 0)
     np.testing.assert_allclose(middle, (image + far) / 2, atol=1e-3)
     shape = (40, 50, 3)
-    want = run(lambda both, seed: 255 * inception_preprocessing.distort_color(
-        tf.cast(both[..., :3], tf.float32) / 255, seed, False), both, (4, i))
+    want = run(
+      lambda both, seed: (
+        255
+        * inception_preprocessing.distort_color(
+          tf.cast(both[..., :3], tf.float32) / 255, seed, False
+        )
+      ),
+      both,
+      (4, i),
+    )
     inside = mask != IGNORED
     np.testing.assert_allclose(
-        LEVELS['vgg'](far)[inside].reshape(shape), want, atol=1e-2)
+      LEVELS['vgg'](far)[inside].reshape(shape), want, atol=1e-2
+    )
     assert np.abs(far - image).max() > 5
 
 
@@ -220,8 +260,13 @@ def test_encoded_pictures(form, is_training):
   with tf.Graph().as_default(), tf.Session() as session:
     data = getattr(tf.image, f'encode_{form}')(image)
     mask, seed = places(60, 80)[..., 3], tf.placeholder(tf.int32, [2])
-    one, other = (fn(picture, mask, 33, 41, seed=seed) for picture in (
-        Encoded(data), tf.io.decode_image(data, 3, expand_animations=False)))
+    one, other = (
+      fn(picture, mask, 33, 41, seed=seed)
+      for picture in (
+        Encoded(data),
+        tf.io.decode_image(data, 3, expand_animations=False),
+      )
+    )
     for i in range(10):
       (got, labels), (want, same) = session.run([one, other], {seed: (0, i)})
       np.testing.assert_array_equal(labels, same)
@@ -237,9 +282,11 @@ def test_shapes_and_grey_pictures():
     for name, mean in ('vgg', vgg_preprocessing.MEAN_GREY), ('inception', 0):
       for is_training in True, False:
         one, three = (
-            factory.get_segmentation_preprocessing(name, is_training, gray)(
-                image, mask, 20, 30, seed=[1, 1], max_scale_factor=1.0)
-            for gray in (True, False))
+          factory.get_segmentation_preprocessing(name, is_training, gray)(
+            image, mask, 20, 30, seed=[1, 1], max_scale_factor=1.0
+          )
+          for gray in (True, False)
+        )
         for (out, labels), channels in (one, 1), (three, 3):
           assert out.shape.as_list() == [20, 30, channels]
           assert labels.shape.as_list() == [20, 30]
@@ -248,7 +295,8 @@ def test_shapes_and_grey_pictures():
         inside = labels != 255
         np.testing.assert_allclose(one[inside], first[inside], atol=1e-3)
       own, labels = factory.get_segmentation_preprocessing(name, False)(
-          image, mask, None, None)
+        image, mask, None, None
+      )
       assert own.shape.as_list() == [None, None, 3]
       assert labels.shape.as_list() == [None, None]
 
@@ -258,10 +306,16 @@ def test_inside_a_parallel_map():
 
   def outputs():
     with tf.Graph().as_default(), tf.Session() as session:
-      batches = tf.data.Dataset.range(8).map(
+      batches = (
+        tf.data.Dataset.range(8)
+        .map(
           tf.autograph.experimental.do_not_convert(
-              lambda i: recipe()(tf.constant(both), tf.stack([7, i]))),
-          num_parallel_calls=2).batch(8)
+            lambda i: recipe()(tf.constant(both), tf.stack([7, i]))
+          ),
+          num_parallel_calls=2,
+        )
+        .batch(8)
+      )
       return session.run(tf.data.make_one_shot_iterator(batches).get_next())
 
   (first, labels), (second, again) = outputs(), outputs()
@@ -275,28 +329,37 @@ def test_a_mask_of_another_size_is_an_error_when_it_runs():
     with tf.Graph().as_default(), tf.Session() as session:
       mask = tf.placeholder_with_default(np.zeros((12, 11), 'u1'), [None] * 2)
       output = factory.get_segmentation_preprocessing('vgg', is_training)(
-          np.zeros((12, 10, 3), np.uint8), mask, size, size)
-      with pytest.raises(tf.errors.InvalidArgumentError,
-                         match='mask has.*12 11.*picture.*12 10'):
+        np.zeros((12, 10, 3), np.uint8), mask, size, size
+      )
+      with pytest.raises(
+        tf.errors.InvalidArgumentError, match='mask has.*12 11.*image.*12 10'
+      ):
         session.run(output)
 
 
 def test_unknown_names():
-  with pytest.raises(ValueError, match=(
+  with pytest.raises(
+    ValueError,
+    match=(
       "Unknown preprocessing of dense labels 'inceptoin'. Did you mean "
-      "'inception'\\? Valid: inception, vgg.")):
+      "'inception'\\? Valid: inception, vgg."
+    ),
+  ):
     factory.get_segmentation_preprocessing('inceptoin', True)
   with pytest.raises(ValueError, match="Unknown.*'cifar'.*Valid: inception"):
     factory.get_segmentation_preprocessing('cifar', False)
   with pytest.raises(ValueError, match='normalization.*Valid: inception, vgg'):
-    dense.preprocess_for_eval(np.zeros((9, 9, 3), 'u1'), np.zeros((9, 9), 'u1'),
-                              normalization='caffe')
+    dense.preprocess_for_eval(
+      np.zeros((9, 9, 3), 'u1'), np.zeros((9, 9), 'u1'), normalization='caffe'
+    )
 
 
 PICTURE, MASK = np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.uint8)
 
 
-@pytest.mark.parametrize('options, match', [
+@pytest.mark.parametrize(
+  'options, match',
+  [
     ({'min_scale_factor': 0}, 'min_scale_factor 0 and .*must be positive'),
     ({'min_scale_factor': 3}, 'min_scale_factor 3 .* 2.0 .*in this order'),
     ({'scale_factor_step_size': -1}, 'step_size -1 must not be negative'),
@@ -308,7 +371,8 @@ PICTURE, MASK = np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.uint8)
     ({'mask': np.zeros((9, 9, 3), np.uint8)}, 'class ids.*channels=1'),
     ({'image': PICTURE.astype(np.float32)}, 'decoded uint8 pixels'),
     ({'seed': 3}, 'two integers'),
-])
+  ],
+)
 def test_bad_arguments(options, match):
   fn = factory.get_segmentation_preprocessing('vgg', True)
   with pytest.raises(ValueError, match=match):
@@ -318,9 +382,13 @@ def test_bad_arguments(options, match):
 @pytest.mark.parametrize('is_training', [True, False])
 def test_unknown_options(is_training):
   fn = factory.get_segmentation_preprocessing('vgg', is_training)
-  with pytest.raises(TypeError, match=(
+  with pytest.raises(
+    TypeError,
+    match=(
       "Unknown preprocessing option 'max_scale'. Did you mean "
       "'max_scale_factor'\\? Valid: flip, ignore_label, max_scale_factor, "
       'min_scale_factor, normalization, photometric, '
-      'scale_factor_step_size.')):
+      'scale_factor_step_size.'
+    ),
+  ):
     fn(PICTURE, MASK, 9, 9, max_scale=2)

@@ -1,4 +1,5 @@
 """Losses and figures of classification, against NumPy and sklearn."""
+
 import warnings
 
 import numpy as np
@@ -12,8 +13,10 @@ from tasks import classification
 
 def _random(examples=50, classes=7, seed=0):
   random = np.random.RandomState(seed)
-  return (random.normal(0, 3, (examples, classes)).astype(np.float32),
-          random.randint(0, classes, examples))
+  return (
+    random.normal(0, 3, (examples, classes)).astype(np.float32),
+    random.randint(0, classes, examples),
+  )
 
 
 def _log_softmax(logits):
@@ -26,8 +29,9 @@ def test_loss(graph, smoothing):
   logits, labels = _random()
   target = np.eye(7)[labels] * (1 - smoothing) + smoothing / 7
   expected = -(target * _log_softmax(logits)).sum(-1).mean()
-  loss = classification.loss(tf.constant(logits), tf.constant(labels),
-                             smoothing)
+  loss = classification.loss(
+    tf.constant(logits), tf.constant(labels), smoothing
+  )
   assert loss.dtype == tf.float32 and loss.shape == ()
   with tf.Session() as session:
     assert session.run(loss) == pytest.approx(expected, rel=1e-6)
@@ -35,12 +39,16 @@ def test_loss(graph, smoothing):
 
 
 def test_accuracy(graph):
-  logits = tf.constant([[0., 2, 1], [5, 0, 0], [1, 2, 3], [1, 1, 0]])
+  logits = tf.constant([[0.0, 2, 1], [5, 0, 0], [1, 2, 3], [1, 1, 0]])
   with tf.Session() as session:
-    for labels, expected in (([1, 0, 2, 0], 1), ([1, 1, 2, 1], 0.5),
-                             ([0, 1, 1, 2], 0)):
-      value = session.run(classification.accuracy(
-          logits, tf.constant(labels, tf.int64)))
+    for labels, expected in (
+      ([1, 0, 2, 0], 1),
+      ([1, 1, 2, 1], 0.5),
+      ([0, 1, 1, 2], 0),
+    ):
+      value = session.run(
+        classification.accuracy(logits, tf.constant(labels, tf.int64))
+      )
       assert value == expected
 
 
@@ -50,8 +58,9 @@ def test_loss_of_mixed_labels(graph, smoothing):
   shares = np.random.RandomState(1).dirichlet(np.ones(7), 50).astype('f')
   target = shares * (1 - smoothing) + smoothing / 7
   expected = -(target * _log_softmax(logits)).sum(-1).mean()
-  loss = classification.loss(tf.constant(logits), tf.constant(shares),
-                             smoothing)
+  loss = classification.loss(
+    tf.constant(logits), tf.constant(shares), smoothing
+  )
   assert loss.dtype == tf.float32 and loss.shape == ()
   with tf.Session() as session:
     assert session.run(loss) == pytest.approx(expected, rel=1e-6)
@@ -60,10 +69,14 @@ def test_loss_of_mixed_labels(graph, smoothing):
 
 def test_one_hot_labels_are_those_of_integers(graph):
   logits, labels = _random()
-  both = [(classification.loss(logits, each, 0.1),
-           classification.accuracy(logits, each))
-          for logits in [tf.constant(logits)]
-          for each in (tf.constant(labels), tf.one_hot(labels, 7))]
+  both = [
+    (
+      classification.loss(logits, each, 0.1),
+      classification.accuracy(logits, each),
+    )
+    for logits in [tf.constant(logits)]
+    for each in (tf.constant(labels), tf.one_hot(labels, 7))
+  ]
   with tf.Session() as session:
     integers, one_hot = session.run(both)
   assert integers == one_hot and 0 < integers[1] < 1
@@ -71,8 +84,10 @@ def test_one_hot_labels_are_those_of_integers(graph):
 
 def test_accuracy_of_mixed_labels(graph):
   """The largest share is the label."""
-  logits = tf.constant([[0., 2, 1], [5, 0, 0], [1, 2, 3], [1, 1, 0]])
-  shares = tf.constant([[.3, .4, .3], [.2, 0, .8], [.1, .2, .7], [.5, .5, 0]])
+  logits = tf.constant([[0.0, 2, 1], [5, 0, 0], [1, 2, 3], [1, 1, 0]])
+  shares = tf.constant(
+    [[0.3, 0.4, 0.3], [0.2, 0, 0.8], [0.1, 0.2, 0.7], [0.5, 0.5, 0]]
+  )
   with tf.Session() as session:
     assert session.run(classification.accuracy(logits, shares)) == 0.75
 
@@ -83,13 +98,13 @@ def test_cross_entropies():
   found = classification.cross_entropies(logits, labels)
   assert found.dtype == np.float64
   np.testing.assert_allclose(
-      found, -_log_softmax(logits)[np.arange(50), labels], rtol=1e-12)
+    found, -_log_softmax(logits)[np.arange(50), labels], rtol=1e-12
+  )
   np.testing.assert_array_equal(logits, before)
 
 
 def test_cross_entropies_of_large_logits():
-  logits = np.array([[1e4, 0], [-1e4, 0], [0, np.inf], [np.nan, 0]],
-                    np.float32)
+  logits = np.array([[1e4, 0], [-1e4, 0], [0, np.inf], [np.nan, 0]], np.float32)
   with np.errstate(invalid='ignore'):
     found = classification.cross_entropies(logits, np.zeros(4, int))
   assert found[0] == 0 and found[1] == 1e4
@@ -97,11 +112,15 @@ def test_cross_entropies_of_large_logits():
 
 
 def test_top_k():
-  logits = np.array([[.1, .4, .2, .3], [.4, .3, .2, .1]], np.float32)
-  for labels, shares in (([1, 0], [1, 1, 1, 1]), ([2, 1], [0, .5, 1, 1]),
-                         ([0, 3], [0, 0, 0, 1])):
-    assert [classification.top_k(logits, np.array(labels), k)
-            for k in (1, 2, 3, 4)] == shares
+  logits = np.array([[0.1, 0.4, 0.2, 0.3], [0.4, 0.3, 0.2, 0.1]], np.float32)
+  for labels, shares in (
+    ([1, 0], [1, 1, 1, 1]),
+    ([2, 1], [0, 0.5, 1, 1]),
+    ([0, 3], [0, 0, 0, 1]),
+  ):
+    assert [
+      classification.top_k(logits, np.array(labels), k) for k in (1, 2, 3, 4)
+    ] == shares
 
 
 def test_top_k_of_equal_logits():
@@ -109,10 +128,14 @@ def test_top_k_of_equal_logits():
   logits = np.array([[1, 2, 2, 2]] * 4, np.float32)
   labels = np.array([0, 1, 2, 3])
   assert [classification.top_k(logits, labels, k) for k in (1, 2, 3, 4)] == [
-      .25, .5, .75, 1]
+    0.25,
+    0.5,
+    0.75,
+    1,
+  ]
   constant = np.zeros((10, 10), np.float32)
-  assert classification.top_k(constant, np.arange(10), 1) == .1
-  assert classification.top_k(constant, np.arange(10), 5) == .5
+  assert classification.top_k(constant, np.arange(10), 1) == 0.1
+  assert classification.top_k(constant, np.arange(10), 5) == 0.5
 
 
 def test_top_k_of_many_equal_logits():
@@ -120,13 +143,16 @@ def test_top_k_of_many_equal_logits():
   random = np.random.RandomState(0)
   logits = random.randint(0, 3, (300, 200)).astype(np.float32)
   labels = random.randint(0, 30, 300)
-  first = [sorted(range(200), key=lambda i, row=row: (-row[i], i))
-           for row in logits]
+  first = [
+    sorted(range(200), key=lambda i, row=row: (-row[i], i)) for row in logits
+  ]
   for k in (1, 5, 20):
     assert classification.top_k(logits, labels, k) == np.mean(
-        [label in row[:k] for label, row in zip(labels, first, strict=True)])
+      [label in row[:k] for label, row in zip(labels, first, strict=True)]
+    )
   assert classification.top_k(logits, labels, 1) == np.mean(
-      logits.argmax(-1) == labels)
+    logits.argmax(-1) == labels
+  )
 
 
 def test_top_k_of_few_classes():
@@ -151,19 +177,24 @@ def test_metrics():
   with warnings.catch_warnings():
     warnings.simplefilter('ignore')
     _, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(
-        labels, order[:, 0], labels=occur, average='macro')
+      labels, order[:, 0], labels=occur, average='macro'
+    )
   assert len(occur) == 19
   assert found == {
-      'examples': 200,
-      'accuracy': np.mean(order[:, 0] == labels),
-      'top_5_accuracy': np.mean([label in row[:5] for label, row in
-                                 zip(labels, order, strict=True)]),
-      'loss': pytest.approx(
-          -_log_softmax(logits)[np.arange(200), labels].mean(), rel=1e-12),
-      'mean_recall': pytest.approx(recall, rel=1e-12),
-      'mean_f1': pytest.approx(f1, rel=1e-12),
-      'expected_calibration_error': pytest.approx(
-          _calibration_error(logits, labels, 15), rel=1e-9)}
+    'examples': 200,
+    'accuracy': np.mean(order[:, 0] == labels),
+    'top_5_accuracy': np.mean(
+      [label in row[:5] for label, row in zip(labels, order, strict=True)]
+    ),
+    'loss': pytest.approx(
+      -_log_softmax(logits)[np.arange(200), labels].mean(), rel=1e-12
+    ),
+    'mean_recall': pytest.approx(recall, rel=1e-12),
+    'mean_f1': pytest.approx(f1, rel=1e-12),
+    'expected_calibration_error': pytest.approx(
+      _calibration_error(logits, labels, 15), rel=1e-9
+    ),
+  }
 
 
 def test_metrics_are_what_can_select():
@@ -181,8 +212,9 @@ def _calibration_error(logits, labels, bins):
     inside = (confidence > (m - 1) / bins) & (confidence <= m / bins)
     if inside.any():
       accuracy = np.mean(predicted[inside] == labels[inside])
-      total += inside.sum() / len(labels) * abs(
-          accuracy - confidence[inside].mean())
+      total += (
+        inside.sum() / len(labels) * abs(accuracy - confidence[inside].mean())
+      )
   return total
 
 
@@ -191,8 +223,9 @@ def test_calibration_error(bins):
   for seed in range(5):
     logits, labels = _random(100, 4, seed)
     found = classification.calibration_error(logits, labels, bins)
-    assert found == pytest.approx(_calibration_error(logits, labels, bins),
-                                  rel=1e-9)
+    assert found == pytest.approx(
+      _calibration_error(logits, labels, bins), rel=1e-9
+    )
     assert 0 < found < 1
 
 
@@ -201,7 +234,7 @@ def test_calibration_error_of_what_is_known():
   error = classification.calibration_error
   assert error(sure, np.array([0, 0, 1, 1])) == pytest.approx(0, abs=1e-9)
   assert error(sure, np.array([1, 1, 0, 0])) == pytest.approx(1)
-  assert error(sure, np.array([0, 1, 0, 1])) == pytest.approx(.5)
+  assert error(sure, np.array([0, 1, 0, 1])) == pytest.approx(0.5)
   # 75 % sure, and right three times of four.
   honest = np.log(np.array([[3, 1]] * 4, np.float32))
   assert error(honest, np.array([0, 0, 0, 1])) == pytest.approx(0, abs=1e-7)
@@ -210,8 +243,10 @@ def test_calibration_error_of_what_is_known():
 def test_probabilities():
   logits, labels = _random()
   np.testing.assert_allclose(
-      classification.probabilities(logits, labels),
-      np.exp(_log_softmax(logits))[np.arange(50), labels], rtol=1e-12)
+    classification.probabilities(logits, labels),
+    np.exp(_log_softmax(logits))[np.arange(50), labels],
+    rtol=1e-12,
+  )
 
 
 def test_worst_mistakes():
@@ -220,10 +255,13 @@ def test_worst_mistakes():
   wrong = [i for i in np.argsort(-losses) if logits[i].argmax() != labels[i]]
   assert 10 < len(wrong) < 60
   for count in (1, 10, 60):
-    assert classification.worst_mistakes(logits, labels, count).tolist() == (
-        wrong[:count])
-  assert classification.worst_mistakes(
-      logits, logits.argmax(-1), 10).tolist() == []
+    assert (
+      classification.worst_mistakes(logits, labels, count).tolist()
+      == (wrong[:count])
+    )
+  assert (
+    classification.worst_mistakes(logits, logits.argmax(-1), 10).tolist() == []
+  )
 
 
 def test_metrics_of_nan():
@@ -250,7 +288,9 @@ def test_per_class():
   labels[np.isin(labels, (3, 6))] = 0
   labels[:4] = 5
   expected = sklearn.metrics.precision_recall_fscore_support(
-      labels, logits.argmax(-1), labels=range(7), zero_division=0)
+    labels, logits.argmax(-1), labels=range(7), zero_division=0
+  )
   found = classification.per_class(
-      classification.confusion_matrix(logits, labels))
+    classification.confusion_matrix(logits, labels)
+  )
   np.testing.assert_allclose(found, expected[:3], rtol=1e-12)

@@ -1,4 +1,5 @@
 """Dense losses and figures, against NumPy, loops and tf.metrics."""
+
 import warnings
 
 import numpy as np
@@ -23,8 +24,9 @@ def _cross_entropies(logits, labels, ignore_label=255):
   logits = logits.astype(np.float64)
   log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   valid = labels != ignore_label
-  chosen = np.take_along_axis(
-      log, np.where(valid, labels, 0)[..., None], -1)[..., 0]
+  chosen = np.take_along_axis(log, np.where(valid, labels, 0)[..., None], -1)[
+    ..., 0
+  ]
   return np.where(valid, -chosen, 0)
 
 
@@ -38,8 +40,9 @@ def _value(tensor, feed=None):
 def test_loss(graph, ignore_label, dtype):
   logits, labels = _random(ignore_label=ignore_label)
   losses = _cross_entropies(logits, labels, ignore_label)
-  loss = segmentation.loss(tf.constant(logits),
-                           tf.constant(labels.astype(dtype)), ignore_label)
+  loss = segmentation.loss(
+    tf.constant(logits), tf.constant(labels.astype(dtype)), ignore_label
+  )
   assert loss.dtype == tf.float32 and loss.shape == ()
   expected = losses.sum() / (labels != ignore_label).sum()
   assert _value(loss) == pytest.approx(expected, rel=1e-6)
@@ -50,15 +53,24 @@ def test_class_weights(graph):
   """Pixels of weight 0 do not count, as in DeepLab's SUM_BY_NONZERO_WEIGHTS."""
   logits, labels = _random()
   weights = [0.5, 2, 0, 1, 4]
-  of_pixel = np.where(labels == 255, 0, np.append(weights, np.zeros(251))[
-      labels])
+  of_pixel = np.where(
+    labels == 255, 0, np.append(weights, np.zeros(251))[labels]
+  )
   losses = of_pixel * _cross_entropies(logits, labels)
-  loss = segmentation.loss(tf.constant(logits), tf.constant(labels),
-                           class_weights=weights)
-  value = _value([loss, tf.losses.softmax_cross_entropy(
-      np.eye(256)[labels][..., :5], logits, of_pixel)])
-  assert value[0] == pytest.approx(losses.sum() / (of_pixel > 0).sum(),
-                                   rel=1e-6)
+  loss = segmentation.loss(
+    tf.constant(logits), tf.constant(labels), class_weights=weights
+  )
+  value = _value(
+    [
+      loss,
+      tf.losses.softmax_cross_entropy(
+        np.eye(256)[labels][..., :5], logits, of_pixel
+      ),
+    ]
+  )
+  assert value[0] == pytest.approx(
+    losses.sum() / (of_pixel > 0).sum(), rel=1e-6
+  )
   assert value[0] == pytest.approx(value[1], rel=1e-6)
 
 
@@ -67,14 +79,19 @@ def test_class_weights(graph):
 def test_only_the_hardest_pixels_count(graph, share, as_tensor):
   logits, labels = _random()
   weights = [1, 1, 0, 2, 1]
-  losses = _cross_entropies(logits, labels) * np.append(
-      weights, np.zeros(251))[labels]
+  losses = (
+    _cross_entropies(logits, labels) * np.append(weights, np.zeros(251))[labels]
+  )
   count = max(1, round(share * np.count_nonzero(losses)))
   loss = segmentation.loss(
-      tf.constant(logits), tf.constant(labels), class_weights=weights,
-      top_k_percent=tf.constant(share) if as_tensor else share)
-  assert _value(loss) == pytest.approx(np.sort(losses.ravel())[-count:].mean(),
-                                       rel=1e-5)
+    tf.constant(logits),
+    tf.constant(labels),
+    class_weights=weights,
+    top_k_percent=tf.constant(share) if as_tensor else share,
+  )
+  assert _value(loss) == pytest.approx(
+    np.sort(losses.ravel())[-count:].mean(), rel=1e-5
+  )
 
 
 def test_the_gradient_is_that_of_the_pixels_that_count(graph):
@@ -99,9 +116,13 @@ def test_no_valid_pixel(graph, share, ignore_label):
   logits = tf.constant(_random()[0])
   labels = tf.fill([2, 9, 7], ignore_label)
   loss = segmentation.loss(logits, labels, ignore_label, top_k_percent=share)
-  value, gradient, accuracy = _value([
-      loss, tf.gradients(loss, logits)[0],
-      segmentation.accuracy(logits, labels, ignore_label)])
+  value, gradient, accuracy = _value(
+    [
+      loss,
+      tf.gradients(loss, logits)[0],
+      segmentation.accuracy(logits, labels, ignore_label),
+    ]
+  )
   assert value == 0 and accuracy == 0
   np.testing.assert_array_equal(gradient, 0)
 
@@ -124,18 +145,23 @@ def test_a_label_that_is_no_class_is_an_error(graph):
   logits, labels = _random()
   labels[0, 0, 0] = 200
   for weights in None, [1] * 5:
-    loss = segmentation.loss(tf.constant(logits), tf.constant(labels),
-                             class_weights=weights)
+    loss = segmentation.loss(
+      tf.constant(logits), tf.constant(labels), class_weights=weights
+    )
     with pytest.raises(tf.errors.InvalidArgumentError, match='200'):
       _value(loss)
 
 
-@pytest.mark.parametrize('options, match', [
+@pytest.mark.parametrize(
+  'options, match',
+  [
     ({'top_k_percent': 25}, 'top_k_percent is 25; .*0.25 for a quarter'),
     ({'top_k_percent': 0}, 'top_k_percent is 0; .*above 0'),
     ({'class_weights': [1, 2]}, r'\[1.0, 2.0\]; .*each of the 5 classes'),
     ({'class_weights': [1, 1, 1, 1, -1]}, 'none may be negative'),
-    ({'class_weights': [1, 1, 1, 1, NAN]}, 'none may be negative')])
+    ({'class_weights': [1, 1, 1, 1, NAN]}, 'none may be negative'),
+  ],
+)
 def test_bad_losses(graph, options, match):
   logits, labels = _random()
   with pytest.raises(ValueError, match=match):
@@ -159,8 +185,9 @@ def test_mined_share(graph):
 @pytest.mark.parametrize('ignore_label', [255, 0])
 def test_accuracy(graph, ignore_label):
   logits, labels = _random(ignore_label=ignore_label)
-  value = segmentation.accuracy(tf.constant(logits), tf.constant(labels),
-                                ignore_label)
+  value = segmentation.accuracy(
+    tf.constant(logits), tf.constant(labels), ignore_label
+  )
   assert value.dtype == tf.float32 and value.shape == ()
   valid = labels != ignore_label
   hits = (logits.argmax(-1) == labels)[valid]
@@ -172,15 +199,21 @@ def test_accuracy(graph, ignore_label):
 def test_resizing(graph, size):
   """The corners on the corners; integers exactly, logits in a straight line."""
   labels = np.random.RandomState(0).randint(0, 255, (2, 9, 7))
-  y, x = (np.arange(n) * ((old - 1) / max(n - 1, 1))
-          for n, old in zip(size, (9, 7), strict=True))
+  y, x = (
+    np.arange(n) * ((old - 1) / max(n - 1, 1))
+    for n, old in zip(size, (9, 7), strict=True)
+  )
   # What is half way goes up.
   rows, columns = (np.floor(at + 0.5).astype(int) for at in (y, x))
   plane = np.add.outer(2.0 * np.arange(9), np.arange(7)).astype('f')
-  got, logits = _value([
+  got, logits = _value(
+    [
       segmentation.resize_labels(tf.constant(labels), *size),
       segmentation.resize_logits(
-          tf.constant(np.stack([plane, -plane], -1)[None]), *size)])
+        tf.constant(np.stack([plane, -plane], -1)[None]), *size
+      ),
+    ]
+  )
   np.testing.assert_array_equal(got, labels[:, rows][:, :, columns])
   want = np.add.outer(2 * y, x)
   np.testing.assert_allclose(logits[0], np.stack([want, -want], -1), atol=1e-5)
@@ -205,10 +238,15 @@ def test_confusion_of_bytes_does_not_overflow():
   assert got[199, 199] == got.sum() == 4
 
 
-@pytest.mark.parametrize('label, predicted, match', [
+@pytest.mark.parametrize(
+  'label, predicted, match',
+  [
     ([5, 255], [0, 0], 'label is 5, .*0 to 4. nor .* label 255.*--verify'),
-    ([-1, 0], [0, 0], 'label is -1'), ([0, 0], [0, 5], 'prediction is 5'),
-    ([0, 0], [0], r'shape \(2,\) and the predictions \(1,\); resize')])
+    ([-1, 0], [0, 0], 'label is -1'),
+    ([0, 0], [0, 5], 'prediction is 5'),
+    ([0, 0], [0], r'shape \(2,\) and the predictions \(1,\); resize'),
+  ],
+)
 def test_bad_labels(label, predicted, match):
   with pytest.raises(ValueError, match=match):
     segmentation.confusion_matrix(np.array(label), np.array(predicted), 5)
@@ -226,10 +264,12 @@ def _loop(confusion):
       weighted += actual * ious[-1] / total
     if actual:
       recalls.append(confusion[i, i] / actual)
-  return {'miou': sum(ious) / len(ious),
-          'pixel_accuracy': sum(confusion[i, i] for i in range(n)) / total,
-          'mean_accuracy': sum(recalls) / len(recalls),
-          'frequency_weighted_iou': weighted}
+  return {
+    'miou': sum(ious) / len(ious),
+    'pixel_accuracy': sum(confusion[i, i] for i in range(n)) / total,
+    'mean_accuracy': sum(recalls) / len(recalls),
+    'frequency_weighted_iou': weighted,
+  }
 
 
 @pytest.mark.parametrize('seed', range(20))
@@ -242,8 +282,14 @@ def test_metrics(seed):
     confusion[:, gone] = 0
   confusion[:, unseen] = 0  # never predicted
   figures = segmentation.metrics(confusion, boundary_f1=0.5, loss=1.25)
-  assert list(figures) == ['miou', 'pixel_accuracy', 'mean_accuracy',
-                           'frequency_weighted_iou', 'boundary_f1', 'loss']
+  assert list(figures) == [
+    'miou',
+    'pixel_accuracy',
+    'mean_accuracy',
+    'frequency_weighted_iou',
+    'boundary_f1',
+    'loss',
+  ]
   assert (figures.pop('boundary_f1'), figures.pop('loss')) == (0.5, 1.25)
   assert figures == pytest.approx(_loop(confusion), rel=1e-12)
 
@@ -254,8 +300,8 @@ def test_miou_is_that_of_tf_metrics(graph, ignore_label):
   labels, predicted = (tf.placeholder(tf.int64, [None]) for _ in range(2))
   weights = tf.cast(tf.not_equal(labels, ignore_label), tf.float32)
   miou, update = tf.metrics.mean_iou(
-      tf.where(weights > 0, labels, tf.zeros_like(labels)), predicted, 8,
-      weights)
+    tf.where(weights > 0, labels, tf.zeros_like(labels)), predicted, 8, weights
+  )
   total = 0
   with tf.Session() as session:
     session.run(tf.local_variables_initializer())
@@ -290,17 +336,21 @@ def _slow_boundary_f1(label, predicted, ignore_label, tolerance):
     on = np.zeros(of.shape, bool)
     for y, x in np.argwhere((of == number) & valid):
       on[y, x] = any(
-          0 <= a < of.shape[0] and 0 <= b < of.shape[1] and valid[a, b]
-          and of[a, b] != number
-          for a, b in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)))
+        0 <= a < of.shape[0]
+        and 0 <= b < of.shape[1]
+        and valid[a, b]
+        and of[a, b] != number
+        for a, b in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
+      )
     return on
 
   for number in np.unique(label[valid]):
     true, found = boundary(label, number), boundary(predicted, number)
     if true.any() and found.any():
       precision, recall = (
-          (ndimage.distance_transform_edt(~to)[at] <= tolerance).mean()
-          for at, to in ((found, true), (true, found)))
+        (ndimage.distance_transform_edt(~to)[at] <= tolerance).mean()
+        for at, to in ((found, true), (true, found))
+      )
       both = precision + recall
       scores.append(2 * precision * recall / both if both else 0)
     elif true.any() or found.any():
@@ -312,8 +362,10 @@ def _slow_boundary_f1(label, predicted, ignore_label, tolerance):
 def test_boundary_f1(seed):
   random = np.random.RandomState(seed)
   ignore_label = (255, 0)[seed % 2]
-  label = np.kron(random.randint(0, 4, random.randint(1, 7, 2)),
-                  np.ones([random.randint(1, 6)] * 2, int))
+  label = np.kron(
+    random.randint(0, 4, random.randint(1, 7, 2)),
+    np.ones([random.randint(1, 6)] * 2, int),
+  )
   predicted = np.roll(label, random.randint(0, 4, 2), (0, 1))
   predicted[random.rand(*label.shape) < 0.02 * seed] = 4
   label[random.rand(*label.shape) < 0.1] = ignore_label
@@ -375,8 +427,9 @@ def test_auto_class_weights_are_limited():
   np.testing.assert_array_equal(segmentation.auto_class_weights([0, 7]), [0, 1])
 
 
-@pytest.mark.parametrize('pixels, largest', [([0, 0], 10), ([1, -1], 10),
-                                             ([1, 1], 0.5)])
+@pytest.mark.parametrize(
+  'pixels, largest', [([0, 0], 10), ([1, -1], 10), ([1, 1], 0.5)]
+)
 def test_bad_counts(pixels, largest):
   with pytest.raises(ValueError, match='at least one pixel.*--verify'):
     segmentation.auto_class_weights(pixels, largest=largest)

@@ -1,4 +1,5 @@
-"""The tables and the picture of a dense evaluation."""
+"""The tables and the image of a dense evaluation."""
+
 import csv
 
 import numpy as np
@@ -18,14 +19,16 @@ def _rows(path):
 def test_per_class(tmp_path):
   """A class that is never there, and one that is not even predicted."""
   path = tmp_path / 'per_class.csv'
-  segmentation_reports.write_per_class(path, CONFUSION,
-                                       ['a', 'b, "c"', '猫', 'd'])
+  segmentation_reports.write_per_class(
+    path, CONFUSION, ['a', 'b, "c"', '猫', 'd']
+  )
   assert _rows(path) == [
-      ['label', 'name', 'pixels', 'iou', 'precision', 'recall'],
-      ['0', 'a', '90', '0.666667', '1.000000', '0.666667'],
-      ['1', 'b, "c"', '40', '0.000000', '0.000000', '0.000000'],
-      ['2', '猫', '0', '0.000000', '0.000000', ''],
-      ['3', 'd', '0', '', '', '']]
+    ['label', 'name', 'pixels', 'iou', 'precision', 'recall'],
+    ['0', 'a', '90', '0.666667', '1.000000', '0.666667'],
+    ['1', 'b, "c"', '40', '0.000000', '0.000000', '0.000000'],
+    ['2', '猫', '0', '0.000000', '0.000000', ''],
+    ['3', 'd', '0', '', '', ''],
+  ]
 
 
 def test_the_names_must_be_as_many(tmp_path):
@@ -36,19 +39,60 @@ def test_the_names_must_be_as_many(tmp_path):
 def test_per_image(tmp_path):
   path = tmp_path / 'per_image.csv'
   figures = segmentation.metrics(CONFUSION)
-  segmentation_reports.write_per_image(path, iter([
-      segmentation_reports.ImageFigures(
-          'a, b.jpg', 'record 3 of f', 10, 14, 130, figures['miou'],
-          figures['pixel_accuracy'], np.float32(0.5), 2.0),
-      segmentation_reports.ImageFigures(
-          'c.jpg', 'record 4 of f', 7, 5, 0, float('nan'), float('nan'), None,
-          0.0)]))
+  segmentation_reports.write_per_image(
+    path,
+    iter(
+      [
+        segmentation_reports.ImageFigures(
+          'a, b.jpg',
+          'record 3 of f',
+          10,
+          14,
+          130,
+          figures['miou'],
+          figures['pixel_accuracy'],
+          np.float32(0.5),
+          2.0,
+        ),
+        segmentation_reports.ImageFigures(
+          'c.jpg',
+          'record 4 of f',
+          7,
+          5,
+          0,
+          float('nan'),
+          float('nan'),
+          None,
+          0.0,
+        ),
+      ]
+    ),
+  )
   assert _rows(path) == [
-      ['file', 'record', 'height', 'width', 'pixels', 'miou',
-       'pixel_accuracy', 'boundary_f1', 'loss'],
-      ['a, b.jpg', 'record 3 of f', '10', '14', '130', '0.222222', '0.461538',
-       '0.500000', '2.000000'],
-      ['c.jpg', 'record 4 of f', '7', '5', '0', '', '', '', '0.000000']]
+    [
+      'file',
+      'record',
+      'height',
+      'width',
+      'pixels',
+      'miou',
+      'pixel_accuracy',
+      'boundary_f1',
+      'loss',
+    ],
+    [
+      'a, b.jpg',
+      'record 3 of f',
+      '10',
+      '14',
+      '130',
+      '0.222222',
+      '0.461538',
+      '0.500000',
+      '2.000000',
+    ],
+    ['c.jpg', 'record 4 of f', '7', '5', '0', '', '', '', '0.000000'],
+  ]
 
 
 def test_drawing(tmp_path):

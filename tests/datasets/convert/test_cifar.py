@@ -1,4 +1,5 @@
 """CIFAR-10 and CIFAR-100 in their binary version."""
+
 import io
 
 import numpy as np
@@ -24,7 +25,8 @@ def write_10(folder):
   for seed, name in enumerate(FILES_10):
     (folder / name).write_bytes(records(seed).tobytes())
   (folder / 'batches.meta.txt').write_text(
-      ''.join(f'class{i}\n' for i in range(10)) + '\n')
+    ''.join(f'class{i}\n' for i in range(10)) + '\n'
+  )
 
 
 def write_100(folder):
@@ -32,7 +34,8 @@ def write_100(folder):
   for seed, name in enumerate(('train.bin', 'test.bin')):
     (folder / name).write_bytes(records(seed, 2, 100).tobytes())
   (folder / 'fine_label_names.txt').write_text(
-      ''.join(f'fine_{i}\n' for i in range(100)))
+    ''.join(f'fine_{i}\n' for i in range(100))
+  )
 
 
 def check(items, expected, label_bytes):
@@ -43,7 +46,8 @@ def check(items, expected, label_bytes):
     assert picture.format == 'PNG' and picture.mode == 'RGB'
     for channel, plane in enumerate(np.split(record[label_bytes:], 3)):
       np.testing.assert_array_equal(
-          np.asarray(picture)[..., channel], plane.reshape(32, 32))
+        np.asarray(picture)[..., channel], plane.reshape(32, 32)
+      )
 
 
 @pytest.mark.parametrize('inner', ['', 'cifar-10-batches-bin'])
@@ -53,8 +57,7 @@ def test_cifar10(tmp_path, inner):
   assert plan.name == 'cifar10' and plan.source == str(tmp_path)
   assert plan.class_names == [f'class{i}' for i in range(10)]
   assert list(plan.splits) == ['train', 'test']
-  check(plan.splits['train'], np.concatenate([records(i) for i in range(5)]),
-        1)
+  check(plan.splits['train'], np.concatenate([records(i) for i in range(5)]), 1)
   check(plan.splits['test'], records(5), 1)
   assert plan.splits['train'][4].name == 'image 1 of data_batch_2.bin'
   assert plan.splits['train'][4].features == {}
@@ -69,8 +72,9 @@ def test_cifar100(tmp_path, inner):
   for seed, split in enumerate(('train', 'test')):
     check(plan.splits[split], records(seed, 2, 100), 2)
     assert [item.features for item in plan.splits[split]] == [
-        {'image/class/coarse_label': int(record[0])}
-        for record in records(seed, 2, 100)]
+      {'image/class/coarse_label': int(record[0])}
+      for record in records(seed, 2, 100)
+    ]
 
 
 def refused(plan, folder):
@@ -84,8 +88,9 @@ def test_wrong_size(tmp_path, size):
   write_10(tmp_path)
   (tmp_path / 'data_batch_3.bin').write_bytes(bytes(size))
   assert refused(cifar.plan_cifar10, tmp_path) == (
-      f'{tmp_path}/data_batch_3.bin has {size:,} bytes; it should have a '
-      'multiple of 3,073. Download it again.')
+    f'{tmp_path}/data_batch_3.bin has {size:,} bytes; it should have a '
+    'multiple of 3,073. Download it again.'
+  )
 
 
 def test_wrong_size_100(tmp_path):
@@ -99,34 +104,43 @@ def test_label_out_of_range(tmp_path):
   data = records(0)
   data[1, 0] = 10
   (tmp_path / 'test_batch.bin').write_bytes(data.tobytes())
-  assert ('test_batch.bin: the label of image 1 is 10; it should be below 10.'
-          in refused(cifar.plan_cifar10, tmp_path))
+  assert (
+    'test_batch.bin: the label of image 1 is 10; it should be below 10.'
+    in refused(cifar.plan_cifar10, tmp_path)
+  )
 
 
 def test_names(tmp_path):
   write_10(tmp_path)
   (tmp_path / 'batches.meta.txt').write_text('cat\ndog\n')
-  assert ('batches.meta.txt has 2 class names; it should have 10.'
-          in refused(cifar.plan_cifar10, tmp_path))
+  assert 'batches.meta.txt has 2 class names; it should have 10.' in refused(
+    cifar.plan_cifar10, tmp_path
+  )
 
 
 def test_missing(tmp_path):
   assert refused(cifar.plan_cifar10, tmp_path / 'none').startswith(
-      f'{tmp_path}/none does not exist.')
+    f'{tmp_path}/none does not exist.'
+  )
   assert refused(cifar.plan_cifar10, tmp_path) == (
-      f'{tmp_path} has no data_batch_1.bin, data_batch_2.bin, '
-      'data_batch_3.bin, data_batch_4.bin, data_batch_5.bin and 2 more. Is it '
-      'the folder of the binary version?')
+    f'{tmp_path} has no data_batch_1.bin, data_batch_2.bin, '
+    'data_batch_3.bin, data_batch_4.bin, data_batch_5.bin and 2 more. Is it '
+    'the folder of the binary version?'
+  )
   write_100(tmp_path / 'cifar-100-binary')
   (tmp_path / 'cifar-100-binary' / 'test.bin').unlink()
   assert refused(cifar.plan_cifar100, tmp_path).startswith(
-      f'{tmp_path}/cifar-100-binary has no test.bin. Is it')
+    f'{tmp_path}/cifar-100-binary has no test.bin. Is it'
+  )
 
 
-@pytest.mark.parametrize('plan, name', [
-    (cifar.plan_cifar10, 'data_batch_1'), (cifar.plan_cifar100, 'train')])
+@pytest.mark.parametrize(
+  'plan, name',
+  [(cifar.plan_cifar10, 'data_batch_1'), (cifar.plan_cifar100, 'train')],
+)
 def test_pickled(tmp_path, plan, name):
   (tmp_path / name).write_bytes(b'pickled')
   assert refused(plan, tmp_path) == (
-      f'{tmp_path} has {name}, the pickled version for Python. The binary '
-      'version is needed, from https://www.cs.toronto.edu/~kriz/cifar.html.')
+    f'{tmp_path} has {name}, the pickled version for Python. The binary '
+    'version is needed, from https://www.cs.toronto.edu/~kriz/cifar.html.'
+  )

@@ -1,4 +1,5 @@
 """IDX files: MNIST and Fashion-MNIST."""
+
 import gzip
 import io
 import struct
@@ -30,10 +31,13 @@ def arrays(prefix):
 def write(folder, separator='-', suffix=''):
   for prefix in SIZES:
     images, labels = arrays(prefix)
-    for stem, data in ((f'images{separator}idx3', image_bytes(images)),
-                       (f'labels{separator}idx1', label_bytes(labels))):
+    for stem, data in (
+      (f'images{separator}idx3', image_bytes(images)),
+      (f'labels{separator}idx1', label_bytes(labels)),
+    ):
       (folder / f'{prefix}-{stem}-ubyte{suffix}').write_bytes(
-          gzip.compress(data) if suffix else data)
+        gzip.compress(data) if suffix else data
+      )
   return str(folder)
 
 
@@ -48,8 +52,18 @@ def refused(folder):
 def test_pictures_and_labels(tmp_path, separator, suffix):
   plan = idx.plan_mnist(write(tmp_path, separator, suffix), Options())
   assert plan.name == 'mnist' and plan.source == str(tmp_path)
-  assert plan.class_names == ['zero', 'one', 'two', 'three', 'four', 'five',
-                              'six', 'seven', 'eight', 'nine']
+  assert plan.class_names == [
+    'zero',
+    'one',
+    'two',
+    'three',
+    'four',
+    'five',
+    'six',
+    'seven',
+    'eight',
+    'nine',
+  ]
   assert list(plan.splits) == ['train', 'test']
   for split, prefix in (('train', 'train'), ('test', 't10k')):
     images, labels = arrays(prefix)
@@ -60,15 +74,25 @@ def test_pictures_and_labels(tmp_path, separator, suffix):
       assert picture.format == 'PNG' and picture.mode == 'L'
       np.testing.assert_array_equal(picture, image)
   assert items[2].name == (
-      f'image 2 of t10k-images{separator}idx3-ubyte{suffix}')
+    f'image 2 of t10k-images{separator}idx3-ubyte{suffix}'
+  )
 
 
 def test_fashion(tmp_path):
   plan = idx.plan_fashion_mnist(write(tmp_path), Options())
   assert plan.name == 'fashion_mnist'
   assert plan.class_names == [
-      'T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt',
-      'Sneaker', 'Bag', 'Ankle boot']
+    'T-shirt/top',
+    'Trouser',
+    'Pullover',
+    'Dress',
+    'Coat',
+    'Sandal',
+    'Shirt',
+    'Sneaker',
+    'Bag',
+    'Ankle boot',
+  ]
 
 
 def test_no_folder(tmp_path):
@@ -79,29 +103,47 @@ def test_missing_file(tmp_path):
   write(tmp_path, suffix='.gz')
   (tmp_path / 't10k-labels-idx1-ubyte.gz').unlink()
   assert refused(tmp_path) == (
-      f'{tmp_path} has no t10k-labels-idx1-ubyte nor '
-      't10k-labels-idx1-ubyte.gz. Is it the folder of the four IDX files?')
+    f'{tmp_path} has no t10k-labels-idx1-ubyte nor '
+    't10k-labels-idx1-ubyte.gz. Is it the folder of the four IDX files?'
+  )
 
 
-@pytest.mark.parametrize('name, change, words', [
-    ('train-images-idx3', lambda data: b'\0\0\x08\1' + data[4:],
-     'train-images-idx3-ubyte starts with the bytes 00000801; an IDX file of 3 '
-     'dimensions starts with 00000803. Is it the right file, and unpacked?'),
+@pytest.mark.parametrize(
+  'name, change, words',
+  [
+    (
+      'train-images-idx3',
+      lambda data: b'\0\0\x08\1' + data[4:],
+      'train-images-idx3-ubyte starts with the bytes 00000801; an IDX file of '
+      '3 dimensions starts with 00000803. Is it the right file, and unpacked?',
+    ),
     ('train-labels-idx1', gzip.compress, 'starts with the bytes 1f8b08'),
     ('train-labels-idx1', lambda data: b'', 'starts with the bytes (none);'),
-    ('train-images-idx3', lambda data: data[:9],
-     'has 9 bytes, less than its header of 16. Download it again.'),
-    ('train-images-idx3', lambda data: data[:-1],
-     'train-images-idx3-ubyte has 155 bytes (unpacked); by its header of '
-     '7 x 5 x 4 it should have 156. Download it again.'),
+    (
+      'train-images-idx3',
+      lambda data: data[:9],
+      'has 9 bytes, less than its header of 16. Download it again.',
+    ),
+    (
+      'train-images-idx3',
+      lambda data: data[:-1],
+      'train-images-idx3-ubyte has 155 bytes (unpacked); by its header of '
+      '7 x 5 x 4 it should have 156. Download it again.',
+    ),
     ('train-labels-idx1', lambda data: data + b'x', 'it should have 15.'),
-    ('t10k-labels-idx1', lambda data: label_bytes(np.zeros(4, np.uint8)),
-     't10k-images-idx3-ubyte has 3 pictures and t10k-labels-idx1-ubyte has 4 '
-     'labels. Download both again.'),
-    ('t10k-labels-idx1',
-     lambda data: label_bytes(np.array([0, 10, 11], np.uint8)),
-     't10k-labels-idx1-ubyte: label 1 is 10; it should be below 10.'),
-])
+    (
+      't10k-labels-idx1',
+      lambda data: label_bytes(np.zeros(4, np.uint8)),
+      't10k-images-idx3-ubyte has 3 images and t10k-labels-idx1-ubyte has 4 '
+      'labels. Download both again.',
+    ),
+    (
+      't10k-labels-idx1',
+      lambda data: label_bytes(np.array([0, 10, 11], np.uint8)),
+      't10k-labels-idx1-ubyte: label 1 is 10; it should be below 10.',
+    ),
+  ],
+)
 def test_damaged(tmp_path, name, change, words):
   path = tmp_path / f'{name}-ubyte'
   write(tmp_path)
@@ -113,15 +155,23 @@ def test_damaged(tmp_path, name, change, words):
 def test_no_pictures(tmp_path):
   write(tmp_path)
   (tmp_path / 't10k-images-idx3-ubyte').write_bytes(
-      image_bytes(np.zeros((0, 5, 4), np.uint8)))
+    image_bytes(np.zeros((0, 5, 4), np.uint8))
+  )
   (tmp_path / 't10k-labels-idx1-ubyte').write_bytes(
-      label_bytes(np.zeros(0, np.uint8)))
-  assert 't10k-images-idx3-ubyte has no pictures.' in refused(tmp_path)
+    label_bytes(np.zeros(0, np.uint8))
+  )
+  assert 't10k-images-idx3-ubyte has no images.' in refused(tmp_path)
 
 
-@pytest.mark.parametrize('change', [
-    lambda data: data[:-9], lambda data: b'no gzip', lambda data: data[:5],
-    lambda data: data[:30] + b'\xff' * 20 + data[50:]])
+@pytest.mark.parametrize(
+  'change',
+  [
+    lambda data: data[:-9],
+    lambda data: b'no gzip',
+    lambda data: data[:5],
+    lambda data: data[:30] + b'\xff' * 20 + data[50:],
+  ],
+)
 def test_damaged_gzip(tmp_path, change):
   path = tmp_path / 'train-images-idx3-ubyte.gz'
   write(tmp_path, suffix='.gz')

@@ -1,4 +1,5 @@
 """The embedded scenes: exact masks, contrast, the same ones every time."""
+
 import io
 import os
 
@@ -22,18 +23,32 @@ def opened(item):
 
 @pytest.fixture(scope='module')
 def drawn(plan):
-  """Sixty scenes of train: (picture, mask)."""
+  """Sixty scenes of train: (image, mask)."""
   return [opened(item) for item in plan.splits['train'][:60]]
 
 
 def test_plan(plan):
   assert plan.class_names == [
-      'background', 'zero', 'one', 'two', 'three', 'four', 'five', 'six',
-      'seven', 'eight', 'nine']
+    'background',
+    'zero',
+    'one',
+    'two',
+    'three',
+    'four',
+    'five',
+    'six',
+    'seven',
+    'eight',
+    'nine',
+  ]
   assert {split: len(items) for split, items in plan.splits.items()} == (
-      scenes.SCENES)
+    scenes.SCENES
+  )
   assert (plan.name, plan.task, plan.ignore_label) == (
-      'digit_scenes', 'segmentation', 255)
+    'digit_scenes',
+    'segmentation',
+    255,
+  )
   names = [item.name for items in plan.splits.values() for item in items]
   assert len(set(names)) == len(names)
 
@@ -50,8 +65,9 @@ def test_scenes(drawn):
     classes.update(labels.tolist())
     shapes, count = ndimage.label(mask > 0, np.ones((3, 3)))
     assert count >= 2  # digits do not touch, though one may be in parts
-    heights += [box[0].stop - box[0].start
-                for box in ndimage.find_objects(shapes)]
+    heights += [
+      box[0].stop - box[0].start for box in ndimage.find_objects(shapes)
+    ]
     for shape in range(1, count + 1):
       assert len(np.unique(mask[shapes == shape])) == 1
   assert classes == set(range(11))
@@ -69,21 +85,29 @@ def test_ink_can_be_told_from_the_ground(drawn):
       if inner.sum() < 60:
         continue
       ring = ndimage.binary_dilation(inner, iterations=4) & ~(
-          ndimage.binary_dilation(mask > 0, iterations=2))
+        ndimage.binary_dilation(mask > 0, iterations=2)
+      )
       assert abs(np.median(light[inner]) - np.median(light[ring])) > 25
 
 
 def test_masks_follow_the_ink_to_the_pixel(monkeypatch):
   """On a black ground, ink of more than half its colour is in the mask."""
-  monkeypatch.setattr(scenes, '_ground', lambda random: np.zeros(
-      (scenes.SIZE, scenes.SIZE, 3), np.float32))
-  monkeypatch.setattr(scenes, '_colour', lambda random, ground: np.array(
-      [240, 240, 240], np.float32))
+  monkeypatch.setattr(
+    scenes,
+    '_ground',
+    lambda random: np.zeros((scenes.SIZE, scenes.SIZE, 3), np.float32),
+  )
+  monkeypatch.setattr(
+    scenes,
+    '_colour',
+    lambda random, ground: np.array([240, 240, 240], np.float32),
+  )
   for item in scenes.plan().splits['test'][:5]:
     image, mask = opened(item)
     certain = image[..., 0] != 120  # half the ink, rounded
-    np.testing.assert_array_equal((image[..., 0] > 120)[certain],
-                                  (mask > 0)[certain])
+    np.testing.assert_array_equal(
+      (image[..., 0] > 120)[certain], (mask > 0)[certain]
+    )
     assert certain.mean() > 0.99
 
 
@@ -91,13 +115,17 @@ def test_ink_is_that_of_its_split_and_label(monkeypatch):
   """With labels of another meaning, the masks have just these."""
   parts = digits.parts()
   assert not set(parts['train'][0]) & set(parts['test'][0])
-  monkeypatch.setattr(digits, 'parts', lambda: {
+  monkeypatch.setattr(
+    digits,
+    'parts',
+    lambda: {
       split: (numbers, images, np.full_like(labels, (split == 'test') + 3))
-      for split, (numbers, images, labels) in parts.items()})
+      for split, (numbers, images, labels) in parts.items()
+    },
+  )
   for split, items in scenes.plan().splits.items():
     for item in items[:3]:
-      assert np.unique(item.read_mask()).tolist() == [
-          0, 4 + (split == 'test')]
+      assert np.unique(item.read_mask()).tolist() == [0, 4 + (split == 'test')]
 
 
 def test_they_are_the_same_in_any_order(plan, drawn):
@@ -116,12 +144,13 @@ def test_ensure(tmp_path, monkeypatch):
   scenes.ensure(folder)
   files = {name: scenes.FILE_PATTERN % name for name in ('train', 'test')}
   assert sorted(os.listdir(folder)) == sorted(
-      [*files.values(), 'dataset.json', 'labels.txt'])
+    [*files.values(), 'dataset.json', 'labels.txt']
+  )
   found = description.read(str(folder))
   assert (found.task, found.ignore_label) == ('segmentation', 255)
   assert found.splits['train'].examples == 12
   assert len(tfrecord.Reader([str(folder / files['test'])])) == 3
-  assert sum(found.splits['test'].pixels_per_class) == 3 * scenes.SIZE ** 2
+  assert sum(found.splits['test'].pixels_per_class) == 3 * scenes.SIZE**2
   assert tuple(dataset_utils.read_label_file(folder).values()) == scenes.NAMES
   before = (folder / files['train']).stat().st_mtime_ns
   scenes.ensure(folder)

@@ -1,4 +1,5 @@
 """SIGNS, from its two HDF5 files, by themselves and by the script."""
+
 import io
 import zipfile
 
@@ -22,9 +23,11 @@ def arrays(split):
   """What a file holds, by its keys there."""
   random = np.random.RandomState(SIZES[split])
   shape = (SIZES[split], 64, 64, 3)
-  return {f'{split}_set_x': random.randint(0, 256, shape).astype(np.uint8),
-          f'{split}_set_y': np.arange(SIZES[split])[::-1] % 6,
-          'list_classes': np.arange(6)}
+  return {
+    f'{split}_set_x': random.randint(0, 256, shape).astype(np.uint8),
+    f'{split}_set_y': np.arange(SIZES[split])[::-1] % 6,
+    'list_classes': np.arange(6),
+  }
 
 
 def write(folder, **changes):
@@ -34,7 +37,8 @@ def write(folder, **changes):
     with h5py.File(folder / f'{split}_signs.h5', 'w') as file:
       for key, values in {**arrays(split), **changes}.items():
         if values is not None and not key.startswith(
-            {'train': 'test', 'test': 'train'}[split]):
+          {'train': 'test', 'test': 'train'}[split]
+        ):
           file[key] = values
   return str(folder)
 
@@ -67,40 +71,62 @@ def test_missing(tmp_path):
   assert 'none does not exist.' in refused(tmp_path / 'none')
   write(tmp_path)
   assert 'is a file; --source should be a folder here.' in refused(
-      tmp_path / 'train_signs.h5')
+    tmp_path / 'train_signs.h5'
+  )
   (tmp_path / 'test_signs.h5').unlink()
   assert refused(tmp_path) == (
-      f'{tmp_path} has no train_signs.h5 and test_signs.h5. Is it the folder '
-      'of these two files?')
+    f'{tmp_path} has no train_signs.h5 and test_signs.h5. Is it the folder '
+    'of these two files?'
+  )
 
 
-@pytest.mark.parametrize('change', [
-    lambda data: b'', lambda data: b'no HDF5', lambda data: data[:-1],
-    lambda data: data[:1000], lambda data: data[:600] + bytes(200)])
+@pytest.mark.parametrize(
+  'change',
+  [
+    lambda data: b'',
+    lambda data: b'no HDF5',
+    lambda data: data[:-1],
+    lambda data: data[:1000],
+    lambda data: data[:600] + bytes(200),
+  ],
+)
 def test_damaged(tmp_path, change):
   path = tmp_path / 'test_signs.h5'
   write(tmp_path)
   path.write_bytes(change(path.read_bytes()))
   assert refused(tmp_path) == (
-      f'{path} is cut off, damaged, or another file: it should be HDF5 with '
-      'the arrays test_set_x, test_set_y, list_classes. Copy it again.')
+    f'{path} is cut off, damaged, or another file: it should be HDF5 with '
+    'the arrays test_set_x, test_set_y, list_classes. Copy it again.'
+  )
 
 
-@pytest.mark.parametrize('changes, words', [
+@pytest.mark.parametrize(
+  'changes, words',
+  [
     ({'train_set_y': None}, 'train_signs.h5 is cut off, damaged, or another'),
     ({'train_set_x/of': [0]}, 'the arrays train_set_x, train_set_y, list_'),
-    ({'train_set_x': np.zeros((7, 64, 64, 3), np.float32)},
-     'train_signs.h5: train_set_x is float32 of the shape (7, 64, 64, 3); it '
-     'should be uint8 of the shape (n, 64, 64, 3). Is it another file'),
-    ({'test_set_x': np.zeros((6, 64, 32, 3), np.uint8)},
-     'test_signs.h5: test_set_x is uint8 of the shape (6, 64, 32, 3);'),
+    (
+      {'train_set_x': np.zeros((7, 64, 64, 3), np.float32)},
+      'train_signs.h5: train_set_x is float32 of the shape (7, 64, 64, 3); it '
+      'should be uint8 of the shape (n, 64, 64, 3). Is it another file',
+    ),
+    (
+      {'test_set_x': np.zeros((6, 64, 32, 3), np.uint8)},
+      'test_signs.h5: test_set_x is uint8 of the shape (6, 64, 32, 3);',
+    ),
     ({'test_set_x': 'text'}, ' of the shape (); it should be uint8 of'),
-    ({'test_set_y': [0, 1, 2]},
-     'test_signs.h5 has 6 pictures, 3 labels and 6 classes; it should have a '
-     'label for each picture, and 6 classes. Is it another file'),
+    (
+      {'test_set_y': [0, 1, 2]},
+      'test_signs.h5 has 6 images, 3 labels and 6 classes; it should have a '
+      'label for each image, and 6 classes. Is it another file',
+    ),
     ({'list_classes': [0, 1]}, '7 labels and 2 classes;'),
-    ({'train_set_y': [0, 5, 6, 0, -1, 0, 0]},
-     'train_signs.h5: label 2 is 6; it should be 0 to 5. Copy the file')])
+    (
+      {'train_set_y': [0, 5, 6, 0, -1, 0, 0]},
+      'train_signs.h5: label 2 is 6; it should be 0 to 5. Copy the file',
+    ),
+  ],
+)
 def test_another_file(tmp_path, changes, words):
   if 'train_set_x/of' in changes:  # a group where an array should be
     changes = {'train_set_x': None, **changes}
@@ -108,8 +134,12 @@ def test_another_file(tmp_path, changes, words):
 
 
 def convert(**flags):
-  return fakes.call(download_and_convert_data, dataset_name='signs',
-                    dataset_dir='signs', **flags)
+  return fakes.call(
+    download_and_convert_data,
+    dataset_name='signs',
+    dataset_dir='signs',
+    **flags,
+  )
 
 
 @pytest.mark.parametrize('packed', [False, True])

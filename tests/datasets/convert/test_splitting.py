@@ -1,4 +1,5 @@
 """The stratified split, and the checks of class names."""
+
 import collections
 
 import numpy as np
@@ -32,8 +33,9 @@ def test_small_classes_are_on_both_sides():
 
 def test_the_seed_decides():
   labels = [0] * 50 + [1] * 50
-  first, again, other = (splitting.stratified_split(labels, 0.3, seed)[1]
-                         for seed in (1, 1, 2))
+  first, again, other = (
+    splitting.stratified_split(labels, 0.3, seed)[1] for seed in (1, 1, 2)
+  )
   assert first == again != other
 
 
@@ -44,9 +46,13 @@ def test_not_the_first_of_each_class():
 
 @pytest.mark.parametrize('fraction', [0, 1, -0.1, 1.5, float('nan')])
 def test_fraction_out_of_range(fraction):
-  with pytest.raises(ValueError, match=(
+  with pytest.raises(
+    ValueError,
+    match=(
       f'^The validation fraction is {fraction}; it should be above 0 and below '
-      '1, such as 0.1.$')):
+      '1, such as 0.1.$'
+    ),
+  ):
     splitting.stratified_split([0, 0, 1, 1], fraction, 0)
 
 
@@ -63,26 +69,40 @@ def test_complete():
   assert splits['train'] == [items[i] for i in train]
   assert splits['validation'] == [items[i] for i in aside]
   both = {'train': items[:1], 'test': items[1:]}
-  assert splitting.complete(both, Options(7.)) is both
+  assert splitting.complete(both, Options(7.0)) is both
 
 
-@pytest.mark.parametrize('classes, words', [
+@pytest.mark.parametrize(
+  'classes, words',
+  [
     ({'train': ['a', 'b\nc']}, r"the class 'b\nc' has a control character"),
     ({'train': ['a', 'b\x7f']}, r"the class 'b\x7f' has a control"),
     ({'train': ['a', 'b\u2028']}, r"the class 'b\u2028' has a control"),
-    ({'train': ['a', 'caf\udce9']}, r"'caf\udce9' has a control character, or "
-     'bytes that are not UTF-8, in its name. Rename it.'),
+    (
+      {'train': ['a', 'caf\udce9']},
+      r"'caf\udce9' has a control character, or "
+      'bytes that are not UTF-8, in its name. Rename it.',
+    ),
     ({'train': ['a', ' ']}, "the class ' ' has a blank name. Rename it."),
-    ({'train': ['a', 'b', 'a ']},
-     "the classes 'a' and 'a ' differ by surrounding blanks only."),
-    ({'train': ['a', 'b'], 'test': [' b']},
-     "the classes ' b' and 'b' differ by surrounding blanks only."),
-    ({'train': ['a', 'b'], 'test': ['a', 'c', 'd']},
-     'SRC: test has examples of c, d, and train has none.'),
-    ({'train': ['a', 'b'], 'test': list('cdefghij')},
-     'test has examples of c, d, e, f, g and 3 more, and train has none.'),
+    (
+      {'train': ['a', 'b', 'a ']},
+      "the classes 'a' and 'a ' differ by surrounding blanks only.",
+    ),
+    (
+      {'train': ['a', 'b'], 'test': [' b']},
+      "the classes ' b' and 'b' differ by surrounding blanks only.",
+    ),
+    (
+      {'train': ['a', 'b'], 'test': ['a', 'c', 'd']},
+      'SRC: test has examples of c, d, and train has none.',
+    ),
+    (
+      {'train': ['a', 'b'], 'test': list('cdefghij')},
+      'test has examples of c, d, e, f, g and 3 more, and train has none.',
+    ),
     ({'train': ['a']}, 'SRC has one class only, a; training needs two'),
-])
+  ],
+)
 def test_classes_refused(classes, words):
   with pytest.raises(ValueError) as caught:
     splitting.check_classes(classes, 'SRC')

@@ -1,4 +1,5 @@
-"""Data sets of tensorflow_datasets, which is faked here."""
+"""Datasets of tensorflow_datasets, which is faked here."""
+
 import sys
 import types
 
@@ -45,13 +46,16 @@ class Builder:
 
 
 def examples(*labels):
-  return [{'image': f'{i}'.encode(), 'label': np.int64(label)}
-          for i, label in enumerate(labels)]
+  return [
+    {'image': f'{i}'.encode(), 'label': np.int64(label)}
+    for i, label in enumerate(labels)
+  ]
 
 
 @pytest.fixture
 def install(monkeypatch):
   """Puts a module with the builder of 'pets' among the modules."""
+
   def builder(known, name):
     if name != 'pets':
       raise ValueError(f'Dataset {name} not found.\nAvailable: ...')
@@ -59,15 +63,17 @@ def install(monkeypatch):
 
   def install(known):
     module = types.SimpleNamespace(
-        builder=lambda name: builder(known, name), as_numpy=iter,
-        features=types.SimpleNamespace(Image=Image, ClassLabel=ClassLabel),
-        decode=types.SimpleNamespace(SkipDecoding=SkipDecoding))
+      builder=lambda name: builder(known, name),
+      as_numpy=iter,
+      features=types.SimpleNamespace(Image=Image, ClassLabel=ClassLabel),
+      decode=types.SimpleNamespace(SkipDecoding=SkipDecoding),
+    )
     monkeypatch.setitem(sys.modules, 'tensorflow_datasets', module)
+
   return install
 
 
-FEATURES = {'image': Image(), 'label': ClassLabel('cat', 'dog'),
-            'id': Text()}
+FEATURES = {'image': Image(), 'label': ClassLabel('cat', 'dog'), 'id': Text()}
 
 
 def refused(name='pets'):
@@ -77,19 +83,33 @@ def refused(name='pets'):
 
 
 def test_splits(install):
-  install(Builder(FEATURES, test=examples(1), train=examples(0, 1, 1),
-                  validation=examples(1, 0), unsupervised=examples(-1)))
+  install(
+    Builder(
+      FEATURES,
+      test=examples(1),
+      train=examples(0, 1, 1),
+      validation=examples(1, 0),
+      unsupervised=examples(-1),
+    )
+  )
   plan = tfds.plan('pets', Options())
   assert plan.class_names == ['cat', 'dog'] and plan.source == 'tfds:pets'
   assert plan.name == 'tfrecord'
-  assert {split: [(item.name, item.label, item.read()) for item in items]
-          for split, items in plan.splits.items()} == {
-      'train': [('image 0 of tfds:pets, train', 0, b'0'),
-                ('image 1 of tfds:pets, train', 1, b'1'),
-                ('image 2 of tfds:pets, train', 1, b'2')],
-      'validation': [('image 0 of tfds:pets, validation', 1, b'0'),
-                     ('image 1 of tfds:pets, validation', 0, b'1')],
-      'test': [('image 0 of tfds:pets, test', 1, b'0')]}
+  assert {
+    split: [(item.name, item.label, item.read()) for item in items]
+    for split, items in plan.splits.items()
+  } == {
+    'train': [
+      ('image 0 of tfds:pets, train', 0, b'0'),
+      ('image 1 of tfds:pets, train', 1, b'1'),
+      ('image 2 of tfds:pets, train', 1, b'2'),
+    ],
+    'validation': [
+      ('image 0 of tfds:pets, validation', 1, b'0'),
+      ('image 1 of tfds:pets, validation', 0, b'1'),
+    ],
+    'test': [('image 0 of tfds:pets, test', 1, b'0')],
+  }
 
 
 def test_one_split_is_parted(install):
@@ -109,18 +129,28 @@ def test_not_installed(monkeypatch):
 def test_unknown(install):
   install(Builder(FEATURES))
   assert refused('birds') == (
-      "tensorflow_datasets has no 'birds': Dataset birds not found. The names "
-      'are listed at https://www.tensorflow.org/datasets/catalog.')
+    "tensorflow_datasets has no 'birds': Dataset birds not found. The names "
+    'are listed at https://www.tensorflow.org/datasets/catalog.'
+  )
 
 
-@pytest.mark.parametrize('features, words', [
-    ({'label': ClassLabel('a', 'b')}, "no feature 'image' of the kind Image, "
-     'which is needed; it has label (ClassLabel). Choose another data set.'),
-    ({'image': Image(), 'caption': Text()}, "tfds:pets has no feature 'label' "
-     'of the kind ClassLabel, which is needed; it has image (Image), caption '
-     '(Text).'),
+@pytest.mark.parametrize(
+  'features, words',
+  [
+    (
+      {'label': ClassLabel('a', 'b')},
+      "no feature 'image' of the kind Image, "
+      'which is needed; it has label (ClassLabel). Choose another dataset.',
+    ),
+    (
+      {'image': Image(), 'caption': Text()},
+      "tfds:pets has no feature 'label' "
+      'of the kind ClassLabel, which is needed; it has image (Image), caption '
+      '(Text).',
+    ),
     ({'image': Text(), 'label': ClassLabel()}, "no feature 'image' of the "),
-])
+  ],
+)
 def test_features(install, features, words):
   builder = Builder(features, train=[])
   install(builder)
@@ -130,8 +160,9 @@ def test_features(install, features, words):
 
 def test_no_train(install):
   install(Builder(FEATURES, test=examples(0), extra=examples(1)))
-  assert refused() == ('tfds:pets has no split train; it has test, extra. '
-                       'Choose another data set.')
+  assert refused() == (
+    'tfds:pets has no split train; it has test, extra. Choose another dataset.'
+  )
 
 
 def test_no_label(install):
@@ -140,6 +171,9 @@ def test_no_label(install):
 
 
 def test_class_name(install):
-  install(Builder({**FEATURES, 'label': ClassLabel('a', 'b\nc')},
-                  train=examples(0, 1)))
+  install(
+    Builder(
+      {**FEATURES, 'label': ClassLabel('a', 'b\nc')}, train=examples(0, 1)
+    )
+  )
   assert r"tfds:pets: the class 'b\nc' has a control" in refused()

@@ -1,0 +1,128 @@
+"""Runs that an older version wrote still resume, evaluate and classify.
+
+tests/data/old_runs holds what commit 9de4dd4 left after 4 and 2 steps, with
+every flag that is text of some form: lists, lengths, sizes, multipliers.
+"""
+
+import csv
+import json
+import pathlib
+import shutil
+
+import pytest
+
+import classify_image
+import eval_image_classifier
+from tests import fakes
+
+pytest_plugins = ['tests.fakes']
+OLD = pathlib.Path(__file__).parent / 'data' / 'old_runs'
+TASKS = ('classification', 'segmentation')
+
+# What each was begun with, and now is to have two steps or one more.
+FLAGS = {
+  'classification': {
+    'model_name': 'resnet_v2_tiny',
+    'max_number_of_steps': 6,
+    'batch_size': 16,
+    'log_every_n_steps': 1,
+    'evaluate_every': '2',
+    'warmup': '1',
+    'learning_rate_decay_type': 'piecewise',
+    'learning_rate_boundaries': '2,3',
+    'learning_rate_factors': '0.5,0.25',
+    'learning_rate_multipliers': (
+      'resnet_v2_tiny/logits=10,resnet_v2_tiny/block1=0.5'
+    ),
+    'recalibrate_batch_norm_batches': 2,
+    'moving_average_decay': 0.9,
+    'num_epochs_per_decay': 2,
+    'keep_checkpoints': 1,
+    'trainable_scopes': (
+      'resnet_v2_tiny/block1,resnet_v2_tiny/block2,resnet_v2_tiny/logits'
+    ),
+    'best_metric': 'loss',
+  },
+  'segmentation': {
+    'task': 'segmentation',
+    'model_name': 'resnet_v1_small',
+    'max_number_of_steps': 3,
+    'batch_size': 4,
+    'log_every_n_steps': 1,
+    'decoder': 'deeplabv3plus',
+    'decoder_depth': 8,
+    'train_crop_size': '33,49',
+    'output_stride': 4,
+    'class_weights': '0.5,1,1,1,1,1,1,1,1,1,1.5',
+    'atrous_rates': '2,4',
+    'multi_grid': '1',
+    'recalibrate_batch_norm_batches': 2,
+    'keep_checkpoints': 1,
+    'min_scale_factor': 0.75,
+    'max_scale_factor': 1.25,
+  },
+}
+# The losses of the further steps, which the older version took too.
+LOSSES = {'classification': [2.43006, 2.48377], 'segmentation': [1.65463]}
+
+
+@pytest.fixture(params=TASKS)
+def run(request, workplace):
+  """The name of an old run's task; the run is in the folder of that name."""
+  shutil.copytree(OLD / request.param, workplace / request.param)
+  return request.param
+
+
+def rows(path):
+  with open(path, newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def test_resumes(run):
+  before = json.loads((OLD / run / 'config.json').read_text())
+  printed = fakes.train(**FLAGS[run], train_dir=run)
+  assert printed.status == 0, printed.err
+  steps = 6 - 4 if run == 'classification' else 3 - 2
+  found = [float(row['loss']) for row in rows(f'{run}/metrics.csv')]
+  assert found[-steps:] == pytest.approx(LOSSES[run], rel=1e-4)
+  assert len(found) == FLAGS[run]['max_number_of_steps']
+  # It is written as it was read.
+  after = json.loads(pathlib.Path(run, 'config.json').read_text())
+  after['max_number_of_steps'] = before['max_number_of_steps']
+  assert after == before
+
+
+def test_other_text_is_refused(run):
+  flag, text = {
+    'classification': ('learning_rate_boundaries', '2,4'),
+    'segmentation': ('train_crop_size', '33'),
+  }[run]
+  printed = fakes.train(**{**FLAGS[run], flag: text}, train_dir=run)
+  fakes.refused(printed, f'{flag}={FLAGS[run][flag]}, not {text}')
+
+
+def test_evaluates(run):
+  then = json.loads((OLD / run / 'eval.json').read_text())
+  printed = fakes.call(eval_image_classifier, checkpoint_path=run)
+  assert printed.status == 0, printed.err
+  now = json.loads(pathlib.Path(run, 'eval', 'eval.json').read_text())
+  assert now.keys() == then.keys()
+  assert now['loss'] == pytest.approx(then['loss'], rel=1e-4)
+  for name in ('step', 'model', 'dataset', 'split', 'examples'):
+    assert now[name] == then[name], name
+
+
+def test_the_best_evaluates(workplace):
+  shutil.copytree(OLD / 'classification', workplace / 'classification')
+  printed = fakes.call(
+    eval_image_classifier, checkpoint_path='classification', checkpoints='best'
+  )
+  assert printed.status == 0, printed.err
+  assert 'classification/best/model.ckpt-4' in printed.out
+
+
+def test_classifies(run, workplace):
+  fakes.picture(0, 1).save('a.png')
+  printed = fakes.call(classify_image, 'a.png', checkpoint_path=run)
+  assert printed.status == 0, printed.err
+  assert 'a.png' in printed.out and '%' in printed.out
