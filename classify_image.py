@@ -2,13 +2,13 @@
 
 import sys
 
-from engine import config, flags
+from engine.config import flags, scripts
 
 
 def main(argv: list[str] | None = None) -> int:
   """Classifies as the flags in `argv` say; returns the exit status."""
   return flags.run(
-    config.ClassifyConfig,
+    scripts.ClassifyConfig,
     'engine.classify:classify',
     argv,
     takes_arguments=True,

@@ -2,12 +2,12 @@
 
 import sys
 
-from engine import config, flags
+from engine.config import flags, scripts
 
 
 def main(argv: list[str] | None = None) -> int:
   """Converts as the flags in `argv` say; returns the exit status."""
-  return flags.run(config.ConvertConfig, 'engine.convert:convert', argv)
+  return flags.run(scripts.ConvertConfig, 'engine.convert:convert', argv)
 
 
 if __name__ == '__main__':

@@ -2,12 +2,12 @@
 
 import sys
 
-from engine import config, flags
+from engine.config import flags, scripts
 
 
 def main(argv: list[str] | None = None) -> int:
   """Evaluates as the flags in `argv` say; returns the exit status."""
-  return flags.run(config.EvalConfig, 'engine.evaluate:evaluate', argv)
+  return flags.run(scripts.EvalConfig, 'engine.evaluate:evaluate', argv)
 
 
 if __name__ == '__main__':

@@ -2,16 +2,13 @@
 
 import sys
 
-from engine import config, flags
+from engine.config import flags, scripts
 
 
 def main(argv: list[str] | None = None) -> int:
   """Inspects what `argv` names; returns the exit status."""
   return flags.run(
-    config.InspectConfig,
-    'engine.inspection:inspect',
-    argv,
-    takes_arguments=True,
+    scripts.InspectConfig, 'engine.inspect:inspect', argv, takes_arguments=True
   )
 
 

@@ -2,12 +2,12 @@
 
 import sys
 
-from engine import config, flags
+from engine.config import flags, scripts
 
 
 def main(argv: list[str] | None = None) -> int:
   """Trains as the flags in `argv` say; returns the exit status."""
-  return flags.run(config.TrainConfig, 'engine.train:train', argv)
+  return flags.run(scripts.TrainConfig, 'engine.train:train', argv)
 
 
 if __name__ == '__main__':

@@ -34,7 +34,7 @@ from sklearn.datasets import load_sample_images
 from datasets import dataset_factory
 from datasets.convert import image_folder, writer
 from datasets.convert.plan import Item, Options, Plan
-from engine import input_pipeline
+from engine.input import pipeline
 from preprocessing import preprocessing_factory
 
 SIZE, BATCH = 224, 32
@@ -60,7 +60,7 @@ def make_photos(folder: pathlib.Path, count: int, quality: int) -> None:
 
 def ours(dataset, preprocessing: str = 'vgg'):
   """Returns the op that takes a batch of this project's, and how to begin."""
-  source = input_pipeline.Source(
+  source = pipeline.Source(
     dataset,
     preprocessing_factory.get_preprocessing(preprocessing, True),
     SIZE,
@@ -222,7 +222,7 @@ def memory(folder: pathlib.Path, records: int) -> None:
   )
   del items
   dataset = dataset_factory.get_dataset('tfrecord', 'train', path)
-  source = input_pipeline.Source(
+  source = pipeline.Source(
     dataset, preprocessing_factory.get_preprocessing('cifar', True), 32
   )
   stream = source.training(256, 0, 0)

@@ -37,7 +37,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_factory
-from engine import config, input_pipeline, train, train_step
+from engine import train
+from engine.config import scripts
+from engine.input import pipeline
+from engine.training import step
 from preprocessing import preprocessing_factory
 
 DEPTH, PARAMETERS = 20, 274_442
@@ -58,7 +61,7 @@ def make_arrays(path: str, size: int) -> None:
   found = {}
   for split in ('train', 'test'):
     with tf.Graph().as_default(), tf.Session() as session:
-      source = input_pipeline.Source(
+      source = pipeline.Source(
         dataset_factory.get_dataset('digits', split),
         preprocessing_factory.get_preprocessing(PREPROCESSING, False),
         size,
@@ -139,7 +142,7 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
     tempfile.TemporaryDirectory() as folder,
     contextlib.redirect_stdout(sys.stderr),
   ):
-    clock, run, done = Clock(), train_step.run, 0
+    clock, run, done = Clock(), step.run, 0
     first = math.ceil(
       len(np.load(given.data)['train_labels']) / given.batch_size
     )
@@ -151,9 +154,9 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
       if done >= first:
         clock.tick()
 
-    with mock.patch.object(train_step, 'run', timed):
+    with mock.patch.object(step, 'run', timed):
       figures = train.train(
-        config.TrainConfig(
+        scripts.TrainConfig(
           model_name=MODEL,
           dataset_name='digits',
           train_dir=folder,

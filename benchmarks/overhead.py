@@ -19,20 +19,22 @@ from unittest import mock
 from benchmarks.input import make_photos
 from datasets.convert import image_folder, writer
 from datasets.convert.plan import Options
-from engine import config, train, train_step
+from engine import train
+from engine.config import scripts as config
+from engine.training import step
 
 BLOCK = 5  # steps
 
 
 class Turns:
-  """Takes the place of `train_step.run`; the loop and the bare step in turn.
+  """Takes the place of `step.run`; the loop and the bare step in turn.
 
   Attributes:
     seconds: those of every step after the first block, by its kind.
   """
 
   def __init__(self, warm_up: int):
-    self._run, self._count, self._warm_up = train_step.run, 0, warm_up
+    self._run, self._count, self._warm_up = step.run, 0, warm_up
     self.seconds = {'the loop': [], 'bare steps': []}
 
   def __call__(self, session, take, built, parts):
@@ -64,7 +66,7 @@ def main() -> None:
     )
     turns = Turns(warm_up=2 * BLOCK)
     with (
-      mock.patch.object(train_step, 'run', turns),
+      mock.patch.object(step, 'run', turns),
       mock.patch.object(train, '_evaluate', lambda config: None),
     ):
       train.train(

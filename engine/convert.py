@@ -9,18 +9,17 @@ from collections.abc import Iterator
 
 from datasets import (
   archives,
-  contact_sheet,
   dataset_factory,
   dataset_utils,
   description,
   download,
-  overlays,
+  label_kinds,
   verify,
 )
 from datasets.convert import registry, writer
 from datasets.convert.plan import Options
-from engine import config as configs
-from engine import console, forms
+from engine.common import console
+from engine.config.scripts import ConvertConfig
 
 
 def _bar(total, initial, title):
@@ -88,10 +87,6 @@ def _errors_only():
       logger.setLevel(level)
 
 
-# What images have to do with classes, by the task.
-_OF = {'classification': 'in', 'segmentation': 'with masks of'}
-
-
 def _check_task(config, plan):
   for name in config.given_for_another(plan.task):
     raise ValueError(
@@ -106,7 +101,8 @@ def _introduce(plan):
   )
   console.say(
     f'Found {sum(map(len, plan.splits.values())):,} images '
-    f'{_OF[plan.task]} {len(plan.class_names):,} classes: {splits}.'
+    f'{label_kinds.get(plan.task).preposition} {len(plan.class_names):,} '
+    f'classes: {splits}.'
   )
   for sentence in plan.notes:
     console.note(sentence)
@@ -130,28 +126,7 @@ def _conclude(config, described, left_out):
   )
 
 
-def _draw_pictures(path, report, config):
-  """Draws some images with their labels; whether there are any."""
-  shown = contact_sheet.pick(
-    report.paths, report.class_names, config.max_image_pixels, seed=config.seed
-  )
-  if shown:
-    contact_sheet.draw(path, shown)
-  return bool(shown)
-
-
-def _draw_masks(path, report, config):
-  """Draws some images beside their masks; whether there are any."""
-  rows = overlays.pick(report.paths, config.max_image_pixels, seed=config.seed)
-  if rows:
-    overlays.draw(path, rows, report.class_names, report.ignore_label)
-  return bool(rows)
-
-
-_SHEETS = {'classification': _draw_pictures, 'segmentation': _draw_masks}
-
-
-def check(config: configs.ConvertConfig) -> None:
+def check(config: ConvertConfig) -> None:
   """Prints what is in the records, and draws some of them.
 
   Writes contact_sheet.png to `config.dataset_dir`.
@@ -166,14 +141,15 @@ def check(config: configs.ConvertConfig) -> None:
   for line in report.lines():
     console.say(line)
   sheet = os.path.join(config.dataset_dir, 'contact_sheet.png')
-  if _SHEETS[report.task](sheet, report, config):
+  kind = label_kinds.get(report.task)
+  if kind.draw_samples(sheet, report, config.max_image_pixels, config.seed):
     console.say(f'Some of the images are in {sheet}.')
   if report.problems:
     raise ValueError(f'{config.dataset_dir} has problems: see above.')
 
 
 @_errors_only()
-def convert(config: configs.ConvertConfig) -> description.Description | None:
+def convert(config: ConvertConfig) -> description.Description | None:
   """Writes TFRecords that describe themselves, or verifies those there are.
 
   Args:
@@ -209,7 +185,7 @@ def convert(config: configs.ConvertConfig) -> description.Description | None:
         config.seed,
         config.labels_file,
         config.color_table,
-        forms.mask_values(config.mask_values) if config.mask_values else (),
+        config.mask_values or (),
         config.ignore_label if config.ignore_label >= 0 else None,
         _bar,
       ),

@@ -1,70 +1,287 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 
 import functools
+from typing import Any
 
-import numpy as np
 import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_factory, overlays
-from engine import (
-  batch_norm,
-  best,
-  checkpoints,
-  console,
-  continuing,
-  curves,
-  diagnosis,
-  forms,
-  hooks,
-  input_pipeline,
-  model,
-  optimizers,
-  options,
-  pixel_mean,
-  precision,
-  resolve,
-  schedules,
-  selection,
-  train_step,
-  validation,
-  warm_start,
-)
-from engine import config as configs
-from engine import evaluate as evaluation
-from engine.segmentation import SEGMENTATION
-from nets.slim_compat import slim
-from preprocessing import mixing, preprocessing_factory
+from datasets import dataset_factory
+from engine.checkpoints import best, locate, warm_start
+from engine.common import console, runtime
+from engine.common.variables import matching
+from engine.config import runs
+from engine.config.scripts import TrainConfig
+from engine.config.tasks import get_task
+from engine.evaluate import evaluate
+from engine.evaluation.validator import eval_config
+from engine.model import precision
+from engine.model.batch_norm import Recalibration
+from engine.resolve import class_names
+from engine.resolve.training import training
+from engine.training import curves, hooks, optimizers, resume, schedules, step
+from engine.training.diagnosis import Diagnosis
+from engine.training.early_stopping import Evaluations
+from engine.training.state import TrainingState
+from engine.training.validation import Validation
+from preprocessing import mixing
 
 
-def _source(config, dataset, continues):
-  """Returns the examples, augmented as the flags say."""
-  recipe = (config.preprocessing_name, True, config.use_grayscale)
-  if config.task == SEGMENTATION:
-    return input_pipeline.open_source(
-      config,
-      dataset,
-      functools.partial(
-        preprocessing_factory.get_segmentation_preprocessing(*recipe),
-        min_scale_factor=config.min_scale_factor,
-        max_scale_factor=config.max_scale_factor,
-        scale_factor_step_size=config.scale_factor_step_size,
-        ignore_label=config.ignore_label,
-        flip=config.random_flip,
-        photometric=config.photometric,
-      ),
-      config.crop,
+@runtime.graph_building()
+def train(
+  given: TrainConfig, watch: step.Watch | None = None
+) -> dict[str, Any] | None:
+  """Trains a network, and evaluates it at the end.
+
+  Writes checkpoints, config.json, metrics.csv, curves.png and TensorBoard
+  summaries to `train_dir`, and with --evaluate_every evaluations.csv, best.json
+  and the best checkpoints; started again, resumes from there.
+
+  Args:
+    given: what to do; fields that are None are completed.
+    watch: see `step.build`.
+
+  Returns:
+    The metrics of the evaluation; None if there are no data for one.
+
+  Raises:
+    ValueError: the configuration, the data or a checkpoint does not fit, or
+      the loss is not finite; the sentence says what to do.
+    SystemExit: stopped by a signal, after saving.
+  """
+  precision.check(given.precision)
+  config, dataset = training(given)
+  with resume.alone(config.train_dir), tf.Graph().as_default():
+    run = TrainingRun(config, dataset)
+    run.open_data()
+    run.build_model()
+    run.build_step(watch)
+    run.introduce()
+    run.prepare_start()
+    run.prepare_hooks()
+    if not run.finished:
+      run.loop()
+    return run.conclude()
+
+
+class TrainingRun:
+  """One training, in the order of its phases; see `train`.
+
+  Attributes:
+    finished: whether the run has been trained to the end before.
+  """
+
+  def __init__(self, config: TrainConfig, dataset: Dataset):
+    """Finds the checkpoint to resume; the folder is held by the caller.
+
+    Args:
+      config: the complete configuration.
+      dataset: the split to train on.
+
+    Raises:
+      ValueError: the run in the folder was begun with other flags.
+    """
+    resume.check(config)
+    self._config, self._dataset = config, dataset
+    self._task = get_task(config.task)
+    tf.set_random_seed(config.seed)
+    self._global_step = tf.train.get_or_create_global_step()
+    self._latest, self._start = resume.latest(config.train_dir)
+
+  def open_data(self) -> None:
+    """Opens the examples, and begins their batches where the run stands."""
+    config = self._config
+    self._source = self._task.open_training(
+      config, self._dataset, self._latest is not None
     )
-  prepare = functools.partial(
-    preprocessing_factory.get_preprocessing(*recipe),
-    rand_augment_layers=config.rand_augment_layers,
-    rand_augment_magnitude=config.rand_augment_magnitude,
-    random_erasing=config.random_erasing,
-  )
-  if pixel_mean.is_needed(config):
-    return pixel_mean.source(config, dataset, prepare, continues)
-  return input_pipeline.open_source(
-    config, dataset, prepare, config.train_image_size
-  )
+    self._every = _evaluate_every(config, self._source.num_examples)
+    self._evaluations = Evaluations(config, self._start, self._every)
+    self._stream, self._waiting = _stream(
+      config, self._source, self._global_step
+    )
+    self._stream.position = self._start * config.num_micro_batches
+
+  def build_model(self) -> None:
+    """Builds the network on the batch's images."""
+    config = self._config
+    self._logits, self._end_points = self._task.build(
+      config,
+      self._stream.batch.images,
+      self._source.examples.classes,
+      is_training=not config.freeze_batch_norm,
+      weight_decay=optimizers.regularizer_weight(config),
+      batch_norm_decay=config.batch_norm_decay,
+      zero_init_last_gamma=config.zero_init_last_gamma,
+    )
+
+  def build_step(self, watch: step.Watch | None = None) -> None:
+    """Builds loss, learning rate and optimizer, and what explains NaN."""
+    config, batch = self._config, self._stream.batch
+    self._factor = tf.get_local_variable('plateau_factor', initializer=1.0)
+    self._learning_rate = schedules.build(
+      config, self._source.num_examples, self._global_step, self._factor
+    )
+    self._step = step.build(
+      self._task,
+      config,
+      batch.images,
+      self._logits,
+      batch.labels,
+      self._waiting,
+      self._learning_rate,
+      self._global_step,
+      watch,
+    )
+    self._recalibration = _recalibration(
+      config, self._source, self._stream, self._step.shadows
+    )
+    self._diagnosis = Diagnosis(
+      self._source,
+      self._stream,
+      config.num_micro_batches,
+      self._end_points,
+      config.train_dir,
+    )
+
+  def introduce(self) -> None:
+    """Prints what is trained, on what, and where it is written."""
+    config, examples = self._config, self._source.num_examples
+    dataset = self._dataset
+    steps, epochs = 'Endless', ''
+    if config.max_number_of_steps:
+      steps = f'{config.max_number_of_steps:,}'
+      seen = config.max_number_of_steps * config.batch_size
+      epochs = f' ({seen / examples:.3g} epochs)'
+    console.say(
+      f'Training {config.model_name} ({_parameters(config)}) on the '
+      f'{examples:,} examples of {dataset.name}, split '
+      f'{dataset.split_name}, in '
+      f'{dataset.num_classes - config.labels_offset} classes.\n'
+      f'{steps} steps of {config.batch_size} '
+      f'{self._task.describe_training(config)}{epochs}, '
+      f'preprocessing {config.preprocessing_name}, optimizer '
+      f'{config.optimizer}.\nWriting to {config.train_dir}.'
+    )
+
+  def prepare_start(self) -> None:
+    """Says where training begins, and writes config.json."""
+    config = self._config
+    self.finished = self._is_last(self._start) and (
+      not self._evaluations.over or best.is_finished(config.train_dir)
+    )
+    restore = _restore(config, self._latest, self._start, self.finished)
+    runs.write(
+      config,
+      config.train_dir,
+      num_classes=self._dataset.num_classes,
+      class_names=class_names.of_dataset(self._dataset, config.labels_offset),
+    )
+    saver = tf.train.Saver(
+      max_to_keep=config.keep_checkpoints, save_relative_paths=True
+    )
+    # Those of before stay listed, and are deleted in their turn.
+    saver.recover_last_checkpoints(locate.listed(config.train_dir))
+    self._scaffold = tf.train.Scaffold(init_fn=restore, saver=saver)
+
+  def _is_last(self, number):
+    """Whether a step is the last."""
+    total = self._config.max_number_of_steps
+    return total is not None and number >= total or self._evaluations.over
+
+  def prepare_hooks(self) -> None:
+    """Prepares what happens around the steps."""
+    config = self._config
+    self._stop = hooks.StopOnSignal()
+    report = hooks.Report(
+      {
+        **self._step.metrics,
+        'step': self._step.step,
+        'learning_rate': self._learning_rate,
+      },
+      config.train_dir,
+      self._start,
+      config.max_number_of_steps,
+      config.log_every_n_steps,
+      config.batch_size,
+    )
+    save = hooks.Save(
+      self._scaffold,
+      locate.prefix(config.train_dir),
+      config.save_interval_secs,
+      self._step.step,
+      self._is_last,
+      self._recalibration.apply,
+      self._diagnosis.explain,
+    )
+    self._validation = None
+    if self._every is not None:
+      state = TrainingState(
+        self._step.step,
+        save,
+        report,
+        self._recalibration,
+        self._step.shadows,
+        self._factor,
+      )
+      self._validation = Validation(
+        config, self._every, self._evaluations, state
+      )
+    profile = _profile(config, self._start)
+    self._summarize()
+    summaries = tf.train.SummarySaverHook(
+      save_secs=config.save_summaries_secs,
+      output_dir=config.train_dir,
+      scaffold=self._scaffold,
+    )
+    validation = [self._validation] if self._validation else []
+    # In this order they look at a step; a checkpoint is saved before it is
+    # evaluated, and saved again at the end.
+    self._hooks = [report, *validation, save, summaries, *profile, self._stop]
+    self._closed = [self._stop, report, *validation, *profile]
+
+  def _summarize(self):
+    """Adds the images and histograms for TensorBoard."""
+    tf.summary.image('images', self._stream.batch.images)
+    self._task.summarize(self._config, self._stream.batch, self._logits)
+    for variable in tf.trainable_variables():
+      tf.summary.histogram(f'weights/{variable.op.name}', variable)
+
+  def loop(self) -> None:
+    """Takes the steps, until the last one or a signal.
+
+    Raises:
+      SystemExit: after a signal.
+    """
+    config = self._config
+    creator = tf.train.ChiefSessionCreator(
+      self._scaffold,
+      config=runtime.session_config(config.precision),
+      checkpoint_filename_with_path=self._latest,
+    )
+    try:
+      with (
+        tf.train.MonitoredSession(creator, self._hooks) as session,
+        self._diagnosis.explaining(session),
+      ):
+        while not session.should_stop() and not self._evaluations.over:
+          self._step.take(session, self._stream, config.num_micro_batches)
+    finally:
+      for each in self._closed:
+        each.close()
+    if self._stop.received:
+      curves.draw(config.train_dir)
+      console.say('Stopped and saved; the same command resumes from here.')
+      raise SystemExit(128 + self._stop.received)
+
+  def conclude(self) -> dict[str, Any] | None:
+    """Evaluates the finished run, and draws its curves."""
+    metrics = _evaluate(self._config)
+    if metrics and self._validation:
+      self._validation.conclude(metrics)
+    path = curves.draw(self._config.train_dir, metrics)
+    if path:
+      console.say(f'The curves are in {path}.')
+    return metrics
 
 
 def _stream(config, source, start):
@@ -86,40 +303,18 @@ def _stream(config, source, start):
     return stream, tf.timestamp() - begin
 
 
-def _introduce(config, dataset, source):
-  """Prints what is trained, on what, and where it is written."""
+def _parameters(config):
+  """Returns how many parameters the network has, and how many are trained."""
 
   def count(variables):
     return f'{sum(v.shape.num_elements() for v in variables):,}'
 
-  parameters = f'{count(tf.trainable_variables())} parameters'
+  variables = tf.trainable_variables()
+  found = f'{count(variables)} parameters'
   if config.trainable_scopes:
-    trained = checkpoints.matching(
-      tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes'
-    )
-    parameters += f', {count(trained)} of them trained'
-  side = config.train_image_size
-  images = f'images of {side}x{side}'
-  if config.task == SEGMENTATION:
-    height, width = config.crop
-    images = (
-      f'crops of {height}x{width} (height x width), output stride '
-      f'{config.output_stride}, decoder {config.decoder}'
-    )
-  steps, epochs = 'Endless', ''
-  if config.max_number_of_steps:
-    steps = f'{config.max_number_of_steps:,}'
-    seen = config.max_number_of_steps * config.batch_size
-    epochs = f' ({seen / source.num_examples:.3g} epochs)'
-  console.say(
-    f'Training {config.model_name} ({parameters}) on the '
-    f'{source.num_examples:,} examples of {dataset.name}, split '
-    f'{dataset.split_name}, in '
-    f'{dataset.num_classes - config.labels_offset} classes.\n'
-    f'{steps} steps of {config.batch_size} {images}{epochs}, '
-    f'preprocessing {config.preprocessing_name}, optimizer '
-    f'{config.optimizer}.\nWriting to {config.train_dir}.'
-  )
+    trained = matching(variables, config.trainable_scopes, 'trainable_scopes')
+    found += f', {count(trained)} of them trained'
+  return found
 
 
 def _recalibration(config, source, stream, shadows):
@@ -127,17 +322,7 @@ def _recalibration(config, source, stream, shadows):
   batches = config.recalibrate_batch_norm_batches
   if batches is None:
     batches = min(-(-source.num_examples // config.batch_size), 100)
-  return batch_norm.Recalibration(
-    stream, batches * config.num_micro_batches, shadows
-  )
-
-
-def _continue(config):
-  """Returns the checkpoint to continue, None for a new run, and its step."""
-  latest = checkpoints.to_continue(config.train_dir)
-  if latest is None:
-    return None, 0
-  return latest, int(tf.train.load_checkpoint(latest).get_tensor('global_step'))
+  return Recalibration(stream, batches * config.num_micro_batches, shadows)
 
 
 def _restore(config, latest, start, finished):
@@ -146,7 +331,7 @@ def _restore(config, latest, start, finished):
     console.say(
       f'{latest} has been trained to the end.'
       if finished
-      else f'Continuing from {latest}, step {start}.'
+      else f'Resuming from {latest}, step {start}.'
     )
     return None
   if not config.checkpoint_path:
@@ -163,24 +348,11 @@ def _restore(config, latest, start, finished):
   return warm.init_fn
 
 
-def _summarize(config, images, labels, logits):
-  """Adds the images, masks and histograms for TensorBoard."""
-  tf.summary.image('images', images)
-  if config.task == SEGMENTATION:
-    # What has no label, in the padding too, is in the last colour.
-    colours = tf.constant(
-      np.append(overlays.palette(256), [overlays.IGNORED], 0), tf.uint8
-    )
-    shown = tf.where(
-      tf.equal(labels, config.ignore_label),
-      tf.fill(tf.shape(labels), 256),
-      labels,
-    )
-    predicted = tf.argmax(logits, -1, output_type=tf.int32)
-    tf.summary.image('masks', tf.gather(colours, shown))
-    tf.summary.image('predicted', tf.gather(colours, predicted))
-  for variable in tf.trainable_variables():
-    tf.summary.histogram(f'weights/{variable.op.name}', variable)
+def _profile(config, start):
+  """Returns the hook that profiles, [] if none is asked for."""
+  if config.profile_steps is None:
+    return []
+  return [hooks.Profile(config.train_dir, *config.profile_steps, start)]
 
 
 def _find_eval_data(config):
@@ -194,204 +366,20 @@ def _find_eval_data(config):
   return ''
 
 
-def _evaluate(config):
-  """Returns the figures of the finished run, None if there are no data."""
-  missing = _find_eval_data(config)
-  if not missing:
-    return evaluation.evaluate(validation.eval_config(config))
-  console.note(f'no evaluation: {missing}')
-  return None
-
-
-def _evaluate_every(config, source):
+def _evaluate_every(config, num_examples):
   """Returns the steps between two evaluations, None for none."""
   if config.evaluate_every is None:
     return None
   missing = _find_eval_data(config)
   if missing:
     raise ValueError(f'--evaluate_every needs data to evaluate on: {missing}')
-  return forms.interval(config.evaluate_every).steps(
-    source.num_examples / config.batch_size
-  )
+  return config.evaluate_every.steps(num_examples / config.batch_size)
 
 
-def _scaffold(config, restore):
-  saver = tf.train.Saver(
-    max_to_keep=config.keep_checkpoints, save_relative_paths=True
-  )
-  # Those of before stay listed, and are deleted in their turn.
-  saver.recover_last_checkpoints(checkpoints.listed(config.train_dir))
-  return tf.train.Scaffold(init_fn=restore, saver=saver)
-
-
-def _profile(config, start):
-  """Returns the hook that profiles, [] if none is asked for."""
-  if config.profile_steps is None:
-    return []
-  return [
-    hooks.Profile(config.train_dir, *forms.span(config.profile_steps), start)
-  ]
-
-
-def _finish(config, validating):
-  """Evaluates the finished run, and draws its curves."""
-  figures = _evaluate(config)
-  if figures:
-    for each in validating:
-      each.conclude(figures)
-  picture = curves.draw(config.train_dir, figures)
-  if picture:
-    console.say(f'The curves are in {picture}.')
-  return figures
-
-
-def train(
-  given: configs.TrainConfig, watch: train_step.Watch | None = None
-) -> dict | None:
-  """Trains a network, and evaluates it at the end.
-
-  Writes checkpoints, config.json, metrics.csv, curves.png and TensorBoard
-  summaries to `train_dir`, and with --evaluate_every evaluations.csv, best.json
-  and the best checkpoints; started again, continues from there.
-
-  Args:
-    given: what to do; fields that are None are completed.
-    watch: see `train_step.build`.
-
-  Returns:
-    The figures of the evaluation; None if there are no data for one.
-
-  Raises:
-    ValueError: the configuration, the data or a checkpoint does not fit, or
-      the loss is not finite; the sentence says what to do.
-    SystemExit: stopped by a signal, after saving.
-  """
-  tf.disable_tensor_equality()  # else graphs take twice as long to build
-  precision.check(given.precision)
-  config, dataset = resolve.training(given)
-  with continuing.alone(config.train_dir), tf.Graph().as_default():
-    continuing.check(config)
-    tf.set_random_seed(config.seed)
-    step = tf.train.get_or_create_global_step()
-    latest, start = _continue(config)
-
-    source = _source(config, dataset, latest is not None)
-    every = _evaluate_every(config, source)
-    evaluations = selection.Evaluations(config, start, every)
-    stream, waiting = _stream(config, source, step)
-    stream.position = start * config.num_micro_batches
-
-    logits, end_points = model.build(
-      config,
-      stream.batch.images,
-      source.examples.classes,
-      is_training=not config.freeze_batch_norm,
-      weight_decay=optimizers.regularizer_weight(config),
-      batch_norm_decay=config.batch_norm_decay,
-      zero_init_last_gamma=config.zero_init_last_gamma,
-    )
-    factor = tf.get_local_variable('plateau_factor', initializer=1.0)
-    learning_rate = schedules.build(config, source.num_examples, step, factor)
-    built = train_step.build(
-      config,
-      stream.batch.images,
-      logits,
-      stream.batch.labels,
-      waiting,
-      learning_rate,
-      step,
-      watch,
-    )
-    recalibration = _recalibration(config, source, stream, built.shadows)
-    diagnose = diagnosis.Diagnosis(
-      source, stream, config.num_micro_batches, end_points, config.train_dir
-    )
-
-    total = config.max_number_of_steps
-
-    def is_last(number):
-      return total is not None and number >= total or evaluations.over
-
-    finished = is_last(start) and (
-      not evaluations.over or best.is_finished(config.train_dir)
-    )
-    _introduce(config, dataset, source)
-    restore = _restore(config, latest, start, finished)
-    options.write(
-      config,
-      config.train_dir,
-      num_classes=dataset.num_classes,
-      class_names=resolve.class_names(dataset, config.labels_offset),
-    )
-    scaffold = _scaffold(config, restore)
-    stop = hooks.StopOnSignal()
-    report = hooks.Report(
-      {**built.figures, 'step': built.step, 'learning_rate': learning_rate},
-      config.train_dir,
-      start,
-      total,
-      config.log_every_n_steps,
-      config.batch_size,
-    )
-    save = hooks.Save(
-      scaffold,
-      checkpoints.prefix(config.train_dir),
-      config.save_interval_secs,
-      built.step,
-      is_last,
-      recalibration.apply,
-      diagnose.explain,
-    )
-    validating = (
-      []
-      if every is None
-      else [
-        validation.Validation(
-          config,
-          every,
-          evaluations,
-          built.step,
-          save.save,
-          values=lambda session: validation.snapshot(
-            session, recalibration.measure(session), built.shadows
-          ),
-          set_factor=lambda session, value: batch_norm.assign(
-            session, {factor: value}
-          ),
-          names=[
-            v.op.name
-            for v in [*slim.get_model_variables(), *built.shadows.values()]
-          ],
-          exclude=report.exclude,
-        )
-      ]
-    )
-    profiling = _profile(config, start)
-    _summarize(config, stream.batch.images, stream.batch.labels, logits)
-    summaries = tf.train.SummarySaverHook(
-      save_secs=config.save_summaries_secs,
-      output_dir=config.train_dir,
-      scaffold=scaffold,
-    )
-    if not finished:
-      creator = tf.train.ChiefSessionCreator(
-        scaffold,
-        config=precision.session_config(config.precision),
-        checkpoint_filename_with_path=latest,
-      )
-      try:
-        with tf.train.MonitoredSession(
-          creator, [report, *validating, save, summaries, *profiling, stop]
-        ) as session:
-          while not session.should_stop() and not evaluations.over:
-            train_step.run(
-              session, diagnose.run, built, config.num_micro_batches
-            )
-      finally:
-        for each in (stop, report, *validating, *profiling):
-          each.close()
-      if stop.received:
-        curves.draw(config.train_dir)
-        console.say('Stopped and saved; the same command goes on from here.')
-        raise SystemExit(128 + stop.received)
-    return _finish(config, validating)
+def _evaluate(config):
+  """Returns the metrics of the finished run, None if there are no data."""
+  missing = _find_eval_data(config)
+  if not missing:
+    return evaluate(eval_config(config))
+  console.note(f'no evaluation: {missing}')
+  return None

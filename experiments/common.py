@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from engine import console, flags
-from engine.config import TrainConfig
-from engine.options import option
-from engine.segmentation import CLASSIFICATION
+from engine.common import console
+from engine.config import flags
+from engine.config.fields import option
+from engine.config.scripts import TrainConfig
+from engine.config.segmentation import CLASSIFICATION
 
 
 def preset(name: str, value: Any) -> Any:

@@ -13,22 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from engine import (
-  best,
-  checkpoints,
-  console,
-  continuing,
-  hooks,
-  inspection,
-  records,
-  resolve,
-  selection,
-  train_step,
-)
-from engine.config import TrainConfig
+from engine import inspect
+from engine.checkpoints import best, locate
+from engine.common import console
+from engine.config.scripts import TrainConfig
+from engine.resolve import resolve
 from engine.train import train
+from engine.training import early_stopping, hooks, metrics_log, resume
+from engine.training import step as train_step
 from experiments import common
-from tasks import reports
+from metrics import reports
 
 ERRORS = {'train_error': 'training error', 'test_error': 'test error'}
 COLUMNS = ('seed', 'step', *ERRORS, 'train_loss', 'test_loss')
@@ -87,12 +81,12 @@ def is_finished(config: TrainConfig) -> bool:
       on for longer.
   """
   try:
-    continuing.check(config)
+    resume.check(config)
   except ValueError as error:
     raise ValueError(
       str(error).replace('--train_dir', '--output_dir')
     ) from None
-  rows = selection.read(config.train_dir)
+  rows = early_stopping.read(config.train_dir)
   last = int(rows[-1]['step']) if rows else 0
   if last > config.max_number_of_steps:
     raise ValueError(
@@ -102,7 +96,7 @@ def is_finished(config: TrainConfig) -> bool:
     )
   return last == config.max_number_of_steps or (
     best.is_finished(config.train_dir)
-    and selection.is_over(
+    and early_stopping.is_over(
       rows, config.best_metric, config.early_stopping_patience
     )
   )
@@ -111,8 +105,8 @@ def is_finished(config: TrainConfig) -> bool:
 def read(run: Run) -> list[dict[str, Any]]:
   """Returns a row, with the names of `COLUMNS`, for every evaluation."""
   rows, before = [], 0
-  metrics = records.read_metrics(run.config.train_dir)
-  for evaluation in selection.read(run.config.train_dir):
+  metrics = metrics_log.read_metrics(run.config.train_dir)
+  for evaluation in early_stopping.read(run.config.train_dir):
     step = int(evaluation['step'])
     since = [row for row in metrics if before < row['step'] <= step]
     if since:
@@ -242,7 +236,7 @@ def _write(config, runs):
 
 def _result(runs):
   last = [_last(run) for run in runs]
-  told = inspection.describe(checkpoints.find(runs[0].config.train_dir))
+  told = inspect.describe(locate.find(runs[0].config.train_dir))
   return Result(
     told['parameters'], {name: [row[name] for row in last] for name in ERRORS}
   )

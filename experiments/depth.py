@@ -5,7 +5,7 @@
 Both should grow linearly, up to the 1001 layers of He et al.
 (arXiv:1603.05027, table 4). With --recompute each depth is measured a second
 time, with maps that are computed again instead of kept (see
-engine/recompute.py), which trades time for memory.
+engine/model/gradient_checkpointing.py), which trades time for memory.
 """
 
 import concurrent.futures
@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine import console, flags, forms
-from engine.options import Config, option
+from engine.common import console
+from engine.config import flags, parsing
+from engine.config.fields import Config, option
 from experiments import common
 
 TABLE, PICTURE = 'depth.csv', 'depth.png'
@@ -50,7 +51,7 @@ class DepthConfig(Config):
   depths: str = option(
     '29,56,110,164,488,1001',
     'The numbers of layers, with commas between.',
-    form=forms.whole,
+    form=parsing.whole,
   )
   batch_size: int = option(4, 'The number of images in a step.', low=1)
   steps: int = option(
@@ -66,7 +67,7 @@ class DepthConfig(Config):
     """Returns the depth of each network by its name."""
     return {
       f'{self.family}_{depth}': depth
-      for depth in sorted(set(forms.whole(self.depths)))
+      for depth in sorted(set(parsing.whole(self.depths)))
     }
 
 
@@ -268,8 +269,8 @@ def run(config: DepthConfig) -> None:
       ours, or a measurement ran out of memory.
   """
   with console.quiet(config.verbosity):
+    from metrics import reports
     from nets import nets_factory
-    from tasks import reports
   networks = config.networks()
   for network in networks:
     nets_factory.get_network(network)

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine import console
+from engine.common import console
 from experiments import comparing
 from experiments.gradients import GradientsConfig
-from tasks import reports
+from metrics import reports
 
 FILENAME = 'gradients.csv'
 UNEVEN = 5  # times; what is called vanishing, or growing

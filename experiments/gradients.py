@@ -12,7 +12,7 @@ reason; tutorials say that gradients vanish without shortcuts.
 import dataclasses
 import sys
 
-from engine.options import option
+from engine.config.fields import option
 from experiments import common
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine import recompute
+from engine.model import gradient_checkpointing
 from nets import nets_factory
 
 _WARM_UP = 2  # steps that allocate, and choose algorithms
@@ -56,7 +56,7 @@ def _train_op(network, batch_size, again):
   tf.losses.sparse_softmax_cross_entropy(labels, logits)
   loss, variables = tf.losses.get_total_loss(), tf.trainable_variables()
   gradients = (
-    recompute.gradients(loss, variables, images)
+    gradient_checkpointing.gradients(loss, variables, images)
     if again
     else tf.gradients(loss, variables)
   )

@@ -122,7 +122,7 @@ def unevaluated(monkeypatch):
 @pytest.fixture
 def uncompared(monkeypatch):
   """Leaves out batch norm's two statistics from evaluations."""
-  monkeypatch.setattr('engine.evaluate._Run._statistics', lambda _: [])
+  monkeypatch.setattr('engine.evaluation.evaluator.Evaluator._statistics', lambda _: [])
 
 
 def call(script, *arguments: str, **flags) -> types.SimpleNamespace:

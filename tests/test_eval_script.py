@@ -13,7 +13,7 @@ import pytest
 
 import classify_image
 import eval_image_classifier
-from tasks import reports
+from metrics import reports
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']

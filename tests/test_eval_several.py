@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import eval_image_classifier
-from engine import candidates
+from engine.evaluation import choice as candidates
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-ROOMS = ('datasets', 'preprocessing', 'nets', 'tasks', 'engine')
+ROOMS = ('datasets', 'preprocessing', 'nets', 'metrics', 'engine')
 FREE = ('tests', 'experiments', 'benchmarks')  # no limits of length
 SOURCES = sorted(
   path.relative_to(ROOT)

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from engine import records
+from engine.training import metrics_log
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']
@@ -86,7 +86,7 @@ def finish(process):
 
 def last_step():
   return max(
-    (int(row['step']) for row in records.read_metrics('run')), default=0
+    (int(row['step']) for row in metrics_log.read_metrics('run')), default=0
   )
 
 
@@ -123,7 +123,7 @@ def facts(folder):
       row[name]
       for name in ('step', 'loss', 'total_loss', 'accuracy', 'learning_rate')
     ]
-    for row in records.read_metrics(folder)
+    for row in metrics_log.read_metrics(folder)
   ]
   texts = [
     pathlib.Path(folder, name).read_text()

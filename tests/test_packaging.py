@@ -65,7 +65,7 @@ def imported(*folders):
 
 
 LIBRARY = ('nets', 'preprocessing')
-SCRIPTS = ('.', 'datasets', 'tasks', 'engine', 'experiments', 'benchmarks')
+SCRIPTS = ('.', 'datasets', 'metrics', 'engine', 'experiments', 'benchmarks')
 TOOLS = {'setuptools'}  # imported by setup.py, declared in pyproject.toml
 
 

@@ -5,7 +5,8 @@ import re
 
 from datasets import dataset_factory
 from datasets.convert import registry
-from engine import config, flags
+from engine.config import flags
+from engine.config import scripts as config
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text('utf-8')

@@ -12,8 +12,10 @@ import tensorflow.compat.v1 as tf
 import train_image_classifier
 from datasets import dataset_factory, dataset_utils
 from datasets.convert import writer
-from engine import flags, forms, optimizers, schedules, task
-from engine.config import TrainConfig
+from engine.config import flags, parsing
+from engine.config.scripts import TrainConfig
+from engine.tasks import task
+from engine.training import optimizers, schedules
 from nets import nets_factory, resnet_generator
 from nets.slim_compat import slim
 from tests import fakes
@@ -128,7 +130,7 @@ def test_it_passes_the_checks(graph, path):
   found = rates(config, examples, [*range(0, total, total // 50), total])
   # The rate is reached after the warm-up, and only falls from there.
   top = int(np.argmax(found))
-  factors = forms.positives(config.learning_rate_factors or '1')
+  factors = parsing.positives(config.learning_rate_factors or '1')
   assert max(found) == pytest.approx(
     config.learning_rate * max(1, *factors), rel=0.02
   )

@@ -12,7 +12,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import tfrecord
-from engine import continuing, hooks, records
+from engine.training import hooks, resume
+from engine.training import metrics_log as records
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']
@@ -278,7 +279,7 @@ def test_a_second_training_in_the_folder(flags):
   """Nothing of the first one's is touched, and its end frees the folder."""
   fakes.train(**{**flags, 'max_number_of_steps': 1})
   before = sorted(os.listdir('run'))
-  with continuing.alone('run'):
+  with resume.alone('run'):
     fakes.refused(
       fakes.train(**flags),
       'Another training is writing to run',

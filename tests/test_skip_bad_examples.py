@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 import eval_image_classifier
 from datasets import tfrecord
-from engine import records as recorded
+from engine.training import metrics_log as recorded
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']

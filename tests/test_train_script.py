@@ -14,8 +14,8 @@ from PIL import Image
 
 import classify_image
 import eval_image_classifier
-from engine import config as configs
-from engine import optimizers, schedules
+from engine.config import scripts as configs
+from engine.training import optimizers, schedules
 from tests import fakes, golden
 
 pytest_plugins = ['tests.fakes']

@@ -345,11 +345,11 @@ def test_no_files(tmp_path):
 
 
 def _check_suggestions(name, suggestions):
-  from engine import config
+  from engine.config import scripts
 
-  fields = {field.name for field in dataclasses.fields(config.TrainConfig)}
+  fields = {field.name for field in dataclasses.fields(scripts.TrainConfig)}
   assert suggestions.keys() <= fields
-  config.TrainConfig(dataset_name=name, **suggestions)
+  scripts.TrainConfig(dataset_name=name, **suggestions)
 
 
 @pytest.mark.parametrize('name', dataset_factory.DATASETS)

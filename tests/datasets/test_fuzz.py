@@ -36,7 +36,7 @@ from datasets import (
 )
 from datasets.convert import cifar, csv_list, idx
 from datasets.convert.plan import Options
-from engine import input_pipeline
+from engine.input import pipeline
 from preprocessing import preprocessing_factory
 from tests import fakes
 
@@ -485,7 +485,7 @@ class Split:
 
   def source(self, train):
     preprocess = preprocessing_factory.get_preprocessing('vgg', train)
-    return input_pipeline.Source(
+    return pipeline.Source(
       dataset_factory.get_dataset('tfrecord', 'train', self.folder),
       preprocess,
       32,

@@ -8,7 +8,7 @@ import statistics
 import pytest
 from PIL import Image
 
-from engine import records, selection
+from engine.training import early_stopping, metrics_log
 from experiments import comparing, degradation
 from tests import fakes
 from tests.experiments import short
@@ -58,10 +58,10 @@ def test_the_figures_are_those_of_the_runs(whole):
     folder = whole.folder / f'{name}-seed0'
     found = [row for row in rows if row['model_name'] == name]
     assert [float(row['test_error']) for row in found] == [
-      1 - row['accuracy'] for row in selection.read(folder)
+      1 - row['accuracy'] for row in early_stopping.read(folder)
     ]
     assert [float(row['train_loss']) for row in found] == [
-      row['loss'] for row in records.read_metrics(folder)
+      row['loss'] for row in metrics_log.read_metrics(folder)
     ]
     assert 'Training ' + name in (folder / 'log.txt').read_text()
     last = 100 * float(found[-1]['test_error'])
@@ -84,8 +84,8 @@ def test_a_mean_over_the_steps_since_the_last_evaluation(copied):
       'cifar_plain_8', 'out/cifar_plain_8-seed0'
     ),
   )
-  metrics = records.read_metrics(run.config.train_dir)
-  path = pathlib.Path(run.config.train_dir, selection.EVALUATIONS_FILENAME)
+  metrics = metrics_log.read_metrics(run.config.train_dir)
+  path = pathlib.Path(run.config.train_dir, early_stopping.EVALUATIONS_FILENAME)
   header, _, last = path.read_text().splitlines()
   path.write_text(f'{header}\n{last}\n')
   (row,) = comparing.read(run)

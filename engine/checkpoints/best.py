@@ -1,0 +1,132 @@
+"""The best checkpoints of a run, and best.json, which names them."""
+
+import glob
+import math
+import os
+import shutil
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from engine.checkpoints import contents, locate
+from engine.checkpoints.ranking import Row, ranked
+from engine.common import files
+from engine.config.runs import CONFIG_FILENAME
+from engine.input import pixel_mean
+
+BEST_FILENAME, BEST_DIR = 'best.json', 'best'
+# What evaluation looks for beside a checkpoint.
+_COPIED = CONFIG_FILENAME, pixel_mean.FILENAME
+
+
+def read(train_dir: str) -> dict:
+  """Returns what best.json says, {} if there is none.
+
+  Raises:
+    ValueError: the file is no JSON object.
+  """
+  return files.read_json(os.path.join(train_dir, BEST_FILENAME))
+
+
+def is_finished(train_dir: str) -> bool:
+  """Whether the run says that it is finished."""
+  return bool(read(train_dir).get('finished'))
+
+
+def find(train_dir: str) -> str:
+  """Returns the best checkpoint of a run.
+
+  Raises:
+    ValueError: the run has not been told to look for it.
+  """
+  found = read(train_dir).get('best')
+  if not found:
+    raise ValueError(
+      f'There is no best checkpoint in {train_dir}, where '
+      f'{BEST_FILENAME} would name it: train with --evaluate_every, '
+      'or leave --checkpoints=best out for the newest.'
+    )
+  return locate.find(os.path.join(train_dir, found[0]['checkpoint']))
+
+
+def _json(value):
+  return value if math.isfinite(value) else None  # JSON has no NaN
+
+
+class Best:
+  """Keeps the checkpoints of the best evaluations in TRAIN_DIR/best.
+
+  Each is what was evaluated: the weights, with batch norm's statistics as
+  they were for it, and no optimizer. best.json follows from the evaluations
+  and the files, so that a kill between any two writes is repaired on
+  restart.
+  """
+
+  def __init__(self, train_dir: str, metric: str, keep: int):
+    """Keeps the `keep` best by `metric`, see `tasks.metrics`."""
+    self._train_dir, self._metric, self._keep = train_dir, metric, keep
+    self.folder = os.path.join(train_dir, BEST_DIR)
+
+  def _prefix(self, row):
+    return os.path.join(self.folder, f'model.ckpt-{int(row["step"])}')
+
+  def _ranked(self, rows):
+    return ranked(rows, self._metric)[: self._keep]
+
+  def offer(
+    self, row: Row, rows: list[Row], values: Mapping[str, np.ndarray]
+  ) -> bool:
+    """Writes the checkpoint of an evaluation if it is among the best.
+
+    Args:
+      row: the evaluation, of one step.
+      rows: the others of the run.
+      values: what it evaluated, by name.
+
+    Returns:
+      Whether it is the best of all.
+    """
+    best = self._ranked([*rows, row])
+    if row in best:
+      os.makedirs(self.folder, exist_ok=True)
+      for path in filter(
+        os.path.exists,
+        (os.path.join(self._train_dir, name) for name in _COPIED),
+      ):
+        shutil.copy(path, self.folder)
+      contents.write_values(self._prefix(row), values)
+    return best[0] is row
+
+  def settle(self, rows: list[Row], finished: bool = False) -> None:
+    """Writes best.json, and removes the checkpoints that it does not name."""
+    best = [
+      row
+      for row in self._ranked(rows)
+      if tf.train.checkpoint_exists(self._prefix(row))
+    ]
+    if best or os.path.isdir(self.folder):
+      files.write_json(
+        os.path.join(self._train_dir, BEST_FILENAME),
+        {
+          'metric': self._metric,
+          'finished': finished,
+          'best': [
+            {
+              'step': int(row['step']),
+              'value': _json(row[self._metric]),
+              'checkpoint': os.path.relpath(self._prefix(row), self._train_dir),
+            }
+            for row in best
+          ],
+        },
+      )
+    if best:  # the last of the list is what a folder of checkpoints means
+      paths = [self._prefix(row) for row in reversed(best)]
+      tf.train.update_checkpoint_state(self.folder, paths[-1], paths)
+    kept = {os.path.basename(self._prefix(row)) for row in best}
+    for path in glob.glob(
+      os.path.join(glob.escape(self.folder), 'model.ckpt-*.*')
+    ):
+      if os.path.basename(path).rpartition('.')[0] not in kept:
+        os.remove(path)

@@ -1,0 +1,144 @@
+"""Whether a checkpoint fits a network, told by the variables of both."""
+
+from typing import NamedTuple
+
+from engine.checkpoints import architecture
+from engine.checkpoints.contents import Shapes
+from nets import resnet_generator
+
+
+def _difference(here, there):
+  """Returns what tells that two networks are not the same one, '' if none."""
+  if here.kind != there.kind:
+    return f"its units are {there.kind}, the network's {here.kind}"
+  for block in here.units.keys() & there.units.keys():
+    if here.units[block] != there.units[block]:
+      return (
+        f'its block{block} has {there.units[block]} units, the '
+        f"network's {here.units[block]}"
+      )
+  if here.root and there.root and here.root != there.root:
+    return f"its root is {there.root}, the network's {here.root}"
+  return ''
+
+
+def _other_shortcut(here, there):
+  """Returns how the first shortcut that differs does, '' if none does."""
+  for block, unit in sorted(here.projected ^ there.projected):
+    if block in here.units and block in there.units:
+      kinds = [
+        'a convolution' if (block, unit) in found.projected else 'none'
+        for found in (there, here)
+      ]
+      return (
+        f'the shortcut of its block{block}/unit_{unit} is {kinds[0]}, '
+        f"the network's is {kinds[1]}"
+      )
+  return ''
+
+
+def _refuse(path, there, difference):
+  cure = (
+    ' or '.join(there.flags)
+    or 'another --checkpoint_path: no --model_name fits it'
+  )
+  raise ValueError(
+    f'The checkpoint {path} is of {there} ({difference}): pass {cure}.'
+  )
+
+
+def check(
+  path: str, wanted: Shapes, there: Shapes, shortcuts: bool = False
+) -> None:
+  """Makes sure that a checkpoint is of the network that wants its variables.
+
+  Args:
+    path: the checkpoint, for the error.
+    wanted: {name: shape} of the network's variables that are to be restored;
+      parts that are left out are not compared.
+    there: {name: shape} of the model variables in the checkpoint.
+    shortcuts: whether to compare them too, since all of them are wanted.
+
+  Raises:
+    ValueError: it is of another depth, family, root or width, its names begin
+      with another scope, or its shortcuts are others. Networks that are no
+      ResNets pass.
+  """
+  here = architecture.network(wanted)
+  there = here and architecture.network(there, here.scope)
+  if not there:
+    return
+  difference = _difference(here, there)
+  if difference:
+    _refuse(path, there, difference)
+  for block in here.depths.keys() & there.depths.keys():
+    if here.depths[block] != there.depths[block]:
+      raise ValueError(
+        f'The checkpoint {path} is of {there} in another width (its '
+        f"block{block} has {there.depths[block]} channels, the network's "
+        f'{here.depths[block]}): no --model_name builds it, so pass another '
+        '--checkpoint_path.'
+      )
+  if here.scope != there.scope:
+    raise ValueError(
+      f'The checkpoint {path} is of {there}, but its variables begin with '
+      f'{there.scope!r} where those of the network begin with '
+      f'{here.scope!r}: save them by the names that the network has, and '
+      'pass that as --checkpoint_path.'
+    )
+  difference = shortcuts and _other_shortcut(here, there)
+  if difference:
+    _refuse(path, there, difference)
+
+
+def check_channels(path: str, wanted: Shapes, there: Shapes) -> None:
+  """Makes sure that a new run has as many channels as the checkpoint.
+
+  Args:
+    path: the checkpoint, for the error.
+    wanted: see `check`.
+    there: see `check`.
+
+  Raises:
+    ValueError: it has more or less.
+  """
+  here, there = architecture.network(wanted), architecture.network(there)
+  if not here or not there or None in (here.channels, there.channels):
+    return
+  if here.channels != there.channels:
+    scope = resnet_generator.ROOT_BLOCKS[here.root].convolutions[0][0]
+    raise ValueError(
+      f'The checkpoint {path} is for images of {there.channels} channels, '
+      f'the network for {here.channels}: change --use_grayscale, or begin '
+      f'with a new root by --checkpoint_exclude_scopes={here.scope}{scope}.'
+    )
+
+
+class Comparison(NamedTuple):
+  """How a checkpoint fits a network; each a list of names.
+
+  Fields:
+    fits: of the same shape in both.
+    missing: not in the checkpoint.
+    other_shapes: in both, but of another shape.
+    unexpected: in the checkpoint alone.
+  """
+
+  fits: list[str]
+  missing: list[str]
+  other_shapes: list[str]
+  unexpected: list[str]
+
+
+def compare(variables: Shapes, there: Shapes) -> Comparison:
+  """Compares {name: shape} of a network with that of a checkpoint."""
+  found = Comparison([], [], [], [])
+  for name, shape in variables.items():
+    if name not in there:
+      found.missing.append(name)
+    elif list(there[name]) == list(shape):
+      found.fits.append(name)
+    else:
+      found.other_shapes.append(name)
+  found.unexpected.extend(name for name in there if name not in variables)
+  return found

@@ -1,0 +1,70 @@
+"""What is known of a checkpoint that TF-Slim released."""
+
+import os
+
+from engine.checkpoints import architecture, contents, locate
+from engine.common import console
+from engine.config import runs
+from engine.config.fields import Config
+from nets import nets_factory
+from nets.nets_factory import Network, Released
+
+
+def of_architecture(
+  found: architecture.Network | None,
+) -> tuple[Network, Released] | None:
+  """Returns the network that TF-Slim released with these variables.
+
+  Args:
+    found: what a checkpoint's variables tell.
+
+  Returns:
+    The network of the registry and what is known of its checkpoint; None if
+    TF-Slim released none like that.
+  """
+  for name in found.names if found else []:
+    network = nets_factory.get_network(name)
+    if (
+      network.released
+      and network.released.num_classes == found.num_classes
+      and not found.options(name)
+    ):
+      return network, network.released
+  return None
+
+
+def find(network: Network, checkpoint: str) -> Released | None:
+  """Returns what is known of a checkpoint, None if it is not TF-Slim's."""
+  found = of_architecture(
+    architecture.network(contents.read(checkpoint).values())
+  )
+  return found[1] if found and found[0] is network else None
+
+
+def start_from(
+  network: Network, checkpoint_path: str | None
+) -> Released | None:
+  """Returns what is known of the checkpoint that a training starts from."""
+  if not checkpoint_path:
+    return None
+  checkpoint = locate.find(checkpoint_path)
+  run = runs.read(os.path.dirname(checkpoint))
+  return None if run else find(network, checkpoint)
+
+
+def tell(
+  checkpoint: str, released: Released, complete: Config, size: int, *more: str
+) -> None:
+  """Says what follows from it: preprocessing, the size in pixels, and more."""
+  console.note(
+    f'{checkpoint} has {released.num_classes:,} classes, as TF-Slim released '
+    f'{complete.model_name}: '
+    + ', '.join(
+      [
+        f'preprocessing {complete.preprocessing_name}',
+        f'images of {size}x{size}',
+        *more,
+      ]
+    )
+    + '.'
+  )

@@ -1,0 +1,72 @@
+"""What a person sees: lines, notes, errors and progress bars."""
+
+import sys
+
+import tqdm
+
+
+def error(text: str) -> None:
+  """Prints why the script ends."""
+  print(f'error: {text}', file=sys.stderr, flush=True)
+
+
+def note(text: str) -> None:
+  """Prints something that the user should know."""
+  say(f'note: {text}')
+
+
+def say(text: str) -> None:
+  """Prints a line, above a progress bar if there is one."""
+  tqdm.tqdm.write(text, file=sys.stdout)
+  sys.stdout.flush()
+
+
+def progress(
+  total: int | None, initial: int = 0, unit: str = 'step', **options
+):
+  """Returns a progress bar of tqdm, which is shown on a terminal only."""
+  return tqdm.tqdm(
+    total=total,
+    initial=initial,
+    unit=unit,
+    leave=False,
+    dynamic_ncols=True,
+    disable=not sys.stderr.isatty(),
+    file=sys.stderr,
+    **options,
+  )
+
+
+def explain(failure: Exception) -> str:
+  """Returns the sentence in an error's message, without TensorFlow's frame.
+
+  Errors raised by Python inside of a graph come back wrapped in the op's
+  name and a stack trace; those of our own begin a line with 'ValueError: '.
+  """
+  text = str(failure) or type(failure).__name__
+  if isinstance(failure, OSError) and failure.filename:
+    return f'{failure.filename}: {failure.strerror}.'
+  lines = text.splitlines()
+  for line in lines:
+    if line.startswith('ValueError: '):
+      return line.removeprefix('ValueError: ')
+  if not type(failure).__module__.startswith('tensorflow'):
+    return text
+  found = [
+    line
+    for line in lines
+    if line.strip()
+    and not line.startswith(
+      (
+        'Graph execution error',
+        'Detected at',
+        '    ',
+        '\t',
+        'Original stack',
+        'Traceback',
+        'Node:',
+        '  File',
+      )
+    )
+  ]
+  return found[0] if found else text

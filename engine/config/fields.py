@@ -1,0 +1,214 @@
+"""What a configuration is: a frozen dataclass whose fields are flags.
+
+A field holds a value, such as (513, 769); its text, '513,769', stands in flags,
+flag files and config.json. Nothing here imports TensorFlow, so that a mistaken
+flag is answered at once.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from engine.common.suggestions import did_you_mean
+from engine.config.parsing import Form
+
+
+def option(
+  default: Any,
+  text: str,
+  *,
+  choices: Iterable[str] | Callable[[], Iterable[str]] = (),
+  low: float = -math.inf,
+  above: float = -math.inf,
+  high: float = math.inf,
+  now: str = '',
+  otherwise: Any = None,
+  changes: str = 'told',
+  folder: bool = False,
+  form: Form | None = None,
+  task: str | None = None,
+) -> Any:
+  """Returns a field of a configuration.
+
+  Args:
+    default: its value where no flag is given; None for one worked out later.
+    text: what the flag does, in a line.
+    choices: the values it takes, if not all, or what returns them.
+    low: the least value.
+    above: a value that all must be above.
+    high: the greatest value.
+    now: for a flag of TF-Slim that has lost its meaning, what happens now;
+      given another value than the default, this is said.
+    otherwise: with a default of None, the value where neither a flag nor the
+      dataset gives one.
+    changes: whether a run that is resumed may have another value: 'free',
+      'told' (with --accept_changes), or 'never'.
+    folder: whether the value is a folder's path, which may not exist yet.
+    form: how the value is written as text, if not as itself.
+    task: the task that the flag is for, if it is not for all.
+  """
+  return dataclasses.field(
+    default=default,
+    metadata={
+      'text': text,
+      'choices': choices,
+      'low': low,
+      'above': above,
+      'high': high,
+      'now': now,
+      'otherwise': otherwise,
+      'form': form,
+      'changes': changes,
+      'folder': folder,
+      'task': task,
+    },
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """What all scripts have in common.
+
+  A field with a form is given as its value or as its text, and holds the value.
+
+  Raises:
+    ValueError: a value out of its range; the sentence names the flag.
+  """
+
+  verbosity: int = option(
+    -1,
+    'What is shown of TensorFlow: -1 nothing, 0 its warnings, 1 all.',
+    low=-3,
+    high=3,
+  )
+
+  def __post_init__(self) -> None:
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if value is not None:
+        object.__setattr__(self, field.name, _checked(field, value))
+
+  @classmethod
+  def fallbacks(cls) -> dict[str, Any]:
+    """Returns the values of fields that nothing else has given one."""
+    return {
+      field.name: field.metadata['otherwise']
+      for field in dataclasses.fields(cls)
+    }
+
+  @classmethod
+  def parsed(cls, name: str, value: Any) -> Any:
+    """Returns the value that config.json has as a text, or as itself.
+
+    Args:
+      name: of a field, or anything else, which has no other value.
+      value: what JSON holds.
+
+    Raises:
+      ValueError: a text of another form.
+    """
+    field = cls.__dataclass_fields__.get(name)
+    form = field and field.metadata['form']
+    return form.parse(value) if form and isinstance(value, str) else value
+
+  def text(self, name: str) -> Any:
+    """Returns a field's value as flags and config.json have it."""
+    return self.as_text(name, getattr(self, name))
+
+  @classmethod
+  def as_text(cls, name: str, value: Any) -> Any:
+    """Returns a value of a field as flags and config.json have it."""
+    form = cls.__dataclass_fields__[name].metadata['form']
+    return value if form is None or value is None else form.text(value)
+
+  def task_of(self, name: str) -> str | None:
+    """Returns the task that a field is for, None if it is for all."""
+    return self.__dataclass_fields__[name].metadata['task']
+
+  def takes(self, name: str, task: str) -> bool:
+    """Whether a field is for the task."""
+    return self.task_of(name) in (None, task)
+
+  def given_for_another(self, task: str) -> list[str]:
+    """Returns the names of given flags that are not for the task."""
+    return [
+      field.name
+      for field in dataclasses.fields(self)
+      if not self.takes(field.name, task)
+      and getattr(self, field.name) != field.default
+    ]
+
+  def replace(self, **changes: Any) -> 'Config':
+    """Returns a copy with other values."""
+    return dataclasses.replace(self, **changes)
+
+  def notes(self) -> list[str]:
+    """Returns what to tell of given flags that have lost their meaning."""
+    return [
+      f'--{field.name}: {field.metadata["now"]}'
+      for field in dataclasses.fields(self)
+      if field.metadata['now'] and getattr(self, field.name) != field.default
+    ]
+
+
+def fill(given: Config, task: str, *sources: dict[str, Any]) -> Config:
+  """Returns the configuration with what the sources have for its gaps.
+
+  Args:
+    given: the configuration; fields that are None are filled.
+    task: fields of another task stay None.
+    *sources: values by field; the first that is not None counts.
+  """
+  changes = {}
+  for source in sources:
+    for name, value in source.items():
+      if (
+        value is not None
+        and getattr(given, name) is None
+        and given.takes(name, task)
+      ):
+        changes.setdefault(name, value)
+  return given.replace(**changes)
+
+
+def _checked(field, value):
+  """Returns the value, parsed if it is a text; raises ValueError if wrong."""
+  meta = field.metadata
+  _check_choice(field, value)
+  if meta['folder'] and os.path.isfile(value):
+    raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
+  if meta['form']:
+    text = value if isinstance(value, str) else meta['form'].text(value)
+    try:
+      return meta['form'].parse(text)
+    except ValueError as error:
+      raise ValueError(f'--{field.name}={text} {error}.') from None
+  if isinstance(value, (int, float)):
+    _check_range(field, value)
+  return value
+
+
+def _check_choice(field, value):
+  choices = field.metadata['choices']
+  choices = list(choices() if callable(choices) else choices)
+  if choices and value not in choices:
+    hint = did_you_mean(str(value), choices)
+    raise ValueError(
+      f'--{field.name}={value} is unknown.{hint} It can be '
+      f'{", ".join(choices)}.'
+    )
+
+
+def _check_range(field, value):
+  meta = field.metadata
+  if meta['low'] <= value <= meta['high'] and (
+    value > meta['above'] and abs(value) < math.inf
+  ):
+    return
+  bounds = [f'at least {meta["low"]}'] * (meta['low'] > -math.inf)
+  bounds += [f'above {meta["above"]}'] * (meta['above'] > -math.inf)
+  bounds += [f'at most {meta["high"]}'] * (meta['high'] < math.inf)
+  bounds += ['a finite number'] * (not abs(value) < math.inf)
+  raise ValueError(f'--{field.name}={value} must be {" and ".join(bounds)}.')

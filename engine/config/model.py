@@ -1,0 +1,112 @@
+"""What a network is made of: the fields that all of its users share.
+
+Nothing here imports TensorFlow.
+"""
+
+import dataclasses
+
+from engine.config import parsing, tasks
+from engine.config.fields import Config, option
+from engine.config.tasks import CLASSIFICATION, SEGMENTATION
+
+_STRIDES = (1, 2, 4, 8, 16, 32)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(Config):
+  """What a network is made of, beside its name, and what it is fed."""
+
+  root_block: str | None = option(
+    None,
+    "The first convolutions: 7x7, beta, 3x3 or cifar. Default: the network's.",
+    changes='never',
+  )
+  shortcut: str | None = option(
+    None,
+    'Shortcuts: A zero-padded, B projected where channels change, C all '
+    "projected. Default: the network's.",
+    changes='never',
+  )
+  per_pixel_mean: str | None = option(
+    None,
+    'File of the mean image that some preprocessings subtract. Default: '
+    "the run's own.",
+    changes='free',
+    task=CLASSIFICATION,
+  )
+  task: str | None = option(
+    None,
+    f"Kind of label: {' or '.join(tasks.TASKS)}. Default: the dataset's. "
+    'A number is ignored.',
+    changes='free',
+  )
+  decoder: str | None = option(
+    None,
+    'What computes dense logits: fcn (1x1 convolution), aspp (DeepLabv3) '
+    'or deeplabv3plus (with skip).',
+    otherwise='aspp',
+    changes='never',
+    task=SEGMENTATION,
+  )
+  decoder_depth: int | None = option(
+    None,
+    'Channels of the layers of the decoder.',
+    low=1,
+    otherwise=256,
+    changes='never',
+    task=SEGMENTATION,
+  )
+  output_stride: int | None = option(
+    None,
+    'Image size over feature size: 16, or 8 (finer, slower). Default: 16, '
+    "or the network's if less.",
+    task=SEGMENTATION,
+  )
+  atrous_rates: tuple[int, ...] | None = option(
+    None,
+    "Rates of aspp's 3x3 convolutions. Default: 6,12,18 at output stride "
+    '16; 12,24,36 at 8.',
+    form=parsing.WHOLE,
+    task=SEGMENTATION,
+  )
+  multi_grid: tuple[int, ...] | None = option(
+    None,
+    "Factors on the rates of the last block's units, such as 1,2,4. "
+    'Default: all 1.',
+    form=parsing.WHOLE,
+    changes='never',
+    task=SEGMENTATION,
+  )
+
+  def __post_init__(self):
+    super().__post_init__()
+    if (
+      self.task is not None
+      and not self.legacy_task
+      and (self.task not in tasks.TASKS)
+    ):
+      raise ValueError(
+        f'--task={self.task} is unknown. It can be {" or ".join(tasks.TASKS)}.'
+      )
+    stride = self.output_stride
+    if stride is not None and stride not in _STRIDES:
+      raise ValueError(
+        f'--output_stride={stride} cannot be reached, since the networks '
+        'halve the size again and again: pass 16, or 8 for finer features '
+        'that take longer; some reach 1, 2, 4 or 32.'
+      )
+
+  @property
+  def legacy_task(self) -> bool:
+    """Whether --task is what it was for TF-Slim, the number of a worker."""
+    return self.task is not None and self.task.lstrip('-').isdigit()
+
+  def notes(self) -> list[str]:
+    """Returns what to tell of given flags that have lost their meaning."""
+    found = super().notes()
+    if self.legacy_task and int(self.task):
+      found.append(
+        f'--task={self.task}: this version trains in one process; '
+        'the number of a worker is ignored.'
+      )
+    return found

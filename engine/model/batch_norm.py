@@ -1,0 +1,201 @@
+"""Batch norm's population statistics, computed instead of awaited.
+
+Moving averages of decay 0.997 still hold a good part of their initial values
+after hundreds of steps, so that evaluation is near chance however well the
+training went. Here they are replaced by the statistics over some batches
+(Ioffe and Szegedy, arXiv:1502.03167, section 3.1; Wu and Johnson, "Rethinking
+'Batch' in BatchNorm", arXiv:2105.07576, section 3).
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from engine.common import console
+from engine.input.pipeline import Stream
+
+
+class Layer(NamedTuple):
+  """One batch norm layer.
+
+  Fields:
+    mean: the variable with the moving mean, float32 [channels].
+    variance: the variable with the moving variance, float32 [channels].
+    batch: the statistics of the current batch: its mean and its unbiased
+      variance, float32 [channels], and how many values a channel has.
+  """
+
+  mean: tf.Variable
+  variance: tf.Variable
+  batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+
+def layers(graph: tf.Graph) -> list[Layer]:
+  """Returns the batch norm layers that a graph has in training mode."""
+  variables = {
+    v.op.name: v for v in graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
+  }
+  found = []
+  for op in graph.get_operations():
+    if op.type != 'FusedBatchNormV3' or not op.get_attr('is_training'):
+      continue
+    scope = op.name.rpartition('/')[0]
+    mean = variables.get(f'{scope}/moving_mean')
+    if mean is None:  # a second tower, which shares its variables
+      continue
+    values = op.inputs[0]
+    with graph.as_default():
+      count = tf.size(values) // tf.shape(values)[-1]
+    found.append(
+      Layer(
+        mean,
+        variables[f'{scope}/moving_variance'],
+        (op.outputs[1], op.outputs[2], count),
+      )
+    )
+  return found
+
+
+class Population:
+  """Mean and variance of all that was added (Chan et al., 1979)."""
+
+  def __init__(self):
+    self.count, self.mean, self._squares = 0, 0.0, 0.0
+
+  def add(self, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
+    """Adds `count` values of this mean and unbiased variance."""
+    count = int(count)  # an int32 would overflow below
+    total = self.count + count
+    delta = mean.astype(np.float64) - self.mean
+    self._squares = (
+      self._squares
+      + variance.astype(np.float64) * (count - 1)
+      + delta**2 * (self.count * count / total)
+    )
+    self.mean = self.mean + delta * (count / total)
+    self.count = total
+
+  @property
+  def variance(self) -> np.ndarray:
+    """The unbiased variance."""
+    return self._squares / max(self.count - 1, 1)
+
+
+def measure(
+  run: Callable,
+  found: list[Layer],
+  batches: int,
+  on_batch: Callable[[], None] = lambda: None,
+) -> dict[tf.Variable, np.ndarray]:
+  """Returns the statistics over `batches` batches, by their variables.
+
+  Depends on the weights and the batches alone, not on the moving averages.
+
+  Args:
+    run: run(fetches) returns their values on a new batch.
+    found: what `layers` returned, before the graph was finalized.
+    batches: the number of batches.
+    on_batch: called after each.
+  """
+  populations = [Population() for _ in found]
+  for _ in range(batches):
+    for population, batch in zip(
+      populations, run([layer.batch for layer in found]), strict=True
+    ):
+      population.add(*batch)
+    on_batch()
+  values = {}
+  for layer, population in zip(found, populations, strict=True):
+    values[layer.mean] = population.mean
+    values[layer.variance] = population.variance
+  return values
+
+
+def assign(session: tf.Session, values: dict[tf.Variable, np.ndarray]) -> None:
+  """Sets variables, without adding to the graph."""
+  session.run(
+    [variable.initializer for variable in values],
+    {
+      variable.initializer.inputs[1]: value
+      for variable, value in values.items()
+    },
+  )
+
+
+class Recalibration:
+  """What `measure` finds on the batches at which the training stands.
+
+  To do it twice at one step is to do it once: it depends on the weights and
+  the batches alone, and the training goes on with the batch it stands at.
+  """
+
+  def __init__(
+    self, stream: Stream, batches: int, shadows: dict[tf.Variable, tf.Variable]
+  ):
+    """Finds the layers of the current graph.
+
+    Args:
+      stream: the training's batches.
+      batches: how many to take; 0 leaves all as it is.
+      shadows: see `measure_averages`; {} without.
+    """
+    self._stream, self._shadows = stream, shadows
+    self._layers = layers(tf.get_default_graph()) if batches else []
+    self.batches = batches if self._layers else 0
+
+  def measure(self, session: tf.Session) -> dict[tf.Variable, np.ndarray]:
+    """Returns the statistics by variable, and by moving average."""
+    if not self.batches:
+      return {}
+    run = functools.partial(self._stream.run, session)
+    position = self._stream.position
+    values = {}
+    with console.progress(self.batches, unit='batch') as bar:
+      values.update(measure(run, self._layers, self.batches, bar.update))
+      if self._shadows:
+        values.update(
+          measure_averages(
+            session, run, self._layers, self.batches, self._shadows, bar.update
+          )
+        )
+    self._stream.seek(session, position)
+    return values
+
+  def apply(self, session: tf.Session) -> None:
+    """Replaces the moving averages by the statistics, and says so."""
+    if self.batches:
+      console.say(f'Recalibrating batch norm over {self.batches} batches.')
+    assign(session, self.measure(session))
+
+
+def measure_averages(
+  session: tf.Session,
+  run: Callable,
+  found: list[Layer],
+  batches: int,
+  shadows: dict[tf.Variable, tf.Variable],
+  on_batch: Callable[[], None] = lambda: None,
+) -> dict[tf.Variable, np.ndarray]:
+  """The same for a network whose weights are moving averages themselves.
+
+  Args:
+    session: an open session.
+    run: see `measure`.
+    found: what `layers` returned.
+    batches: the number of batches.
+    shadows: the moving average of each of the network's variables.
+    on_batch: called after each batch.
+
+  Returns:
+    The statistics by the shadows of their variables.
+  """
+  raw, averages = session.run([list(shadows), list(shadows.values())])
+  assign(session, dict(zip(shadows, averages, strict=True)))
+  try:
+    values = measure(run, found, batches, on_batch)
+  finally:
+    assign(session, dict(zip(shadows, raw, strict=True)))
+  return {shadows[variable]: value for variable, value in values.items()}

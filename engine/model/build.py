@@ -1,0 +1,163 @@
+"""A network and its decoder, as a configuration says."""
+
+import inspect
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from engine.config.model import ModelConfig
+from nets import (
+  decoders,
+  nets_factory,
+  resnet_generator,
+  resnet_utils,
+  resnet_v1,
+)
+
+# The options of networks that are fields of a configuration, and their values.
+_OPTIONS = {
+  'root_block': resnet_generator.ROOT_BLOCKS,
+  'shortcut': resnet_v1.SHORTCUTS,
+}
+
+
+def _function(config):
+  return nets_factory.get_network(config.model_name).function
+
+
+def _parameters(name):
+  return inspect.signature(nets_factory.get_network(name).function).parameters
+
+
+def complete(config: ModelConfig) -> ModelConfig:
+  """Returns the configuration with the options that its network takes.
+
+  Raises:
+    ValueError: there is no such network, it does not take a given option, or
+      the option has no such value.
+  """
+  own = _parameters(config.model_name)
+  for option, values in _OPTIONS.items():
+    given = getattr(config, option)
+    if given is None and option in own:
+      config = config.replace(**{option: own[option].default})
+    elif given is not None and given not in values:
+      raise ValueError(
+        f'--{option}={given} is unknown. It can be {", ".join(values)}.'
+      )
+    elif given is not None and option not in own:
+      takes = [
+        name for name in nets_factory.NETWORKS if option in _parameters(name)
+      ]
+      raise ValueError(
+        f'--{option}={given}: {config.model_name} has no such option. Leave '
+        f'it out, or take one of {", ".join(takes)}.'
+      )
+  _check_root(config)
+  return config
+
+
+def _check_root(config):
+  """Refuses a root that is wider than shortcuts of zeros can begin with."""
+  if config.shortcut != 'A':
+    return
+  *_, (_, root, _, _) = resnet_generator.ROOT_BLOCKS[
+    config.root_block
+  ].convolutions
+  first = _function(config).blocks()[0].args[0]['depth']
+  if root > first:
+    raise ValueError(
+      f'--root_block={config.root_block} has {root} channels, the first '
+      f'block of {config.model_name} {first}, of which --shortcut=A cannot '
+      'be made: pass --shortcut=B, or another root.'
+    )
+
+
+def output_stride(config: ModelConfig) -> int:
+  """Returns the default output stride of dense features, 16 or less."""
+  function = _function(config)
+  root = resnet_generator.get_root(config.root_block or function.root_block)
+  return min(
+    16, resnet_utils.reachable_strides(function.blocks(), root.stride)[-1]
+  )
+
+
+def network_options(config: ModelConfig) -> dict[str, str]:
+  """Returns the arguments of its network that a configuration gives."""
+  return {
+    option: getattr(config, option)
+    for option in _OPTIONS
+    if getattr(config, option) is not None
+  }
+
+
+def decoder_options(config: ModelConfig) -> dict[str, Any]:
+  """Returns what `decoders.check` is told of a complete configuration."""
+  return {
+    'network_name': config.model_name,
+    'decoder': config.decoder,
+    'output_stride': config.output_stride,
+    'multi_grid': config.multi_grid,
+    'atrous_rates': config.atrous_rates,
+    'network_options': network_options(config),
+  }
+
+
+def build_network(
+  config: ModelConfig,
+  images: tf.Tensor,
+  num_classes: int,
+  is_training: bool = False,
+  reuse: bool | None = None,
+  **options: Any,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+  """Builds the network of a complete configuration.
+
+  Args:
+    config: its model_name and options.
+    images: float32 [batch, height, width, channels].
+    num_classes: the number of logits.
+    is_training: whether batch norm uses the batch's statistics.
+    reuse: whether to reuse the variables.
+    **options: of the network's arg scope; see `nets_factory.get_network_fn`.
+
+  Returns:
+    The logits, float32 [batch, classes], and the end points.
+  """
+  network_fn = nets_factory.get_network_fn(
+    config.model_name, num_classes, is_training=is_training, **options
+  )
+  return network_fn(images, reuse=reuse, **network_options(config))
+
+
+def build_dense(
+  config: ModelConfig,
+  images: tf.Tensor,
+  num_classes: int,
+  is_training: bool = False,
+  reuse: bool | None = None,
+  **options: Any,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+  """Builds the network of a complete configuration with its decoder.
+
+  Args:
+    config: its model_name and options, and those of its decoder.
+    images: float32 [batch, height, width, channels].
+    num_classes: the number of logits of a pixel.
+    is_training: whether batch norm uses the batch's statistics.
+    reuse: whether to reuse the variables.
+    **options: of the network's arg scope; see `decoders.build`.
+
+  Returns:
+    The logits, float32 [batch, height_out, width_out, classes], and the end
+    points.
+  """
+  return decoders.build(
+    **decoder_options(config),
+    images=images,
+    num_classes=num_classes,
+    is_training=is_training,
+    depth=config.decoder_depth,
+    reuse=reuse,
+    **options,
+  )

@@ -1,0 +1,33 @@
+"""Default names: of the dataset, and of the folder of a run."""
+
+import os
+from typing import TypeVar
+
+from datasets import dataset_factory
+from engine.config.scripts import EvalConfig, TrainConfig
+from engine.config.tasks import TASKS, get_task
+from engine.resolve import task
+
+Given = TypeVar('Given', TrainConfig, EvalConfig)
+
+
+def run_dir(model_name: str, dataset_name: str, dataset_dir: str | None) -> str:
+  """Returns the default folder of a run."""
+  if dataset_name == dataset_factory.OWN and dataset_dir:
+    dataset_name = os.path.basename(os.path.abspath(dataset_dir))
+  return os.path.join('runs', f'{model_name}-{dataset_name}')
+
+
+def with_dataset_name(given: Given) -> Given:
+  """Returns the configuration with the name of the dataset.
+
+  Without a folder it is that which the task makes by itself.
+  """
+  if given.dataset_name is not None:
+    return given
+  if given.dataset_dir is not None:
+    name = dataset_factory.name_of(given.dataset_dir)
+  else:
+    wanted = task.asked(given) or next(iter(TASKS))
+    name = get_task(wanted).default_dataset
+  return given.replace(dataset_name=name)

@@ -1,0 +1,137 @@
+"""Completes the configuration of a training from data, network and start."""
+
+import math
+import os
+
+from tf_slim.data.dataset import Dataset
+
+from datasets import dataset_factory
+from engine.checkpoints import released
+from engine.config.fields import fill
+from engine.config.scripts import TrainConfig
+from engine.config.tasks import TASKS
+from engine.model import build
+from engine.resolve import places
+from engine.resolve.task import of_data
+from nets import nets_factory
+
+
+def _other_split(splits, split):
+  """Returns the split to evaluate on; train_aug has what train has."""
+  others = [s for s in splits if s != split]
+  return next(
+    (s for s in others if not s.startswith('train')), next(iter(others), split)
+  )
+
+
+def check_classes(dataset: Dataset, labels_offset: int) -> None:
+  """Raises ValueError if --labels_offset leaves less than two classes."""
+  if labels_offset >= dataset.num_classes - 1:
+    raise ValueError(
+      f'--labels_offset={labels_offset} leaves less than two of the '
+      f'{dataset.num_classes} classes of {dataset.name}.'
+    )
+
+
+def _with_metric(config):
+  """Returns the configuration with its --best_metric."""
+  entry = TASKS[config.task]
+  if config.best_metric is None:
+    config = config.replace(best_metric=entry.main_metric)
+  for flag in ('best_metric', 'plateau_metric'):
+    name = getattr(config, flag)
+    if name not in entry.metrics:
+      raise ValueError(
+        f'--{flag}={name} is no metric of {config.task}: it can '
+        f'be {", ".join(entry.metrics)}.'
+      )
+  return config
+
+
+def _with_lengths(given, complete, dataset):
+  """Returns the configuration with its lengths measured by the data."""
+  examples = dataset.num_samples
+  if not examples:  # the pipeline says why
+    return complete
+  if given.batch_size is None:
+    complete = complete.replace(batch_size=min(complete.batch_size, examples))
+  batch, parts = complete.batch_size, complete.num_micro_batches
+  if batch > examples:
+    raise ValueError(
+      f'--batch_size={batch} is larger than the {examples} examples of '
+      f'{dataset.name}, split {dataset.split_name}: lower it.'
+    )
+  if batch % parts:
+    raise ValueError(
+      f'--num_micro_batches={parts} does not divide '
+      f'--batch_size={batch}: choose a factor of it.'
+    )
+  if given.num_epochs is None:
+    return complete
+  steps = max(1, math.ceil(given.num_epochs * examples / batch))
+  if given.max_number_of_steps is not None:  # as a short trial of a recipe
+    steps = min(steps, given.max_number_of_steps)
+  return complete.replace(max_number_of_steps=steps)
+
+
+def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
+  """Returns the complete configuration of a training, and its data.
+
+  Raises:
+    ValueError: an unknown name, or data that is not there.
+  """
+  network = nets_factory.get_network(given.model_name)
+  if given.zero_init_last_gamma:
+    nets_factory.check_zero_init(given.model_name)
+  given = build.complete(places.with_dataset_name(given))
+  specification = dataset_factory.get_specification(
+    given.dataset_name, given.dataset_dir
+  )
+  task = of_data(given, specification)
+  start = released.start_from(network, given.checkpoint_path)
+  start = start if task.follows_released else None
+  same_classes = start and specification.num_classes == (
+    start.num_classes + start.labels_offset
+  )
+  complete = fill(
+    given.replace(task=task.name),
+    task.name,
+    dict(specification.suggestions),
+    {
+      'train_image_size': start and start.image_size,
+      'labels_offset': start.labels_offset if same_classes else None,
+    },
+    {
+      'preprocessing_name': task.preprocessing(network),
+      'train_image_size': network.function.default_image_size,
+      'eval_split_name': _other_split(
+        specification.splits, given.dataset_split_name
+      ),
+      'train_dir': places.run_dir(
+        given.model_name, given.dataset_name, given.dataset_dir
+      ),
+    },
+    task.training_defaults(given, specification),
+    given.fallbacks(),
+  )
+  complete = _with_metric(complete)
+  if complete.labels_offset is None:  # the task has no such flag
+    complete = complete.replace(labels_offset=0)
+  if start:
+    offset = f'labels_offset {complete.labels_offset}'
+    released.tell(
+      given.checkpoint_path,
+      start,
+      complete,
+      complete.train_image_size,
+      *[offset][: bool(same_classes)],
+    )
+  if given.dataset_dir and '://' not in given.dataset_dir:
+    complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
+  task.check_training(complete)
+  dataset = dataset_factory.get_dataset(
+    given.dataset_name, given.dataset_split_name, given.dataset_dir
+  )
+  check_classes(dataset, complete.labels_offset)
+  complete = _with_lengths(given, complete, dataset)
+  return task.complete_training(given, complete, dataset), dataset

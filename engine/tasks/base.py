@@ -1,0 +1,245 @@
+"""What the engine asks of a task, such as classification or segmentation.
+
+A task is a class that follows `Task`, and an entry of
+`engine.config.tasks.TASKS`. All that depends on the kind of label is behind it:
+resolving, training, evaluation and the other scripts ask nothing else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
+
+from datasets.dataset_factory import Specification
+from datasets.examples import Examples
+from engine.config.model import ModelConfig
+from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.input.pipeline import Batch, Source
+from engine.tasks.predictor import SplitPredictor
+from nets.nets_factory import Network
+
+
+class Found(Protocol):
+  """What was predicted on a split."""
+
+  def metrics(self) -> dict[str, Any]:
+    """Returns the metrics, with 'examples', the number of good ones."""
+
+
+class EvaluatedSplit(NamedTuple):
+  """What is evaluated.
+
+  Fields:
+    config: a complete configuration.
+    dataset: the split.
+    names: the name of each class.
+    predictor: the network and the split.
+  """
+
+  config: EvalConfig
+  dataset: Dataset
+  names: Sequence[str]
+  predictor: SplitPredictor
+
+  @property
+  def examples(self) -> Examples:
+    """The records of the split."""
+    return self.predictor.source.examples
+
+
+# {file: [(class name, share in [0, 1]), ...]}, the largest share first.
+Shares = dict[str, list[tuple[str, float]]]
+
+
+class Task(Protocol):
+  """A kind of label, and all that follows from it.
+
+  Attributes:
+    name: its key in `TASKS`.
+    own_flags: a flag of another task -> what it is called for this one.
+    default_dataset: the dataset that needs no source.
+    follows_released: whether a checkpoint that TF-Slim released tells what
+      images and labels it expects.
+  """
+
+  name: str
+  own_flags: Mapping[str, str]
+  default_dataset: str
+  follows_released: bool
+
+  # Completing a configuration.
+
+  def recognizes(self, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Whether a checkpoint's {variable: shape} tell that it is of this task."""
+
+  def preprocessing(self, network: Network) -> str:
+    """Returns the preprocessing of a network, if nothing else is said."""
+
+  def training_defaults(
+    self, given: TrainConfig, specification: Specification
+  ) -> dict[str, Any]:
+    """Returns values for fields that neither flags nor data give one."""
+
+  def check_training(self, config: TrainConfig) -> None:
+    """Raises ValueError where flags do not fit; before the data are opened."""
+
+  def complete_training(
+    self, given: TrainConfig, config: TrainConfig, dataset: Dataset
+  ) -> TrainConfig:
+    """Returns the configuration, complete, of a training on a split.
+
+    Args:
+      given: what the flags say.
+      config: complete but for what the task decides.
+      dataset: the split; the task may set its ignore_label.
+
+    Raises:
+      ValueError: a flag that does not fit the network or the data.
+    """
+
+  def evaluation_defaults(self, specification: Specification) -> dict[str, Any]:
+    """Returns values for fields that neither flags, run nor data give one."""
+
+  def evaluated_split(self, splits: Sequence[str]) -> str:
+    """Returns the split to evaluate on, if nothing else is said."""
+
+  def complete_inference(
+    self,
+    given: EvalConfig | ClassifyConfig,
+    config: EvalConfig | ClassifyConfig,
+    checkpoint: str,
+    run: Mapping[str, Any],
+  ) -> EvalConfig | ClassifyConfig:
+    """Returns the configuration, complete, of evaluation or of files.
+
+    Args:
+      given: what the flags say.
+      config: complete but for what the task decides.
+      checkpoint: its prefix.
+      run: what the training wrote, {} if there is nothing.
+    """
+
+  def prepare_dataset(self, config: EvalConfig, dataset: Dataset) -> None:
+    """Makes a split what the complete configuration says."""
+
+  # Training.
+
+  def open_training(
+    self, config: TrainConfig, dataset: Dataset, resumes: bool
+  ) -> Source:
+    """Returns the examples of a training, augmented as the flags say.
+
+    Args:
+      config: complete.
+      dataset: the split.
+      resumes: whether the run has begun before.
+    """
+
+  def describe_training(self, config: TrainConfig) -> str:
+    """Returns what a step sees, such as 'images of 224x224'."""
+
+  def build(
+    self,
+    config: ModelConfig,
+    images: tf.Tensor,
+    num_classes: int,
+    is_training: bool = False,
+    reuse: bool | None = None,
+    **options: Any,
+  ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Builds the network of a complete configuration.
+
+    Args:
+      config: its model_name and options.
+      images: float32 [batch, height, width, channels].
+      num_classes: the number of logits.
+      is_training: whether batch norm uses the batch's statistics.
+      reuse: whether to reuse the variables.
+      **options: of the network's arg scope; see
+        `nets_factory.get_network_fn`.
+
+    Returns:
+      The logits, as `loss` takes them, and the end points.
+    """
+
+  def loss(
+    self,
+    config: TrainConfig,
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    step: tf.Tensor,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the loss without regularization, and the accuracy, of a batch.
+
+    Args:
+      config: complete.
+      logits: what `build` returned.
+      labels: as in `pipeline.Batch`.
+      step: the global step.
+
+    Returns:
+      Two float32 scalars; the accuracy is in [0, 1].
+    """
+
+  def summarize(
+    self, config: TrainConfig, batch: Batch, logits: tf.Tensor
+  ) -> None:
+    """Adds more images for TensorBoard than those that the network sees."""
+
+  # Evaluation.
+
+  def open_split(
+    self, config: EvalConfig, dataset: Dataset, num_classes: int
+  ) -> SplitPredictor:
+    """Returns a network and a split to run it on."""
+
+  def describe_evaluation(self, config: EvalConfig) -> str:
+    """Returns at what size images are evaluated, such as 'at 224x224'."""
+
+  def sizes(self, config: EvalConfig) -> dict[str, Any]:
+    """Returns that size as eval.json has it."""
+
+  def combiner(self, checkpoint: str) -> Callable[[Sequence[Found]], Found]:
+    """Returns what makes the mean of predictions, on the records of all.
+
+    Raises:
+      ValueError: they cannot be averaged; names the checkpoint.
+    """
+
+  def brief(self, metrics: Mapping[str, Any]) -> str:
+    """Returns the most important metrics, in a line."""
+
+  def lines(self, metrics: Mapping[str, Any], num_classes: int) -> list[str]:
+    """Returns what is printed of an evaluation."""
+
+  def more_metrics(self, split: EvaluatedSplit, found: Found) -> dict[str, Any]:
+    """Returns metrics for eval.json besides those of `found`."""
+
+  def write_report(
+    self, split: EvaluatedSplit, found: Found, path: Callable[[str], str]
+  ) -> list[str]:
+    """Writes tables and images to path(name); returns their names.
+
+    The network must have the weights that were evaluated.
+    """
+
+  # Files.
+
+  def predict_files(
+    self,
+    config: ClassifyConfig,
+    checkpoint: str,
+    run: Mapping[str, Any],
+    names: Sequence[str],
+    paths: Sequence[str],
+  ) -> Shares:
+    """Prints, and writes, what is predicted of image files.
+
+    Args:
+      config: complete.
+      checkpoint: its prefix.
+      run: what the training wrote, {} if there is nothing.
+      names: of the classes.
+      paths: the files; those that are no images are named, and left out.
+    """

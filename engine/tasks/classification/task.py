@@ -1,0 +1,178 @@
+"""Classification: one class an image. Follows `engine.tasks.base.Task`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
+
+from datasets.dataset_factory import Specification
+from datasets.label_kinds import CLASSIFICATION
+from engine.config.model import ModelConfig
+from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.input import pixel_mean
+from engine.input.pipeline import Batch, Source
+from engine.model.build import build_network
+from engine.tasks.base import EvaluatedSplit, Shares
+from engine.tasks.classification import examples, image_files, report
+from engine.tasks.classification.predictor import (
+  Predictions,
+  Predictor,
+  combine,
+)
+from metrics import classification
+from nets.nets_factory import Network
+from preprocessing import preprocessing_factory
+
+_BATCH = 100  # examples at once in evaluation, if nothing else is said
+
+
+class Classification:
+  """One class an image."""
+
+  name = CLASSIFICATION
+  own_flags = {
+    'train_crop_size': 'train_image_size',
+    'eval_crop_size': 'eval_image_size',
+  }
+  default_dataset = 'digits'
+  follows_released = True
+
+  def recognizes(self, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Whether it is of this task: whatever no other task recognizes is."""
+    return False
+
+  def preprocessing(self, network: Network) -> str:
+    """Returns the one that the network was published with."""
+    return network.preprocessing
+
+  def training_defaults(
+    self, given: TrainConfig, specification: Specification
+  ) -> dict[str, Any]:
+    """Returns nothing: what all tasks have suffices."""
+    return {}
+
+  def check_training(self, config: TrainConfig) -> None:
+    """Checks the preprocessing, and its mean image."""
+    preprocessing_factory.get_preprocessing(config.preprocessing_name, True)
+    pixel_mean.check(config, config.train_dir)
+
+  def complete_training(
+    self, given: TrainConfig, config: TrainConfig, dataset: Dataset
+  ) -> TrainConfig:
+    """Returns the configuration as it is."""
+    return config
+
+  def evaluation_defaults(self, specification: Specification) -> dict[str, Any]:
+    """Returns the size of a batch."""
+    return {'batch_size': _BATCH}
+
+  def evaluated_split(self, splits: Sequence[str]) -> str:
+    """Returns the last split."""
+    return splits[-1]
+
+  def complete_inference(
+    self,
+    given: EvalConfig | ClassifyConfig,
+    config: EvalConfig | ClassifyConfig,
+    checkpoint: str,
+    run: Mapping[str, Any],
+  ) -> EvalConfig | ClassifyConfig:
+    """Finds the mean image beside the checkpoint."""
+    return pixel_mean.found(config, checkpoint)
+
+  def prepare_dataset(self, config: EvalConfig, dataset: Dataset) -> None:
+    """Leaves the split as it is."""
+
+  def open_training(
+    self, config: TrainConfig, dataset: Dataset, resumes: bool
+  ) -> Source:
+    """Returns augmented images with their labels."""
+    return examples.open_training(config, dataset, resumes)
+
+  def describe_training(self, config: TrainConfig) -> str:
+    """Returns such as 'images of 224x224'."""
+    return f'images of {config.train_image_size}x{config.train_image_size}'
+
+  def build(
+    self,
+    config: ModelConfig,
+    images: tf.Tensor,
+    num_classes: int,
+    is_training: bool = False,
+    reuse: bool | None = None,
+    **options: Any,
+  ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Returns float32 logits [batch, classes], and the end points."""
+    return build_network(
+      config, images, num_classes, is_training, reuse, **options
+    )
+
+  def loss(
+    self,
+    config: TrainConfig,
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    step: tf.Tensor,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the cross-entropy, and the share of images that are right."""
+    return (
+      classification.loss(logits, labels, config.label_smoothing),
+      classification.accuracy(logits, labels),
+    )
+
+  def summarize(
+    self, config: TrainConfig, batch: Batch, logits: tf.Tensor
+  ) -> None:
+    """Adds nothing: the images are all there is to see."""
+
+  def open_split(
+    self, config: EvalConfig, dataset: Dataset, num_classes: int
+  ) -> Predictor:
+    """Returns a network and a split to run it on."""
+    return Predictor(config, dataset, num_classes)
+
+  def describe_evaluation(self, config: EvalConfig) -> str:
+    """Returns such as 'at 224x224'."""
+    return f'at {config.eval_image_size}x{config.eval_image_size}'
+
+  def sizes(self, config: EvalConfig) -> dict[str, Any]:
+    """Returns the image size, in pixels."""
+    return {'image_size': config.eval_image_size}
+
+  def combiner(
+    self, checkpoint: str
+  ) -> Callable[[Sequence[Predictions]], Predictions]:
+    """Returns what makes the mean of probabilities."""
+    return combine
+
+  def brief(self, metrics: Mapping[str, Any]) -> str:
+    """Returns accuracy and loss."""
+    return report.brief(metrics)
+
+  def lines(self, metrics: Mapping[str, Any], num_classes: int) -> list[str]:
+    """Returns what is printed of an evaluation."""
+    return report.lines(metrics, num_classes)
+
+  def more_metrics(
+    self, split: EvaluatedSplit, found: Predictions
+  ) -> dict[str, Any]:
+    """Returns no more metrics than there are."""
+    return {}
+
+  def write_report(
+    self, split: EvaluatedSplit, found: Predictions, path: Callable[[str], str]
+  ) -> list[str]:
+    """Writes tables and images to path(name); returns their names."""
+    return report.write(split, found, path)
+
+  def predict_files(
+    self,
+    config: ClassifyConfig,
+    checkpoint: str,
+    run: Mapping[str, Any],
+    names: Sequence[str],
+    paths: Sequence[str],
+  ) -> Shares:
+    """Prints the most likely classes of image files."""
+    return image_files.classify_files(config, checkpoint, run, names, paths)

@@ -1,0 +1,233 @@
+"""What the flags of segmentation follow from: data, network and run."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tf_slim.data.dataset import Dataset
+
+from datasets import pixel_counts
+from datasets.dataset_factory import Specification
+from engine.checkpoints import architecture, contents
+from engine.common import console
+from engine.config.fields import fill
+from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.config.tasks import SEGMENTATION
+from engine.model import build
+from engine.tasks.segmentation import sizes
+from metrics import segmentation
+from nets import decoders
+
+# Fewer crops than these at once do not tell batch norm's statistics.
+_CROPS_FOR_BATCH_NORM = 12
+_LOOKED_AT = 200  # masks, before the training begins
+_MOSTLY_IGNORED, _MOSTLY_ONE = 0.5, 0.95  # shares that are worth a word
+
+
+def _crops(config):
+  """Returns how many crops go through the network at once."""
+  return config.batch_size // config.num_micro_batches
+
+
+def _freezes(config):
+  """Whether batch norm is frozen where no flag says so; says why."""
+  crops = _crops(config)
+  if not config.checkpoint_path or crops >= _CROPS_FOR_BATCH_NORM:
+    return False
+  console.note(
+    f'{crops} crops at once are too few for the statistics of batch norm '
+    f'({_CROPS_FOR_BATCH_NORM} are enough), so those of the checkpoint are '
+    'kept, and a new decoder has a mean of 0 and a variance of 1: '
+    '--freeze_batch_norm, which --nofreeze_batch_norm undoes.'
+  )
+  return True
+
+
+def _with_batch_norm(given, config):
+  """Returns the configuration with --freeze_batch_norm decided.
+
+  Raises:
+    ValueError: batch norm of the image pooling would see a single value.
+  """
+  if given.freeze_batch_norm is None:
+    config = config.replace(freeze_batch_norm=_freezes(config))
+  if (
+    config.decoder != 'fcn'
+    and _crops(config) == 1
+    and not config.freeze_batch_norm
+  ):
+    raise ValueError(
+      f'With one crop at once the image pooling of --decoder='
+      f'{config.decoder} has one value a channel, of which batch norm makes '
+      'a constant: raise --batch_size, or pass --freeze_batch_norm or '
+      '--decoder=fcn.'
+    )
+  return config
+
+
+def _count(dataset, most=None):
+  return pixel_counts.count(
+    dataset,
+    most=most,
+    progress=lambda total, initial, title: console.progress(
+      total, initial, 'mask'
+    ),
+  )
+
+
+def _look(config, dataset):
+  """Looks at some masks, and says why nothing would be learnt of them."""
+  counted = _count(dataset, _LOOKED_AT)
+  if (counted.pixels > 0).sum() < 2:  # by chance?
+    counted = _count(dataset)
+  there, total = np.flatnonzero(counted.pixels), counted.pixels.sum()
+  folder = os.path.dirname(dataset.data_sources[0])
+  cure = (
+    'Look at them: python download_and_convert_data.py --verify '
+    f'--dataset_dir={folder}'
+  )
+  if not len(there):
+    raise ValueError(
+      f'All pixels of the masks of {dataset.name}, split '
+      f'{dataset.split_name}, are ignored, since they have the value '
+      f'{config.ignore_label}. If that is a class, convert the data with '
+      f'--mask_values, or pass another --ignore_label. {cure}'
+    )
+  name = (dataset.labels_to_names or {}).get(there[0], there[0])
+  if len(there) == 1:
+    raise ValueError(
+      f'The masks of {dataset.name}, split {dataset.split_name}, have one '
+      f'class alone, {there[0]} ({name}), so there is nothing to tell apart: '
+      f'are masks of 0 and 255 meant, or colours? {cure}'
+    )
+  ignored, most = (
+    counted.ignored / (counted.ignored + total),
+    (counted.pixels.max() / total),
+  )
+  if ignored > _MOSTLY_IGNORED:
+    console.note(
+      f'{ignored:.0%} of the pixels are ignored (the value '
+      f'{config.ignore_label} in the masks). {cure}'
+    )
+  if most > _MOSTLY_ONE and config.class_weights is None:
+    console.note(
+      f'{most:.1%} of the pixels are of one class: '
+      '--class_weights=auto gives the others more weight.'
+    )
+
+
+def _weights(config, dataset):
+  """Returns the weights of the classes."""
+  weights = config.class_weights
+  if weights == 'auto':
+    counted = _count(dataset)
+    weights = tuple(
+      float(f'{weight:g}')  # with the digits that all versions write
+      for weight in np.round(segmentation.auto_class_weights(counted.pixels), 4)
+    )
+    names = dataset.labels_to_names or {}
+    console.say(
+      'Weights of the classes: '
+      + ', '.join(
+        f'{names.get(label, label)} {weight:.3g}'
+        for label, weight in enumerate(weights)
+      )
+      + '.'
+    )
+  if len(weights) != dataset.num_classes:
+    raise ValueError(
+      f'--class_weights={config.text("class_weights")} has {len(weights)} '
+      f'weights, but {dataset.name} has {dataset.num_classes} classes: give '
+      'one for each, or pass auto.'
+    )
+  return weights
+
+
+def training(
+  given: TrainConfig, config: TrainConfig, dataset: Dataset
+) -> TrainConfig:
+  """Returns the configuration of a training on masks.
+
+  Sets the dataset's ignore label to that of the configuration.
+
+  Args:
+    given: what the flags say.
+    config: complete but for what follows from the masks.
+    dataset: the split.
+
+  Raises:
+    ValueError: decoder, stride or rates that do not fit the network, or
+      weights that do not fit the classes.
+  """
+  decoders.check(**build.decoder_options(config))
+  sizes.check_size(
+    'train_crop_size', config.train_crop_size, config.output_stride
+  )
+  set_ignore_label(dataset, config.ignore_label)
+  _look(config, dataset)
+  if config.class_weights:
+    config = config.replace(class_weights=_weights(config, dataset))
+  if 'rates' in decoders.get_decoder(config.decoder).needs:
+    config = config.replace(
+      atrous_rates=config.atrous_rates
+      or decoders.default_rates(config.output_stride)
+    )
+  return _with_batch_norm(given, config)
+
+
+def inference(
+  given: EvalConfig | ClassifyConfig,
+  config: EvalConfig | ClassifyConfig,
+  checkpoint: str,
+  run: Mapping[str, Any],
+) -> EvalConfig | ClassifyConfig:
+  """Returns the configuration with its decoder and its output stride.
+
+  Args:
+    given: what the flags say.
+    config: complete but for what follows from the decoder.
+    checkpoint: its prefix.
+    run: what the training wrote, {} if there is nothing.
+  """
+  found = architecture.decoder(contents.read(checkpoint).values())
+  stride = given.output_stride or run.get('output_stride')
+  config = fill(
+    config,
+    SEGMENTATION,
+    {
+      'output_stride': stride or build.output_stride(config),
+      'atrous_rates': stride and _scaled_rates(run, stride),
+      'decoder': found.name,
+      'decoder_depth': found.depth,
+    },
+    given.fallbacks(),
+  )
+  decoders.check(**build.decoder_options(config))
+  if config.eval_crop_size:
+    sizes.check_size(
+      'eval_crop_size', config.eval_crop_size, config.output_stride
+    )
+  return config
+
+
+def ignore_label(specification: Specification) -> int:
+  """Returns the dataset's ignore label as a flag has it; -1 for none."""
+  label = specification.ignore_label
+  return -1 if label is None else label
+
+
+def set_ignore_label(dataset: Dataset, label: int | None) -> None:
+  """Makes it the dataset's ignore label; -1 for none."""
+  dataset.ignore_label = None if label == -1 else label
+
+
+def _scaled_rates(run, output_stride):
+  """Returns the atrous rates of a run for another output stride.
+
+  The same distance in the image is so many more features.
+  """
+  return tuple(
+    max(1, rate * run['output_stride'] // output_stride)
+    for rate in run.get('atrous_rates') or ()
+  )

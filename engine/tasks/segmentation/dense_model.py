@@ -1,0 +1,193 @@
+"""Masks of images of any size, by windows, scales and mirror images."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from engine.config.scripts import ClassifyConfig, EvalConfig
+from engine.model.build import build_dense
+from metrics import segmentation
+
+_OVERLAP = 1 / 3  # of a window with the next, at the least
+_TINY = np.float32(1e-37)  # a probability whose logarithm is finite
+
+
+class ScaledView(NamedTuple):
+  """A way to look at an image.
+
+  Fields:
+    scale: its size over that of the image.
+    mirrored: whether left and right are swapped.
+  """
+
+  scale: float = 1.0
+  mirrored: bool = False
+
+
+def views(scales: Sequence[float] | None, flip: bool) -> list[ScaledView]:
+  """Returns the views that the flags --scales and --flip ask for."""
+  return [
+    ScaledView(*view)
+    for view in itertools.product(scales or (1.0,), [False, True][: 1 + flip])
+  ]
+
+
+def starts(length: int, window: int) -> list[int]:
+  """Returns where windows begin that overlap by a third, and cover a side.
+
+  >>> starts(100, 60)
+  [0, 40]
+  """
+  if length <= window:
+    return [0]
+  steps = math.ceil((length - window) / max(1, window * (1 - _OVERLAP)))
+  return [round(i * (length - window) / steps) for i in range(steps + 1)]
+
+
+class PredictedMasks(NamedTuple):
+  """What is predicted of images of one size.
+
+  Fields:
+    classes: int32 [images, height, width].
+    losses: float32 [images], the mean cross-entropy in nats of the pixels
+      that are not ignored, 0 if there are none; None without labels.
+  """
+
+  classes: np.ndarray
+  losses: np.ndarray | None
+
+
+class DenseModel:
+  """A network and its decoder in the current graph, for images of any size.
+
+  An image is padded to a multiple of the output stride plus one, at its right
+  and lower end and by the mean colour, which keeps features and pixels
+  aligned; the logits are enlarged to its size.
+  """
+
+  def __init__(
+    self,
+    config: EvalConfig | ClassifyConfig,
+    num_classes: int,
+    looks: list[ScaledView],
+    ignore_label: int = -1,
+  ):
+    """Builds the network.
+
+    Args:
+      config: complete, with an eval_crop_size.
+      num_classes: the number of classes.
+      looks: the views whose probabilities are averaged.
+      ignore_label: of labels; -1 for none.
+    """
+    self._config, self._views = config, looks
+    self._crop = config.eval_crop_size
+    channels = 1 if config.use_grayscale else 3
+    self._images = tf.placeholder(tf.float32, [None, None, None, channels])
+    self._size = tf.placeholder(tf.int32, [2])
+    self._resized = tf.image.resize_bilinear(
+      self._images, self._size, align_corners=True
+    )
+    logarithms = self._look(num_classes)
+    self._probabilities = tf.exp(logarithms)
+    self._found = tf.placeholder(tf.float32, [None, None, None, num_classes])
+    self._enlarged = tf.image.resize_bilinear(
+      self._found, self._size, align_corners=True
+    )
+    # The logarithm of the mean probabilities; of one view it has no limit.
+    self._mean = tf.placeholder_with_default(
+      logarithms, [None, None, None, num_classes]
+    )
+    self._classes = tf.argmax(self._mean, -1, output_type=tf.int32)
+    self._labels = tf.placeholder(tf.int32, [None, None, None])
+    self._losses = self._cross_entropy(ignore_label)
+
+  def _look(self, num_classes):
+    height, width = tf.unstack(tf.shape(self._images)[1:3])
+    stride = self._config.output_stride
+    down, right = [
+      tf.math.floormod(1 - side, stride) for side in (height, width)
+    ]
+    padded = tf.pad(self._images, [[0, 0], [0, down], [0, right], [0, 0]])
+    logits, _ = build_dense(self._config, padded, num_classes)
+    logits = segmentation.resize_logits(logits, height + down, width + right)
+    return tf.nn.log_softmax(logits[:, :height, :width])
+
+  def _cross_entropy(self, ignore_label):
+    counts = tf.not_equal(self._labels, ignore_label)
+    labels = tf.where(counts, self._labels, tf.zeros_like(self._labels))
+    share = tf.gather(self._mean, labels, batch_dims=3, axis=3)
+    losses = tf.where(counts, -share, tf.zeros_like(share))
+    total = tf.reduce_sum(tf.cast(counts, tf.float32), [1, 2])
+    return tf.reduce_sum(losses, [1, 2]) / tf.maximum(total, 1)
+
+  def _fits(self, height, width):
+    return not self._crop or (
+      height <= self._crop[0] and width <= self._crop[1]
+    )
+
+  def _windows(self, session, images):
+    """Returns the mean probabilities over the windows of images."""
+    height, width = images.shape[1:3]
+    if self._fits(height, width):
+      return session.run(self._probabilities, {self._images: images})
+    down, right = self._crop
+    total = np.zeros((*images.shape[:3], self._found.shape[-1]), np.float32)
+    count = np.zeros((height, width, 1), np.float32)
+    for y, x in itertools.product(starts(height, down), starts(width, right)):
+      place = np.s_[:, y : y + down, x : x + right]
+      total[place] += session.run(
+        self._probabilities, {self._images: images[place]}
+      )
+      count[place[1:]] += 1
+    return total / count
+
+  def _look_at(self, session, images, view):
+    """Returns the probabilities that a view gives, at the images' size."""
+    size = images.shape[1:3]
+    scaled = [max(1, round(side * view.scale)) for side in size]
+    if view.scale != 1:
+      images = session.run(
+        self._resized, {self._images: images, self._size: scaled}
+      )
+    if view.mirrored:
+      images = images[:, :, ::-1]
+    found = self._windows(session, images)
+    if view.mirrored:
+      found = found[:, :, ::-1]
+    if view.scale != 1:
+      found = session.run(
+        self._enlarged, {self._found: found, self._size: size}
+      )
+    return found
+
+  def predict(
+    self,
+    session: tf.Session,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+  ) -> PredictedMasks:
+    """Returns the masks of images.
+
+    Args:
+      session: with the weights.
+      images: float32 [images, height, width, channels], preprocessed.
+      labels: int [images, height, width], for the loss.
+    """
+    fetches, feeds = [self._classes], {self._images: images}
+    if labels is not None:
+      fetches.append(self._losses)
+      feeds[self._labels] = labels
+    if self._views != [ScaledView()] or not self._fits(*images.shape[1:3]):
+      feeds[self._mean] = np.log(
+        sum(self._look_at(session, images, view) for view in self._views)
+        / len(self._views)
+        + _TINY
+      )
+    return PredictedMasks(
+      *session.run(fetches, feeds), *[None][: labels is None]
+    )

@@ -1,0 +1,69 @@
+"""The examples of segmentation, for training and for evaluation."""
+
+import functools
+from collections.abc import Callable
+
+import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
+
+from datasets.examples import Examples
+from engine.config.model import ModelConfig
+from engine.config.pipeline import PipelineConfig
+from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.input.pipeline import Source, open_source
+from engine.tasks.segmentation.labels import MaskLabels
+from preprocessing import preprocessing_factory
+
+
+def open_examples(
+  config: PipelineConfig,
+  dataset: Dataset,
+  preprocess: Callable,
+  size: tuple[int, int] | None,
+  examples: Examples | None = None,
+) -> Source:
+  """Returns a split's examples.
+
+  Args:
+    config: complete.
+    dataset: the split.
+    preprocess: see `MaskLabels`.
+    size: height and width of the network's input; None for those of each
+      image.
+    examples: the records, if they are open already.
+  """
+  labels = MaskLabels(
+    preprocess, size, dataset.num_classes, dataset.ignore_label
+  )
+  return open_source(config, dataset, labels, examples)
+
+
+def for_evaluation(config: ModelConfig) -> Callable:
+  """Returns what prepares image and mask for evaluation; see its factory."""
+  return preprocessing_factory.get_segmentation_preprocessing(
+    config.preprocessing_name, False, config.use_grayscale
+  )
+
+
+def prepared(
+  config: EvalConfig | ClassifyConfig, image: tf.Tensor
+) -> tf.Tensor:
+  """Returns the network's input, float32, for a uint8 image without a mask."""
+  nothing = tf.zeros(tf.shape(image)[:2], tf.uint8)
+  return for_evaluation(config)(image, nothing, None, None)[0]
+
+
+def open_training(config: TrainConfig, dataset: Dataset) -> Source:
+  """Returns crops, augmented as the flags say, with their masks."""
+  preprocess = functools.partial(
+    preprocessing_factory.get_segmentation_preprocessing(
+      config.preprocessing_name, True, config.use_grayscale
+    ),
+    min_scale_factor=config.min_scale_factor,
+    max_scale_factor=config.max_scale_factor,
+    scale_factor_step_size=config.scale_factor_step_size,
+    ignore_label=config.ignore_label,
+    flip=config.random_flip,
+    photometric=config.photometric,
+  )
+  return open_examples(config, dataset, preprocess, config.train_crop_size)

@@ -1,0 +1,108 @@
+"""Masks of images that are files."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from datasets import overlays
+from engine.checkpoints.inference import InferenceSession
+from engine.common import console
+from engine.config.scripts import ClassifyConfig
+from engine.input import image_files
+from engine.tasks.base import Shares
+from engine.tasks.segmentation import examples
+from engine.tasks.segmentation.dense_model import DenseModel, ScaledView
+
+
+def _inputs(config):
+  """Returns a file's bytes, its image, and the network's input."""
+  data = tf.placeholder(tf.string, [])
+  image = image_files.decoded(data)
+  return data, image, examples.prepared(config, image)
+
+
+def _stems(paths: Sequence[str]) -> dict[str, str]:
+  """Returns a name for each file, without its ending, that no other has."""
+  found, taken = {}, set()
+  for path in dict.fromkeys(paths):
+    stem, number = pathlib.Path(path).stem, 1
+    name = stem
+    while name in taken:
+      number += 1
+      name = f'{stem}-{number}'
+    taken.add(name)
+    found[path] = name
+  return found
+
+
+def write_mask(path: str | os.PathLike, mask: np.ndarray, classes: int) -> None:
+  """Writes a mask as a PNG that shows colours and holds class numbers.
+
+  Args:
+    path: the file.
+    mask: uint8 [height, width].
+    classes: the number of classes, whose colours are PASCAL VOC's.
+  """
+  image = Image.fromarray(mask, 'P')
+  image.putpalette(overlays.palette(classes).tobytes())
+  image.save(path)
+
+
+def segment_files(
+  config: ClassifyConfig,
+  checkpoint: str,
+  run: Mapping[str, Any],
+  names: Sequence[str],
+  paths: Sequence[str],
+) -> Shares:
+  """Writes the masks of image files, and the images with them on top.
+
+  STEM_mask.png has the numbers of the classes as its palette's entries, in
+  the colours of PASCAL VOC; STEM_overlay.png is the image beside the image
+  under its mask, with a legend.
+
+  See `engine.tasks.base.Task`; the shares are of the pixels, and only classes
+  that were found are there.
+  """
+  results, stems = {}, _stems(paths)
+  os.makedirs(config.output_dir, exist_ok=True)
+  graph = tf.Graph()
+  with graph.as_default():
+    inputs = _inputs(config)
+    model = DenseModel(config, len(names), [ScaledView()])
+  with InferenceSession(graph) as network:
+    network.restore(checkpoint, run.get('moving_average_decay'))
+    for path, found in image_files.read(paths):
+      data, *wanted = inputs
+      image, prepared = network.session.run(wanted, {data: found})
+      masks = model.predict(network.session, prepared[None]).classes
+      mask = masks[0].astype(np.uint8)
+      written = {
+        kind: os.path.join(config.output_dir, f'{stems[path]}_{kind}.png')
+        for kind in ('mask', 'overlay')
+      }
+      write_mask(written['mask'], mask, len(names))
+      overlays.draw(
+        written['overlay'],
+        [overlays.Row(image, [mask], pathlib.Path(path).name)],
+        names,
+        cell=max(overlays.CELL, *mask.shape),
+      )
+      results[path] = _shares(mask, names)
+      shown = results[path][: config.top]
+      image_files.show(path, shown, config.json, 'classes', 'share', **written)
+  if results and not config.json:
+    console.say(f'Masks and overlays are in {config.output_dir}.')
+  return results
+
+
+def _shares(mask, names):
+  """Returns the classes in a mask with their share, the largest first."""
+  counts = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
+  order = np.argsort(-counts, kind='stable')
+  return [(names[i], float(counts[i])) for i in order if counts[i]]

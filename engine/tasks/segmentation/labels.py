@@ -1,0 +1,76 @@
+"""One class a pixel: how it is read, checked and prepared."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from engine.input.labels import Features, checked
+
+# Where a PNG's header says its bits a channel, and its kind of pixels.
+_BITS, _KIND = 24, 25
+_GREY = 0
+
+
+class MaskLabels:
+  """One class a pixel: int32 [height, width] in [0, classes), or ignored."""
+
+  features = {
+    'image/segmentation/class/encoded': tf.FixedLenFeature([], tf.string)
+  }
+
+  def __init__(
+    self,
+    preprocess: Callable,
+    size: tuple[int, int] | None,
+    classes: int,
+    ignore_label: int | None = None,
+  ):
+    """Sets how images and masks are prepared, and which values are right.
+
+    Args:
+      preprocess: `preprocess(image, mask, height, width, seed=)`, which
+        returns both.
+      size: height and width of the network's input, in pixels; None for those
+        of each image.
+      classes: the number of classes.
+      ignore_label: the value of pixels that do not count; None if all do.
+    """
+    self._preprocess, self._classes = preprocess, classes
+    self._height, self._width = size or (None, None)
+    self._ignore = -1 if ignore_label is None else ignore_label
+
+  def decode(self, features: Features) -> tf.Tensor:
+    """Returns the mask as it was written, uint8 [height, width].
+
+    What is no grey PNG of 8 bits is an error: TensorFlow would make other
+    numbers of it.
+    """
+    data = features['image/segmentation/class/encoded']
+    header = tf.io.decode_raw(
+      tf.strings.substr(data + b'\0' * (_KIND + 1), _BITS, 2), tf.uint8
+    )
+    with checked(
+      tf.reduce_all(tf.equal(header, [8, _GREY])),
+      ['A mask is no grey PNG of 8 bits:', header],
+    ):
+      data = tf.identity(data)
+    return tf.io.decode_png(data, channels=1)[:, :, 0]
+
+  def prepare(
+    self, image: Any, label: tf.Tensor, seed: tf.Tensor
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the network's input, and its mask.
+
+    The preprocessing makes sure that image and mask have one size.
+    """
+    number = tf.cast(label, tf.int32)
+    wrong = tf.logical_and(
+      number >= self._classes, tf.not_equal(number, self._ignore)
+    )
+    with checked(
+      tf.logical_not(tf.reduce_any(wrong)),
+      ['A mask has a value that is no class.'],
+    ):
+      label = tf.identity(label)
+    return self._preprocess(image, label, self._height, self._width, seed=seed)

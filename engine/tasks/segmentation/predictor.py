@@ -1,0 +1,266 @@
+"""What a network says of every pixel of a split, with any weights."""
+
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
+
+from engine.config.scripts import EvalConfig
+from engine.model.build import build_dense
+from engine.tasks.predictor import SplitPredictor
+from engine.tasks.segmentation import dense_model, examples, sizes
+from metrics import boundaries, segmentation
+
+# What goes through the network at once: probabilities, and images.
+_VALUES, _IMAGES = 1 << 24, 16
+# What waits for images of the same size, at the most: images, and pixels.
+_WAITING, _PIXELS = 32, 1 << 25
+_LARGEST = 513  # side of the crops whose statistics are looked at
+_FEWEST = 2  # images in a batch whose statistics are looked at
+
+
+class ImageMetrics(NamedTuple):
+  """How well the mask of an image is predicted.
+
+  Fields:
+    record: the number of its record.
+    height: in pixels.
+    width: in pixels.
+    pixels: those that are not ignored.
+    miou: the mean IoU of the classes that occur in it, or were predicted.
+    pixel_accuracy: the share of the pixels that was predicted rightly.
+    boundary_f1: see `boundaries.boundary_f1`; NaN if there is no boundary.
+    loss: the mean cross-entropy of the pixels, in nats.
+  """
+
+  record: int
+  height: int
+  width: int
+  pixels: int
+  miou: float
+  pixel_accuracy: float
+  boundary_f1: float
+  loss: float
+
+
+class DensePredictions(NamedTuple):
+  """What was found of the good images of a split.
+
+  Fields:
+    confusion: int64 [classes, classes]; [i, j] counts pixels of class i that
+      were taken for j.
+    examples: the number of images.
+    images: the figures of each, by their records' numbers.
+  """
+
+  confusion: np.ndarray
+  examples: int
+  images: list[ImageMetrics]
+
+  def metrics(self) -> dict[str, float | int]:
+    """Returns the metrics; see `segmentation.metrics`.
+
+    The loss is the mean over all pixels, the boundary F1 that over the
+    images that have boundaries; there are none without the images.
+    """
+    found = {'examples': self.examples}
+    if not self.images:
+      return {**found, **segmentation.metrics(self.confusion)}
+    pixels = np.array([image.pixels for image in self.images])
+    losses = np.array([image.loss for image in self.images])
+    f1 = np.array([image.boundary_f1 for image in self.images])
+    f1 = f1[~np.isnan(f1)]
+    return {
+      **found,
+      **segmentation.metrics(
+        self.confusion,
+        boundary_f1=float(f1.mean()) if len(f1) else 0.0,
+        loss=float((pixels * losses).sum() / max(pixels.sum(), 1)),
+      ),
+    }
+
+
+class DensePredictor(SplitPredictor):
+  """A network and a split of masks to run it on; see `SplitPredictor`."""
+
+  def __init__(self, config: EvalConfig, dataset: Dataset, num_classes: int):
+    """Builds the network and opens the split.
+
+    Args:
+      config: a complete configuration.
+      dataset: the split.
+      num_classes: the number of classes.
+
+    Raises:
+      ValueError: an unknown name, or data that cannot be read.
+    """
+    self._config, self._dataset, self._classes = config, dataset, num_classes
+    self._ignore = config.ignore_label
+    self._preprocess = functools.partial(
+      examples.for_evaluation(config), ignore_label=self._ignore
+    )
+    views = dense_model.views(config.scales, config.flip)
+    self.views = len(views)
+    self._compared = None
+    graph = tf.Graph()
+    with graph.as_default():
+      self.source = examples.open_examples(
+        config, dataset, self._preprocess, None
+      )
+      self._stream = self.source.evaluation(1)
+      self._model = dense_model.DenseModel(
+        config, num_classes, views, self._ignore
+      )
+      self._pixels = tf.placeholder(tf.uint8, [None, None, 3])
+      self._prepared = examples.prepared(config, self._pixels)
+    super().__init__(config, graph)
+
+  def predict(
+    self, max_batches: int | None = None, title: str = 'evaluating'
+  ) -> DensePredictions:
+    """Returns what the network says of every image; see `SplitPredictor`.
+
+    Raises:
+      ValueError: a bad example, that may not be left out; or all pixels are
+        ignored.
+    """
+    count, limit = self.source.num_examples, self._limit(max_batches)
+    if limit:
+      count = min(count, limit * (self._config.batch_size or 1))
+    confusion = np.zeros((self._classes, self._classes), np.int64)
+    found = []
+    for images, labels, records in self._groups(count, title):
+      masks = self._model.predict(self.session, images, labels)
+      for each in zip(
+        labels, masks.classes, masks.losses, records, strict=True
+      ):
+        own, metrics = self._measure(*each)
+        confusion += own
+        found.append(metrics)
+    if not confusion.any():
+      raise ValueError(
+        f'All pixels of the masks of {self._dataset.name}, split '
+        f'{self._dataset.split_name}, have the ignore label '
+        f'{self._ignore}: nothing can be evaluated. Is that a class? See '
+        '--ignore_label.'
+      )
+    return DensePredictions(confusion, len(found), sorted(found))
+
+  def mask(self, image: np.ndarray) -> np.ndarray:
+    """Returns what is predicted of an image, int32 [height, width].
+
+    Args:
+      image: uint8 [height, width, 3], as it was decoded.
+    """
+    prepared = self.session.run(self._prepared, {self._pixels: image})
+    return self._model.predict(self.session, prepared[None]).classes[0]
+
+  def _together(self, height, width):
+    """Returns how many images of a size go through the network at once."""
+    return self._config.batch_size or max(
+      1, min(_IMAGES, _VALUES // (height * width * self._classes))
+    )
+
+  def _groups(self, count, title) -> Iterator[list[np.ndarray]]:
+    """Yields images, labels and records, of images of one size each."""
+    waiting, most = {}, max(_WAITING, self._config.batch_size or 0)
+
+    def is_full():
+      count = sum(map(len, waiting.values()))
+      pixels = sum(
+        len(group) * height * width
+        for (height, width), group in waiting.items()
+      )
+      return count >= most or pixels >= _PIXELS
+
+    def take(size):
+      return [
+        np.concatenate(each) for each in zip(*waiting.pop(size), strict=True)
+      ]
+
+    def read():
+      return self._stream.run(self.session, self._stream.batch)
+
+    for batch in self._passes(self._stream, read, count, title, 'image'):
+      images, labels, records = batch
+      if not len(records):  # another stands in for a bad example
+        continue
+      size = labels.shape[1:]
+      waiting.setdefault(size, []).append(batch)
+      if len(waiting[size]) == self._together(*size):
+        yield take(size)
+      elif is_full():
+        yield take(max(waiting, key=lambda size: len(waiting[size])))
+    for size in [*waiting]:
+      yield take(size)
+
+  def _measure(self, labels, classes, loss, record):
+    """Returns the confusion matrix and the metrics of an image."""
+    own = segmentation.confusion_matrix(
+      labels, classes, self._classes, self._ignore
+    )
+    metrics = segmentation.metrics(own)
+    f1 = boundaries.boundary_f1(labels, classes, self._classes, self._ignore)
+    return own, ImageMetrics(
+      int(record),
+      *labels.shape,
+      int(own.sum()),
+      metrics['miou'],
+      metrics['pixel_accuracy'],
+      f1,
+      float(loss),
+    )
+
+  def compare(self, examples: int) -> tuple[DensePredictions, DensePredictions]:
+    """Returns what both kinds of batch norm say; see `SplitPredictor`.
+
+    It is said of crops, without the metrics of each image, and so without a
+    loss.
+    """
+    if self._compared is None:
+      with self.graph.as_default():
+        self._compared = self._build_comparison()
+    stream, size, both = self._compared
+    batches = min(-(-examples // size), self.source.num_examples // size)
+    total = [np.zeros((self._classes, self._classes), np.int64) for _ in both]
+    seen = 0
+    for *classes, labels, records in self._passes(
+      stream,
+      lambda: stream.run(self.session, [*both, *stream.batch[1:]]),
+      batches,
+      'comparing',
+    ):
+      seen += len(records)
+      for confusion, each in zip(total, classes, strict=True):
+        confusion += segmentation.confusion_matrix(
+          labels, each, self._classes, self._ignore
+        )
+    return tuple(DensePredictions(confusion, seen, []) for confusion in total)
+
+  def _build_comparison(self):
+    """Returns shuffled crops, and what both kinds of batch norm say of them."""
+    records = self.source.examples
+    shape = records.example(records.stand_in(0)).image.shape
+    largest = self._config.eval_crop_size or (_LARGEST, _LARGEST)
+    height, width = sizes.aligned(
+      tuple(map(min, shape, largest)), self._config.output_stride
+    )
+    crops = examples.open_examples(
+      self._config, self._dataset, self._preprocess, (height, width), records
+    )
+    together = min(
+      max(_FEWEST, self._together(height, width)), crops.num_examples
+    )
+    self.compared_on = f', on crops of {height}x{width}'
+    stream = crops.evaluation(together, shuffle=True)
+    both = []
+    for by_batch in (False, True):
+      logits, _ = build_dense(
+        self._config, stream.batch.images, self._classes, by_batch, reuse=True
+      )
+      logits = segmentation.resize_logits(logits, height, width)
+      both.append(tf.argmax(logits, -1, output_type=tf.int32))
+    return stream, together, both

@@ -1,0 +1,232 @@
+"""Segmentation: one class a pixel. Follows `engine.tasks.base.Task`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tf_slim.data.dataset import Dataset
+
+from datasets import overlays
+from datasets.dataset_factory import Specification
+from datasets.label_kinds import SEGMENTATION
+from engine.checkpoints import architecture
+from engine.config.model import ModelConfig
+from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.input.pipeline import Batch, Source
+from engine.model import build
+from engine.tasks.base import EvaluatedSplit, Shares
+from engine.tasks.segmentation import completion, examples, image_files, report
+from engine.tasks.segmentation.predictor import DensePredictions, DensePredictor
+from metrics import segmentation
+from nets.nets_factory import Network
+from preprocessing import preprocessing_factory, segmentation_preprocessing
+
+_CROPS = 8  # in a batch of a training, if nothing else is said
+_IGNORED = 256  # the colour of the ignored label, behind those of the classes
+
+
+class Segmentation:
+  """One class a pixel."""
+
+  name = SEGMENTATION
+  own_flags = {
+    'train_image_size': 'train_crop_size',
+    'eval_image_size': 'eval_crop_size',
+  }
+  default_dataset = 'digit_scenes'
+  follows_released = False
+
+  def recognizes(self, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Whether the variables are those of a decoder with layers of its own."""
+    return architecture.decoder(shapes).depth is not None
+
+  def preprocessing(self, network: Network) -> str:
+    """Returns the network's own if it keeps a pixel apart from others.
+
+    Standardised, as in 'cifar', a pixel would depend on what else is in a
+    crop.
+    """
+    own = network.preprocessing
+    known = segmentation_preprocessing.NORMALIZATIONS
+    return own if own in known else 'inception'
+
+  def training_defaults(
+    self, given: TrainConfig, specification: Specification
+  ) -> dict[str, Any]:
+    """Returns the size of a batch, output stride and ignore label."""
+    return {
+      'batch_size': _CROPS,
+      'output_stride': build.output_stride(given),
+      'ignore_label': completion.ignore_label(specification),
+    }
+
+  def check_training(self, config: TrainConfig) -> None:
+    """Checks the name of the preprocessing."""
+    preprocessing_factory.get_segmentation_preprocessing(
+      config.preprocessing_name, True
+    )
+
+  def complete_training(
+    self, given: TrainConfig, config: TrainConfig, dataset: Dataset
+  ) -> TrainConfig:
+    """Decides class weights, atrous rates and batch norm."""
+    return completion.training(given, config, dataset)
+
+  def evaluation_defaults(self, specification: Specification) -> dict[str, Any]:
+    """Returns the ignore label; the size of a batch follows from the image."""
+    return {'ignore_label': completion.ignore_label(specification)}
+
+  def evaluated_split(self, splits: Sequence[str]) -> str:
+    """Returns the first split that is none for training."""
+    return next(
+      (split for split in splits if not split.startswith('train')),
+      next((split for split in splits if split != 'train'), splits[0]),
+    )
+
+  def complete_inference(
+    self,
+    given: EvalConfig | ClassifyConfig,
+    config: EvalConfig | ClassifyConfig,
+    checkpoint: str,
+    run: Mapping[str, Any],
+  ) -> EvalConfig | ClassifyConfig:
+    """Finds the decoder, its output stride and its rates."""
+    return completion.inference(given, config, checkpoint, run)
+
+  def prepare_dataset(self, config: EvalConfig, dataset: Dataset) -> None:
+    """Sets the ignore label."""
+    completion.set_ignore_label(dataset, config.ignore_label)
+
+  def open_training(
+    self, config: TrainConfig, dataset: Dataset, resumes: bool
+  ) -> Source:
+    """Returns augmented crops with their masks."""
+    return examples.open_training(config, dataset)
+
+  def describe_training(self, config: TrainConfig) -> str:
+    """Returns the size of crops, output stride and decoder."""
+    height, width = config.train_crop_size
+    return (
+      f'crops of {height}x{width} (height x width), output stride '
+      f'{config.output_stride}, decoder {config.decoder}'
+    )
+
+  def build(
+    self,
+    config: ModelConfig,
+    images: tf.Tensor,
+    num_classes: int,
+    is_training: bool = False,
+    reuse: bool | None = None,
+    **options: Any,
+  ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Returns float32 logits [batch, height, width, classes], end points."""
+    return build.build_dense(
+      config, images, num_classes, is_training, reuse, **options
+    )
+
+  def loss(
+    self,
+    config: TrainConfig,
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    step: tf.Tensor,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the cross-entropy, and the share of pixels that are right."""
+    if config.upsample_logits:
+      logits = segmentation.resize_logits(logits, *config.train_crop_size)
+    else:
+      labels = segmentation.resize_labels(labels, *logits.shape.as_list()[1:3])
+    share = segmentation.mined_share(
+      step, config.top_k_percent_pixels, config.hard_example_mining_step
+    )
+    return (
+      segmentation.loss(
+        logits, labels, config.ignore_label, config.class_weights, share
+      ),
+      segmentation.accuracy(logits, labels, config.ignore_label),
+    )
+
+  def summarize(
+    self, config: TrainConfig, batch: Batch, logits: tf.Tensor
+  ) -> None:
+    """Adds the masks, and those that are predicted, in colours."""
+    # What has no label, in the padding too, is in the last colour.
+    colours = tf.constant(
+      np.append(overlays.palette(_IGNORED), [overlays.IGNORED], 0), tf.uint8
+    )
+    shown = tf.where(
+      tf.equal(batch.labels, config.ignore_label),
+      tf.fill(tf.shape(batch.labels), _IGNORED),
+      batch.labels,
+    )
+    predicted = tf.argmax(logits, -1, output_type=tf.int32)
+    tf.summary.image('masks', tf.gather(colours, shown))
+    tf.summary.image('predicted', tf.gather(colours, predicted))
+
+  def open_split(
+    self, config: EvalConfig, dataset: Dataset, num_classes: int
+  ) -> DensePredictor:
+    """Returns a network and a split to run it on."""
+    return DensePredictor(config, dataset, num_classes)
+
+  def describe_evaluation(self, config: EvalConfig) -> str:
+    """Returns whether images are seen as a whole, and the output stride."""
+    seen = (
+      'each at its own size'
+      if not config.eval_crop_size
+      else f'through windows of {config.text("eval_crop_size")}'
+    )
+    return f'{seen}, output stride {config.output_stride}'
+
+  def sizes(self, config: EvalConfig) -> dict[str, Any]:
+    """Returns the size of windows, None without, and the output stride."""
+    return {
+      'eval_crop_size': config.text('eval_crop_size'),
+      'output_stride': config.output_stride,
+    }
+
+  def combiner(
+    self, checkpoint: str
+  ) -> Callable[[Sequence[DensePredictions]], DensePredictions]:
+    """Raises ValueError: probabilities of pixels are not kept."""
+    raise ValueError(
+      'An ensemble averages the probabilities of images, and '
+      f'{checkpoint} is for masks: name one checkpoint, and average '
+      'over --flip and --scales.'
+    )
+
+  def brief(self, metrics: Mapping[str, Any]) -> str:
+    """Returns mIOU, pixel accuracy and loss."""
+    return report.brief(metrics)
+
+  def lines(self, metrics: Mapping[str, Any], num_classes: int) -> list[str]:
+    """Returns what is printed of an evaluation."""
+    return report.lines(metrics, num_classes)
+
+  def more_metrics(
+    self, split: EvaluatedSplit, found: DensePredictions
+  ) -> dict[str, Any]:
+    """Returns the IoU of each class, and which classes are absent."""
+    return report.more(split, found)
+
+  def write_report(
+    self,
+    split: EvaluatedSplit,
+    found: DensePredictions,
+    path: Callable[[str], str],
+  ) -> list[str]:
+    """Writes tables and images to path(name); returns their names."""
+    return report.write(split, found, path)
+
+  def predict_files(
+    self,
+    config: ClassifyConfig,
+    checkpoint: str,
+    run: Mapping[str, Any],
+    names: Sequence[str],
+    paths: Sequence[str],
+  ) -> Shares:
+    """Writes masks and overlays of image files, and prints their classes."""
+    return image_files.segment_files(config, checkpoint, run, names, paths)

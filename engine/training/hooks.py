@@ -1,0 +1,332 @@
+"""What happens around the training steps: lines, records, checkpoints."""
+
+import contextlib
+import glob
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import tensorflow as tf2
+import tensorflow.compat.v1 as tf
+
+from engine.common import console
+from engine.training.metrics_log import MetricsLog
+
+
+def duration(seconds: float) -> str:
+  """Returns '1:02:03' or '2:03'."""
+  minutes, rest = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'
+
+
+class Report(tf.train.SessionRunHook):
+  """Prints and records a line every few steps.
+
+  A line is also a row of metrics.csv and a point in TensorBoard. It shows
+  means over the steps since the last one.
+  """
+
+  def __init__(
+    self,
+    fetches: dict[str, tf.Tensor],
+    train_dir: str,
+    start_step: int,
+    total: int | None,
+    every: int,
+    batch_size: int,
+  ):
+    """Prepares the report.
+
+    Args:
+      fetches: scalar tensors: step (after the step), loss, total_loss,
+        accuracy, learning_rate and waiting (seconds).
+      train_dir: where metrics.csv is written.
+      start_step: the steps already done.
+      total: the last step, None if there is none.
+      every: steps between two lines.
+      batch_size: examples in a step.
+    """
+    self._fetches, self._train_dir = fetches, train_dir
+    self._start, self._total, self._every = start_step, total, every
+    self._batch_size = batch_size
+    self._sums, self._count = {}, 0
+    self._timed, self._warming_up = 0, True
+    self._bar = None
+
+  def begin(self):
+    self._log = MetricsLog(
+      self._train_dir,
+      [
+        'step',
+        'loss',
+        'total_loss',
+        'accuracy',
+        'learning_rate',
+        'images_per_second',
+        'waiting_seconds',
+      ],
+      self._start,
+    )
+    self._events = tf.summary.FileWriterCache.get(self._train_dir)
+    self._bar = console.progress(self._total, self._start)
+    self._time = time.perf_counter()
+
+  def before_run(self, run_context):
+    return tf.train.SessionRunArgs(self._fetches)
+
+  def after_run(self, run_context, run_values):
+    values = run_values.results
+    step = int(values['step'])
+    self._bar.update(step - self._bar.n)
+    if self._warming_up:  # the first step also prepares the graph
+      self._warming_up, self._time = False, time.perf_counter()
+      values['waiting'] = 0
+    else:
+      self._timed += 1
+    for name in ('loss', 'total_loss', 'accuracy', 'waiting'):
+      self._sums[name] = self._sums.get(name, 0.0) + float(values[name])
+    self._count += 1
+    if step % self._every == 0 or step == self._total:
+      self._line(step, float(values['learning_rate']))
+
+  def exclude(self, seconds: float) -> None:
+    """Leaves time that was no training out of the next line's speed."""
+    self._time += seconds
+
+  def _line(self, step, learning_rate):
+    now = time.perf_counter()
+    seconds, self._time = now - self._time, now
+    mean = {name: value / self._count for name, value in self._sums.items()}
+    pace = seconds / self._timed if self._timed else math.nan
+    row = {
+      'step': step,
+      'loss': mean['loss'],
+      'total_loss': mean['total_loss'],
+      'accuracy': mean['accuracy'],
+      'learning_rate': learning_rate,
+      'images_per_second': self._batch_size / pace,
+      'waiting_seconds': self._sums['waiting'],
+    }
+    self._log.add(row)
+    self._events.add_summary(
+      tf.Summary(
+        value=[
+          tf.Summary.Value(tag=name, simple_value=value)
+          for name, value in row.items()
+          if name != 'step'
+        ]
+      ),
+      step,
+    )
+    of = f' of {self._total}' if self._total else ''
+    speed, left = '', ''
+    if self._timed:
+      speed = (
+        f', {row["images_per_second"]:.1f} images/s, '
+        f'{row["waiting_seconds"] / seconds:.0%} of the time waiting '
+        'for data'
+      )
+    if self._timed and self._total:
+      left = f', {duration((self._total - step) * pace)} left'
+    console.say(
+      f'step {step}{of}: loss {row["loss"]:.4f}, accuracy '
+      f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}'
+      f'{speed}{left}'
+    )
+    self._sums, self._count, self._timed = {}, 0, 0
+
+  def end(self, session):
+    self.close()
+
+  def close(self) -> None:
+    """Ends the progress bar and the files, if they have been begun."""
+    if self._bar is None:
+      return
+    self._bar.close()
+    self._log.close()
+    self._events.flush()
+
+
+class Save(tf.train.SessionRunHook):
+  """Saves every few seconds, and once at the end.
+
+  The checkpoint of the last step is written after `finish`, so that whoever
+  finds it finds it finished; after early stopping it is there before, and is
+  written again. Weights that are not finite are not
+  saved, but an error.
+  """
+
+  def __init__(
+    self,
+    scaffold: tf.train.Scaffold,
+    path: str,
+    seconds: float,
+    step: tf.Tensor,
+    is_last: Callable[[int], bool],
+    finish: Callable[[tf.Session], None],
+    explain: Callable[[tf.Session], str],
+  ):
+    """Prepares to save.
+
+    Args:
+      scaffold: whose saver is used.
+      path: the prefix of the checkpoints.
+      seconds: between two of them.
+      step: int64 scalar, the step after a run.
+      is_last: whether a step is the last.
+      finish: called with the session when the last step is done.
+      explain: called with the session where weights are not finite; says why.
+    """
+    self._scaffold, self._path, self._seconds = scaffold, path, seconds
+    self._step, self._is_last, self._finish = step, is_last, finish
+    self._explain = explain
+    self._last = time.monotonic()
+    self._saved = None
+
+  def begin(self):
+    self._finite = tf.reduce_all(
+      tf.stack(
+        [
+          tf.reduce_all(tf.math.is_finite(variable))
+          for variable in tf.global_variables()
+          if variable.dtype.is_floating
+        ]
+        or [True]
+      )
+    )
+
+  def save(self, session: tf.Session, step: int) -> None:
+    """Writes the checkpoint of a step.
+
+    Raises:
+      ValueError: weights are not finite, or the disk is full.
+    """
+    if not session.run(self._finite):
+      raise ValueError(
+        f'After step {step} some weights are not finite, and '
+        f'are not saved: {self._explain(session)}'
+      )
+    try:
+      self._scaffold.saver.save(session, self._path, global_step=step)
+    except (tf.errors.OpError, OSError) as error:
+      self._discard(step)
+      raise ValueError(
+        f'The checkpoint of step {step} cannot be written to {self._path}: '
+        f'{console.explain(error)} The checkpoints before it are whole: make '
+        'room, and the same command goes on from the newest.'
+      ) from None
+    self._last, self._saved = time.monotonic(), step
+
+  def _discard(self, step):
+    """Removes what there is of a checkpoint that could not be written."""
+    for path in glob.glob(glob.escape(f'{self._path}-{step}') + '.*'):
+      with contextlib.suppress(OSError):
+        os.remove(path)
+    shutil.rmtree(f'{self._path}-{step}_temp', ignore_errors=True)
+
+  def after_create_session(self, session, coord):
+    self._now = int(session.run(tf.train.get_global_step(session.graph)))
+    self._saved = self._now if self._now else None
+
+  def before_run(self, run_context):
+    return tf.train.SessionRunArgs(self._step)
+
+  def after_run(self, run_context, run_values):
+    self._now = int(run_values.results)
+    if self._is_last(self._now):
+      run_context.request_stop()
+    elif (
+      time.monotonic() - self._last >= self._seconds
+      and self._now != self._saved
+    ):
+      self.save(run_context.session, self._now)
+
+  def end(self, session):
+    if self._is_last(self._now):
+      self._finish(session)
+    elif self._now == self._saved:
+      return
+    self.save(session, self._now)
+
+
+class Profile(tf.train.SessionRunHook):
+  """Writes a profile of some steps for TensorBoard's profiler."""
+
+  def __init__(self, train_dir: str, first: int, last: int, start_step: int):
+    """Prepares to profile the steps `first` to `last`.
+
+    Args:
+      train_dir: below which it is written, in plugins/profile.
+      first: the number of the first step, from 1.
+      last: the number of the last step.
+      start_step: the steps already done.
+    """
+    self._train_dir, self._first, self._last = train_dir, first, last
+    self._step, self._active = start_step, False
+
+  def before_run(self, run_context):
+    self._step += 1
+    if self._step == self._first:
+      tf2.profiler.experimental.start(self._train_dir)
+      self._active = True
+
+  def after_run(self, run_context, run_values):
+    if self._active and self._step >= self._last:
+      self._stop()
+
+  def end(self, session):
+    self._stop()
+
+  def close(self) -> None:
+    """Ends a profile that has been begun."""
+    if self._active:
+      self._active = False
+      tf2.profiler.experimental.stop()
+
+  def _stop(self):
+    if not self._active:
+      return
+    self.close()
+    console.say(
+      f'A profile of steps {self._first} to {self._step} is in '
+      f'{os.path.join(self._train_dir, "plugins", "profile")}; TensorBoard '
+      'with tensorboard-plugin-profile shows it.'
+    )
+
+
+class StopOnSignal(tf.train.SessionRunHook):
+  """Turns Ctrl-C and SIGTERM into a stop after the current step.
+
+  Attributes:
+    received: the signal's number, None if there was none.
+  """
+
+  def __init__(self):
+    self.received = None
+    self._handlers = {}
+
+  def _receive(self, number, frame):
+    if self.received is not None:  # asked twice: at once
+      raise KeyboardInterrupt
+    self.received = number
+
+  def begin(self):
+    if threading.current_thread() is threading.main_thread():
+      self._handlers = {
+        number: signal.signal(number, self._receive)
+        for number in (signal.SIGINT, signal.SIGTERM)
+      }
+
+  def after_run(self, run_context, run_values):
+    if self.received is not None:
+      run_context.request_stop()
+
+  def close(self) -> None:
+    """Puts back the handlers from before."""
+    for number, handler in self._handlers.items():
+      signal.signal(number, handler)

@@ -1,0 +1,105 @@
+"""Whether a training may resume the run that is in its folder."""
+
+import contextlib
+import dataclasses
+import glob
+import os
+import shutil
+from collections.abc import Iterator
+
+import filelock
+
+from engine.checkpoints import contents, locate
+from engine.config import runs
+from engine.config.schedules import SCHEDULES
+from engine.config.scripts import TrainConfig
+
+LOCK_FILENAME = '.lock'
+
+
+def _sweep(train_dir):
+  """Removes what a kill left of a checkpoint that was being written."""
+  folder = glob.escape(train_dir)
+  for pattern in ('*.tempstate*', '*.[0-9]*.tmp'):
+    for path in glob.glob(os.path.join(folder, pattern)):
+      os.remove(path)
+  for path in glob.glob(os.path.join(folder, 'model.ckpt-*_temp')):
+    shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def alone(train_dir: str) -> Iterator[None]:
+  """Holds the folder, which is made if need be, for this training alone.
+
+  The hold ends with the process, however that ends.
+
+  Raises:
+    ValueError: another training holds it.
+  """
+  os.makedirs(train_dir, exist_ok=True)
+  lock = filelock.FileLock(os.path.join(train_dir, LOCK_FILENAME))
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    raise ValueError(
+      f'Another training is writing to {train_dir}: wait for it, stop it, '
+      'or name another --train_dir.'
+    ) from None
+  try:
+    _sweep(train_dir)
+    yield
+  finally:
+    lock.release()
+
+
+def latest(train_dir: str) -> tuple[str | None, int]:
+  """Returns the checkpoint to resume, None for a new run, and its step."""
+  found = locate.to_resume(train_dir)
+  return found, contents.step(found) or 0 if found else 0
+
+
+def _changes(field, config):
+  """Whether the field may differ: 'free', 'told' or 'never'."""
+  if field.metadata['now'] or field.name == 'verbosity':
+    return 'free'
+  if (
+    field.name == 'max_number_of_steps'
+    and SCHEDULES[config.learning_rate_decay_type].ends_with_training
+  ):
+    return 'told'  # the schedule ends with them
+  return field.metadata['changes']
+
+
+def check(config: TrainConfig) -> None:
+  """Refuses to go on with a run that was begun with other flags.
+
+  Args:
+    config: the complete configuration.
+
+  Raises:
+    ValueError: a flag differs, and `config.accept_changes` is not set, or
+      does not help; all differences are named.
+  """
+  folder = config.train_dir
+  run = runs.read(folder) if locate.listed(folder) else {}
+  found = {}
+  for field in dataclasses.fields(config):
+    given = getattr(config, field.name)
+    if field.name in run and run[field.name] != given:
+      found.setdefault(_changes(field, config), []).append(
+        f'{field.name}={config.as_text(field.name, run[field.name])}, not '
+        f'{config.text(field.name)}'
+      )
+  refused = found.get('never', []) + (
+    [] if config.accept_changes else found.get('told', [])
+  )
+  if refused:
+    cure = (
+      ''
+      if 'never' in found
+      else 'pass --accept_changes to go on with the new values, '
+    )
+    raise ValueError(
+      f'The run in {folder} was begun with {"; ".join(refused)}: {cure}name '
+      'another --train_dir, or resume it as it was begun.'
+    )

@@ -1,0 +1,228 @@
+"""One step of training: from a batch to new weights."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+from engine.common.variables import matching
+from engine.config.scripts import TrainConfig
+from engine.input.pipeline import Stream
+from engine.model import batch_norm, gradient_checkpointing
+from engine.tasks.base import Task
+from engine.training import optimizers
+from nets.slim_compat import slim
+
+# The message of the check that stops a step before it changes the weights.
+NOT_FINITE = 'The loss of this batch is not finite'
+
+
+# Returns an op, given the gradients with their variables, before they are
+# clipped, and the global step.
+Watch = Callable[
+  [list[tuple[tf.Tensor, tf.Variable]], tf.Variable], tf.Operation
+]
+
+
+class TrainStep(NamedTuple):
+  """The ops of a step.
+
+  Fields:
+    accumulate: run for every micro-batch but the last; None if there is one.
+    apply: run for the last micro-batch; changes the weights.
+    metrics: float32 scalars by name, means over the step: loss, total_loss
+      and accuracy, and waiting, the seconds for which data were waited.
+    step: int64 scalar, the number of finished steps, after this one.
+    shadows: the moving average of each model variable, {} without.
+  """
+
+  accumulate: tf.Operation | None
+  apply: tf.Operation
+  metrics: dict[str, tf.Tensor]
+  step: tf.Tensor
+  shadows: dict[tf.Variable, tf.Variable]
+
+  def take(
+    self, session: tf.train.MonitoredSession, stream: Stream, parts: int
+  ) -> None:
+    """Takes one step; the session's hooks see one run.
+
+    Args:
+      session: the session.
+      stream: the micro-batches.
+      parts: how many make a step.
+    """
+    for _ in range(parts - 1):
+      session.run_step_fn(
+        lambda step_context: stream.run(step_context.session, self.accumulate)
+      )
+    stream.run(session, self.apply)
+
+
+class _Sum:
+  """Tensors that are summed over several runs, then begun anew.
+
+  The sums are local variables: no checkpoint holds them, since one is only
+  written between two steps.
+  """
+
+  def __init__(self, tensors: list[tf.Tensor]):
+    self._tensors = tensors
+    self._sums = [
+      tf.get_local_variable(
+        f'accumulated/{i}', initializer=tf.zeros(tensor.shape, tensor.dtype)
+      )
+      for i, tensor in enumerate(tensors)
+    ]
+
+  def add(self) -> tf.Operation:
+    """Returns the op that adds the tensors' present values."""
+    return tf.group(
+      *[
+        total.assign_add(tensor)
+        for total, tensor in zip(self._sums, self._tensors, strict=True)
+      ]
+    )
+
+  def total(self) -> list[tf.Tensor]:
+    """Returns the sums with the present values."""
+    return [
+      total.read_value() + tensor
+      for total, tensor in zip(self._sums, self._tensors, strict=True)
+    ]
+
+  def clear(self) -> tf.Operation:
+    """Returns the op that begins anew."""
+    return tf.group(
+      *[total.assign(tf.zeros_like(total)) for total in self._sums]
+    )
+
+
+def _gradients(config, loss, images):
+  """Returns the trained variables that the loss depends on, with gradients."""
+  variables = matching(
+    tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes'
+  )
+  gradients = (
+    gradient_checkpointing.gradients(loss, variables, images)
+    if config.recompute
+    else tf.gradients(loss, variables)
+  )
+  found = zip(gradients, variables, strict=True)
+  return [
+    (tf.ensure_shape(gradient, variable.shape), variable)
+    for gradient, variable in found
+    if gradient is not None
+  ]
+
+
+def _averages(config, step):
+  """Returns the op that updates moving averages, and them by variable."""
+  averages = tf.train.ExponentialMovingAverage(
+    config.moving_average_decay, step
+  )
+  averaged = slim.get_model_variables()
+  return averages.apply(averaged), {
+    variable: averages.average(variable) for variable in averaged
+  }
+
+
+def _update(config, gradients, learning_rate, step, updates):
+  """Returns the op that changes all variables, and the moving averages."""
+  update = tf.group(
+    optimizers.apply_gradients(config, learning_rate, gradients, step), *updates
+  )
+  if not config.moving_average_decay:
+    return update, {}
+  with tf.control_dependencies([update]):
+    return _averages(config, step)
+
+
+def _checked(total_loss, images):
+  """Returns the loss, which is an error if anything is not finite.
+
+  The loss alone does not tell: activations may turn NaN into 0, and batch norm
+  infinity. What batch norm measures of them does.
+  """
+  measured = [
+    statistic
+    for layer in batch_norm.layers(tf.get_default_graph())
+    for statistic in layer.batch[:2]
+  ]
+  measured = tf.concat(measured, 0) if measured else images
+  with tf.control_dependencies(
+    [tf.debugging.check_numerics(measured, NOT_FINITE)]
+  ):
+    return tf.debugging.check_numerics(total_loss, NOT_FINITE)
+
+
+def build(
+  task: Task,
+  config: TrainConfig,
+  images: tf.Tensor,
+  logits: tf.Tensor,
+  labels: tf.Tensor,
+  waiting: tf.Tensor,
+  learning_rate: tf.Tensor,
+  step: tf.Variable,
+  watch: Watch | None = None,
+) -> TrainStep:
+  """Builds the step of a network that the current graph holds.
+
+  A loss that is not finite, or a network that is not, is an
+  InvalidArgumentError with `NOT_FINITE` in its message, and changes no weight
+  (batch norm's moving averages may be lost). The gradient of a batch in parts
+  is the mean of theirs, which is that of the whole, but for batch norm, which
+  sees a part at a time, and for masks with ignored pixels, since each part's
+  loss is the mean over its own others.
+
+  Args:
+    task: whose loss it is.
+    config: the complete configuration.
+    images: float32, what the network was built on.
+    logits: of one micro-batch, as the task's `build` returns them.
+    labels: of one micro-batch.
+    waiting: float64 scalar, seconds.
+    learning_rate: float32 scalar.
+    step: the global step.
+    watch: what is also done with the gradients of a step, before its update.
+  """
+  loss, accuracy = task.loss(config, logits, labels, step)
+  total_loss = (
+    loss
+    + tf.losses.get_regularization_loss()
+    + optimizers.regularization(config, tf.trainable_variables())
+  )
+  total_loss = _checked(total_loss, images)
+  updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+  found = _gradients(config, total_loss, images)
+  gradients, variables = [g for g, _ in found], [v for _, v in found]
+  metrics = {
+    'loss': loss,
+    'total_loss': total_loss,
+    'accuracy': accuracy,
+    'waiting': tf.cast(waiting, tf.float32),
+  }
+  parts = config.num_micro_batches
+  accumulate, clear = None, tf.no_op()
+  if parts > 1:
+    shares = [value / parts for value in gradients]
+    shares += [
+      value if name == 'waiting' else value / parts
+      for name, value in metrics.items()
+    ]
+    sums = _Sum(shares)
+    with tf.control_dependencies([total_loss]):
+      accumulate = tf.group(sums.add(), *updates)
+    totals = sums.total()
+    gradients = totals[: len(gradients)]
+    metrics = dict(zip(metrics, totals[len(gradients) :], strict=True))
+    with tf.control_dependencies(totals):
+      clear = sums.clear()
+  found = list(zip(gradients, variables, strict=True))
+  watched = [watch(found, step)] if watch else []
+  with tf.control_dependencies([total_loss, *watched]):
+    apply, shadows = _update(config, found, learning_rate, step, updates)
+  with tf.control_dependencies([apply]):
+    done = tf.identity(step.read_value())
+  return TrainStep(accumulate, tf.group(apply, clear), metrics, done, shadows)

@@ -1,0 +1,200 @@
+"""Classification: what is written and drawn of an evaluation."""
+
+import csv
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from metrics import classification
+
+
+def write_table(
+  path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+  """Writes a CSV file; what was there stays until all is written.
+
+  Args:
+    path: the file.
+    header: the names of the columns.
+    rows: their values.
+  """
+  unfinished = f'{os.fspath(path)}.tmp'
+  with open(unfinished, 'w', newline='', encoding='utf-8') as file:
+    writer = csv.writer(file)
+    writer.writerow(header)
+    writer.writerows(rows)
+  os.replace(unfinished, path)
+
+
+def write_per_class(
+  path: str | pathlib.Path,
+  confusion: np.ndarray,
+  names: Sequence[str],
+  labels_offset: int = 0,
+) -> None:
+  """Writes a line a class: label, name, examples, precision, recall, f1.
+
+  Args:
+    path: the CSV file.
+    confusion: int [classes, classes], from
+      `classification.confusion_matrix`.
+    names: the classes' names.
+    labels_offset: what the labels in the data were lowered by.
+  """
+  figures = np.stack(classification.per_class(confusion), axis=1)
+  counts = confusion.sum(1)
+  write_table(
+    path,
+    ['label', 'name', 'examples', 'precision', 'recall', 'f1'],
+    (
+      [
+        i + labels_offset,
+        name,
+        counts[i],
+        *(f'{value:.6f}' for value in figures[i]),
+      ]
+      for i, name in enumerate(names)
+    ),
+  )
+
+
+def write_predictions(
+  path: str | pathlib.Path,
+  logits: np.ndarray,
+  labels: np.ndarray,
+  origins: Iterable[tuple[str, str]],
+  names: Sequence[str],
+  labels_offset: int = 0,
+) -> None:
+  """Writes a line an example: what it is, and what it was taken for.
+
+  The columns are file, record, label, name, predicted, predicted_name,
+  correct (1 or 0), probability (of what was predicted), label_probability
+  and loss (in nats).
+
+  Args:
+    path: the CSV file.
+    logits: float [examples, classes].
+    labels: int [examples].
+    origins: the file and the record of each example.
+    names: the classes' names.
+    labels_offset: what the labels in the data were lowered by.
+  """
+  predicted = logits.argmax(-1)
+  losses = classification.cross_entropies(logits, labels)
+  columns = (
+    labels,
+    predicted,
+    np.exp(-losses),
+    losses,
+    classification.probabilities(logits, predicted),
+  )
+  write_table(
+    path,
+    [
+      'file',
+      'record',
+      'label',
+      'name',
+      'predicted',
+      'predicted_name',
+      'correct',
+      'probability',
+      'label_probability',
+      'loss',
+    ],
+    (
+      [
+        *origin,
+        label + labels_offset,
+        names[label],
+        guess + labels_offset,
+        names[guess],
+        int(label == guess),
+        f'{share:.6f}',
+        f'{right:.6f}',
+        f'{loss:.6f}',
+      ]
+      for origin, label, guess, right, loss, share in zip(
+        origins, *columns, strict=True
+      )
+    ),
+  )
+
+
+def describe_mistake(
+  label: int,
+  guess: int,
+  share: float,
+  names: Sequence[str],
+  labels_offset: int = 0,
+) -> tuple[str, str]:
+  """Returns two lines, such as 'is 7 seven' and 'taken for one 99 %'.
+
+  Args:
+    label: what the example is, in [0, classes).
+    guess: what it was taken for.
+    share: the probability of that, in [0, 1].
+    names: the classes' names.
+    labels_offset: what the labels in the data were lowered by.
+  """
+  number, name = str(label + labels_offset), names[label]
+  title = f'is {name}' if name == number else f'is {number} {name}'
+  return title, f'taken for {names[guess]} {share * 100:.0f} %'
+
+
+def draw_confusion_matrix(
+  path: str | pathlib.Path,
+  confusion: np.ndarray,
+  names: Sequence[str],
+  title: str | None = None,
+  percent: bool = False,
+) -> None:
+  """Draws the confusion matrix as a PNG, each row in shares of its class.
+
+  Args:
+    path: the image.
+    confusion: int [classes, classes]; [i, j] counts class i taken for j.
+    names: the classes' names.
+    title: None for the number of examples and the share that is correct.
+    percent: whether to write the shares into the fields, in percent and
+      without those below 0.5, instead of the counts.
+  """
+  from matplotlib import figure
+
+  classes = len(names)
+  side = min(max(5.0, 0.45 * classes + 2.5), 16.0)
+  fig = figure.Figure(figsize=(side, side), layout='constrained')
+  axes = fig.subplots()
+  shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+  whole, unit = (100, 'percent') if percent else (1, 'share')
+  picture = axes.imshow(whole * shares, cmap='Blues', vmin=0, vmax=whole)
+  hits = confusion.trace() / max(confusion.sum(), 1)
+  axes.set(
+    xlabel='predicted',
+    ylabel='actual',
+    title=title or f'{confusion.sum()} examples, {hits:.2%} correct',
+  )
+  fig.colorbar(
+    picture, ax=axes, shrink=0.8, label=f'{unit} of the actual class'
+  )
+  if classes <= 30:
+    # A $ in a name is no mathematics.
+    axes.set_xticks(
+      range(classes), names, rotation=60, ha='right', parse_math=False
+    )
+    axes.set_yticks(range(classes), names, parse_math=False)
+    fields = np.rint(shares * 100).astype(int) if percent else confusion
+    for i, j in np.argwhere(fields):
+      axes.text(
+        j,
+        i,
+        str(fields[i, j]),
+        ha='center',
+        va='center',
+        color='white' if shares[i, j] > 0.5 else 'black',
+      )
+  fig.savefig(path, dpi=100)

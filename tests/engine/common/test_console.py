@@ -1,0 +1,93 @@
+"""What a person sees."""
+
+import pathlib
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from engine.common import console
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+def test_lines(capsys):
+  console.say('one')
+  console.note('two')
+  console.error('three')
+  found = capsys.readouterr()
+  assert found.out == 'one\nnote: two\n' and found.err == 'error: three\n'
+
+
+def test_no_bar_off_a_terminal(capfd):
+  with console.progress(3) as bar:
+    bar.update()
+  assert capfd.readouterr().err == ''
+
+
+def _raised(graph, function, **options):
+  value = tf.numpy_function(function, [], tf.float32, **options)
+  with tf.Session() as session:
+    with pytest.raises(tf.errors.OpError) as error:
+      session.run(value)
+  return error.value
+
+
+@pytest.mark.parametrize(
+  'text',
+  ['record 3 of /a b/c: is damaged. Copy it.', 'what: ValueError: is this?'],
+)
+def test_explain_an_error_inside_of_a_graph(graph, text):
+  def fail():
+    raise ValueError(text)
+
+  failure = _raised(graph, fail)
+  assert 'Traceback' in str(failure)  # what the user is spared
+  assert console.explain(failure) == text
+
+
+def test_explain_an_error_inside_of_a_data_set(graph):
+  def fail(number):
+    raise ValueError('The record is bad.')
+
+  dataset = tf.data.Dataset.range(3).map(
+    lambda n: tf.numpy_function(fail, [n], tf.float32)
+  )
+  following = tf.data.make_one_shot_iterator(dataset).get_next()
+  with tf.Session() as session:
+    with pytest.raises(tf.errors.OpError) as error:
+      session.run(following)
+  assert console.explain(error.value) == 'The record is bad.'
+
+
+def test_explain_an_error_of_tensorflow(graph):
+  image = tf.io.decode_image(tf.constant(b'no image at all'))
+  with tf.Session() as session:
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+      session.run(image)
+  text = console.explain(error.value)
+  assert 'Unknown image file format' in text
+  assert '\n' not in text and 'File' not in text
+
+
+@pytest.mark.parametrize(
+  'mode, strerror',
+  [('r', 'No such file or directory'), ('d', 'Is a directory')],
+)
+def test_explain_a_file(tmp_path, mode, strerror):
+  path = str(tmp_path / 'nowhere') if mode == 'r' else str(tmp_path)
+  with pytest.raises(OSError) as error:
+    open(path)
+  assert console.explain(error.value) == f'{path}: {strerror}.'
+
+
+@pytest.mark.parametrize(
+  'failure, text',
+  [
+    (ValueError('one\ntwo'), 'one\ntwo'),
+    (ValueError(), 'ValueError'),
+    (OSError('plain'), 'plain'),
+    (ImportError("No module named 'x'"), "No module named 'x'"),
+  ],
+)
+def test_explain_others(failure, text):
+  assert console.explain(failure) == text

@@ -1,0 +1,265 @@
+"""Command lines of TF-Slim and of this project."""
+
+import dataclasses
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import eval_image_classifier
+import train_image_classifier
+from engine.config import flags
+from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+# The flags of TF-Slim's scripts, as they were.
+TRAIN = """master train_dir num_clones clone_on_cpu worker_replicas num_ps_tasks
+num_readers num_preprocessing_threads log_every_n_steps save_summaries_secs
+save_interval_secs task weight_decay optimizer adadelta_rho
+adagrad_initial_accumulator_value adam_beta1 adam_beta2 opt_epsilon
+ftrl_learning_rate_power ftrl_initial_accumulator_value ftrl_l1 ftrl_l2
+momentum rmsprop_momentum rmsprop_decay quantize_delay learning_rate_decay_type
+learning_rate end_learning_rate label_smoothing learning_rate_decay_factor
+num_epochs_per_decay sync_replicas replicas_to_aggregate moving_average_decay
+dataset_name dataset_split_name dataset_dir labels_offset model_name
+preprocessing_name batch_size train_image_size max_number_of_steps
+use_grayscale checkpoint_path checkpoint_exclude_scopes trainable_scopes
+ignore_missing_vars""".split()
+EVAL = """batch_size max_num_batches master checkpoint_path eval_dir
+num_preprocessing_threads dataset_name dataset_split_name dataset_dir
+labels_offset model_name preprocessing_name moving_average_decay
+eval_image_size quantize use_grayscale""".split()
+
+UPSTREAM = [(TrainConfig, name) for name in TRAIN] + [
+  (EvalConfig, name) for name in EVAL
+]
+
+# A valid value other than the default, by the kind of the flag.
+VALUES = {
+  int: ('3', 3),
+  float: ('0.25', 0.25),
+  str: ('some', 'some'),
+  bool: ('true', True),
+}
+SPECIAL = {
+  'optimizer': ('ftrl', 'ftrl'),
+  'task': ('3', '3'),
+  'learning_rate_decay_type': ('fixed', 'fixed'),
+  'ftrl_learning_rate_power': ('-0.25', -0.25),
+}
+
+
+def _parse(config_class, *arguments):
+  return flags.parse(config_class, ['script.py', *arguments])
+
+
+@pytest.mark.parametrize('config_class, name', UPSTREAM)
+def test_flags_of_slim(config_class, name):
+  kind = {
+    field.name: flags._kind(field)
+    for field in dataclasses.fields(config_class)
+  }[name]
+  text, value = SPECIAL.get(name, VALUES[kind])
+  for arguments in ([f'--{name}={text}'], [f'-{name}={text}']):
+    config, others = _parse(config_class, *arguments)
+    assert config == config_class(**{name: value}) and others == []
+    assert type(config.text(name)) is kind
+  if kind is bool:
+    assert getattr(_parse(config_class, f'--{name}')[0], name) is True
+    assert getattr(_parse(config_class, f'--no{name}')[0], name) is False
+  else:
+    assert _parse(config_class, f'--{name}', text)[0] == config
+
+
+@pytest.mark.parametrize(
+  'config_class', [TrainConfig, EvalConfig, ClassifyConfig]
+)
+def test_defaults(config_class):
+  assert _parse(config_class) == (config_class(), [])
+
+
+def test_twice_in_one_process():
+  assert _parse(TrainConfig, '--batch_size=3')[0].batch_size == 3
+  assert _parse(TrainConfig)[0].batch_size is None
+  assert _parse(EvalConfig, '--batch_size=4')[0].batch_size == 4
+  assert _parse(TrainConfig, '--batch_size=5')[0].batch_size == 5
+
+
+def test_last_value_counts():
+  assert _parse(TrainConfig, '--seed=1', '--seed=2')[0].seed == 2
+
+
+@pytest.mark.parametrize(
+  'arguments, text',
+  [
+    (
+      ['--modle_name=x'],
+      "Unknown command line flag 'modle_name'. Did you mean: model_name",
+    ),
+    (['--zzzzzz'], "Unknown command line flag 'zzzzzz'. --help lists"),
+    (['--batch_size=many'], 'flag --batch_size=many'),
+    (['--batch_size=1.5'], 'flag --batch_size=1.5'),
+    (['--learning_rate=fast'], 'flag --learning_rate=fast'),
+    (['--use_grayscale=maybe'], 'flag --use_grayscale=maybe'),
+    (['--batch_size'], 'batch_size'),
+    (
+      ['--learning_rate=nan'],
+      '--learning_rate=nan must be above 0 and a finite number',
+    ),
+    (['--optimizer=sdg'], '--optimizer=sdg is unknown. Did you mean sgd?'),
+    (['--flagfile=/no/where'], '/no/where'),
+  ],
+)
+def test_mistakes(capfd, arguments, text):
+  with pytest.raises(ValueError) as error:
+    _parse(TrainConfig, *arguments)
+  assert text in str(error.value)
+  assert train_image_classifier.main(['x', *arguments]) == 1
+  found = capfd.readouterr()
+  assert found.err.startswith('error: ') and text in found.err
+  assert len(found.err.splitlines()) <= 2 and found.out == ''
+
+
+def test_flagfile(tmp_path):
+  file = tmp_path / 'flags'
+  file.write_text('# a run\n--batch_size=3\n\n--optimizer=adam\n')
+  config, others = _parse(TrainConfig, f'--flagfile={file}', '--batch_size=4')
+  assert config == TrainConfig(batch_size=4, optimizer='adam')
+  assert others == []
+
+
+def test_arguments_around_flags():
+  config, others = _parse(ClassifyConfig, 'a.png', '--top=3', 'b.png')
+  assert config.top == 3 and others == ['a.png', 'b.png']
+
+
+def test_arguments_after_a_double_dash():
+  config, others = _parse(ClassifyConfig, '--top=3', '--', '--top=4')
+  assert config.top == 3 and others == ['--top=4']
+
+
+@pytest.mark.parametrize(
+  'arguments', [['resnet_v1_50', '--seed=3'], ['--seed=3', 'resnet_v1_50']]
+)
+def test_positional_argument_is_refused(capsys, arguments):
+  assert train_image_classifier.main(['x', *arguments]) == 1
+  assert capsys.readouterr().err == (
+    "error: The argument 'resnet_v1_50' is no flag: flags begin with --.\n"
+  )
+
+
+@pytest.mark.parametrize(
+  'module, config_class',
+  [(train_image_classifier, TrainConfig), (eval_image_classifier, EvalConfig)],
+)
+@pytest.mark.parametrize('flag', ['--help', '-h'])
+def test_help(capsys, module, config_class, flag):
+  with pytest.raises(SystemExit) as end:
+    module.main(['x.py', flag])
+  assert end.value.code == 0
+  found = capsys.readouterr()
+  assert found.err == '' and 'python x.py' in found.out
+  listed = {
+    line.split()[0] for line in found.out.splitlines() if line.startswith('--')
+  }
+  assert listed == {
+    f'--{field.name}' for field in dataclasses.fields(config_class)
+  }
+
+
+def test_help_tells_defaults(capsys):
+  with pytest.raises(SystemExit):
+    _parse(TrainConfig, '--help')
+  text = capsys.readouterr().out
+  assert '--momentum (0.9)\n    momentum, lars: the momentum.\n' in text
+  assert "Examples in a step. Default: the dataset's, else 32." in text
+  assert '--use_grayscale (False)\n    Train on images of one' in text
+  assert '--labels_offset (classification only)\n    Subtracted' in text
+  assert '--cache (one of memory, file; classification only)\n' in text
+  assert '--num_clones (1)\n    TF-Slim: number of clones to deploy. Now this' in text
+
+
+# Targets of `run`, below.
+def ask(config, arguments):
+  return arguments.append(config.seed)
+
+
+def fail(config):
+  raise ValueError('It does not fit: change it.')
+
+
+def crash(config):
+  raise RuntimeError('a mistake in the code')
+
+
+def interrupt(config):
+  raise KeyboardInterrupt
+
+
+def missing_file(config):
+  open('/no/where')
+
+
+@pytest.fixture
+def run(monkeypatch):
+  """run(function, arguments, **options): the exit status."""
+  monkeypatch.setitem(sys.modules, 'targets', sys.modules[__name__])
+
+  def run(function, *arguments, **options):
+    return flags.run(
+      TrainConfig, f'targets:{function.__name__}', ['x', *arguments], **options
+    )
+
+  return run
+
+
+def test_run_calls_the_target(run, capsys):
+  assert run(ask, '--seed=3', 'a', takes_arguments=True) == 0
+  assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize(
+  'function, status, text',
+  [
+    (fail, 1, 'error: It does not fit: change it.\n'),
+    (missing_file, 1, 'error: /no/where: No such file or directory.\n'),
+    (interrupt, 130, 'error: interrupted.\n'),
+  ],
+)
+def test_run_explains(run, capsys, function, status, text):
+  assert run(function) == status
+  assert capsys.readouterr().err == text
+
+
+def test_run_with_a_stack_trace(run, capsys):
+  assert run(fail, '--verbosity=1') == 1
+  text = capsys.readouterr().err
+  assert text.startswith('Traceback') and text.endswith(
+    'error: It does not fit: change it.\n'
+  )
+
+
+def test_run_hides_no_mistake_in_the_code(run):
+  with pytest.raises(RuntimeError, match='a mistake in the code'):
+    run(crash)
+
+
+def test_run_says_notes(run, capsys):
+  run(fail, '--num_clones=2')
+  assert capsys.readouterr().out.startswith(
+    'note: --num_clones: this version trains in one process'
+  )
+
+
+def test_mistakes_are_answered_without_tensorflow():
+  code = (
+    'import sys, train_image_classifier as t; '
+    'status = t.main(["x", "--optimizer=sdg"]); '
+    'sys.exit(status + 10 * ("tensorflow" in sys.modules))'
+  )
+  found = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT
+  )
+  assert found.returncode == 1 and found.stdout == ''

@@ -1,0 +1,216 @@
+"""config.json: written, read, and taken over by the other scripts."""
+
+import pytest
+
+from engine.common import files
+from engine.config import runs
+from engine.config.scripts import EvalConfig, TrainConfig
+
+
+@pytest.mark.parametrize(
+  'given',
+  [
+    TrainConfig(
+      model_name='resnet_v1_50',
+      learning_rate=1e-5,
+      dataset_dir='/tmp/Bücher',
+      use_grayscale=True,
+    ),
+    EvalConfig(),
+  ],
+)
+def test_round_trip(tmp_path, given):
+  runs.write(given, str(tmp_path), num_classes=3, class_names=['a', '猫', 'c'])
+  found = runs.read(str(tmp_path))
+  assert found.pop('num_classes') == 3
+  assert found.pop('class_names') == ['a', '猫', 'c']
+  assert 'verbosity' not in found
+  assert type(given)(**found) == given
+  assert [file.name for file in tmp_path.iterdir()] == ['config.json']
+
+
+def test_written_again(tmp_path):
+  for size in (1, 2):
+    runs.write(TrainConfig(batch_size=size), str(tmp_path))
+  assert runs.read(str(tmp_path))['batch_size'] == 2
+
+
+def test_failing_write_leaves_the_old(tmp_path):
+  runs.write(TrainConfig(batch_size=1), str(tmp_path))
+  with pytest.raises(TypeError):
+    runs.write(TrainConfig(batch_size=2), str(tmp_path), other={1, 2})
+  assert runs.read(str(tmp_path))['batch_size'] == 1
+
+
+def test_write_json(tmp_path):
+  path = tmp_path / 'a.json'
+  files.write_json(path, {'a': [1, 2.5, None], 'b': 0.1 + 0.2})
+  assert path.read_text() == (
+    '{\n  "a": [\n    1,\n    2.5,\n    null\n  ],\n'
+    '  "b": 0.30000000000000004\n}\n'
+  )
+  files.write_json(str(path), {})
+  assert files.read_json(path) == {}
+  assert [file.name for file in tmp_path.iterdir()] == ['a.json']
+
+
+def test_nothing_to_read(tmp_path):
+  assert runs.read(str(tmp_path)) == {}
+  assert runs.read(str(tmp_path / 'nowhere')) == {}
+
+
+@pytest.mark.parametrize(
+  'text', ['', '{"model_name": "res', 'null', '7', '[]', '[1, 2]', '\xff\xfe']
+)
+def test_broken_json(tmp_path, text):
+  path = tmp_path / 'config.json'
+  path.write_text(text, 'latin-1')
+  with pytest.raises(
+    ValueError,
+    match=f'{path} is not the JSON object that '
+    'training wrote .*train again, or restore it',
+  ):
+    runs.read(str(tmp_path))
+
+
+NAMES = {
+  'model_name': 'model_name',
+  'eval_image_size': 'train_image_size',
+  'labels_offset': 'labels_offset',
+}
+
+
+def test_complete_completes():
+  found = runs.complete(
+    EvalConfig(labels_offset=1),
+    {
+      'model_name': 'resnet_v1_50',
+      'train_image_size': 32,
+      'labels_offset': 1,
+      'batch_size': 7,
+    },
+    NAMES,
+    ('model_name', 'labels_offset'),
+  )
+  assert found == EvalConfig(
+    model_name='resnet_v1_50', eval_image_size=32, labels_offset=1
+  )
+
+
+def test_complete_of_no_run():
+  given = EvalConfig(model_name='resnet_v1_50')
+  assert runs.complete(given, {}, NAMES, ('model_name',)) == given
+
+
+def test_complete_contradiction():
+  with pytest.raises(ValueError) as error:
+    runs.complete(
+      EvalConfig(model_name='resnet_v1_50'),
+      {'model_name': 'resnet_v2_50'},
+      NAMES,
+      ('model_name',),
+    )
+  assert str(error.value) == (
+    '--model_name=resnet_v1_50 contradicts the run, which was trained with '
+    'model_name=resnet_v2_50: leave the flag out.'
+  )
+
+
+def test_complete_contradicts_a_falsy_value():
+  """0 and False are values too."""
+  with pytest.raises(
+    ValueError,
+    match='--labels_offset=0 contradicts the run, '
+    'which was trained with labels_offset=1',
+  ):
+    runs.complete(
+      EvalConfig(labels_offset=0),
+      {'labels_offset': 1},
+      NAMES,
+      ('labels_offset',),
+    )
+  with pytest.raises(
+    ValueError,
+    match='--labels_offset=1 contradicts the run, '
+    'which was trained with labels_offset=0',
+  ):
+    runs.complete(
+      EvalConfig(labels_offset=1),
+      {'labels_offset': 0},
+      NAMES,
+      ('labels_offset',),
+    )
+
+
+def test_complete_may_differ_where_not_fixed():
+  found = runs.complete(
+    EvalConfig(eval_image_size=64),
+    {'train_image_size': 32},
+    NAMES,
+    ('model_name',),
+  )
+  assert found.eval_image_size == 64
+
+
+def test_value_of_a_run_out_of_range():
+  """A config.json edited by hand."""
+  with pytest.raises(ValueError, match='--eval_image_size=0 must be'):
+    runs.complete(EvalConfig(), {'train_image_size': 0}, NAMES, ())
+
+
+TEXTS = {
+  'evaluate_every': '2epochs',
+  'warmup': '500',
+  'learning_rate_decay_type': 'piecewise',
+  'learning_rate_boundaries': '80epochs,120.5epochs',
+  'learning_rate_factors': '0.5,0.001',
+  'learning_rate_multipliers': 'a/logits=10,a=0.5',
+  'class_weights': 'auto',
+  'train_crop_size': '33,49',
+  'atrous_rates': '2,4',
+  'multi_grid': '1,2,4',
+  'trainable_scopes': 'a,b/c',
+  'checkpoint_exclude_scopes': 'a/logits',
+  'profile_steps': '20,30',
+}
+
+
+def test_texts_are_written_as_they_were_given(tmp_path):
+  """As the versions before had them, and read back as values."""
+  given = TrainConfig(**TEXTS)
+  runs.write(given, str(tmp_path))
+  written = files.read_json(tmp_path / 'config.json')
+  assert {name: written[name] for name in TEXTS} == TEXTS
+  found = runs.read(str(tmp_path))
+  assert found['train_crop_size'] == (33, 49)
+  assert found['learning_rate_multipliers'] == {'a/logits': 10, 'a': 0.5}
+  assert type(given)(**found) == given
+
+
+def test_a_text_of_another_form(tmp_path):
+  (tmp_path / 'config.json').write_text('{"train_crop_size": "big"}')
+  with pytest.raises(ValueError) as error:
+    runs.read(str(tmp_path))
+  assert str(error.value) == (
+    f"{tmp_path}/config.json: train_crop_size=big has 'big', which is no "
+    'number; restore the file, or train again.'
+  )
+
+
+def test_complete_compares_values():
+  """Not their texts; the error has texts."""
+  run = {'multi_grid': (1, 2, 4)}
+  for text in ('1,2,4', '1, 2, 4'):
+    runs.complete(
+      EvalConfig(multi_grid=text),
+      run,
+      {'multi_grid': 'multi_grid'},
+      ('multi_grid',),
+    )
+  with pytest.raises(ValueError, match='--multi_grid=1 contradicts .*=1,2,4:'):
+    runs.complete(
+      EvalConfig(multi_grid='1'),
+      run,
+      {'multi_grid': 'multi_grid'},
+      ('multi_grid',),
+    )

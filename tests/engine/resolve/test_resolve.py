@@ -1,0 +1,362 @@
+"""What is worked out from the data, the network, the checkpoint, the run."""
+
+import json
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+import classify_image
+import eval_image_classifier
+from datasets import dataset_utils, description, tfrecord
+from engine.config import scripts
+from engine.resolve import resolve
+from nets import nets_factory
+from tests import fakes
+
+pytest_plugins = ['tests.fakes']
+pytestmark = pytest.mark.usefixtures('workplace')
+V1 = nets_factory.Released(1000, 40, 1)
+V2 = nets_factory.Released(1001, 48, 0)
+
+
+@pytest.fixture
+def released(workplace, monkeypatch):
+  """released(version, num_classes): a checkpoint like TF-Slim's."""
+  for version, facts in (1, V1), (2, V2):
+    name = f'resnet_v{version}_tiny'
+    monkeypatch.setitem(
+      nets_factory.NETWORKS,
+      name,
+      nets_factory.NETWORKS[name]._replace(released=facts),
+    )
+
+  def write(version, num_classes):
+    return fakes.write_released(
+      workplace / 'released/model.ckpt', f'resnet_v{version}_tiny', num_classes
+    )
+
+  return write
+
+
+@pytest.fixture
+def imagenet(workplace):
+  """The folder of a few examples with labels of ImageNet, 0 among them not."""
+  folder = workplace / 'imagenet'
+  folder.mkdir()
+  random = np.random.RandomState(0)
+  dataset_utils.write_tfrecord(
+    folder / 'validation-00000-of-00001',
+    (
+      dataset_utils.image_to_tfexample(
+        fakes.encode(fakes.picture(i % 5, i), 'png'),
+        b'png',
+        40,
+        40,
+        random.randint(1, 1001),
+      )
+      for i in range(6)
+    ),
+  )
+  return str(folder)
+
+
+def complete(checkpoint, imagenet, version, **flags):
+  """The complete configuration of an evaluation on ImageNet."""
+  found = resolve.evaluation(
+    scripts.EvalConfig(
+      checkpoint_path=checkpoint,
+      model_name=f'resnet_v{version}_tiny',
+      dataset_name='imagenet',
+      dataset_dir=imagenet,
+      **flags,
+    )
+  )
+  assert found.run == {}
+  return found.config
+
+
+@pytest.mark.parametrize(
+  'version,facts,recipe', [(1, V1, 'vgg'), (2, V2, 'inception')]
+)
+def test_a_released_checkpoint(
+  released, imagenet, capsys, version, facts, recipe
+):
+  """It is known by its number of classes, and this is said."""
+  checkpoint = released(version, facts.num_classes)
+  found = complete(checkpoint, imagenet, version)
+  assert (
+    found.eval_image_size,
+    found.labels_offset,
+    found.preprocessing_name,
+  ) == (*facts[1:], recipe)
+  note = (
+    f'note: {checkpoint} has {facts.num_classes:,} classes, as TF-Slim '
+    f'released resnet_v{version}_tiny: preprocessing {recipe}, images of '
+    f'{facts.image_size}x{facts.image_size}, labels_offset '
+    f'{facts.labels_offset}.\n'
+  )
+  assert capsys.readouterr().out == note
+  found = complete(
+    checkpoint,
+    imagenet,
+    version,
+    eval_image_size=33,
+    labels_offset=2,
+    preprocessing_name='cifar',
+  )
+  assert (
+    found.eval_image_size,
+    found.labels_offset,
+    found.preprocessing_name,
+  ) == (33, 2, 'cifar')
+  assert capsys.readouterr().out == note.replace(
+    f'{facts.image_size}x{facts.image_size}', '33x33'
+  ).replace(recipe, 'cifar').replace(
+    f'offset {facts.labels_offset}', 'offset 2'
+  )
+
+
+@pytest.mark.parametrize('version,classes', [(1, 1001), (2, 1000), (2, 10)])
+def test_another_number_of_classes(
+  released, imagenet, capsys, version, classes
+):
+  found = complete(released(version, classes), imagenet, version)
+  assert (found.eval_image_size, found.labels_offset) == (32, 0)
+  assert capsys.readouterr().out == ''
+
+
+def test_a_network_that_was_not_released(workplace, imagenet, capsys):
+  checkpoint = fakes.write_released(
+    workplace / 'a.ckpt', 'resnet_v1_tiny', 1000
+  )
+  assert complete(checkpoint, imagenet, 1).labels_offset == 0
+  assert capsys.readouterr().out == ''
+
+
+@pytest.mark.parametrize('version,facts', [(1, V1), (2, V2)])
+def test_a_released_checkpoint_through_the_scripts(
+  released, imagenet, workplace, version, facts
+):
+  checkpoint = released(version, facts.num_classes)
+  flags = {
+    'checkpoint_path': checkpoint,
+    'model_name': f'resnet_v{version}_tiny',
+  }
+  printed = fakes.call(
+    eval_image_classifier,
+    **flags,
+    dataset_name='imagenet',
+    dataset_dir=imagenet,
+    compare_batch_statistics=0,
+  )
+  assert printed.status == 0, printed.err
+  assert 'as TF-Slim released' in printed.out
+  figures = json.loads(pathlib.Path('released/eval/eval.json').read_text())
+  assert (figures['examples'], figures['image_size']) == (6, facts.image_size)
+  fakes.picture(0, 0).save('red.png')
+
+  def classify(**options):
+    printed = fakes.call(
+      classify_image, 'red.png', **flags, **options, json=True
+    )
+    assert printed.status == 0, printed.err
+    return json.loads(printed.out)  # nothing but JSON
+
+  size = facts.image_size
+  assert classify() == classify(eval_image_size=size)
+  assert classify() != classify(eval_image_size=size - 8)
+
+
+def test_fine_tuning_a_released_checkpoint(released, colours, capsys):
+  """The size is what it was trained with, unless the flag or the data say."""
+
+  def train(**flags):
+    return resolve.training(
+      scripts.TrainConfig(
+        model_name='resnet_v2_tiny',
+        dataset_name='flowers',
+        dataset_dir=colours,
+        train_dir='run',
+        **flags,
+      )
+    )[0]
+
+  checkpoint = released(2, 1001)
+  assert train().train_image_size == 32
+  assert capsys.readouterr().out == ''
+  found = train(checkpoint_path=checkpoint)
+  assert (found.train_image_size, found.preprocessing_name) == (48, 'inception')
+  assert 'as TF-Slim released resnet_v2_tiny' in capsys.readouterr().out
+  assert (
+    train(checkpoint_path=checkpoint, train_image_size=33).train_image_size
+    == 33
+  )
+  digits, _ = resolve.training(
+    scripts.TrainConfig(model_name='resnet_v2_tiny', checkpoint_path=checkpoint)
+  )
+  assert (digits.train_image_size, digits.preprocessing_name) == (32, 'digits')
+
+
+# Data that describe themselves.
+
+
+@pytest.fixture
+def described(workplace, colours):
+  """described(name): a folder `mine` of the colours, with a dataset.json."""
+
+  def build(name='tfrecord'):
+    folder = workplace / 'data/mine'
+    shutil.copytree(colours, folder)
+    splits = {}
+    for split in ('train', 'validation'):
+      files = {}
+      for path in sorted(folder.glob(f'flowers_{split}_*')):
+        count = len(tfrecord.find_records(str(path)).records)
+        files[path.name] = tfrecord.Written(count, path.stat().st_size, 0)
+      # Their classes do not matter here.
+      total = sum(file.records for file in files.values())
+      splits[split] = description.Split(files, (total, 0, 0, 0, 0))
+    description.write(
+      description.Description(
+        name, tuple(fakes.COLOURS), 3, (40, 40), (40, 40), splits
+      ),
+      folder,
+    )
+    return 'data/mine/'
+
+  return build
+
+
+def test_the_folder_alone_is_enough(described):
+  """For training, and then for the evaluation of what it wrote."""
+  folder = described()
+  flags = {'model_name': 'resnet_v1_tiny', 'dataset_dir': folder}
+  printed = fakes.train(
+    **flags,
+    batch_size=8,
+    max_number_of_steps=1,
+    recalibrate_batch_norm_batches=0,
+  )
+  assert printed.status == 0, printed.err
+  run = pathlib.Path('runs/resnet_v1_tiny-mine')
+  assert list(pathlib.Path('runs').iterdir()) == [run]
+  found = json.loads((run / 'config.json').read_text())
+  assert found['dataset_name'] == 'tfrecord'
+  assert found['dataset_dir'] == os.path.abspath('data/mine')
+  # Of small images: what suits them.
+  assert (
+    found['preprocessing_name'],
+    found['train_image_size'],
+    found['eval_split_name'],
+  ) == ('cifar', 40, 'validation')
+  shutil.rmtree(run / 'eval')
+  printed = fakes.call(eval_image_classifier, **flags)
+  assert printed.status == 0, printed.err
+  figures = json.loads((run / 'eval/eval.json').read_text())
+  assert (figures['dataset'], figures['examples']) == ('tfrecord', 23)
+  assert figures['checkpoint'] == str(run / 'model.ckpt-1')
+
+
+def test_the_name_in_the_folder(described):
+  """Data that call themselves flowers are flowers, named or not."""
+  folder = described('flowers')
+  for name in None, 'flowers':
+    found, dataset = resolve.training(
+      scripts.TrainConfig(
+        model_name='resnet_v1_tiny', dataset_name=name, dataset_dir=folder
+      )
+    )
+    assert found.dataset_name == dataset.name == 'flowers'
+    assert found.train_dir == 'runs/resnet_v1_tiny-flowers'
+    assert dataset.num_samples == 80 and dataset.num_classes == 5
+  with pytest.raises(
+    ValueError,
+    match=(
+      '--dataset_name=mnist contradicts the data in data/mine/, which are '
+      'flowers: leave the flag out'
+    ),
+  ):
+    resolve.training(
+      scripts.TrainConfig(dataset_name='mnist', dataset_dir=folder)
+    )
+
+
+def test_the_default_run_folder():
+  for name, folder, run in (
+    ('digits', None, 'digits'),
+    ('flowers', '/a/b', 'flowers'),
+    ('tfrecord', '/a/b', 'b'),
+    ('tfrecord', 'b///', 'b'),
+    ('tfrecord', 'a/../b/', 'b'),
+    ('tfrecord', 'gs://a/b', 'b'),
+    ('tfrecord', '.', os.path.basename(os.getcwd())),
+  ):
+    assert resolve.run_dir('net', name, folder) == f'runs/net-{run}'
+
+
+def test_digits_stay_the_default():
+  found, dataset = resolve.training(
+    scripts.TrainConfig(model_name='resnet_v2_tiny')
+  )
+  assert (found.dataset_name, found.dataset_dir, found.train_dir) == (
+    'digits',
+    None,
+    'runs/resnet_v2_tiny-digits',
+  )
+  assert dataset.num_samples == 1437
+  with pytest.raises(ValueError, match='runs/resnet_v1_tiny-digits'):
+    resolve.evaluation(scripts.EvalConfig(model_name='resnet_v1_tiny'))
+
+
+# Which weights are evaluated.
+
+
+def _averages(run, **flags):
+  return resolve.evaluation(
+    scripts.EvalConfig(checkpoint_path=str(run), **flags)
+  ).config.moving_average_decay
+
+
+def test_moving_averages_of_a_run(colours_run, workplace):
+  """They are evaluated where there are any, and no flag says otherwise."""
+  run = workplace / 'run'
+  run.mkdir()
+  found = json.loads((colours_run.folder / 'config.json').read_text())
+  (run / 'config.json').write_text(
+    json.dumps({**found, 'moving_average_decay': 0.9})
+  )
+  fakes.add_checkpoint(run, 1, {'w': np.float32([1])})
+  assert _averages(run) is None
+  assert _averages(run, moving_average_decay=0.5) == 0.5
+  fakes.add_checkpoint(
+    run,
+    2,
+    {'w': np.float32([1]), 'w/ExponentialMovingAverage': np.float32([1])},
+  )
+  assert _averages(run) == 0.9
+  assert _averages(run, moving_average_decay=0.5) == 0.5
+  assert _averages(run, raw_weights=True) is None
+  assert _averages(run, moving_average_decay=0.0) is None
+  with pytest.raises(
+    ValueError,
+    match=(
+      '--raw_weights leaves out the moving averages that '
+      '--moving_average_decay=0.5 asks for: leave one of the flags out'
+    ),
+  ):
+    _averages(run, raw_weights=True, moving_average_decay=0.5)
+
+
+def test_the_default_checkpoint_path():
+  for flags, path in (
+    ({'model_name': 'net', 'dataset_name': 'mnist'}, 'runs/net-mnist'),
+    ({'model_name': 'net', 'checkpoint_path': 'a,b'}, 'a,b'),
+  ):
+    assert (
+      resolve.with_path(scripts.EvalConfig(**flags)).checkpoint_path == path
+    )
+  with pytest.raises(ValueError, match='--checkpoint_path is missing'):
+    resolve.with_path(scripts.EvalConfig())

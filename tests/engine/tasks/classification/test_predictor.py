@@ -1,0 +1,232 @@
+"""The predictor, against the same network run plainly."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from engine.checkpoints.inference import read
+from engine.config import scripts
+from engine.resolve import resolve
+from engine.tasks.classification import predictor
+from nets import nets_factory
+from tests import fakes
+
+pytest_plugins = ['tests.fakes']
+pytestmark = pytest.mark.usefixtures('workplace')
+
+
+@pytest.fixture
+def predict(colours_run):
+  """predict(**flags): a predictor with the weights of the colours."""
+  opened = []
+
+  def build(**flags):
+    given = resolve.evaluation(
+      scripts.EvalConfig(checkpoint_path=str(colours_run.folder), **flags)
+    )
+    opened.append(predictor.Predictor(given.config, given.dataset, 5))
+    opened[-1].restore(given.checkpoint)
+    return opened[-1]
+
+  yield build
+  for each in opened:
+    each.close()
+
+
+def _plainly(run, images):
+  """The logits of images, by a network of its own."""
+  with tf.Graph().as_default(), tf.Session() as session:
+    logits, _ = nets_factory.get_network_fn('resnet_v1_tiny', 5)(
+      tf.constant(images)
+    )
+    saver = tf.train.Saver(tf.global_variables())
+    saver.restore(session, str(run.folder / 'model.ckpt-30'))
+    return session.run(logits)
+
+
+def _images(size=32):
+  """The images of the validation, prepared by the recipe 'digits'."""
+  found = []
+  with tf.Graph().as_default(), tf.Session() as session:
+    for seed in range(1000, 1023):
+      data = (
+        fakes.example(seed // 2 % 5, seed)
+        .features.feature['image/encoded']
+        .bytes_list.value[0]
+      )
+      image = tf.cast(
+        tf.io.decode_image(data, channels=3, expand_animations=False),
+        tf.float32,
+      )
+      image.set_shape([40, 40, 3])
+      image = tf.image.resize_bilinear(
+        image[None], [size, size], half_pixel_centers=True
+      )[0]
+      found.append(session.run(image / 127.5 - 1))
+  return np.stack(found)
+
+
+LABELS = [seed // 2 % 5 for seed in range(1000, 1023)]
+
+
+@pytest.mark.parametrize('batch_size', [5, 100])
+def test_every_example_once_on_each_call(predict, colours_run, batch_size):
+  found = predict(batch_size=batch_size)
+  assert found.views == 1 and found.source.num_examples == 23
+  for _ in range(2):
+    logits, labels, records = found.predict()
+    np.testing.assert_allclose(
+      logits, _plainly(colours_run, _images()), atol=1e-4
+    )
+    assert (logits.dtype, labels.dtype, records.dtype) == (
+      np.float32,
+      np.int64,
+      np.int64,
+    )
+    assert labels.tolist() == LABELS and records.tolist() == list(range(23))
+
+
+def test_some_batches(predict):
+  found = predict(batch_size=5, max_num_batches=2)
+  assert len(found.predict().labels) == 10
+  assert found.predict(1).records.tolist() == [0, 1, 2, 3, 4]
+  assert len(found.predict(99).labels) == 23
+
+
+def test_loading_other_weights(predict, colours_run):
+  """And back again; the graph stays as it is."""
+  found = predict()
+  values = read(str(colours_run.folder / 'model.ckpt-30'))
+  assert set(found.variables) < set(values)
+  assert 'global_step' in values
+  assert any(name.endswith('moving_mean') for name in found.variables)
+  before = found.predict().logits
+  size = len(found.graph.get_operations())
+  bias = next(n for n in found.variables if n.endswith('logits/biases'))
+  found.load({**values, bias: values[bias] + np.float32([0, 0, 1, 0, 0])})
+  np.testing.assert_allclose(
+    found.predict().logits - before,
+    np.tile([0, 0, 1, 0, 0], (23, 1)),
+    atol=1e-4,
+  )
+  found.load(values)
+  np.testing.assert_array_equal(found.predict().logits, before)
+  assert len(found.graph.get_operations()) == size
+
+
+def test_values_that_do_not_fit(predict):
+  found = predict()
+  with pytest.raises(
+    ValueError,
+    match=(
+      r'What was given lacks \d+ variables of the network, resnet_v1_tiny/'
+      r'\S+, \S+, \S+ and \d+ more: is --model_name right\?'
+    ),
+  ):
+    found.load({})
+  values = {
+    name: np.zeros(variable.shape)
+    for name, variable in found._variables.items()
+  }
+  name = 'resnet_v1_tiny/logits/weights'
+  with pytest.raises(
+    ValueError,
+    match=(
+      rf'{name} is \[1, 1, \d+, 5\] in the network and \[3\] in what was '
+      'given: is the number of classes right'
+    ),
+  ):
+    found.load({**values, name: np.zeros(3)})
+
+
+def test_a_checkpoint_of_another_network(predict, digits_run):
+  with pytest.raises(
+    ValueError,
+    match=(
+      'model.ckpt-6 is of resnet_v2_tiny .*pass --model_name=resnet_v2_tiny'
+    ),
+  ):
+    predict().restore(str(digits_run.folder / 'model.ckpt-6'))
+
+
+def test_reading_averages(workplace):
+  fakes.write_checkpoint(
+    'a.ckpt',
+    {
+      'w': np.float32([1]),
+      'w/ExponentialMovingAverage': np.float32([2]),
+      'v': np.float32([3]),
+    },
+  )
+  assert read('a.ckpt') == {'w': [1], 'v': [3]}
+  assert read('a.ckpt', 0.9) == {'w': [2]}
+  assert read('a.ckpt', names=['v', 'x']) == {'v': [3]}
+  fakes.write_checkpoint('b.ckpt', {'w': np.float32([1])})
+  with pytest.raises(
+    ValueError,
+    match=(
+      'The checkpoint b.ckpt lacks moving averages of the weights: was it '
+      'trained with --moving_average_decay'
+    ),
+  ):
+    read('b.ckpt', True)
+
+
+def test_comparing_statistics(predict, colours_run):
+  """By moving averages as ever; by the batch as one batch gives."""
+  found = predict()
+  expected = found.predict()
+  for _ in range(2):
+    moving, batch = found.compare(1000)
+    order = np.argsort(moving.records)
+    np.testing.assert_array_equal(moving.records[order], expected.records)
+    np.testing.assert_allclose(moving.logits[order], expected.logits, atol=1e-4)
+    np.testing.assert_array_equal(moving.labels, batch.labels)
+    assert np.abs(moving.logits - batch.logits).max() > 1e-3
+
+
+# Several views.
+
+
+def _log_mean(logits):
+  shares = [
+    np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+    for x in np.asarray(logits, np.float64)
+  ]
+  return np.log(np.mean(shares, 0))
+
+
+def test_flip(predict, colours_run):
+  found = predict(flip=True, batch_size=7)
+  assert found.views == 2 and found.compare(10) is None
+  images = _images()
+  np.testing.assert_allclose(
+    found.predict().logits,
+    _log_mean([_plainly(colours_run, x) for x in (images, images[:, :, ::-1])]),
+    atol=1e-3,
+  )
+
+
+def test_scales(predict, colours_run):
+  found = predict(scales='0.5,1,1.25')
+  assert found.views == 3
+  np.testing.assert_allclose(
+    found.predict().logits,
+    _log_mean([_plainly(colours_run, _images(size)) for size in (16, 32, 40)]),
+    atol=1e-3,
+  )
+
+
+def test_ten_crop(predict, colours_run):
+  """Of an image of 32 * 256 / 224 = 37 pixels."""
+  found = predict(ten_crop=True)
+  images, seen = _images(37), []
+  for y, x in ((0, 0), (0, 5), (5, 0), (5, 5), (2, 2)):
+    crop = images[:, y : y + 32, x : x + 32]
+    seen += [crop, crop[:, :, ::-1]]
+  assert found.views == 10
+  np.testing.assert_allclose(
+    found.predict().logits,
+    _log_mean([_plainly(colours_run, x) for x in seen]),
+    atol=1e-3,
+  )

@@ -1,0 +1,249 @@
+"""What follows from the task of the data for a script's flags."""
+
+import types
+
+import numpy as np
+import pytest
+
+from datasets.convert import scenes
+from engine.config.scripts import EvalConfig, TrainConfig
+from engine.resolve import resolve
+from engine.tasks import task
+from metrics import segmentation
+from tests import shapes as fake
+
+pytest_plugins = ['tests.fakes', 'tests.shapes']
+pytestmark = pytest.mark.usefixtures('workplace')
+
+
+def _train(shapes, **flags):
+  return resolve.training(
+    TrainConfig(**{**fake.flags(shapes), 'train_crop_size': '33', **flags})
+  )[0]
+
+
+def test_the_data_tell(shapes):
+  complete = _train(shapes)
+  assert complete.task == 'segmentation' and complete.dataset_name == 'tfrecord'
+  assert complete.best_metric == 'miou' and complete.ignore_label == 255
+  assert complete.labels_offset == 0 and complete.train_image_size is None
+  assert complete.preprocessing_name == 'vgg'
+  assert complete.eval_split_name == 'val'
+  assert complete.atrous_rates is None  # fcn has none
+  digits = resolve.training(TrainConfig(model_name='resnet_v1_tiny'))[0]
+  assert digits.task == 'classification' and digits.best_metric == 'accuracy'
+  assert digits.decoder is digits.train_crop_size is None
+
+
+def test_scenes_are_the_default(monkeypatch, tmp_path):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  monkeypatch.setattr(scenes, 'SCENES', {'train': 9, 'test': 2})
+  complete, dataset = resolve.training(
+    TrainConfig(model_name='resnet_v1_small', task='segmentation')
+  )
+  assert complete.dataset_name == 'digit_scenes' == dataset.name
+  assert complete.eval_split_name == 'test'
+  assert dataset.num_classes == 11 and dataset.num_samples == 9
+
+
+@pytest.mark.parametrize(
+  'flags, sentence',
+  [
+    (
+      {'task': 'classification'},
+      '--task=classification contradicts the dataset tfrecord, which has '
+      'masks, with a label for every pixel: leave the flag out.',
+    ),
+    (
+      {'train_image_size': 32},
+      '--train_image_size is for classification, but the dataset tfrecord has '
+      'masks, with a label for every pixel: pass --train_crop_size instead.',
+    ),
+    ({'mixup_alpha': 0.2}, '--mixup_alpha is for classification, but '),
+    ({'label_smoothing': 0.1}, '--label_smoothing is for classification'),
+    ({'cache': 'memory'}, '--cache is for classification'),
+    (
+      {'best_metric': 'accuracy'},
+      '--best_metric=accuracy is no figure of segmentation: it can be miou, '
+      'pixel_accuracy, mean_accuracy, frequency_weighted_iou, boundary_f1, '
+      'loss.',
+    ),
+    ({'plateau_metric': 'mean_f1'}, '--plateau_metric=mean_f1 is no figure'),
+    (
+      {'decoder': 'asp'},
+      "There is no decoder named 'asp'. Did you mean aspp? The decoders are: "
+      'fcn, aspp, deeplabv3plus.',
+    ),
+    (
+      {'output_stride': 12},
+      '--output_stride=12 cannot be reached, since the networks halve the size '
+      'again and again: pass 16, or 8 for finer features that take longer; '
+      'some reach 1, 2, 4 or 32.',
+    ),
+    ({'multi_grid': '1,2,4'}, 'for each of the 1 units of block3'),
+    (
+      {'class_weights': '1,2'},
+      '--class_weights=1,2 has 2 weights, but tfrecord has 3 classes: give one '
+      'for each, or pass auto.',
+    ),
+    (
+      {'decoder': 'aspp', 'batch_size': 1},
+      'With one crop at once the image pooling of --decoder=aspp has one value '
+      'a channel, of which batch norm makes a constant: raise --batch_size, or '
+      'pass --freeze_batch_norm or --decoder=fcn.',
+    ),
+    ({'min_scale_factor': 3.0, 'max_scale_factor': 2.0}, 'swap them'),
+  ],
+)
+def test_flags_that_do_not_fit(shapes, flags, sentence):
+  with pytest.raises(ValueError) as error:
+    _train(shapes, **flags)
+  assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+  'flags, sentence',
+  [
+    (
+      {'task': 'segmentation', 'dataset_name': 'digits'},
+      '--task=segmentation contradicts the dataset digits, which has a label '
+      'for every image: leave the flag out.',
+    ),
+    ({'train_crop_size': '33'}, 'pass --train_image_size instead.'),
+    ({'decoder': 'aspp'}, '--decoder is for segmentation'),
+    ({'best_metric': 'miou'}, '--best_metric=miou is no figure of class'),
+  ],
+)
+def test_flags_of_masks_for_pictures(flags, sentence):
+  with pytest.raises(ValueError) as error:
+    resolve.training(TrainConfig(model_name='resnet_v1_tiny', **flags))
+  assert sentence in str(error.value)
+
+
+def test_the_number_of_a_worker_is_no_task(shapes):
+  assert TrainConfig(task='0').notes() == []
+  assert TrainConfig(task='2').notes() == [
+    '--task=2: this version trains in one process; the number of a worker '
+    'is ignored.'
+  ]
+  assert _train(shapes, task='0').task == 'segmentation'
+
+
+@pytest.mark.parametrize(
+  'size, stride, want',
+  [
+    ((513, 513), 16, (513, 513)),
+    ((512, 512), 16, (513, 513)),
+    ((1, 5), 16, (17, 17)),
+    ((321, 500), 8, (321, 497)),
+  ],
+)
+def test_aligned(size, stride, want):
+  assert task.aligned(size, stride) == want
+
+
+def test_another_size_is_suggested(shapes, capsys):
+  _train(shapes, train_crop_size='32')
+  assert (
+    '--train_crop_size=32: a multiple of the output stride 8 plus one, '
+    'such as 33, keeps features and pixels aligned.'
+  ) in capsys.readouterr().out
+  _train(shapes, train_crop_size='33,41')
+  assert 'aligned' not in capsys.readouterr().out
+
+
+@pytest.fixture(scope='session')
+def checkpoint(shapes_run):
+  return str(shapes_run.folder)
+
+
+@pytest.mark.parametrize(
+  'flags, frozen',
+  [
+    ({}, True),
+    ({'batch_size': 12}, False),
+    ({'batch_size': 12, 'num_micro_batches': 2}, True),
+    ({'freeze_batch_norm': False}, False),
+    ({'batch_size': 12, 'freeze_batch_norm': True}, True),
+  ],
+)
+def test_batch_norm_is_frozen_for_few_crops(
+  shapes, checkpoint, capsys, flags, frozen
+):
+  complete = _train(
+    shapes, checkpoint_path=checkpoint, train_dir='tuned', **flags
+  )
+  assert complete.freeze_batch_norm is frozen
+  said = 'too few for the statistics of batch norm' in capsys.readouterr().out
+  assert said is (frozen and 'freeze_batch_norm' not in flags)
+
+
+def test_batch_norm_is_never_frozen_from_scratch(shapes):
+  assert _train(shapes).freeze_batch_norm is False
+
+
+def test_automatic_weights(shapes, capsys):
+  pixels = np.zeros(3, int)
+  for seed in fake.TRAIN:
+    _, mask = fake.shape(seed)
+    pixels += np.bincount(mask.ravel(), minlength=256)[:3]
+  want = segmentation.auto_class_weights(pixels)
+  complete = _train(shapes, class_weights='auto')
+  np.testing.assert_allclose(
+    [float(each) for each in complete.class_weights.split(',')], want, atol=1e-4
+  )
+  assert 'Weights of the classes: background ' in capsys.readouterr().out
+  assert _train(shapes, class_weights='1,0.5,0').class_weights == '1,0.5,0'
+
+
+@pytest.mark.parametrize(
+  'run, stride, want',
+  [
+    ({'atrous_rates': '6,12,18', 'output_stride': 16}, 8, '12,24,36'),
+    ({'atrous_rates': '12,24,36', 'output_stride': 8}, 16, '6,12,18'),
+    ({'atrous_rates': '1,2', 'output_stride': 8}, 32, '1,1'),
+    ({}, 8, None),
+  ],
+)
+def test_rates_of_another_stride(run, stride, want):
+  assert task.scaled_rates(run, stride) == want
+
+
+def test_the_ignore_label(shapes):
+  dataset = types.SimpleNamespace(ignore_label=7)
+  task.ignore(dataset, -1)
+  assert dataset.ignore_label is None
+  task.ignore(dataset, 0)
+  assert dataset.ignore_label == 0
+  with pytest.raises(ValueError) as error:
+    _train(shapes, ignore_label=254)
+  assert 'has the value 255 in its mask' in str(error.value)
+
+
+def test_evaluation_takes_over_from_the_run(shapes, checkpoint):
+  found = resolve.evaluation(EvalConfig(checkpoint_path=checkpoint))
+  config = found.config
+  assert (config.task, config.decoder, config.output_stride) == (
+    'segmentation',
+    'fcn',
+    8,
+  )
+  assert config.eval_image_size is config.batch_size is None
+  assert config.dataset_split_name == 'val' and config.labels_offset == 0
+  finer = resolve.evaluation(
+    EvalConfig(checkpoint_path=checkpoint, output_stride=4)
+  )
+  assert finer.config.output_stride == 4
+  for flags, sentence in [
+    ({'decoder': 'aspp'}, '--decoder=aspp contradicts the run'),
+    ({'ten_crop': True}, '--ten_crop is for classification'),
+    ({'eval_image_size': 32}, 'pass --eval_crop_size instead'),
+    (
+      {'dataset_name': 'digits'},
+      'The run was trained for segmentation, but '
+      'the dataset digits is for classification',
+    ),
+  ]:
+    with pytest.raises(ValueError) as error:
+      resolve.evaluation(EvalConfig(checkpoint_path=checkpoint, **flags))
+    assert sentence in str(error.value)

@@ -1,0 +1,435 @@
+"""Dense losses and figures, against NumPy, loops and tf.metrics."""
+
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from scipy import ndimage
+
+from metrics import boundaries, segmentation
+
+NAN = float('nan')
+
+
+def _random(seed=0, shape=(2, 9, 7), classes=5, ignore_label=255):
+  random = np.random.RandomState(seed)
+  labels = random.randint(0, classes, shape)
+  labels[random.rand(*shape) < 0.3] = ignore_label
+  return random.normal(0, 3, (*shape, classes)).astype(np.float32), labels
+
+
+def _cross_entropies(logits, labels, ignore_label=255):
+  """Of each pixel, 0 where it is ignored."""
+  logits = logits.astype(np.float64)
+  log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+  valid = labels != ignore_label
+  chosen = np.take_along_axis(log, np.where(valid, labels, 0)[..., None], -1)[
+    ..., 0
+  ]
+  return np.where(valid, -chosen, 0)
+
+
+def _value(tensor, feed=None):
+  with tf.Session() as session:
+    return session.run(tensor, feed)
+
+
+@pytest.mark.parametrize('ignore_label', [255, 0, 4, -1])
+@pytest.mark.parametrize('dtype', [np.int32, np.int64])
+def test_loss(graph, ignore_label, dtype):
+  logits, labels = _random(ignore_label=ignore_label)
+  losses = _cross_entropies(logits, labels, ignore_label)
+  loss = segmentation.loss(
+    tf.constant(logits), tf.constant(labels.astype(dtype)), ignore_label
+  )
+  assert loss.dtype == tf.float32 and loss.shape == ()
+  expected = losses.sum() / (labels != ignore_label).sum()
+  assert _value(loss) == pytest.approx(expected, rel=1e-6)
+  assert tf.losses.get_losses() == []  # the caller adds it up
+
+
+def test_class_weights(graph):
+  """Pixels of weight 0 do not count, as in DeepLab's SUM_BY_NONZERO_WEIGHTS."""
+  logits, labels = _random()
+  weights = [0.5, 2, 0, 1, 4]
+  of_pixel = np.where(
+    labels == 255, 0, np.append(weights, np.zeros(251))[labels]
+  )
+  losses = of_pixel * _cross_entropies(logits, labels)
+  loss = segmentation.loss(
+    tf.constant(logits), tf.constant(labels), class_weights=weights
+  )
+  value = _value(
+    [
+      loss,
+      tf.losses.softmax_cross_entropy(
+        np.eye(256)[labels][..., :5], logits, of_pixel
+      ),
+    ]
+  )
+  assert value[0] == pytest.approx(
+    losses.sum() / (of_pixel > 0).sum(), rel=1e-6
+  )
+  assert value[0] == pytest.approx(value[1], rel=1e-6)
+
+
+@pytest.mark.parametrize('share', [0.25, 0.999, 1e-6, 1.0])
+@pytest.mark.parametrize('as_tensor', [False, True])
+def test_only_the_hardest_pixels_count(graph, share, as_tensor):
+  logits, labels = _random()
+  weights = [1, 1, 0, 2, 1]
+  losses = (
+    _cross_entropies(logits, labels) * np.append(weights, np.zeros(251))[labels]
+  )
+  count = max(1, round(share * np.count_nonzero(losses)))
+  loss = segmentation.loss(
+    tf.constant(logits),
+    tf.constant(labels),
+    class_weights=weights,
+    top_k_percent=tf.constant(share) if as_tensor else share,
+  )
+  assert _value(loss) == pytest.approx(
+    np.sort(losses.ravel())[-count:].mean(), rel=1e-5
+  )
+
+
+def test_the_gradient_is_that_of_the_pixels_that_count(graph):
+  """softmax - onehot of each, over their number; 0 elsewhere."""
+  logits, labels = _random()
+  losses = _cross_entropies(logits, labels)
+  inputs = tf.constant(logits)
+  probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+  onehot = np.eye(256)[labels][..., :5]
+  valid = labels != 255
+  hardest = losses >= np.sort(losses.ravel())[-round(0.25 * valid.sum())]
+  for share, counts in (1.0, valid), (0.25, hardest):
+    loss = segmentation.loss(inputs, tf.constant(labels), top_k_percent=share)
+    got = _value(tf.gradients(loss, inputs)[0])
+    want = (probabilities - onehot) * counts[..., None] / counts.sum()
+    np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+@pytest.mark.parametrize('share', [1.0, 0.1])
+@pytest.mark.parametrize('ignore_label', [255, 0])
+def test_no_valid_pixel(graph, share, ignore_label):
+  logits = tf.constant(_random()[0])
+  labels = tf.fill([2, 9, 7], ignore_label)
+  loss = segmentation.loss(logits, labels, ignore_label, top_k_percent=share)
+  value, gradient, accuracy = _value(
+    [
+      loss,
+      tf.gradients(loss, logits)[0],
+      segmentation.accuracy(logits, labels, ignore_label),
+    ]
+  )
+  assert value == 0 and accuracy == 0
+  np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize('share', [1.0, 0.05])
+def test_nan_is_not_hidden(graph, share):
+  """Wherever it is, though TensorFlow's sorting may lose it."""
+  logits, labels = _random()
+  inputs = tf.placeholder(tf.float32, logits.shape)
+  loss = segmentation.loss(inputs, tf.constant(labels), top_k_percent=share)
+  with tf.Session() as session:
+    for place in np.argwhere(labels != 255)[::9]:
+      broken = logits.copy()
+      broken[tuple(place)] = NAN
+      assert np.isnan(session.run(loss, {inputs: broken}))
+    assert np.isfinite(session.run(loss, {inputs: logits}))
+
+
+def test_a_label_that_is_no_class_is_an_error(graph):
+  logits, labels = _random()
+  labels[0, 0, 0] = 200
+  for weights in None, [1] * 5:
+    loss = segmentation.loss(
+      tf.constant(logits), tf.constant(labels), class_weights=weights
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match='200'):
+      _value(loss)
+
+
+@pytest.mark.parametrize(
+  'options, match',
+  [
+    ({'top_k_percent': 25}, 'top_k_percent is 25; .*0.25 for a quarter'),
+    ({'top_k_percent': 0}, 'top_k_percent is 0; .*above 0'),
+    ({'class_weights': [1, 2]}, r'\[1.0, 2.0\]; .*each of the 5 classes'),
+    ({'class_weights': [1, 1, 1, 1, -1]}, 'none may be negative'),
+    ({'class_weights': [1, 1, 1, 1, NAN]}, 'none may be negative'),
+  ],
+)
+def test_bad_losses(graph, options, match):
+  logits, labels = _random()
+  with pytest.raises(ValueError, match=match):
+    segmentation.loss(tf.constant(logits), tf.constant(labels), **options)
+
+
+def test_mined_share(graph):
+  step = tf.placeholder(tf.int64, [])
+  share = segmentation.mined_share(step, 0.25, 100)
+  with tf.Session() as session:
+    values = [session.run(share, {step: at}) for at in (0, 50, 100, 10**6)]
+  np.testing.assert_allclose(values, [1, 0.625, 0.25, 0.25])
+  assert segmentation.mined_share(step, 1.0, 100) == 1
+  assert segmentation.mined_share(step, 0.25, 0) == 0.25
+  with pytest.raises(ValueError, match='top_k_percent is 2'):
+    segmentation.mined_share(step, 2, 100)
+  with pytest.raises(ValueError, match='mining_step is -1; .*0 or more'):
+    segmentation.mined_share(step, 0.5, -1)
+
+
+@pytest.mark.parametrize('ignore_label', [255, 0])
+def test_accuracy(graph, ignore_label):
+  logits, labels = _random(ignore_label=ignore_label)
+  value = segmentation.accuracy(
+    tf.constant(logits), tf.constant(labels), ignore_label
+  )
+  assert value.dtype == tf.float32 and value.shape == ()
+  valid = labels != ignore_label
+  hits = (logits.argmax(-1) == labels)[valid]
+  assert 0 < hits.mean() < 1
+  assert _value(value) == pytest.approx(hits.mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize('size', [(3, 4), (17, 13), (9, 7), (33, 25), (1, 1)])
+def test_resizing(graph, size):
+  """The corners on the corners; integers exactly, logits in a straight line."""
+  labels = np.random.RandomState(0).randint(0, 255, (2, 9, 7))
+  y, x = (
+    np.arange(n) * ((old - 1) / max(n - 1, 1))
+    for n, old in zip(size, (9, 7), strict=True)
+  )
+  # What is half way goes up.
+  rows, columns = (np.floor(at + 0.5).astype(int) for at in (y, x))
+  plane = np.add.outer(2.0 * np.arange(9), np.arange(7)).astype('f')
+  got, logits = _value(
+    [
+      segmentation.resize_labels(tf.constant(labels), *size),
+      segmentation.resize_logits(
+        tf.constant(np.stack([plane, -plane], -1)[None]), *size
+      ),
+    ]
+  )
+  np.testing.assert_array_equal(got, labels[:, rows][:, :, columns])
+  want = np.add.outer(2 * y, x)
+  np.testing.assert_allclose(logits[0], np.stack([want, -want], -1), atol=1e-5)
+
+
+@pytest.mark.parametrize('ignore_label', [255, 0, 4])
+def test_confusion_matrix(ignore_label):
+  logits, labels = _random(ignore_label=ignore_label)
+  predicted = logits.argmax(-1).astype(np.uint8)
+  want = np.zeros((5, 5), int)
+  for label, guess in zip(labels.flat, predicted.flat, strict=True):
+    if label != ignore_label:
+      want[label, guess] += 1
+  got = segmentation.confusion_matrix(labels, predicted, 5, ignore_label)
+  assert got.dtype == np.int64
+  np.testing.assert_array_equal(got, want)
+
+
+def test_confusion_of_bytes_does_not_overflow():
+  labels = np.full((2, 2), 199, np.uint8)
+  got = segmentation.confusion_matrix(labels, labels, 200)
+  assert got[199, 199] == got.sum() == 4
+
+
+@pytest.mark.parametrize(
+  'label, predicted, match',
+  [
+    ([5, 255], [0, 0], 'label is 5, .*0 to 4. nor .* label 255.*--verify'),
+    ([-1, 0], [0, 0], 'label is -1'),
+    ([0, 0], [0, 5], 'prediction is 5'),
+    ([0, 0], [0], r'shape \(2,\) and the predictions \(1,\); resize'),
+  ],
+)
+def test_bad_labels(label, predicted, match):
+  with pytest.raises(ValueError, match=match):
+    segmentation.confusion_matrix(np.array(label), np.array(predicted), 5)
+
+
+def _loop(confusion):
+  """The four measures, class by class, as Long et al. write them."""
+  n, total = len(confusion), confusion.sum()
+  ious, recalls, weighted = [], [], 0
+  for i in range(n):
+    actual = sum(confusion[i])
+    union = actual + sum(confusion[:, i]) - confusion[i, i]
+    if union:
+      ious.append(confusion[i, i] / union)
+      weighted += actual * ious[-1] / total
+    if actual:
+      recalls.append(confusion[i, i] / actual)
+  return {
+    'miou': sum(ious) / len(ious),
+    'pixel_accuracy': sum(confusion[i, i] for i in range(n)) / total,
+    'mean_accuracy': sum(recalls) / len(recalls),
+    'frequency_weighted_iou': weighted,
+  }
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_metrics(seed):
+  random = np.random.RandomState(seed)
+  confusion = random.randint(0, 100, (6, 6)) + np.diag([200] * 6)
+  gone, unseen = random.permutation(6)[:2]
+  confusion[gone] = 0  # never there: predicted for even seeds
+  if seed % 2:
+    confusion[:, gone] = 0
+  confusion[:, unseen] = 0  # never predicted
+  figures = segmentation.metrics(confusion, boundary_f1=0.5, loss=1.25)
+  assert list(figures) == [
+    'miou',
+    'pixel_accuracy',
+    'mean_accuracy',
+    'frequency_weighted_iou',
+    'boundary_f1',
+    'loss',
+  ]
+  assert (figures.pop('boundary_f1'), figures.pop('loss')) == (0.5, 1.25)
+  assert figures == pytest.approx(_loop(confusion), rel=1e-12)
+
+
+@pytest.mark.parametrize('ignore_label', [255, 0])
+def test_miou_is_that_of_tf_metrics(graph, ignore_label):
+  """With its weights 0 for ignored pixels, over two batches."""
+  labels, predicted = (tf.placeholder(tf.int64, [None]) for _ in range(2))
+  weights = tf.cast(tf.not_equal(labels, ignore_label), tf.float32)
+  miou, update = tf.metrics.mean_iou(
+    tf.where(weights > 0, labels, tf.zeros_like(labels)), predicted, 8, weights
+  )
+  total = 0
+  with tf.Session() as session:
+    session.run(tf.local_variables_initializer())
+    for seed in range(2):
+      logits, label = _random(seed, ignore_label=ignore_label)
+      guess = np.where(label % 2, label % 5, logits.argmax(-1))
+      session.run(update, {labels: label.ravel(), predicted: guess.ravel()})
+      total += segmentation.confusion_matrix(label, guess, 8, ignore_label)
+    want = session.run(miou)
+  assert 0.1 < want < 0.9
+  assert segmentation.metrics(total)['miou'] == pytest.approx(want, rel=1e-6)
+
+
+def test_per_class():
+  confusion = np.array([[6, 2, 1, 0], [0, 0, 4, 0], [0, 0, 0, 0], [0] * 4])
+  with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    figures = segmentation.per_class_iou(confusion)
+    nothing = segmentation.metrics(0 * confusion)
+  np.testing.assert_array_equal(figures.pixels, [9, 4, 0, 0])
+  np.testing.assert_allclose(figures.iou, [6 / 9, 0, 0, NAN])
+  np.testing.assert_allclose(figures.precision, [1, 0, 0, NAN])
+  np.testing.assert_allclose(figures.recall, [6 / 9, 0, NAN, NAN])
+  assert len(nothing) == 4 and np.isnan([*nothing.values()]).all()
+
+
+def _slow_boundary_f1(label, predicted, ignore_label, tolerance):
+  """Class by class, with distance transforms."""
+  valid, scores = label != ignore_label, []
+
+  def boundary(of, number):
+    on = np.zeros(of.shape, bool)
+    for y, x in np.argwhere((of == number) & valid):
+      on[y, x] = any(
+        0 <= a < of.shape[0]
+        and 0 <= b < of.shape[1]
+        and valid[a, b]
+        and of[a, b] != number
+        for a, b in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
+      )
+    return on
+
+  for number in np.unique(label[valid]):
+    true, found = boundary(label, number), boundary(predicted, number)
+    if true.any() and found.any():
+      precision, recall = (
+        (ndimage.distance_transform_edt(~to)[at] <= tolerance).mean()
+        for at, to in ((found, true), (true, found))
+      )
+      both = precision + recall
+      scores.append(2 * precision * recall / both if both else 0)
+    elif true.any() or found.any():
+      scores.append(0)
+  return np.mean(scores) if scores else NAN
+
+
+@pytest.mark.parametrize('seed', range(16))
+def test_boundary_f1(seed):
+  random = np.random.RandomState(seed)
+  ignore_label = (255, 0)[seed % 2]
+  label = np.kron(
+    random.randint(0, 4, random.randint(1, 7, 2)),
+    np.ones([random.randint(1, 6)] * 2, int),
+  )
+  predicted = np.roll(label, random.randint(0, 4, 2), (0, 1))
+  predicted[random.rand(*label.shape) < 0.02 * seed] = 4
+  label[random.rand(*label.shape) < 0.1] = ignore_label
+  for tolerance in 0, 1, 1.5, 2.9, 5:
+    got = boundaries.boundary_f1(label, predicted, 5, ignore_label, tolerance)
+    want = _slow_boundary_f1(label, predicted, ignore_label, tolerance)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_boundary_f1_of_a_moved_square():
+  """0.75 % of the diagonal of 300 x 400 is 3.75 pixels."""
+  label = np.zeros((300, 400), np.uint8)
+  label[100:200, 100:200] = 20
+  for shift, low, high in (0, 1, 1), (3, 1, 1), (4, 0.45, 0.55), (150, 0, 0.01):
+    score = boundaries.boundary_f1(label, np.roll(label, shift, 1), 21)
+    assert low <= score <= high, shift
+  # Ignored pixels: what was ignored of the right edge was moved there.
+  masked = label.copy()
+  masked[:, 190:] = 255
+  assert boundaries.boundary_f1(masked, np.roll(label, 9, 1), 21) < 0.9
+  cut = label.copy()
+  cut[:, 195:] = 0
+  assert boundaries.boundary_f1(masked, cut, 21) == 1
+
+
+def test_boundary_f1_without_boundaries():
+  one, other = np.zeros((5, 6), int), np.ones((5, 6), int)
+  assert np.isnan(boundaries.boundary_f1(one, one, 2))
+  assert np.isnan(boundaries.boundary_f1(one, other, 2))
+  assert np.isnan(boundaries.boundary_f1(one + 255, one, 2))
+  half = one.copy()
+  half[:, 3:] = 1
+  assert boundaries.boundary_f1(half, one, 2) == 0
+  assert boundaries.boundary_f1(one, half, 2) == 0
+  with pytest.raises(ValueError, match=r'\(5, 6\) and the .*\(6, 5\); resize'):
+    boundaries.boundary_f1(one, one.T, 2)
+
+
+def test_auto_class_weights():
+  """The median frequency by each, in what the images have or in all."""
+  pixels = [600, 300, 90, 10, 0]
+  raw = np.array([195 / 600, 195 / 300, 195 / 90, 10, 0])
+  want = raw * 1000 / (raw @ pixels)
+  got = segmentation.auto_class_weights(pixels)
+  assert got.dtype == np.float32
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+  assert got @ pixels == pytest.approx(1000)  # of a mean of 1
+  frequency = np.array([0.6, 0.6, 0.9, 0.2])
+  raw = np.append(0.6 / frequency, 0)
+  got = segmentation.auto_class_weights(pixels, [1000, 500, 100, 50, 0])
+  np.testing.assert_allclose(got, raw * 1000 / (raw @ pixels), rtol=1e-6)
+
+
+def test_auto_class_weights_are_limited():
+  pixels = [10**9, 10**5, 10**5, 1]
+  for largest, ratio in (10, 100), (2, 4), (1, 1):
+    weights = segmentation.auto_class_weights(pixels, largest=largest)
+    assert weights[3] / weights[0] == pytest.approx(ratio, rel=1e-5)
+  np.testing.assert_array_equal(segmentation.auto_class_weights([0, 7]), [0, 1])
+
+
+@pytest.mark.parametrize(
+  'pixels, largest', [([0, 0], 10), ([1, -1], 10), ([1, 1], 0.5)]
+)
+def test_bad_counts(pixels, largest):
+  with pytest.raises(ValueError, match='at least one pixel.*--verify'):
+    segmentation.auto_class_weights(pixels, largest=largest)
