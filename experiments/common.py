@@ -125,7 +125,7 @@ class ComparisonConfig(ExperimentConfig):
 def start(
   config_class: type[ExperimentConfig], argv: Sequence[str] | None = None
 ) -> int:
-  """Runs an experiment as a script; see `engine.flags.run`.
+  """Runs an experiment as a script; see `engine.config.flags.run`.
 
   Args:
     config_class: what it is told.

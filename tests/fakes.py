@@ -18,6 +18,8 @@ from PIL import Image
 
 import train_image_classifier
 from datasets import dataset_utils
+from engine.input.pipeline import Source
+from engine.tasks.classification.labels import ClassLabels
 from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
 from tests import golden
 
@@ -122,7 +124,9 @@ def unevaluated(monkeypatch):
 @pytest.fixture
 def uncompared(monkeypatch):
   """Leaves out batch norm's two statistics from evaluations."""
-  monkeypatch.setattr('engine.evaluation.evaluator.Evaluator._statistics', lambda _: [])
+  monkeypatch.setattr(
+    'engine.evaluation.evaluator.Evaluator._statistics', lambda _: []
+  )
 
 
 def call(script, *arguments: str, **flags) -> types.SimpleNamespace:
@@ -162,6 +166,29 @@ def refused(printed: types.SimpleNamespace, *words: str) -> None:
   for word in words:
     assert word in printed.err
   assert 'Traceback' not in printed.out + printed.err
+
+
+def source(
+  dataset, preprocess, size: int, labels_offset: int = 0, *arguments, **options
+) -> Source:
+  """The examples of a split, with a class for every image.
+
+  Args:
+    dataset: the split.
+    preprocess: see `ClassLabels`.
+    size: height and width of the network's input.
+    labels_offset: subtracted from every label.
+    *arguments: of `Source`, behind labels_offset.
+    **options: of `Source`.
+  """
+  classes = dataset.num_classes - labels_offset
+  return Source(
+    dataset,
+    ClassLabels(preprocess, size, classes, labels_offset),
+    labels_offset,
+    *arguments,
+    **options,
+  )
 
 
 @pytest.fixture(scope='session')

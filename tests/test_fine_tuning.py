@@ -111,7 +111,7 @@ def test_continuing_does_not_start_again(flags, released):
   assert fakes.train(**flags).status == 0
   printed = fakes.train(**{**flags, 'max_number_of_steps': 3})
   assert printed.status == 0, printed.err
-  assert 'Continuing from' in printed.out
+  assert 'Resuming from' in printed.out
   assert 'restored from' not in printed.out
 
 

@@ -148,7 +148,7 @@ def test_any_moment(argv):
   finish(whole)
   assert deaths >= KILLS - 1
   assert cut >= max(1, KILLS // 5), 'no checkpoint was being written at a kill'
-  assert 'Continuing from run/model.ckpt-' in printed
+  assert 'Resuming from run/model.ckpt-' in printed
   assert facts('run') == facts('whole')
   assert fakes.differing('run', 'whole') == []
   assert sorted(os.listdir('run/best')) == sorted(os.listdir('whole/best'))

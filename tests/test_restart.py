@@ -65,7 +65,7 @@ def test_more_steps_later(flags):
   assert 'resnet_v1_tiny/conv1/weights' in fakes.differing('whole', 'run')
   rest = fakes.train(**flags)
   assert rest.status == 0, rest.err
-  assert 'Continuing from run/model.ckpt-3, step 3.' in rest.out
+  assert 'Resuming from run/model.ckpt-3, step 3.' in rest.out
   assert 'step 3 of 6' not in rest.out and 'step 4 of 6' in rest.out
   assert fakes.differing('whole', 'run') == []
   assert steps('run') == [1, 2, 3, 4, 5, 6]
@@ -142,7 +142,7 @@ def test_mixed_augmented_and_without_a_bad_record(flags, workplace):
     )
     assert printed.status == 0, printed.err
     assert printed.out.count(f'left out: record 6 of {path}') == 1
-  assert 'Continuing from run/model.ckpt-3, step 3.' in printed.out
+  assert 'Resuming from run/model.ckpt-3, step 3.' in printed.out
   assert fakes.differing('whole', 'run') == []
 
 
@@ -185,7 +185,7 @@ def test_sigkill(flags):
   flags['max_number_of_steps'] = saved + 5
   rest = fakes.train(**flags)
   assert rest.status == 0, rest.err
-  assert f'Continuing from run/model.ckpt-{saved}, ' in rest.out
+  assert f'Resuming from run/model.ckpt-{saved}, ' in rest.out
   assert steps('run') == list(range(1, saved + 6))
   assert fakes.train(**{**flags, 'train_dir': 'whole'}).status == 0
   assert fakes.differing('whole', 'run') == []
@@ -199,7 +199,7 @@ def test_a_cut_checkpoint_is_passed_over(flags):
   newest.write_bytes(newest.read_bytes()[:1000])
   rest = fakes.train(**flags)
   assert rest.status == 0, rest.err
-  assert 'Continuing from run/model.ckpt-2, step 2.' in rest.out
+  assert 'Resuming from run/model.ckpt-2, step 2.' in rest.out
   fakes.train(**{**flags, 'train_dir': 'whole'})
   assert fakes.differing('whole', 'run') == []
   assert int(fakes.tensors('run')['global_step']) == 6

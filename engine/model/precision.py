@@ -8,6 +8,8 @@ precision does (arXiv:1905.12322). Nothing in the graph that is saved differs.
 import os
 import pathlib
 
+import tensorflow.compat.v1 as tf
+
 _CPUINFO = pathlib.Path('/proc/cpuinfo')
 # With AVX512_BF16 and no AMX a step of resnet_v1_50 takes 1.5 times as long.
 _INSTRUCTIONS = 'amx_bf16'
@@ -48,30 +50,9 @@ def check(precision: str) -> None:
       f'{os.environ["TF_ENABLE_ONEDNN_OPTS"]} turns off: unset that, or '
       'leave the flag out.'
     )
-  import tensorflow.compat.v1 as tf
-
   if tf.config.list_physical_devices('GPU'):
     raise ValueError(
       "--precision=bf16 is for CPUs: TensorFlow's rewriter has no "
       'bfloat16 for the GPU that is there, and none has been measured. '
       f'{_INSTEAD}'
     )
-
-
-def session_config(precision: str):
-  """Returns the `tf.ConfigProto` of sessions that compute in a precision.
-
-  Variables are float32 with both. A GPU is shared with whoever else is on it.
-
-  Args:
-    precision: 'fp32' or 'bf16'; see `check`.
-  """
-  import tensorflow.compat.v1 as tf
-  from tensorflow.core.protobuf import rewriter_config_pb2
-
-  found = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))
-  if precision == 'bf16':
-    found.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = (
-      rewriter_config_pb2.RewriterConfig.ON
-    )
-  return found

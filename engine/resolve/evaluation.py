@@ -102,18 +102,19 @@ def _names(given):
   return names
 
 
-def evaluation(given: EvalConfig, path: str) -> Evaluation:
+def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:
   """Returns the complete configuration of an evaluation of one checkpoint.
 
   Its moving_average_decay is None where the weights are evaluated.
 
   Args:
     given: what the flags say.
-    path: the checkpoint, or the folder of a run.
+    path: the checkpoint, or the folder of a run; None for that of the flags.
 
   Raises:
     ValueError: a flag contradicts the run; no checkpoint; an unknown name.
   """
+  path = path or with_path(given).checkpoint_path[0]
   complete, checkpoint, run = open_run(given, path, _names(given))
   complete = places.with_dataset_name(
     complete.replace(

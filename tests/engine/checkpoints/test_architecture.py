@@ -5,7 +5,7 @@ import functools
 import pytest
 import tensorflow.compat.v1 as tf
 
-from engine.checkpoints import architecture
+from engine.checkpoints import architecture, contents
 from nets import nets_factory
 from nets.slim_compat import slim
 from tests import golden
@@ -64,7 +64,7 @@ def with_doubles(found):
       for name, shape in found.items()
       if 'moving' not in name
     },
-    **{name + architecture.SHADOW: shape for name, shape in found.items()},
+    **{name + contents.SHADOW: shape for name, shape in found.items()},
     'global_step': [],
     'beta1_power': [],
   }
@@ -193,62 +193,3 @@ def test_two_networks_in_one():
   both = {**shapes('resnet_v2_101'), **shapes('resnet_v1_50')}
   assert architecture.network(both).names == ['resnet_v2_101']  # the larger
   assert architecture.network(both, 'resnet_v1_50/').names == ['resnet_v1_50']
-
-
-# Kinds.
-
-
-def test_contents():
-  found = architecture.contents(with_doubles(shapes('resnet_v1_50')))
-  assert len(found.model) == len(found.shadows) == 267
-  assert len(found.slots) == 161
-  assert list(found.counters) == ['beta1_power', 'global_step']
-  assert found.not_needed() == {
-    'optimizer': 161,
-    'moving_averages': 267,
-    'counters': ['beta1_power', 'global_step'],
-  }
-  assert found.values() == found.model == shapes('resnet_v1_50')
-  assert all(name == source for name, source in found.sources().items())
-
-
-@pytest.mark.parametrize(
-  'slot',
-  [
-    'Momentum',
-    'Adam',
-    'Adam_1',
-    'RMSProp_1',
-    'Ftrl_1',
-    'Adagrad',
-    'Adadelta',
-    'SomethingNew',
-  ],
-)
-def test_slots_of_any_optimizer(slot):
-  found = architecture.contents({'a/weights': [2], f'a/weights/{slot}': [2]})
-  assert (list(found.model), list(found.slots)) == (
-    ['a/weights'],
-    [f'a/weights/{slot}'],
-  )
-
-
-def test_only_moving_averages():
-  found = architecture.contents(
-    {
-      'a/weights' + architecture.SHADOW: [2],
-      'a/weights/Momentum': [2],
-      'b' + architecture.SHADOW: [3],
-      'b': [3],
-    }
-  )
-  assert found.sources() == {
-    'a/weights': 'a/weights' + architecture.SHADOW,
-    'b': 'b',
-  }
-  assert found.values() == {'a/weights': [2], 'b': [3]}
-  assert found.not_needed() == {
-    'optimizer': 1,
-    'moving_averages': 1,
-    'counters': [],
-  }

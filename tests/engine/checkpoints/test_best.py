@@ -8,49 +8,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine.checkpoints import best, locate
-from engine.config import fields
+from engine.config import runs
 from engine.config.scripts import TrainConfig
 from tests import fakes
-
-
-def test_write_checkpoint(tmp_path):
-  """What TensorFlow reads has every bit, type and shape."""
-  random = np.random.RandomState(0)
-  values = {
-    'scope/weights': random.normal(size=(3, 3, 2, 4)).astype(np.float32),
-    'scope/BatchNorm/gamma': np.array([1e-45, -0.0, 3e38], np.float32),
-    'global_step': np.int64(2**40 + 1),
-    'empty': np.zeros([0, 3]),
-    'half': np.float16([0.1]),
-    'whole': np.arange(6).reshape(2, 3),
-  }
-  path = str(tmp_path / 'model.ckpt-3')
-  best.write_checkpoint(path, values)
-  reader = tf.train.load_checkpoint(path)
-  assert reader.get_variable_to_shape_map() == {
-    name: list(np.shape(value)) for name, value in values.items()
-  }
-  for name, value in values.items():
-    found = reader.get_tensor(name)
-    assert np.asarray(found).dtype == value.dtype, name
-    assert np.asarray(found).tobytes() == value.tobytes(), name
-  assert locate.is_readable(path)
-  assert sorted(os.listdir(tmp_path)) == [
-    'model.ckpt-3.data-00000-of-00001',
-    'model.ckpt-3.index',
-  ]
-
-
-def test_write_checkpoint_again(tmp_path):
-  path = str(tmp_path / 'model.ckpt-3')
-  for value in (1, 2):
-    best.write_checkpoint(path, {'a': np.float32(value)})
-  assert fakes.tensors(path) == {'a': 2}
-
-
-def test_write_checkpoint_leaves_the_graph_alone(graph, tmp_path):
-  best.write_checkpoint(str(tmp_path / 'a'), {'a': np.float32(1)})
-  assert graph.get_operations() == []
 
 
 @pytest.fixture
@@ -58,7 +18,7 @@ def run(tmp_path):
   """A run's folder."""
   folder = tmp_path / 'run'
   folder.mkdir()
-  fields.write(TrainConfig(model_name='resnet_v1_50'), str(folder))
+  runs.write(TrainConfig(model_name='resnet_v1_50'), str(folder))
   return folder
 
 
@@ -117,7 +77,7 @@ def test_the_best_are_kept(run):
       found['weight'], np.float32([loss, step / 10])
     )
     assert found['global_step'] == step
-  assert fields.read(str(run / 'best')) == fields.read(str(run))
+  assert runs.read(str(run / 'best')) == runs.read(str(run))
 
 
 def test_a_folder_means_the_best(run):

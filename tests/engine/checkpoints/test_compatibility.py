@@ -1,9 +1,14 @@
 """Whether a checkpoint fits a network."""
 
 import pytest
-from tests.engine.test_identify import beta, built, renamed, shapes
 
 from engine.checkpoints import architecture, compatibility
+from tests.engine.checkpoints.test_architecture import (
+  beta,
+  built,
+  renamed,
+  shapes,
+)
 
 
 def error(wanted, there):

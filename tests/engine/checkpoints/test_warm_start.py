@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from engine.checkpoints import architecture, warm_start
+from engine.checkpoints import contents, warm_start
 from engine.config.scripts import TrainConfig
 from nets.slim_compat import slim
 from tests import fakes
@@ -51,7 +51,7 @@ def save(tmp_path):
       if name not in less:
         values[name] = np.ones(shape, dtype)
       if name in shadows:
-        values[name + architecture.SHADOW] = np.full(shape, 2, dtype)
+        values[name + contents.SHADOW] = np.full(shape, 2, dtype)
       if slots and 'moving' not in name:
         values[f'{name}/Momentum'] = np.full(shape, 3, dtype)
     if slots:
@@ -295,7 +295,7 @@ def test_moving_averages_of_the_new_run_begin_at_the_weights(save, graph):
   for name in SHAPES:
     assert (
       found[name]
-      == found[name + architecture.SHADOW]
+      == found[name + contents.SHADOW]
       == (1 if name in CONV else -1)
     )
 

@@ -58,8 +58,7 @@ def _parse(config_class, *arguments):
 @pytest.mark.parametrize('config_class, name', UPSTREAM)
 def test_flags_of_slim(config_class, name):
   kind = {
-    field.name: flags._kind(field)
-    for field in dataclasses.fields(config_class)
+    field.name: flags._kind(field) for field in dataclasses.fields(config_class)
   }[name]
   text, value = SPECIAL.get(name, VALUES[kind])
   for arguments in ([f'--{name}={text}'], [f'-{name}={text}']):
@@ -178,7 +177,10 @@ def test_help_tells_defaults(capsys):
   assert '--use_grayscale (False)\n    Train on images of one' in text
   assert '--labels_offset (classification only)\n    Subtracted' in text
   assert '--cache (one of memory, file; classification only)\n' in text
-  assert '--num_clones (1)\n    TF-Slim: number of clones to deploy. Now this' in text
+  assert (
+    '--num_clones (1)\n    TF-Slim: number of clones to deploy. Now this'
+    in text
+  )
 
 
 # Targets of `run`, below.

@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def given(**flags):
-  return EvalConfig(**{'checkpoint_path': 'run', **flags})
+  return EvalConfig(**flags)
 
 
 def save(step, folder='run'):
@@ -33,19 +33,6 @@ def save(step, folder='run'):
 def write(name, **values):
   pathlib.Path('run').mkdir(exist_ok=True)
   pathlib.Path('run', name).write_text(json.dumps(values))
-
-
-def test_members():
-  assert choice.members('a') == ['a']
-  assert choice.members('a, b/c,d') == ['a', 'b/c', 'd']
-  os.mkdir('x,y')
-  assert choice.members('x,y') == ['x,y']  # a folder of that name
-  for path in 'a,', ',a', 'a,,b':
-    with pytest.raises(
-      ValueError,
-      match=(f'--checkpoint_path={path} names nothing between two commas'),
-    ):
-      choice.members(path)
 
 
 def test_step():
@@ -68,10 +55,10 @@ def test_the_best():
     ],
   )
   flags = given(checkpoints='best')
-  assert choice.find_best(flags) == 'run/best/model.ckpt-9'
+  assert choice.ONE['best'](flags, 'run') == 'run/best/model.ckpt-9'
   shutil.rmtree('run/best')
   with pytest.raises(ValueError, match='no checkpoint run/best/model.ckpt-9'):
-    choice.find_best(flags)
+    choice.ONE['best'](flags, 'run')
   for no_best in (
     lambda: write('best.json', best=[]),
     lambda: os.remove('run/best.json'),
@@ -84,16 +71,16 @@ def test_the_best():
         'train with --evaluate_every, or leave --checkpoints=best out'
       ),
     ):
-      choice.find_best(flags)
+      choice.ONE['best'](flags, 'run')
 
 
 @pytest.mark.parametrize('checkpoints', ['best', 'all', 'new'])
 def test_a_checkpoint_where_a_folder_is_needed(checkpoints):
   save(5)
   find = {
-    'best': choice.find_best,
+    'best': choice.ONE['best'],
     'all': choice.find_all,
-    'new': lambda flags: next(choice.new(flags)),
+    'new': lambda *given: next(choice.new(*given)),
   }[checkpoints]
   with pytest.raises(
     ValueError,
@@ -102,7 +89,7 @@ def test_a_checkpoint_where_a_folder_is_needed(checkpoints):
       '--checkpoint_path=run/model.ckpt-5 is a checkpoint: name its folder'
     ),
   ):
-    find(given(checkpoint_path='run/model.ckpt-5', checkpoints=checkpoints))
+    find(given(checkpoints=checkpoints), 'run/model.ckpt-5')
 
 
 def test_all(capsys):
@@ -110,17 +97,17 @@ def test_all(capsys):
     save(step)
   path = pathlib.Path('run/model.ckpt-4.index')
   path.write_bytes(path.read_bytes()[:20])
-  assert choice.find_all(given()) == [
+  assert choice.find_all(given(), 'run') == [
     f'run/model.ckpt-{step}' for step in (2, 9, 6)
   ]
   assert capsys.readouterr().out == (
     'note: run/model.ckpt-4 cannot be read, and is passed over.\n'
   )
   with pytest.raises(ValueError, match='no checkpoint none'):
-    choice.find_all(given(checkpoint_path='none'))
+    choice.find_all(given(), 'none')
   os.mkdir('empty')
   with pytest.raises(ValueError, match='no readable checkpoint in empty'):
-    choice.find_all(given(checkpoint_path='empty'))
+    choice.find_all(given(), 'empty')
 
 
 @pytest.fixture
@@ -135,7 +122,7 @@ def arrivals(monkeypatch):
     monkeypatch.setattr(
       choice, '_wait', lambda: (next(waiting) or (lambda: None))()
     )
-    found = [choice.step_of(path) for path in choice.new(given(**flags))]
+    found = [choice.step_of(path) for path in choice.new(given(**flags), 'run')]
     assert list(waiting) == []  # it waited for all of them
     return found
 

@@ -6,31 +6,10 @@ import numpy as np
 import pytest
 
 from engine.config import scripts
+from engine.config.tasks import get_task
 from engine.evaluation import ensembles
-from engine.resolve import resolve
-from engine.tasks.classification.predictor import Predictions
+from engine.resolve.evaluation import Evaluation
 from tests import fakes
-
-
-def _predictions(records, logits):
-  records = np.array(records)
-  return Predictions(np.array(logits, np.float32), records % 2, records)
-
-
-def test_members_are_matched_by_record():
-  """In whatever order, and of those that each has."""
-  random = np.random.RandomState(0)
-  rows = random.normal(0, 2, (2, 10, 3))
-  orders = [[7, 2, 5, 0, 9], [9, 5, 1, 2, 3, 7]]
-  found = ensembles.combine(
-    [_predictions(order, rows[i][order]) for i, order in enumerate(orders)]
-  )
-  assert found.records.tolist() == [2, 5, 7, 9]
-  assert found.labels.tolist() == [0, 1, 1, 1]
-  shares = np.exp(rows) / np.exp(rows).sum(-1, keepdims=True)
-  np.testing.assert_allclose(
-    np.exp(found.logits), shares.mean(0)[[2, 5, 7, 9]], rtol=1e-5
-  )
 
 
 @pytest.fixture
@@ -45,7 +24,8 @@ def member(tmp_path):
     dataset = types.SimpleNamespace(
       name='data', split_name=split, data_sources=sources, num_classes=3
     )
-    return resolve.Evaluation(
+    return Evaluation(
+      get_task('classification'),
       scripts.EvalConfig(labels_offset=0),
       dataset,
       path,
@@ -101,7 +81,7 @@ def test_features_have_no_number_of_classes(tmp_path):
   fakes.write_checkpoint(path, {'net/conv1/weights': np.float32([1])})
   given = types.SimpleNamespace(labels_offset=1)
   dataset = types.SimpleNamespace(num_classes=11)
-  assert ensembles._classes(resolve.Evaluation(given, dataset, path, {})) == (
+  assert ensembles._classes(Evaluation(None, given, dataset, path, {})) == (
     10,
     None,
   )

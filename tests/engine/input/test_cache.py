@@ -12,13 +12,13 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from datasets import dataset_factory, dataset_utils, examples, tfrecord
-from engine.config import scripts
-from engine.input import cache, pipeline
+from engine.config import pipeline
+from engine.input import cache
 from preprocessing import preprocessing_factory
-from tests import golden
+from tests import fakes, golden
 
 N, BAD = 11, 4
-KINDS = scripts.CACHES
+KINDS = pipeline.CACHES
 
 
 def record(number, form='png', label=None, cut=None):
@@ -83,7 +83,7 @@ def open_source(write, path):
   """open_source(kind=None, recipe='vgg', **options)."""
 
   def build(kind=None, recipe='vgg', **options):
-    return pipeline.Source(
+    return fakes.source(
       dataset_factory.make_dataset('noise', 'train', [str(path)], N, None),
       preprocessing_factory.get_preprocessing(recipe, True),
       8,

@@ -8,8 +8,8 @@ import tensorflow.compat.v1 as tf
 
 from datasets import dataset_factory, dataset_utils, tfrecord
 from engine.common import console
-from engine.input import pipeline
 from preprocessing import mixing, preprocessing_factory
+from tests import fakes
 
 N = 23
 
@@ -30,7 +30,7 @@ def source(graph, make_dataset):
     **options,
   ):
     preprocess = preprocessing_factory.get_preprocessing('cifar', not plain)
-    return pipeline.Source(
+    return fakes.source(
       make_dataset(labels, num_classes, **options),
       preprocess,
       8,
@@ -72,7 +72,7 @@ def test_images_go_with_their_labels(graph, make_dataset, fetch):
   def plain(image, height, width, seed):
     return tf.cast(image.pixels(), tf.float32)
 
-  source = pipeline.Source(make_dataset(range(N), N), plain, 8)
+  source = fakes.source(make_dataset(range(N), N), plain, 8)
   for batches in (
     source.training(5, 0, 0),
     source.evaluation(5),
@@ -252,7 +252,7 @@ def broken(graph, monkeypatch, tmp_path):
     with tf.io.TFRecordWriter(path) as writer:
       for record in records:
         writer.write(record)
-    return pipeline.Source(
+    return fakes.source(
       dataset_factory.make_dataset('noise', 'train', [path], 4, None),
       preprocessing_factory.get_preprocessing('cifar', False),
       8,
@@ -408,7 +408,7 @@ class Trial:
     preprocess = preprocessing_factory.get_preprocessing(
       'vgg' if jpeg else 'cifar', not plain
     )
-    return pipeline.Source(
+    return fakes.source(
       dataset_factory.make_dataset('noise', 'train', paths, GOOD, None),
       preprocess,
       8,
@@ -513,7 +513,7 @@ def test_the_flag_names_its_next_value(trial, fetch):
 def test_records_tell_the_numbers(make_dataset, training):
   """Noise image n has n as its first pixel."""
   with tf.Graph().as_default(), tf.Session() as session:
-    source = pipeline.Source(
+    source = fakes.source(
       make_dataset([i % 10 for i in range(12)]),
       lambda image, height, width, seed: tf.cast(
         image.pixels()[0, 0], tf.float32
@@ -548,7 +548,7 @@ def test_far_behind_what_is_read_ahead(graph, make_dataset):
   """Many threads, small batches, slow steps: much is read meanwhile."""
   labels = list(range(200))
   labels[60] = 999
-  stream = pipeline.Source(
+  stream = fakes.source(
     make_dataset(labels, 200),
     preprocessing_factory.get_preprocessing('cifar', False),
     8,

@@ -12,7 +12,8 @@ import eval_image_classifier
 from datasets import dataset_factory
 from datasets.examples import Examples
 from engine.config import scripts
-from engine.input import pipeline, pixel_mean
+from engine.input import pixel_mean
+from engine.tasks.classification import examples
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']
@@ -31,8 +32,8 @@ def flags(workplace, colours):
 
 def pictures(colours, split='train'):
   """All images of the colours, uint8 [number, 40, 40, 3]."""
-  examples = Examples(dataset_factory.get_dataset('flowers', split, colours))
-  return np.stack([examples.example(i).image for i in range(len(examples))])
+  records = Examples(dataset_factory.get_dataset('flowers', split, colours))
+  return np.stack([records.example(i).image for i in range(len(records))])
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +73,7 @@ def test_what_the_network_is_given(run, colours):
   assert kept.per_pixel_mean == str(run.folder / FILE)
   picture = pictures(colours, 'validation')[0]
   with tf.Graph().as_default(), tf.Session() as session:
-    prepare = pixel_mean.preprocessing(kept)
+    prepare = examples.for_evaluation(kept)
     got = session.run(prepare(tf.constant(picture), 40, 40))
   np.testing.assert_allclose(
     got, picture / 255 - np.load(run.folder / FILE), atol=1e-6
@@ -163,7 +164,7 @@ def test_bad_examples_do_not_count(make_dataset, png):
   def prepare(image, height, width, seed):
     return tf.fill([8, 8, 3], tf.cast(image.pixels()[0, 0, 0], tf.float32))
 
-  source = pipeline.Source(dataset, prepare, 8, skip=1)
+  source = fakes.source(dataset, prepare, 8, skip=1)
   found = pixel_mean.measure(source)
   np.testing.assert_allclose(found, np.delete(whole, 2, 0).mean(0))
   np.testing.assert_array_equal(found, pixel_mean.measure(source))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from engine.input import pipeline
 from engine.model import batch_norm
+from tests import fakes
 
 
 def _add(population, batch):
@@ -251,7 +251,7 @@ def test_averages_by_a_run_of_its_own(graph, trained):
 @pytest.fixture
 def streamed(graph, tiny, make_dataset):
   """A network on the batches of a stream, which is at batch 2 of noise."""
-  source = pipeline.Source(
+  source = fakes.source(
     make_dataset(range(10)),
     lambda image, height, width, seed: tf.random.stateless_normal(
       [height, width, 3], seed

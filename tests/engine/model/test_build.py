@@ -4,7 +4,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine.config import scripts
-from engine.config.segmentation import CLASSIFICATION, SEGMENTATION
+from engine.config.tasks import CLASSIFICATION, SEGMENTATION, get_task
 from engine.model import build
 from tests import fakes
 
@@ -103,7 +103,9 @@ def test_they_reach_the_network(monkeypatch, task):
     )
   )
   with tf.Graph().as_default():
-    logits, end_points = build.build(built, tf.zeros([1, 33, 33, 3]), 5)
+    logits, end_points = get_task(task).build(
+      built, tf.zeros([1, 33, 33, 3]), 5
+    )
     (kernel,) = (
       v
       for v in tf.global_variables()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from engine.common import runtime
 from engine.model import precision
 
 
@@ -79,7 +80,7 @@ def test_float32_is_always_accepted(machine, flags):
 
 @pytest.mark.parametrize('kind', ['fp32', 'bf16'])
 def test_gpus_are_shared(kind):
-  assert precision.session_config(kind).gpu_options.allow_growth
+  assert runtime.session_config(kind).gpu_options.allow_growth
 
 
 def _train(tiny, kind, steps=20):
@@ -99,7 +100,7 @@ def _train(tiny, kind, steps=20):
     loss = tf.losses.sparse_softmax_cross_entropy(labels, logits)
     update = tf.train.MomentumOptimizer(0.05, 0.9).minimize(loss)
     metadata = tf.RunMetadata()
-    with tf.Session(config=precision.session_config(kind)) as session:
+    with tf.Session(config=runtime.session_config(kind)) as session:
       session.run(tf.global_variables_initializer())
       session.run(loss)  # another graph: its rewriting says nothing of update
       losses = [

@@ -12,7 +12,9 @@ import classify_image
 import eval_image_classifier
 from datasets import dataset_utils, description, tfrecord
 from engine.config import scripts
-from engine.resolve import resolve
+from engine.resolve.evaluation import evaluation, with_path
+from engine.resolve.places import run_dir
+from engine.resolve.training import training
 from nets import nets_factory
 from tests import fakes
 
@@ -65,7 +67,7 @@ def imagenet(workplace):
 
 def complete(checkpoint, imagenet, version, **flags):
   """The complete configuration of an evaluation on ImageNet."""
-  found = resolve.evaluation(
+  found = evaluation(
     scripts.EvalConfig(
       checkpoint_path=checkpoint,
       model_name=f'resnet_v{version}_tiny',
@@ -174,7 +176,7 @@ def test_fine_tuning_a_released_checkpoint(released, colours, capsys):
   """The size is what it was trained with, unless the flag or the data say."""
 
   def train(**flags):
-    return resolve.training(
+    return training(
       scripts.TrainConfig(
         model_name='resnet_v2_tiny',
         dataset_name='flowers',
@@ -194,7 +196,7 @@ def test_fine_tuning_a_released_checkpoint(released, colours, capsys):
     train(checkpoint_path=checkpoint, train_image_size=33).train_image_size
     == 33
   )
-  digits, _ = resolve.training(
+  digits, _ = training(
     scripts.TrainConfig(model_name='resnet_v2_tiny', checkpoint_path=checkpoint)
   )
   assert (digits.train_image_size, digits.preprocessing_name) == (32, 'digits')
@@ -264,7 +266,7 @@ def test_the_name_in_the_folder(described):
   """Data that call themselves flowers are flowers, named or not."""
   folder = described('flowers')
   for name in None, 'flowers':
-    found, dataset = resolve.training(
+    found, dataset = training(
       scripts.TrainConfig(
         model_name='resnet_v1_tiny', dataset_name=name, dataset_dir=folder
       )
@@ -279,9 +281,7 @@ def test_the_name_in_the_folder(described):
       'flowers: leave the flag out'
     ),
   ):
-    resolve.training(
-      scripts.TrainConfig(dataset_name='mnist', dataset_dir=folder)
-    )
+    training(scripts.TrainConfig(dataset_name='mnist', dataset_dir=folder))
 
 
 def test_the_default_run_folder():
@@ -294,13 +294,11 @@ def test_the_default_run_folder():
     ('tfrecord', 'gs://a/b', 'b'),
     ('tfrecord', '.', os.path.basename(os.getcwd())),
   ):
-    assert resolve.run_dir('net', name, folder) == f'runs/net-{run}'
+    assert run_dir('net', name, folder) == f'runs/net-{run}'
 
 
 def test_digits_stay_the_default():
-  found, dataset = resolve.training(
-    scripts.TrainConfig(model_name='resnet_v2_tiny')
-  )
+  found, dataset = training(scripts.TrainConfig(model_name='resnet_v2_tiny'))
   assert (found.dataset_name, found.dataset_dir, found.train_dir) == (
     'digits',
     None,
@@ -308,14 +306,14 @@ def test_digits_stay_the_default():
   )
   assert dataset.num_samples == 1437
   with pytest.raises(ValueError, match='runs/resnet_v1_tiny-digits'):
-    resolve.evaluation(scripts.EvalConfig(model_name='resnet_v1_tiny'))
+    evaluation(scripts.EvalConfig(model_name='resnet_v1_tiny'))
 
 
 # Which weights are evaluated.
 
 
 def _averages(run, **flags):
-  return resolve.evaluation(
+  return evaluation(
     scripts.EvalConfig(checkpoint_path=str(run), **flags)
   ).config.moving_average_decay
 
@@ -352,11 +350,9 @@ def test_moving_averages_of_a_run(colours_run, workplace):
 
 def test_the_default_checkpoint_path():
   for flags, path in (
-    ({'model_name': 'net', 'dataset_name': 'mnist'}, 'runs/net-mnist'),
-    ({'model_name': 'net', 'checkpoint_path': 'a,b'}, 'a,b'),
+    ({'model_name': 'net', 'dataset_name': 'mnist'}, ('runs/net-mnist',)),
+    ({'model_name': 'net', 'checkpoint_path': 'a,b'}, ('a', 'b')),
   ):
-    assert (
-      resolve.with_path(scripts.EvalConfig(**flags)).checkpoint_path == path
-    )
+    assert with_path(scripts.EvalConfig(**flags)).checkpoint_path == path
   with pytest.raises(ValueError, match='--checkpoint_path is missing'):
-    resolve.with_path(scripts.EvalConfig())
+    with_path(scripts.EvalConfig())

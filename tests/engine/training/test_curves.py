@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.training import curves, hooks
+from engine.training import curves
+from engine.training.metrics_log import MetricsLog
 
 
 def _record(folder, steps):
-  records = hooks.Records(str(folder), ['step', 'loss', 'accuracy'], 0)
+  records = MetricsLog(str(folder), ['step', 'loss', 'accuracy'], 0)
   for step in steps:
     records.add({'step': step, 'loss': 1 / step, 'accuracy': 1 - 1 / step})
   records.close()

@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine.config.scripts import TrainConfig
-from engine.input import pipeline
+from engine.config.tasks import get_task
 from engine.training import diagnosis
 from engine.training import step as train_step
 from tests import fakes
@@ -59,13 +59,14 @@ def training(graph, tiny, make_dataset, tmp_path):
 
   def build(spoil=lambda image: image, parts=1):
     dataset = make_dataset(range(N), N)
-    source = pipeline.Source(
+    source = fakes.source(
       dataset, lambda *args, seed: spoil(gray(*args, seed)), 16
     )
     stream = source.training(BATCH // parts, 0, 0)
     logits, end_points = tiny(stream.batch.images, N, is_training=True)
     step = tf.train.get_or_create_global_step()
     built = train_step.build(
+      get_task('classification'),
       TrainConfig(
         task='classification', learning_rate=0.01, num_micro_batches=parts
       ),
@@ -84,8 +85,9 @@ def training(graph, tiny, make_dataset, tmp_path):
     session.run(tf.local_variables_initializer())
 
     def take_step():
-      for op in [built.accumulate] * (parts - 1) + [built.apply]:
-        found.run(session, op)
+      with found.explaining(session):
+        for op in [built.accumulate] * (parts - 1) + [built.apply]:
+          stream.run(session, op)
 
     return types.SimpleNamespace(
       session=session,

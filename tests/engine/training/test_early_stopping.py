@@ -5,6 +5,8 @@ import random
 
 import pytest
 
+from engine.checkpoints.ranking import ranked
+from engine.config import tasks
 from engine.config.scripts import TrainConfig
 from engine.training import early_stopping
 
@@ -39,17 +41,15 @@ def rows_of(*values, metric='accuracy', every=10):
 def test_ranked(metric, values, steps):
   rows = rows_of(*values, metric=metric)
   for order in (rows, rows[::-1]):
-    assert (
-      tuple(row['step'] for row in early_stopping.ranked(order, metric))
-      == steps
-    )
+    assert tuple(row['step'] for row in ranked(order, metric)) == steps
 
 
 def test_every_metric_is_a_figure():
   """The higher ones are better unless they are losses or errors."""
-  assert {
-    name for name, higher in early_stopping.METRICS.items() if not higher
-  } == {'loss', 'expected_calibration_error'}
+  assert {name for name, higher in tasks.metrics().items() if not higher} == {
+    'loss',
+    'expected_calibration_error',
+  }
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_plateau_is_that_of_keras(metric, patience):
   draw, lowered = random.Random(patience), set()
   for _ in range(50):
     values = [draw.choice([0.1, 0.2, 0.3, 0.4, NAN]) for _ in range(12)]
-    keras = KerasPlateau(patience, 0.3, early_stopping.METRICS[metric])
+    keras = KerasPlateau(patience, 0.3, tasks.metrics()[metric])
     for count, value in enumerate(values, 1):
       want = keras.on_epoch_end(value)
       lowered.add(want)

@@ -13,7 +13,7 @@ def test_nothing_recorded(tmp_path):
 
 
 def test_records(tmp_path):
-  found = metrics_log.Records(str(tmp_path), COLUMNS, 0)
+  found = metrics_log.MetricsLog(str(tmp_path), COLUMNS, 0)
   found.add({'step': 10, 'loss': 1 / 3})
   # Written at once, lest a kill loses it.
   assert (tmp_path / 'metrics.csv').read_text().split() == [
@@ -29,11 +29,11 @@ def test_records(tmp_path):
 
 
 def test_restart_forgets_what_is_done_again(tmp_path):
-  found = metrics_log.Records(str(tmp_path), COLUMNS, 0)
+  found = metrics_log.MetricsLog(str(tmp_path), COLUMNS, 0)
   for step in (10, 20, 30):
     found.add({'step': step, 'loss': step})
   found.close()
-  found = metrics_log.Records(str(tmp_path), COLUMNS, 20)
+  found = metrics_log.MetricsLog(str(tmp_path), COLUMNS, 20)
   assert [row['step'] for row in metrics_log.read_metrics(str(tmp_path))] == [
     10,
     20,

@@ -3,15 +3,15 @@
 What goes before: clipping, weight decay, learning rates of scopes.
 """
 
-import functools
-import importlib
 import inspect
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from engine.common.loading import load
 from engine.config import scripts
+from engine.config.optimizers import OPTIMIZERS, check
 from engine.training import optimizers
 from nets.slim_compat import slim
 
@@ -138,7 +138,7 @@ FORMULAS = {
 
 
 def test_every_optimizer_has_a_formula():
-  assert FORMULAS.keys() == optimizers.OPTIMIZERS.keys()
+  assert FORMULAS.keys() == OPTIMIZERS.keys()
 
 
 @pytest.mark.parametrize('rate', [0.25, 0.1])
@@ -160,20 +160,16 @@ def test_formula(graph, name, rate):
 
 @pytest.mark.parametrize('name', FORMULAS)
 def test_arguments_exist(name):
-  module, path, arguments = optimizers.OPTIMIZERS[name]
-  found = functools.reduce(
-    getattr, path.split('.'), importlib.import_module(module)
-  )
-  known = inspect.signature(found).parameters
+  entry = OPTIMIZERS[name]
+  known = inspect.signature(load(entry.implementation)).parameters
+  arguments = entry.arguments
   assert arguments.keys() <= known.keys()
   assert all(hasattr(CONFIG, field) for field in arguments.values())
 
 
 def test_every_field_is_used():
   used = {
-    field
-    for _, _, arguments in optimizers.OPTIMIZERS.values()
-    for field in arguments.values()
+    field for entry in OPTIMIZERS.values() for field in entry.arguments.values()
   }
   assert used == {
     'adadelta_rho',
@@ -539,7 +535,7 @@ def test_scope_without_variables(graph):
 )
 def test_contradictions(flags, text):
   with pytest.raises(ValueError) as error:
-    optimizers.check(scripts.TrainConfig().replace(**flags))
+    check(scripts.TrainConfig().replace(**flags))
   assert str(error.value) == text
 
 
@@ -554,4 +550,4 @@ def test_contradictions(flags, text):
   ],
 )
 def test_no_contradictions(flags):
-  optimizers.check(scripts.TrainConfig().replace(**flags))
+  check(scripts.TrainConfig().replace(**flags))

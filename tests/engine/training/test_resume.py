@@ -6,14 +6,15 @@ import sys
 
 import pytest
 
-from engine.config import fields
+from engine.common import files
+from engine.config import runs
 from engine.config.scripts import TrainConfig
 from engine.training import resume
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 HOLD = """
 import sys
-from engine import continuing
+from engine.training import resume
 with resume.alone(sys.argv[1]):
   print('held', flush=True)
   sys.stdin.read()
@@ -90,7 +91,7 @@ def begun(tmp_path):
   """begun(**flags) writes a run; begun.check(**flags) goes on with it."""
 
   def write(**flags):
-    fields.write(
+    runs.write(
       TrainConfig(train_dir=str(tmp_path), **flags),
       str(tmp_path),
       num_classes=5,
@@ -223,9 +224,9 @@ def test_a_run_of_an_older_version(begun):
   """Its config.json lacks the newer flags, which may be anything."""
   begun(batch_size=8)
   path = begun.folder / 'config.json'
-  values = fields.read(str(begun.folder))
+  values = files.read_json(path)
   del values['num_micro_batches'], values['num_classes']
-  fields.write_json(path, values)
+  files.write_json(path, values)
   begun.check(batch_size=8, num_micro_batches=4)
   path.unlink()
   begun.check(batch_size=16)

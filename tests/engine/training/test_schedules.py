@@ -9,9 +9,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine.config import scripts
+from engine.config.schedules import SCHEDULES, check
 from engine.training import schedules
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 # 100 examples in batches of 10: 10 steps an epoch.
 CONFIG = scripts.TrainConfig(
@@ -216,7 +217,7 @@ def test_many_steps(graph, kind):
 
 
 def test_all_are_tested():
-  assert list(DECAYS) == list(schedules.SCHEDULES)
+  assert list(DECAYS) == list(SCHEDULES)
 
 
 @pytest.mark.parametrize(
@@ -339,7 +340,7 @@ PIECEWISE = {'learning_rate_decay_type': 'piecewise'}
 )
 def test_contradictions(flags, text):
   with pytest.raises(ValueError) as error:
-    schedules.check(scripts.TrainConfig().replace(**flags))
+    check(scripts.TrainConfig().replace(**flags))
   assert str(error.value) == text
 
 
@@ -355,7 +356,7 @@ def test_contradictions(flags, text):
   ],
 )
 def test_what_is_not_known_contradicts_nothing(flags):
-  schedules.check(scripts.TrainConfig().replace(**flags))
+  check(scripts.TrainConfig().replace(**flags))
 
 
 @pytest.mark.parametrize(
@@ -391,7 +392,7 @@ def test_contradictions_of_lengths(graph, flags, text):
 
 def test_checks_need_no_tensorflow():
   code = (
-    'import sys; from engine import config, optimizers, schedules; '
+    'import sys; from engine.config import optimizers, schedules, scripts; '
     'c = scripts.TrainConfig(optimizer="lars", warmup="5"); '
     'optimizers.check(c); schedules.check(c); '
     'sys.exit("tensorflow" in sys.modules)'

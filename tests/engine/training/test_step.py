@@ -8,6 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine.config.scripts import TrainConfig
+from engine.config.tasks import get_task
 from engine.training import step as train_step
 from nets.slim_compat import slim
 from tests import fakes
@@ -46,7 +47,7 @@ def plain(images, weight_decay):
 
 
 class Session:
-  """What `train_step.run` needs of a MonitoredSession, and what it ran."""
+  """What `TrainStep.take` needs of a MonitoredSession, and what it ran."""
 
   def __init__(self, session):
     self.session = session
@@ -75,6 +76,7 @@ class Training:
       self.added = tf.placeholder_with_default(tf.constant(0.0), [])
       logits = network(self.images, self.config.weight_decay) + self.added
       self.built = train_step.build(
+        get_task('classification'),
         self.config,
         self.images,
         logits,
@@ -108,7 +110,7 @@ class Training:
 
     def take(session, fetches):
       if isinstance(session, Session):  # the last part, with what hooks fetch
-        fetches = fetches, self.built.figures, self.built.step
+        fetches = fetches, self.built.metrics, self.built.step
         session = session.session
       image, label, more = next(parts)
       found.append(
@@ -117,7 +119,8 @@ class Training:
         )
       )
 
-    train_step.run(Session(self.session), take, self.built, self.parts)
+    stream = types.SimpleNamespace(run=take)
+    self.built.take(Session(self.session), stream, self.parts)
     assert next(parts, None) is None and len(found) == self.parts
     return found[-1][1:]
 
@@ -340,6 +343,6 @@ def test_restart_with_parts(colours):
       **{**flags, 'train_dir': folder, 'max_number_of_steps': steps}
     )
     assert printed.status == 0, printed.err
-  assert 'Continuing from run/model.ckpt-2, step 2.' in printed.out
+  assert 'Resuming from run/model.ckpt-2, step 2.' in printed.out
   # Batch norm's averages of before were replaced at the end of the two steps.
   assert fakes.differing('whole', 'run') == []

@@ -12,11 +12,13 @@ from PIL import Image
 
 import classify_image
 import eval_image_classifier
+from engine.config import tasks
 from engine.config.scripts import TrainConfig
+from engine.evaluation import validator
 from engine.training import early_stopping, metrics_log, validation
 from tests import fakes
 
-METRICS = early_stopping.TASK_METRICS['classification']
+METRICS = tasks.TASKS['classification'].metrics
 
 pytest_plugins = ['tests.fakes']
 
@@ -27,7 +29,9 @@ def place(tmp_path_factory, cache_home):
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('XDG_CACHE_HOME', str(cache_home))
     fakes.register_tiny_networks(patch.setitem)
-    patch.setattr('engine.evaluate._Run._statistics', lambda _: [])
+    patch.setattr(
+      'engine.evaluation.evaluator.Evaluator._statistics', lambda _: []
+    )
     yield tmp_path_factory.mktemp('validation')
 
 
@@ -222,7 +226,7 @@ def test_more_steps_later(place, flags, whole):
   assert steps_of(evaluations(half.folder)) == [2, 4]
   assert best_of(half.folder)['finished']
   rest = run(place, 'half', flags)
-  assert 'Continuing from' in rest.out and 'model.ckpt-4, step 4.' in rest.out
+  assert 'Resuming from' in rest.out and 'model.ckpt-4, step 4.' in rest.out
   same(half.folder, whole.folder)
 
 
@@ -277,7 +281,7 @@ def test_the_best_of_moving_averages(averaged, tmp_path):
   (row,) = [
     row for row in evaluations(averaged.folder) if row['step'] == first['step']
   ]
-  assert validation.row_of(figures, figures['step']) == row
+  assert validation.row_of('classification', figures, figures['step']) == row
 
 
 def test_stopped_by_sigterm(place, averaged):
@@ -296,7 +300,7 @@ def test_stopped_by_sigterm(place, averaged):
   assert stopped.value.code == 128 + signal.SIGTERM
   assert not best_of(place / 'stopped')['finished']
   rest = run(place, 'stopped', averaged.flags)
-  assert 'Continuing from' in rest.out  # behind step 2, or the next one
+  assert 'Resuming from' in rest.out  # behind step 2, or the next one
   same(rest.folder, averaged.folder)
 
 
@@ -430,7 +434,7 @@ def test_no_data_to_evaluate_on(flags, workplace, colours):
 
 def test_the_configuration_of_the_evaluation():
   """As the run was trained; what is no flag of both comes from its folder."""
-  found = validation.eval_config(
+  found = validator.eval_config(
     TrainConfig(
       train_dir='run',
       batch_size=7,
@@ -446,16 +450,16 @@ def test_the_configuration_of_the_evaluation():
     found.cache,
     found.max_image_pixels,
     found.num_preprocessing_threads,
-  ) == ('run', 3, 'memory', 99, 2)
+  ) == (('run',), 3, 'memory', 99, 2)
   assert found.batch_size is None and found.dataset_name is None
 
 
 @pytest.mark.usefixtures('workplace', 'unevaluated')
-def test_the_trial_is_closed(monkeypatch, flags):
+def test_the_validator_is_closed(monkeypatch, flags):
   """Its graph and session end with the training."""
   closed = []
   monkeypatch.setattr(
-    validation.Trial, 'close', lambda self: closed.append(self)
+    validator.Validator, 'close', lambda self: closed.append(self)
   )
   printed = fakes.train(
     **{**flags, 'max_number_of_steps': 1, 'recalibrate_batch_norm_batches': 0}

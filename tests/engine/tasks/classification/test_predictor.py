@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from engine.checkpoints.inference import read
+from engine.checkpoints.contents import read_values
 from engine.config import scripts
-from engine.resolve import resolve
+from engine.resolve.evaluation import evaluation
 from engine.tasks.classification import predictor
 from nets import nets_factory
 from tests import fakes
@@ -21,7 +21,7 @@ def predict(colours_run):
   opened = []
 
   def build(**flags):
-    given = resolve.evaluation(
+    given = evaluation(
       scripts.EvalConfig(checkpoint_path=str(colours_run.folder), **flags)
     )
     opened.append(predictor.Predictor(given.config, given.dataset, 5))
@@ -96,7 +96,7 @@ def test_some_batches(predict):
 def test_loading_other_weights(predict, colours_run):
   """And back again; the graph stays as it is."""
   found = predict()
-  values = read(str(colours_run.folder / 'model.ckpt-30'))
+  values = read_values(str(colours_run.folder / 'model.ckpt-30'))
   assert set(found.variables) < set(values)
   assert 'global_step' in values
   assert any(name.endswith('moving_mean') for name in found.variables)
@@ -158,9 +158,9 @@ def test_reading_averages(workplace):
       'v': np.float32([3]),
     },
   )
-  assert read('a.ckpt') == {'w': [1], 'v': [3]}
-  assert read('a.ckpt', 0.9) == {'w': [2]}
-  assert read('a.ckpt', names=['v', 'x']) == {'v': [3]}
+  assert read_values('a.ckpt') == {'w': [1], 'v': [3]}
+  assert read_values('a.ckpt', 0.9) == {'w': [2]}
+  assert read_values('a.ckpt', names=['v', 'x']) == {'v': [3]}
   fakes.write_checkpoint('b.ckpt', {'w': np.float32([1])})
   with pytest.raises(
     ValueError,
@@ -169,7 +169,7 @@ def test_reading_averages(workplace):
       'trained with --moving_average_decay'
     ),
   ):
-    read('b.ckpt', True)
+    read_values('b.ckpt', True)
 
 
 def test_comparing_statistics(predict, colours_run):
@@ -229,4 +229,30 @@ def test_ten_crop(predict, colours_run):
     found.predict().logits,
     _log_mean([_plainly(colours_run, x) for x in seen]),
     atol=1e-3,
+  )
+
+
+# An ensemble.
+
+
+def _predictions(records, logits):
+  records = np.array(records)
+  return predictor.Predictions(
+    np.array(logits, np.float32), records % 2, records
+  )
+
+
+def test_members_are_matched_by_record():
+  """In whatever order, and of those that each has."""
+  random = np.random.RandomState(0)
+  rows = random.normal(0, 2, (2, 10, 3))
+  orders = [[7, 2, 5, 0, 9], [9, 5, 1, 2, 3, 7]]
+  found = predictor.combine(
+    [_predictions(order, rows[i][order]) for i, order in enumerate(orders)]
+  )
+  assert found.records.tolist() == [2, 5, 7, 9]
+  assert found.labels.tolist() == [0, 1, 1, 1]
+  shares = np.exp(rows) / np.exp(rows).sum(-1, keepdims=True)
+  np.testing.assert_allclose(
+    np.exp(found.logits), shares.mean(0)[[2, 5, 7, 9]], rtol=1e-5
   )

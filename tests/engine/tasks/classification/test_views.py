@@ -36,8 +36,8 @@ def recipe(name, image, size, **options):
 def test_one_view():
   """As the recipe has it."""
   given = config()
-  [picture] = views.plan(given)
-  assert picture.views == [views.View(0, 0, 224, False)]
+  [plan] = views.plan(given)
+  assert plan.crops == [views.Crop(0, 0, 224, False)]
   image = golden.photo(0, 300, 400)
   np.testing.assert_array_equal(
     prepare(given, image), recipe('vgg', image, 224)
@@ -52,28 +52,28 @@ def test_views_are_a_product():
     ({'scales': '1,0.5,2', 'flip': True}, 6),
     ({'scales': '1,0.5,2', 'ten_crop': True}, 30),
   ):
-    pictures = views.plan(config(**flags))
-    assert views.count(pictures) == count
+    plans = views.plan(config(**flags))
+    assert views.count(plans) == count
     sizes = [1, 0.5, 2] if 'scales' in flags else [1]
-    assert [picture.views[0].size for picture in pictures] == [
+    assert [plan.crops[0].size for plan in plans] == [
       round(224 * scale) for scale in sizes
     ]
-    for picture in pictures:
-      assert len(set(picture.views)) == len(picture.views)
+    for plan in plans:
+      assert len(set(plan.crops)) == len(plan.crops)
 
 
 def test_ten_crop_of_vgg():
   """Four corners and the centre of the centre of 256 pixels, and mirrored."""
   given = config(ten_crop=True)
   image = golden.photo(1, 300, 400)
-  [picture], [prepared] = views.plan(given), prepare(given, image)
+  [plan], [prepared] = views.plan(given), prepare(given, image)
   whole = recipe('vgg', image, 256, resize_side_min=256)
   np.testing.assert_array_equal(prepared, whole)
   expected = []
   for y, x in ((0, 0), (0, 32), (32, 0), (32, 32), (16, 16)):
     crop = whole[y : y + 224, x : x + 224]
     expected += [crop, crop[:, ::-1]]
-  for view, each in zip(picture.views, expected, strict=True):
+  for view, each in zip(plan.crops, expected, strict=True):
     np.testing.assert_array_equal(view.of(prepared[None])[0], each)
   # The centre is what one view sees.
   np.testing.assert_allclose(expected[8], recipe('vgg', image, 224), atol=1e-3)
@@ -90,10 +90,10 @@ def test_ten_crop_of_vgg():
 def test_ten_crop_of_others(name, size, side, options):
   given = config(name, size, ten_crop=True)
   image = golden.photo(2, 90, 120)
-  [picture], [prepared] = views.plan(given), prepare(given, image)
+  [plan], [prepared] = views.plan(given), prepare(given, image)
   np.testing.assert_array_equal(prepared, recipe(name, image, side, **options))
   rest = side - size
-  assert [(view.y, view.x) for view in picture.views[::2]] == [
+  assert [(view.y, view.x) for view in plan.crops[::2]] == [
     (0, 0),
     (0, rest),
     (rest, 0),

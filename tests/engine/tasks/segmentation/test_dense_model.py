@@ -5,13 +5,13 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine.config.scripts import EvalConfig
-from engine.model import build as model
+from engine.model.build import build_dense
 from engine.tasks.segmentation import dense_model
-from engine.tasks.segmentation.dense_model import DenseModel, View
+from engine.tasks.segmentation.dense_model import DenseModel, ScaledView
 from metrics import segmentation
 from tests import fakes
 
-CLASSES, ONCE = 4, View()
+CLASSES, ONCE = 4, ScaledView()
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def opened(graph):
     config = _config(**options)
     dense = DenseModel(config, CLASSES, list(views), ignore_label)
     images = tf.placeholder(tf.float32, [None, None, None, 3])
-    logits, _ = model.build(config, images, CLASSES, reuse=True)
+    logits, _ = build_dense(config, images, CLASSES, reuse=True)
     session = tf.Session()
     session.run(tf.global_variables_initializer())
 
@@ -123,7 +123,7 @@ def test_logits_that_are_not_finite(opened):
 
 
 def test_mirrored(opened):
-  predict, plainly = opened([View(), View(mirrored=True)])
+  predict, plainly = opened([ScaledView(), ScaledView(mirrored=True)])
   images = _pictures(25, 33)
   mean = (
     _shares(plainly(images)) + _shares(plainly(images[:, :, ::-1]))[:, :, ::-1]
@@ -150,7 +150,7 @@ def _resize(images, height, width):
 
 
 def test_scales(opened):
-  predict, plainly = opened([View(1.0), View(2.0)])
+  predict, plainly = opened([ScaledView(1.0), ScaledView(2.0)])
   images = _pictures(17, 25)
   large = _resize(images, 34, 50)
   padded = np.pad(large, [(0, 0), (0, 7), (0, 7), (0, 0)])
@@ -193,10 +193,10 @@ def test_starts_cover_with_an_overlap(length, window):
 
 
 def test_views():
-  assert dense_model.views(None, False) == [View(1, False)]
-  assert dense_model.views('0.5,1', True) == [
-    View(0.5, False),
-    View(0.5, True),
-    View(1, False),
-    View(1, True),
+  assert dense_model.views(None, False) == [ScaledView(1, False)]
+  assert dense_model.views((0.5, 1), True) == [
+    ScaledView(0.5, False),
+    ScaledView(0.5, True),
+    ScaledView(1, False),
+    ScaledView(1, True),
   ]

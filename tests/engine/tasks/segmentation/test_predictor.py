@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.config import scripts
-from engine.resolve import resolve
+from engine.resolve.evaluation import evaluation
 from engine.tasks.segmentation import predictor
 from metrics import segmentation
 from tests import shapes
@@ -19,10 +19,10 @@ def segment(shapes_run):
   opened = []
 
   def build(**flags):
-    given = resolve.evaluation(
+    given = evaluation(
       scripts.EvalConfig(checkpoint_path=str(shapes_run.folder), **flags)
     )
-    opened.append(predictor.Segmenter(given.config, given.dataset, 3))
+    opened.append(predictor.DensePredictor(given.config, given.dataset, 3))
     opened[-1].restore(given.checkpoint)
     return opened[-1]
 

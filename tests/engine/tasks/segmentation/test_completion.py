@@ -7,8 +7,9 @@ import pytest
 
 from datasets.convert import scenes
 from engine.config.scripts import EvalConfig, TrainConfig
-from engine.resolve import resolve
-from engine.tasks import task
+from engine.resolve.evaluation import evaluation
+from engine.resolve.training import training
+from engine.tasks.segmentation import completion, sizes
 from metrics import segmentation
 from tests import shapes as fake
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.usefixtures('workplace')
 
 
 def _train(shapes, **flags):
-  return resolve.training(
+  return training(
     TrainConfig(**{**fake.flags(shapes), 'train_crop_size': '33', **flags})
   )[0]
 
@@ -30,7 +31,7 @@ def test_the_data_tell(shapes):
   assert complete.preprocessing_name == 'vgg'
   assert complete.eval_split_name == 'val'
   assert complete.atrous_rates is None  # fcn has none
-  digits = resolve.training(TrainConfig(model_name='resnet_v1_tiny'))[0]
+  digits = training(TrainConfig(model_name='resnet_v1_tiny'))[0]
   assert digits.task == 'classification' and digits.best_metric == 'accuracy'
   assert digits.decoder is digits.train_crop_size is None
 
@@ -38,7 +39,7 @@ def test_the_data_tell(shapes):
 def test_scenes_are_the_default(monkeypatch, tmp_path):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   monkeypatch.setattr(scenes, 'SCENES', {'train': 9, 'test': 2})
-  complete, dataset = resolve.training(
+  complete, dataset = training(
     TrainConfig(model_name='resnet_v1_small', task='segmentation')
   )
   assert complete.dataset_name == 'digit_scenes' == dataset.name
@@ -64,11 +65,11 @@ def test_scenes_are_the_default(monkeypatch, tmp_path):
     ({'cache': 'memory'}, '--cache is for classification'),
     (
       {'best_metric': 'accuracy'},
-      '--best_metric=accuracy is no figure of segmentation: it can be miou, '
+      '--best_metric=accuracy is no metric of segmentation: it can be miou, '
       'pixel_accuracy, mean_accuracy, frequency_weighted_iou, boundary_f1, '
       'loss.',
     ),
-    ({'plateau_metric': 'mean_f1'}, '--plateau_metric=mean_f1 is no figure'),
+    ({'plateau_metric': 'mean_f1'}, '--plateau_metric=mean_f1 is no metric'),
     (
       {'decoder': 'asp'},
       "There is no decoder named 'asp'. Did you mean aspp? The decoders are: "
@@ -111,12 +112,12 @@ def test_flags_that_do_not_fit(shapes, flags, sentence):
     ),
     ({'train_crop_size': '33'}, 'pass --train_image_size instead.'),
     ({'decoder': 'aspp'}, '--decoder is for segmentation'),
-    ({'best_metric': 'miou'}, '--best_metric=miou is no figure of class'),
+    ({'best_metric': 'miou'}, '--best_metric=miou is no metric of class'),
   ],
 )
 def test_flags_of_masks_for_pictures(flags, sentence):
   with pytest.raises(ValueError) as error:
-    resolve.training(TrainConfig(model_name='resnet_v1_tiny', **flags))
+    training(TrainConfig(model_name='resnet_v1_tiny', **flags))
   assert sentence in str(error.value)
 
 
@@ -139,7 +140,7 @@ def test_the_number_of_a_worker_is_no_task(shapes):
   ],
 )
 def test_aligned(size, stride, want):
-  assert task.aligned(size, stride) == want
+  assert sizes.aligned(size, stride) == want
 
 
 def test_another_size_is_suggested(shapes, capsys):
@@ -189,31 +190,29 @@ def test_automatic_weights(shapes, capsys):
     pixels += np.bincount(mask.ravel(), minlength=256)[:3]
   want = segmentation.auto_class_weights(pixels)
   complete = _train(shapes, class_weights='auto')
-  np.testing.assert_allclose(
-    [float(each) for each in complete.class_weights.split(',')], want, atol=1e-4
-  )
+  np.testing.assert_allclose(complete.class_weights, want, atol=1e-4)
   assert 'Weights of the classes: background ' in capsys.readouterr().out
-  assert _train(shapes, class_weights='1,0.5,0').class_weights == '1,0.5,0'
+  assert _train(shapes, class_weights='1,0.5,0').class_weights == (1, 0.5, 0)
 
 
 @pytest.mark.parametrize(
   'run, stride, want',
   [
-    ({'atrous_rates': '6,12,18', 'output_stride': 16}, 8, '12,24,36'),
-    ({'atrous_rates': '12,24,36', 'output_stride': 8}, 16, '6,12,18'),
-    ({'atrous_rates': '1,2', 'output_stride': 8}, 32, '1,1'),
-    ({}, 8, None),
+    ({'atrous_rates': (6, 12, 18), 'output_stride': 16}, 8, (12, 24, 36)),
+    ({'atrous_rates': (12, 24, 36), 'output_stride': 8}, 16, (6, 12, 18)),
+    ({'atrous_rates': (1, 2), 'output_stride': 8}, 32, (1, 1)),
+    ({}, 8, ()),
   ],
 )
 def test_rates_of_another_stride(run, stride, want):
-  assert task.scaled_rates(run, stride) == want
+  assert completion._scaled_rates(run, stride) == want
 
 
 def test_the_ignore_label(shapes):
   dataset = types.SimpleNamespace(ignore_label=7)
-  task.ignore(dataset, -1)
+  completion.set_ignore_label(dataset, -1)
   assert dataset.ignore_label is None
-  task.ignore(dataset, 0)
+  completion.set_ignore_label(dataset, 0)
   assert dataset.ignore_label == 0
   with pytest.raises(ValueError) as error:
     _train(shapes, ignore_label=254)
@@ -221,7 +220,7 @@ def test_the_ignore_label(shapes):
 
 
 def test_evaluation_takes_over_from_the_run(shapes, checkpoint):
-  found = resolve.evaluation(EvalConfig(checkpoint_path=checkpoint))
+  found = evaluation(EvalConfig(checkpoint_path=checkpoint))
   config = found.config
   assert (config.task, config.decoder, config.output_stride) == (
     'segmentation',
@@ -230,9 +229,7 @@ def test_evaluation_takes_over_from_the_run(shapes, checkpoint):
   )
   assert config.eval_image_size is config.batch_size is None
   assert config.dataset_split_name == 'val' and config.labels_offset == 0
-  finer = resolve.evaluation(
-    EvalConfig(checkpoint_path=checkpoint, output_stride=4)
-  )
+  finer = evaluation(EvalConfig(checkpoint_path=checkpoint, output_stride=4))
   assert finer.config.output_stride == 4
   for flags, sentence in [
     ({'decoder': 'aspp'}, '--decoder=aspp contradicts the run'),
@@ -245,5 +242,5 @@ def test_evaluation_takes_over_from_the_run(shapes, checkpoint):
     ),
   ]:
     with pytest.raises(ValueError) as error:
-      resolve.evaluation(EvalConfig(checkpoint_path=checkpoint, **flags))
+      evaluation(EvalConfig(checkpoint_path=checkpoint, **flags))
     assert sentence in str(error.value)

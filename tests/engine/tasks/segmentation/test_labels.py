@@ -1,4 +1,4 @@
-"""How labels are read: what TensorFlow would misread is an error."""
+"""How masks are read: what TensorFlow would misread is an error."""
 
 import io
 
@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from engine.input.labels import KINDS, ClassLabels, Masks
+from engine.tasks.segmentation.labels import MaskLabels
 
 
 def _png(mask, mode='L', **options):
@@ -22,7 +22,7 @@ def _png(mask, mode='L', **options):
 
 
 def _decoded(data):
-  labels = Masks(None, None, 3)
+  labels = MaskLabels(None, None, 3)
   with tf.Session() as session:
     return session.run(
       labels.decode({'image/segmentation/class/encoded': tf.constant(data)})
@@ -70,7 +70,7 @@ def test_masks_are_prepared_with_their_pictures(graph):
     assert (height, width) == (5, 6)
     return image + tf.cast(seed[0], tf.float32), tf.cast(mask, tf.int32)
 
-  labels = Masks(preprocess, (5, 6), 2, ignore_label=7)
+  labels = MaskLabels(preprocess, (5, 6), 2, ignore_label=7)
   image, mask = _prepared(labels, 1.0, np.array([[0, 1, 7]], np.uint8))
   assert image == 2 and mask.tolist() == [[0, 1, 7]]
 
@@ -87,7 +87,7 @@ def test_masks_are_prepared_with_their_pictures(graph):
 )
 @pytest.mark.parametrize('classes', [2, 256])
 def test_values_that_are_no_class(graph, value, ignore_label, fits, classes):
-  labels = Masks(
+  labels = MaskLabels(
     lambda image, mask, *size, seed: (image, mask),
     None,
     classes,
@@ -100,19 +100,3 @@ def test_values_that_are_no_class(graph, value, ignore_label, fits, classes):
   else:
     with pytest.raises(tf.errors.InvalidArgumentError, match='no class'):
       _prepared(labels, 1.0, mask)
-
-
-def test_labels_of_pictures(graph):
-  labels = ClassLabels(lambda image, *size, seed: tf.constant(size), 8, 3, 1)
-  with tf.Session() as session:
-    size, label = session.run(
-      labels.prepare(1.0, tf.constant(3, tf.int64), None)
-    )
-    assert size.tolist() == [8, 8] and label == 2
-    for wrong in (0, 4):
-      with pytest.raises(tf.errors.InvalidArgumentError, match='out of range'):
-        session.run(labels.prepare(1.0, tf.constant(wrong, tf.int64), None))
-
-
-def test_every_task_has_its_kind():
-  assert KINDS == {'classification': ClassLabels, 'segmentation': Masks}
