@@ -35,6 +35,7 @@ from datasets import dataset_factory
 from datasets.convert import image_folder, writer
 from datasets.convert.plan import Item, Options, Plan
 from engine.input import pipeline
+from engine.tasks.classification.labels import ClassLabels
 from preprocessing import preprocessing_factory
 
 SIZE, BATCH = 224, 32
@@ -60,12 +61,9 @@ def make_photos(folder: pathlib.Path, count: int, quality: int) -> None:
 
 def ours(dataset, preprocessing: str = 'vgg'):
   """Returns the op that takes a batch of this project's, and how to begin."""
-  source = pipeline.Source(
-    dataset,
-    preprocessing_factory.get_preprocessing(preprocessing, True),
-    SIZE,
-    num_threads=THREADS,
-  )
+  prepare = preprocessing_factory.get_preprocessing(preprocessing, True)
+  labels = ClassLabels(prepare, SIZE, dataset.num_classes)
+  source = pipeline.Source(dataset, labels, num_threads=THREADS)
   stream = source.training(BATCH, 0, 0)
   return stream.batch.images.op, stream.initializer
 
@@ -222,8 +220,9 @@ def memory(folder: pathlib.Path, records: int) -> None:
   )
   del items
   dataset = dataset_factory.get_dataset('tfrecord', 'train', path)
+  prepare = preprocessing_factory.get_preprocessing('cifar', True)
   source = pipeline.Source(
-    dataset, preprocessing_factory.get_preprocessing('cifar', True), 32
+    dataset, ClassLabels(prepare, 32, dataset.num_classes)
   )
   stream = source.training(256, 0, 0)
   with tf.Session() as session:

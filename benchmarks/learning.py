@@ -142,19 +142,19 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
     tempfile.TemporaryDirectory() as folder,
     contextlib.redirect_stdout(sys.stderr),
   ):
-    clock, run, done = Clock(), step.run, 0
+    clock, take, done = Clock(), step.TrainStep.take, 0
     first = math.ceil(
       len(np.load(given.data)['train_labels']) / given.batch_size
     )
 
     def timed(*arguments):
       nonlocal done
-      run(*arguments)
+      take(*arguments)
       done += 1
       if done >= first:
         clock.tick()
 
-    with mock.patch.object(step, 'run', timed):
+    with mock.patch.object(step.TrainStep, 'take', timed):
       figures = train.train(
         scripts.TrainConfig(
           model_name=MODEL,

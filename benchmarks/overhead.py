@@ -27,21 +27,22 @@ BLOCK = 5  # steps
 
 
 class Turns:
-  """Takes the place of `step.run`; the loop and the bare step in turn.
+  """Takes the place of `TrainStep.take`; the loop and the bare step in turn.
 
   Attributes:
     seconds: those of every step after the first block, by its kind.
   """
 
   def __init__(self, warm_up: int):
-    self._run, self._count, self._warm_up = step.run, 0, warm_up
+    self._take, self._count = step.TrainStep.take, 0
+    self._warm_up = warm_up
     self.seconds = {'the loop': [], 'bare steps': []}
 
-  def __call__(self, session, take, built, parts):
+  def __call__(self, built, session, stream, parts):
     begin = time.perf_counter()
     kind = list(self.seconds)[self._count // BLOCK % 2]
     if kind == 'the loop':
-      self._run(session, take, built, parts)
+      self._take(built, session, stream, parts)
     else:
       session.run_step_fn(
         lambda step_context: step_context.session.run(built.apply)
@@ -66,7 +67,9 @@ def main() -> None:
     )
     turns = Turns(warm_up=2 * BLOCK)
     with (
-      mock.patch.object(step, 'run', turns),
+      mock.patch.object(
+        step.TrainStep, 'take', lambda *arguments: turns(*arguments)
+      ),
       mock.patch.object(train, '_evaluate', lambda config: None),
     ):
       train.train(

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.common import console
-from engine.config import flags
+from engine.config import flags, parsing
 from engine.config.fields import option
 from engine.config.scripts import TrainConfig
-from engine.config.segmentation import CLASSIFICATION
+from engine.config.tasks import CLASSIFICATION
 
 
 def preset(name: str, value: Any) -> Any:
@@ -58,7 +58,7 @@ class ExperimentConfig(TrainConfig):
     values = self.values()
     if not all(values) or len(set(values)) < len(values):
       raise ValueError(
-        f'--{self.varies}={getattr(self, self.varies)} must be a list with a '
+        f'--{self.varies}={self.text(self.varies)} must be a list with a '
         'comma between two items, each of them once.'
       )
     for name in ('train_dir', 'checkpoint_path'):
@@ -106,7 +106,9 @@ class ComparisonConfig(ExperimentConfig):
   target = 'experiments.comparing:run'
 
   seeds: int = option(3, 'The number of seeds, from --seed on.', low=1)
-  evaluate_every: str | None = preset('evaluate_every', '50')
+  evaluate_every: parsing.Length | None = preset(
+    'evaluate_every', parsing.interval('50')
+  )
   max_number_of_steps: int | None = preset('max_number_of_steps', 400)
   # Of every step, so that no evaluation parts a mean; likewise no checkpoint.
   log_every_n_steps: int = preset('log_every_n_steps', 1)

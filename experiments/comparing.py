@@ -17,7 +17,7 @@ from engine import inspect
 from engine.checkpoints import best, locate
 from engine.common import console
 from engine.config.scripts import TrainConfig
-from engine.resolve import resolve
+from engine.resolve.training import training
 from engine.train import train
 from engine.training import early_stopping, hooks, metrics_log, resume
 from engine.training import step as train_step
@@ -69,7 +69,7 @@ def prepare(
   Raises:
     ValueError: it does not; the sentence says what to do.
   """
-  config, _ = resolve.training(given.training(value, train_dir, seed=seed))
+  config, _ = training(given.training(value, train_dir, seed=seed))
   return Run(value, seed, config)
 
 

@@ -48,10 +48,10 @@ class DepthConfig(Config):
     folder=True,
   )
   family: str = option('cifar_resnet_v2', "The networks' name, without depth.")
-  depths: str = option(
-    '29,56,110,164,488,1001',
+  depths: tuple[int, ...] = option(
+    (29, 56, 110, 164, 488, 1001),
     'The numbers of layers, with commas between.',
-    form=parsing.whole,
+    form=parsing.WHOLE,
   )
   batch_size: int = option(4, 'The number of images in a step.', low=1)
   steps: int = option(
@@ -66,8 +66,7 @@ class DepthConfig(Config):
   def networks(self) -> dict[str, int]:
     """Returns the depth of each network by its name."""
     return {
-      f'{self.family}_{depth}': depth
-      for depth in sorted(set(parsing.whole(self.depths)))
+      f'{self.family}_{depth}': depth for depth in sorted(set(self.depths))
     }
 
 

@@ -93,7 +93,8 @@ def measure(network: str, batch_size: int, steps: int, again: bool) -> Cost:
     network: its name in the registry.
     batch_size: the number of images, of the network's own size.
     steps: the number of steps whose time is taken.
-    again: whether maps are computed again; see `engine.recompute`.
+    again: whether activations are computed again; see
+      `engine.model.gradient_checkpointing`.
   """
   begin = time.perf_counter()
   with tf.Graph().as_default() as graph:
