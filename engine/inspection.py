@@ -170,7 +170,7 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
     here = {
       v.op.name: v.shape.as_list()
       for v in slim.get_model_variables()
-      if classes or not v.op.name.startswith('logits/')
+      if classes or not v.op.name.startswith(f'{decoders.LOGITS}/')
     }
   comparison = fit.compare(here, there)
   verdict = ''
@@ -253,7 +253,9 @@ def _network_line(network):
     return 'unknown: it is none of the residual networks here'
   line = network['description']
   scope = network['scope']
-  if scope not in [name.removesuffix('_beta') for name in network['names']]:
+  if scope not in [
+    nets_factory.get_network(name).default_scope for name in network['names']
+  ]:
     line += f', under the scope {scope!r}'
   if network['width'] != 1:
     line += f', of {network["width"]:g} times the published channels'

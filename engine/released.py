@@ -4,7 +4,6 @@ import os
 
 from engine import checkpoints, console, identify, options
 from engine.options import Config
-from nets import nets_factory
 from nets.nets_factory import Network, Released
 
 
@@ -16,10 +15,8 @@ def find(network: Network, checkpoint: str) -> Released | None:
     released
     and found
     and found.num_classes == released.num_classes
-    and any(
-      nets_factory.get_network(name) is network and not found.options(name)
-      for name in found.names
-    )
+    and network.name in found.names
+    and not found.options(network.name)
   ):
     return released
   return None

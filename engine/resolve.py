@@ -120,7 +120,7 @@ def training(
     },
     {
       'preprocessing_name': task.own_preprocessing(kind, network),
-      'train_image_size': network.function.default_image_size,
+      'train_image_size': network.default_image_size,
       'eval_split_name': _other_split(specification, given.dataset_split_name),
       'ignore_label': task.ignore_label(specification),
       'train_dir': run_dir(
@@ -353,7 +353,7 @@ def evaluation(given: config.EvalConfig) -> Evaluation:
     },
     {
       'preprocessing_name': task.own_preprocessing(kind, network),
-      'eval_image_size': network.function.default_image_size,
+      'eval_image_size': network.default_image_size,
       'labels_offset': 0,
       'use_grayscale': False,
       'ignore_label': task.ignore_label(specification),
@@ -415,7 +415,7 @@ def classification(
     {'eval_image_size': found and found.image_size},
     {
       'preprocessing_name': task.own_preprocessing(kind, network),
-      'eval_image_size': network.function.default_image_size,
+      'eval_image_size': network.default_image_size,
       'use_grayscale': False,
       'output_dir': os.path.join(os.path.dirname(checkpoint), 'segmented'),
     },

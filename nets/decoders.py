@@ -27,11 +27,19 @@ from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import dilation, nets_factory, resnet_generator, resnet_utils
+from nets import (
+  dilation,
+  nets_factory,
+  registry,
+  resnet_generator,
+  resnet_utils,
+)
 from nets.slim_compat import slim
 
 _RATES_AT_16 = 6, 12, 18  # [1], section 4.1
 _REFINED_DEPTH = 48  # channels of the low-level feature; [2], section 4.1
+_RATE_SCOPE = 'aspp{}'  # with the number of the rate; aspp0 is 1x1
+LOGITS = 'logits/semantic'  # the scope of the logits of a decoder
 
 
 def default_rates(output_stride: int | None) -> tuple[int, ...]:
@@ -91,9 +99,11 @@ def aspp(
     resize(pooled, features),
     slim.conv2d(features, depth, [1, 1], scope='aspp0'),
   ]
-  for i, rate in enumerate(rates):
+  for i, rate in enumerate(rates, 1):
     branches.append(
-      dilation.conv2d(features, depth, 3, rate=rate, scope=f'aspp{i + 1}')
+      dilation.conv2d(
+        features, depth, 3, rate=rate, scope=_RATE_SCOPE.format(i)
+      )
     )
   return slim.conv2d(
     tf.concat(branches, 3), depth, [1, 1], scope='concat_projection'
@@ -130,7 +140,8 @@ def refine(
 
 def logits(features: tf.Tensor, num_classes: int) -> tf.Tensor:
   """Returns the float [batch, height, width, num_classes] by a 1x1 conv."""
-  with tf.variable_scope('logits', values=[features]):
+  outer, inner = LOGITS.split('/')
+  with tf.variable_scope(outer, values=[features]):
     return slim.conv2d(
       features,
       num_classes,
@@ -138,7 +149,7 @@ def logits(features: tf.Tensor, num_classes: int) -> tf.Tensor:
       activation_fn=None,
       normalizer_fn=None,
       weights_initializer=tf.truncated_normal_initializer(stddev=0.01),
-      scope='semantic',
+      scope=inner,
     )
 
 
@@ -154,22 +165,47 @@ class Decoder(NamedTuple):
       None leaves the logits to the network.
     needs: the arguments of `function` beside the features, out of
       'low_level', 'depth' and 'rates'.
+    scopes: of its variables, but for those of the logits and of the rates.
+    rate_scope: of the convolution of each rate, to be formatted with its
+      number from 1 on; '' if it has none.
+    marker: the last variable before the logits; the last dimension of its
+      shape is `depth`. A checkpoint that has it is of this decoder, or of one
+      of more scopes that has it too.
+    logits: their scope; '' leaves it to the network.
   """
 
-  function: Callable | None = None
+  function: Callable[..., tf.Tensor] | None = None
   needs: tuple[str, ...] = ()
+  scopes: tuple[str, ...] = ()
+  rate_scope: str = ''
+  marker: str = ''
+  logits: str = ''
 
 
-DECODERS = {
+DECODERS: dict[str, Decoder] = {
   'fcn': Decoder(),
-  'aspp': Decoder(aspp, ('depth', 'rates')),
-  'deeplabv3plus': Decoder(_refined_aspp, ('low_level', 'depth', 'rates')),
+  'aspp': Decoder(
+    aspp,
+    ('depth', 'rates'),
+    ('image_pooling', 'aspp0', 'concat_projection'),
+    _RATE_SCOPE,
+    'concat_projection/weights',
+    LOGITS,
+  ),
+  'deeplabv3plus': Decoder(
+    _refined_aspp,
+    ('low_level', 'depth', 'rates'),
+    ('image_pooling', 'aspp0', 'concat_projection', 'decoder'),
+    _RATE_SCOPE,
+    'decoder/decoder_conv0/decoder_conv0_2/weights',
+    LOGITS,
+  ),
 }
 
 
 def get_decoder(name: str) -> Decoder:
   """Returns the registry's entry, or a ValueError with the nearest names."""
-  return nets_factory.entry('decoder', DECODERS, name)
+  return registry.entry('decoder', DECODERS, name)
 
 
 def check(
@@ -185,11 +221,11 @@ def check(
   It builds nothing, so flags can be checked before the data is read.
   """
   needs = get_decoder(decoder).needs
-  function = nets_factory.get_network(network_name).function
-  root_block = (network_options or {}).get('root_block', function.root_block)
+  network = nets_factory.get_network(network_name)
+  root_block = (network_options or {}).get('root_block', network.root_block)
   resnet_utils.check_output_stride(
     output_stride,
-    function.blocks(multi_grid=multi_grid),
+    network.blocks(multi_grid=multi_grid),
     resnet_generator.get_root(root_block).stride,
   )
   if 'low_level' in needs:

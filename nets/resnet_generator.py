@@ -50,6 +50,9 @@ ROOT_BLOCKS = {
   'cifar': Root((('conv1', 16, 3, 1),), pool=False),
 }
 
+# The scope of a network's logits in its own.
+LOGITS = 'logits'
+
 # Depth -> the number of units in each of the four blocks.
 UNITS = {
   18: (2, 2, 2, 2),
@@ -102,9 +105,9 @@ def _head(
     [1, 1],
     activation_fn=None,
     normalizer_fn=None,
-    scope='logits',
+    scope=LOGITS,
   )
-  end_points[f'{scope_name}/logits'] = net
+  end_points[f'{scope_name}/{LOGITS}'] = net
   if spatial_squeeze:
     net = tf.squeeze(net, [1, 2], name='SpatialSqueeze')
     end_points[f'{scope_name}/spatial_squeeze'] = net
@@ -253,7 +256,7 @@ def family(
   resnet.__name__ = resnet.__qualname__ = name
   resnet.__module__ = module
   resnet.__doc__ = _GENERATOR_DOC
-  resnet.default_image_size = 224
+  vars(resnet)['default_image_size'] = 224
   return resnet
 
 
@@ -336,9 +339,9 @@ def network(
 ) -> Callable:
   """Returns the public network function `name` of a family and a depth.
 
-  It carries what there is to know without building it: default_image_size,
-  default_scope, root_block and blocks, `blocks(min_base_depth,
-  depth_multiplier, multi_grid, **unit_options)`.
+  It carries what there is to know without building it, as attributes:
+  default_image_size, default_scope, root_block, unit_options and blocks,
+  `blocks(min_base_depth, depth_multiplier, multi_grid, **unit_options)`.
 
   Args:
     family_fn: what `family` returned.
@@ -399,16 +402,19 @@ def network(
 
   resnet_fn.__name__ = resnet_fn.__qualname__ = name
   resnet_fn.__module__ = family_fn.__module__
-  resnet_fn.__signature__ = _signature(resnet_fn, unit_options)
   resnet_fn.__doc__ = _NETWORK_DOC.format(
     name=name,
     family=family_fn.__name__,
     options=' and '.join(unit_options) or 'there is none that',
   )
-  resnet_fn.default_image_size = image_size
-  resnet_fn.default_scope = default_scope
-  resnet_fn.root_block = root_block
-  resnet_fn.blocks = make_blocks
+  vars(resnet_fn).update(
+    __signature__=_signature(resnet_fn, unit_options),
+    default_image_size=image_size,
+    default_scope=default_scope,
+    root_block=root_block,
+    blocks=make_blocks,
+    unit_options=unit_options,
+  )
   return resnet_fn
 
 
