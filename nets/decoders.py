@@ -1,4 +1,4 @@
-"""Heads for dense prediction, and networks with one on top.
+"""Decoders, which make dense logits of a network's features.
 
   [1] Chen, Papandreou, Schroff, Adam: Rethinking Atrous Convolution for
       Semantic Image Segmentation. arXiv:1706.05587, 2017 (DeepLabv3)
@@ -6,10 +6,10 @@
       Separable Convolution for Semantic Image Segmentation.
       arXiv:1802.02611, 2018 (DeepLabv3+)
 
-The heads have the variables of DeepLab's own without separable convolutions,
-and are built under the arg scope in force, that of their network. There is no
-dropout in them, which DeepLab trains with: an operation with a state of its
-own would end the exact restarts of a run.
+They have the variables of DeepLab's own without separable convolutions, and are
+built under the arg scope in force, that of their network. DeepLab trains with
+dropout in them. There is none here: it would have a random state that no
+checkpoint keeps, so that a resumed run would end with other values.
 
 >>> import tensorflow.compat.v1 as tf
 >>> from nets import decoders
@@ -248,8 +248,8 @@ def check(
 
 
 @contextlib.contextmanager
-def _head_scopes(is_training, reuse):
-  """The scopes of a head; yields the collection that gets its end points."""
+def _decoder_scopes(is_training, reuse):
+  """The scopes of a decoder; yields the collection of its end points."""
   collection = tf.get_default_graph().unique_name('decoder_end_points')
   with (
     tf.variable_scope(
@@ -275,7 +275,7 @@ def build(
   weight_decay: float = 0.0,
   depth_multiplier: float | None = None,
   network_options: Mapping[str, Any] | None = None,
-  **arg_scope_options,
+  **arg_scope_options: Any,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """Builds a network with a decoder on top, under the network's arg scope.
 
@@ -356,7 +356,7 @@ def build(
   )
   with (
     slim.arg_scope(arg_scope),
-    _head_scopes(is_training, reuse) as collection,
+    _decoder_scopes(is_training, reuse) as collection,
   ):
     net = head.function(net, **{name: needed[name] for name in head.needs})
     net = logits(net, num_classes)

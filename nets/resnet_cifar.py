@@ -5,7 +5,7 @@
   [2] He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks.
       arXiv:1603.05027, 2016
 
-Three blocks of n units each, on maps of 32x32, 16x16 and 8x8:
+Three blocks of n units each, whose activations are 32x32, 16x16 and 8x8:
 
   cifar_residual_N    [1], section 4.2: N = 6n + 2, shortcuts of option A
   cifar_plain_N       the same without shortcuts
@@ -13,10 +13,9 @@ Three blocks of n units each, on maps of 32x32, 16x16 and 8x8:
   cifar_resnet_v1_N   version 1 of Keras's CIFAR-10 script: N = 6n + 2
   cifar_resnet_v2_N   its version 2, bottlenecks with pre-activation: N = 9n + 2
 
-Those of the Keras script have its biases, its batch norm and its padding, which
-is at the end of a map only where a convolution has a stride; without their
-strides, as for dense features, they therefore keep their values for odd sizes
-alone.
+Those of the Keras script have its biases, its batch norm and its padding. A
+strided convolution of theirs pads inputs of an even size at their end only, so
+dense features, which have no stride, equal the strided ones only for odd sizes.
 
 Every depth is an attribute of this module:
 
@@ -44,7 +43,7 @@ from nets.slim_compat import slim
 
 
 def _biased_batch_norm(inputs, **options):
-  """Batch norm of a convolution that keeps its biases, as in Keras."""
+  """Adds biases before batch norm, as the convolutions of Keras do."""
   biases = slim.model_variable(
     'biases', [inputs.shape.as_list()[-1]], initializer=tf.zeros_initializer()
   )
@@ -217,7 +216,8 @@ class Family(NamedTuple):
   """Networks that differ by their depth.
 
   Fields:
-    layers: how many a unit in each of the three blocks adds; two are left.
+    layers: how many a unit in each of the three blocks adds to the depth; the
+      first convolution and the logits add two.
     depths: those of the registry.
     generator: what `resnet_generator.family` returned.
     block: makes a block.

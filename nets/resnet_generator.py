@@ -54,7 +54,7 @@ ROOT_BLOCKS = {
 LOGITS = 'logits'
 
 # Depth -> the number of units in each of the four blocks.
-UNITS = {
+UNITS: dict[int | str, tuple[int, ...]] = {
   18: (2, 2, 2, 2),
   34: (3, 4, 6, 3),
   50: (3, 4, 6, 3),
@@ -65,7 +65,14 @@ UNITS = {
 
 
 def get_root(name: str) -> Root:
-  """Returns the entry of `ROOT_BLOCKS`, or a ValueError that lists them."""
+  """Returns the entry of `ROOT_BLOCKS`.
+
+  >>> get_root('7x7').stride, get_root('3x3').stride
+  (4, 1)
+
+  Raises:
+    ValueError: there is none of that name; all are listed.
+  """
   if name not in ROOT_BLOCKS:
     raise ValueError(
       f'There is no root_block={name!r}. It can be {", ".join(ROOT_BLOCKS)}.'
@@ -150,8 +157,8 @@ _GENERATOR_DOC = """Generates a residual network of this family from its blocks.
     output_stride: the ratio of input to output resolution, None for the
       nominal one (32 for the published networks).
     include_root_block: whether to begin with the root convolution and the
-      pooling; if not, `inputs` are a feature map, for pre-activation units
-      one that no activation has touched yet.
+      pooling; if not, `inputs` are features, for pre-activation units those
+      before the activation.
     spatial_squeeze: logits [batch, num_classes] instead of
       [batch, 1, 1, num_classes].
     store_non_strided_activations: see `resnet_utils.stack_blocks_dense`.
@@ -167,7 +174,7 @@ _GENERATOR_DOC = """Generates a residual network of this family from its blocks.
       'predictions' (softmax) where there are any.
 
   Raises:
-    ValueError: `output_stride` cannot be reached, `spatial_squeeze` on a map
+    ValueError: `output_stride` cannot be reached, `spatial_squeeze` of logits
       larger than 1x1, or `inputs` of a wrong rank or dtype.
     RuntimeError: called eagerly, outside of a graph.
 """
@@ -378,8 +385,8 @@ def network(
     scope: str = default_scope,
     multi_grid: Sequence[int] | None = None,
     root_block: str = root_block,
-    **given,
-  ):
+    **given: Any,
+  ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     for option in given.keys() - unit_options.keys():
       raise TypeError(f'{name}() has no argument {option!r}.')
     blocks = make_blocks(

@@ -48,6 +48,18 @@ def _begins(data, first):
   return tf.equal(tf.strings.substr(data, 0, len(first)), first)
 
 
+def _size(data, formats=tuple(_SIZES)):
+  """Returns [height, width] by the first of the formats it is, or zeros."""
+  if not formats:
+    return tf.constant([0, 0])
+  first, *others = formats
+  return tf.cond(
+    _begins(data, first),
+    lambda: _SIZES[first](data),
+    lambda: _size(data, others),
+  )
+
+
 def _is_whole_jpeg(data):
   """Whether the bytes begin and end as those of a JPEG.
 
@@ -92,10 +104,7 @@ class Encoded:
         anywhere is an error.
     """
     self._whole = whole
-    size = lambda: tf.constant([0, 0])  # noqa: E731, what is none has none
-    for first, read in reversed(_SIZES.items()):
-      size = self._choice(data, first, read, size)
-    self.size = size()
+    self.size = _size(data)
     if max_pixels is not None:
       pixels = tf.reduce_prod(tf.cast(self.size, tf.int64))
       with tf.control_dependencies(
@@ -109,10 +118,6 @@ class Encoded:
         data = tf.identity(data)
         self.size = tf.identity(self.size)
     self.data = data
-
-  @staticmethod
-  def _choice(data, first, read, otherwise):
-    return lambda: tf.cond(_begins(data, first), lambda: read(data), otherwise)
 
   def pixels(
     self, window: Callable[[tf.Tensor], tf.Tensor] | None = None

@@ -189,7 +189,7 @@ def preprocess_for_train(
   seed = utils.as_seed(seed)
   window = functools.partial(sample_window, seed=seed, bbox=bbox)
   image = _checked(
-    utils.as_picture(
+    utils.as_image(
       image, use_grayscale, _DTYPES, window if random_crop else None
     )
   )
@@ -243,7 +243,7 @@ def preprocess_for_eval(
   Raises:
     ValueError: an image or a fraction other than described.
   """
-  image = _checked(utils.as_picture(image, use_grayscale, _DTYPES))
+  image = _checked(utils.as_image(image, use_grayscale, _DTYPES))
   dtype = image.dtype
   image = tf.image.central_crop(image, central_fraction)
   image = utils.resize(image, output_height, output_width)

@@ -88,7 +88,7 @@ def keyword_options(function: Callable) -> set[str]:
   }
 
 
-def as_picture(
+def as_image(
   image: Any,
   use_grayscale: bool = False,
   dtypes: tuple = (tf.uint8,),

@@ -113,7 +113,7 @@ def _pixels(image):
   """Checks the image and returns it as float32, its channels as they are."""
   image = tf.convert_to_tensor(image)
   grey = image.shape.rank == 3 and image.shape.as_list()[2] == 1
-  image = tf.cast(utils.as_picture(image, grey, _DTYPES), tf.float32)
+  image = tf.cast(utils.as_image(image, grey, _DTYPES), tf.float32)
   # A bicubic resize overshoots, and equalize counts the levels 0..255.
   return tf.clip_by_value(image, 0.0, 255.0)
 
@@ -204,7 +204,7 @@ def _blend(dull, image, change):
 
 
 def _rotate(image, degrees, fill):
-  """Turns about the centre."""
+  """Rotates about the centre."""
   y, x = tf.unstack((_size(image) - 1.0) / 2)
   angle = degrees * (math.pi / 180)
   cos, sin = tf.cos(angle), tf.sin(angle)

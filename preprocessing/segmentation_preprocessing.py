@@ -9,7 +9,6 @@ cut from both, and both are resized from it to one size with the corner pixels
 on the corners, the image bilinearly, the mask to the nearest pixel.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -181,13 +180,13 @@ def preprocess_for_train(
     seed, min_scale_factor, max_scale_factor, scale_factor_step_size
   )
 
-  def change(picture):
+  def change(pixels):
     if not photometric:
-      return picture
+      return pixels
     distorted = 255 * inception_preprocessing.distort_color(
-      picture / 255, seed, fast_mode=False
+      pixels / 255, seed, fast_mode=False
     )
-    return picture + photometric * (distorted - picture)
+    return pixels + photometric * (distorted - pixels)
 
   return _window(
     image,
@@ -245,11 +244,11 @@ def preprocess_for_eval(
       use_grayscale,
       normalization,
       ignore_label,
-      lambda picture: picture,
+      lambda pixels: pixels,
     )
   normalize = _normalization(normalization)
   size = _size(image)
-  image = tf.cast(utils.as_picture(image, use_grayscale), tf.float32)
+  image = tf.cast(utils.as_image(image, use_grayscale), tf.float32)
   mask = _checked(mask, size)
   return normalize(image), tf.cast(mask, tf.int32)[..., 0]
 
@@ -262,7 +261,7 @@ def _window(
   use_grayscale,
   normalization,
   ignore_label,
-  change: Callable,
+  change,
   scale=1.0,
   seed=None,
   flip=False,
@@ -279,7 +278,7 @@ def _window(
   normalize = _normalization(normalization)
   size = _size(image)
   at = place(tf.concat([size, [3]], 0), height, width, scale, seed)
-  image = utils.as_picture(image, use_grayscale, window=lambda _: at.window)
+  image = utils.as_image(image, use_grayscale, window=lambda _: at.window)
   mask = utils.crop(_checked(mask, size), at.window)
   if flip:  # here, where a pixel has a byte
     image, mask = (utils.random_flip(x, seed) for x in (image, mask))

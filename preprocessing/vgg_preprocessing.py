@@ -153,7 +153,7 @@ def preprocess_for_train(
       shape, output_height, output_width, seed, resize_side_min, resize_side_max
     )
 
-  image = utils.as_picture(image, use_grayscale, window=window)
+  image = utils.as_image(image, use_grayscale, window=window)
   if flip:  # here, where a pixel has a byte
     image = utils.random_flip(image, seed)
   image = utils.resize(image, output_height, output_width)
@@ -187,7 +187,7 @@ def preprocess_for_eval(
   Raises:
     ValueError: an image other than described.
   """
-  image = utils.as_picture(image, use_grayscale)
+  image = utils.as_image(image, use_grayscale)
   shape = tf.shape(image)
   side = smallest_side(shape, output_height, output_width, resize_side_min)
   size = tf.cast(shape[:2], tf.float32)

@@ -58,7 +58,7 @@ def build(
   )
 
 
-def pictures(height, width, batch=1):
+def make_images(height, width, batch=1):
   return golden.images(0, batch, height, width)
 
 
@@ -137,7 +137,7 @@ def under_scope(head, *arguments, **options):
 
 @pytest.mark.parametrize('rates', [(6, 12, 18), (1, 2), (3,)])
 def test_aspp(run, rates):
-  """Also at rates that reach beyond the map."""
+  """Also at rates that reach beyond the features."""
   inputs = features(0, 2, 7, 5, 6)
   net = under_scope(decoders.aspp, tf.constant(inputs), 4, rates)
   np.testing.assert_allclose(run(net), pyramid(inputs, 4, rates), atol=1e-5)
@@ -197,7 +197,7 @@ def test_initial_logits_are_small(graph):
 
 @pytest.mark.parametrize('decoder', CONVOLUTIONS)
 def test_variables_are_deeplabs(graph, decoder):
-  build(decoder, pictures(33, 33))
+  build(decoder, make_images(33, 33))
   expected = [
     f'{scope}/{name}'
     for scope in CONVOLUTIONS[decoder]
@@ -219,7 +219,7 @@ def test_variables_are_deeplabs(graph, decoder):
 
 
 def test_variables_of_fcn(graph):
-  build('fcn', pictures(33, 33))
+  build('fcn', make_images(33, 33))
   assert {name.split('/')[0] for name in shapes()} == {'resnet_v1_50'}
   assert shapes()['resnet_v1_50/logits/weights'] == [1, 1, 32, 5]
 
@@ -228,7 +228,7 @@ def test_variables_of_fcn(graph):
 def test_build_puts_the_parts_together(run, decoder):
   """From the network's features on, it is all NumPy's."""
   logits, points = run(
-    build(decoder, pictures(33, 49), output_stride=8, atrous_rates=(2, 3, 5))
+    build(decoder, make_images(33, 49), output_stride=8, atrous_rates=(2, 3, 5))
   )
   net = pyramid(points['resnet_v1_50/block4'], 8, (2, 3, 5))
   assert net.shape == (1, 5, 7, 8)
@@ -255,7 +255,7 @@ def test_fcn_at_finer_strides(run):
     for stride in (32, 16, 8, 4)
   ]
   for height, width in (65, 97), (33, 129):
-    by_stride = run(strided, {fed: pictures(height, width)})
+    by_stride = run(strided, {fed: make_images(height, width)})
     for fine, coarse in zip(by_stride[1:], by_stride, strict=False):
       np.testing.assert_allclose(fine[:, ::2, ::2], coarse, atol=1e-5)
     assert by_stride[-1].shape == (1, height // 4 + 1, width // 4 + 1, 5)
@@ -273,7 +273,7 @@ def test_fcn_at_finer_strides(run):
 def test_unknown_sizes_and_reuse(run, decoder, output_stride, stride):
   """With the same variables, the values are those of known sizes."""
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
-  images = pictures(48, 33, 2)
+  images = make_images(48, 33, 2)
   unknown, points = build(decoder, fed, output_stride=output_stride)
   before = shapes()
   known, again = build(decoder, images, output_stride=output_stride, reuse=True)
@@ -286,7 +286,7 @@ def test_unknown_sizes_and_reuse(run, decoder, output_stride, stride):
 
 def test_inside_other_scopes(graph):
   with tf.variable_scope('outer'), tf.name_scope('tower'):
-    logits, points = build('deeplabv3plus', pictures(33, 33), 'resnet_v2_50')
+    logits, points = build('deeplabv3plus', make_images(33, 33), 'resnet_v2_50')
   assert logits.shape == [1, 9, 9, 5]
   assert all(name.startswith('outer/') for name in shapes())
   assert {'outer/resnet_v2_50/block4', 'outer/logits/semantic'} <= set(points)
@@ -297,7 +297,7 @@ def test_training(graph, decoder):
   """Finite gradients for every variable, updates for every batch norm."""
   logits, _ = build(
     decoder,
-    pictures(33, 33, 2),
+    make_images(33, 33, 2),
     is_training=True,
     weight_decay=0.5,
     batch_norm_decay=0.75,
@@ -328,12 +328,12 @@ def test_training(graph, decoder):
 
 
 def test_options_of_the_arg_scope_reach_the_head(graph):
-  build('aspp', pictures(33, 33), batch_norm_scale=False)
+  build('aspp', make_images(33, 33), batch_norm_scale=False)
   assert not any(name.endswith('gamma') for name in shapes())
 
 
 def test_zero_init_last_gamma(graph):
-  build('aspp', pictures(33, 33), zero_init_last_gamma=True)
+  build('aspp', make_images(33, 33), zero_init_last_gamma=True)
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     gammas = session.run(
@@ -346,12 +346,14 @@ def test_zero_init_last_gamma(graph):
   zero = [name for name, value in gammas.items() if not value.any()]
   assert len(zero) == 5 and all('conv3/BatchNorm' in name for name in zero)
   with pytest.raises(ValueError, match='zero_init_last_gamma: the units of '):
-    build('aspp', pictures(33, 33), 'resnet_v2_50', zero_init_last_gamma=True)
+    build(
+      'aspp', make_images(33, 33), 'resnet_v2_50', zero_init_last_gamma=True
+    )
 
 
 def test_multi_grid(graph, monkeypatch):
   monkeypatch.setitem(resnet_generator.UNITS, 50, (1, 1, 1, 3))
-  build('aspp', pictures(65, 65), output_stride=8, multi_grid=(1, 2, 4))
+  build('aspp', make_images(65, 65), output_stride=8, multi_grid=(1, 2, 4))
   dilations = {
     operation.name.split('/Conv2D')[0]: operation.get_attr('dilations')[1]
     for operation in graph.get_operations()
@@ -435,7 +437,7 @@ def test_errors(graph, monkeypatch, name, decoder, options, message):
   monkeypatch.undo()
   for call in (
     lambda: decoders.check(name, decoder, **options),
-    lambda: build(decoder, pictures(33, 33), name, **options),
+    lambda: build(decoder, make_images(33, 33), name, **options),
   ):
     with pytest.raises(ValueError) as error:
       call()
