@@ -1,4 +1,4 @@
-"""Heads for dense prediction, by their values, names and errors."""
+"""Decoders, by their values, names and errors."""
 
 import numpy as np
 import pytest
@@ -29,6 +29,8 @@ CONVOLUTIONS = {
     'decoder/decoder_conv0/decoder_conv0_2',
   ],
 }
+# Rates to build each with.
+RATES = {'fcn': None, 'aspp': (1, 2, 3, 4), 'deeplabv3plus': (1, 2)}
 
 
 @pytest.fixture(autouse=True)
@@ -330,6 +332,31 @@ def test_training(graph, decoder):
 def test_options_of_the_arg_scope_reach_the_head(graph):
   build('aspp', make_images(33, 33), batch_norm_scale=False)
   assert not any(name.endswith('gamma') for name in shapes())
+
+
+@pytest.mark.parametrize('name', decoders.DECODERS)
+def test_an_entry_tells_the_variables(graph, name):
+  """The scopes, the last variable before the logits, and those."""
+  build(name, make_images(33, 33), num_classes=7, atrous_rates=RATES[name])
+  entry, built = decoders.get_decoder(name), shapes()
+  scopes = [
+    *entry.scopes,
+    *(entry.rate_scope.format(i + 1) for i in range(len(RATES[name] or ()))),
+    *filter(None, [entry.logits]),
+  ]
+  own = [n for n in built if not n.startswith('resnet_v1_50/')]
+  for scope in scopes:
+    assert any(n.startswith(f'{scope}/') for n in own), scope
+  assert [n for n in own if not n.startswith(tuple(scopes))] == []
+  if entry.function:
+    assert built[entry.marker][-1] == 8
+    assert built[f'{entry.logits}/weights'] == [1, 1, 8, 7]
+    # Made in this order.
+    assert own[-2:] == [f'{entry.logits}/{n}' for n in ('weights', 'biases')]
+    kernels = [n for n in own if n.endswith('/weights')]
+    assert kernels[-2] == entry.marker
+  else:
+    assert (entry.marker, entry.logits, own) == ('', '', [])
 
 
 def test_zero_init_last_gamma(graph):
