@@ -128,10 +128,10 @@ def refine(
     Float [batch, finer height, finer width, depth].
   """
   with tf.variable_scope('decoder', values=[features, low_level]):
-    sharp = slim.conv2d(
+    fine = slim.conv2d(
       low_level, _REFINED_DEPTH, [1, 1], scope='feature_projection0'
     )
-    net = tf.concat([resize(features, low_level), sharp], 3)
+    net = tf.concat([resize(features, low_level), fine], 3)
     # This is scope 'decoder_conv0/decoder_conv0_1', and 2, as in DeepLab.
     return slim.repeat(
       net, 2, slim.conv2d, depth, [3, 3], scope='decoder_conv0'

@@ -34,7 +34,7 @@ class Released(NamedTuple):
 
 
 class LowLevelFeature(NamedTuple):
-  """The fine feature of a network that a decoder sharpens coarse ones by.
+  """The feature of finer resolution that a decoder joins with the last ones.
 
   Fields:
     end_point: its key in the network's end points.
@@ -204,6 +204,10 @@ arg_scopes_map = {name: net.arg_scope for name, net in NETWORKS.items()}
 def get_network(name: str) -> Network:
   """Returns a network by its name.
 
+  >>> network = get_network('cifar_residual_26')
+  >>> network.preprocessing, network.unit, network.options['shortcut'].default
+  ('cifar', 'basic_v1', 'A')
+
   Args:
     name: a key of `NETWORKS`, or one of another depth of the families in
       `resnet_cifar.FAMILIES`.
@@ -334,6 +338,13 @@ def get_network_fn(
       (arXiv:1706.02677, section 5.1).
     **arg_scope_options: more arguments of the network's arg scope, such as
       `batch_norm_decay`.
+
+  >>> network_fn = get_network_fn('resnet_v1_50', num_classes=10)
+  >>> size = network_fn.default_image_size
+  >>> with tf.Graph().as_default():
+  ...   logits, end_points = network_fn(tf.zeros([2, size, size, 3]))
+  >>> size, logits.shape.as_list()
+  (224, [2, 10])
 
   Returns:
     `network_fn(images, **kwargs) -> (logits, end_points)`, where images are

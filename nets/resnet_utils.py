@@ -80,6 +80,10 @@ def bottleneck_block(
 ) -> Block:
   """Returns a block of bottleneck units with the stride on its last one.
 
+  >>> block = bottleneck_block(None, 'block1', 64, num_units=3, stride=2)
+  >>> [unit['stride'] for unit in block.args], block.args[0]['depth']
+  ([1, 1, 2], 256)
+
   Args:
     unit_fn: the unit.
     scope: the scope of the block.
@@ -120,6 +124,10 @@ def basic_block(
   There [1] has it. On the last unit of the block before it would be another
   network, other than for bottlenecks, whose blocks begin with a 1x1
   convolution.
+
+  >>> block = basic_block(None, 'block2', 128, num_units=2, stride=2)
+  >>> [unit['stride'] for unit in block.args], block.args[0]['depth']
+  ([2, 1], 128)
 
   Args:
     unit_fn: the unit.

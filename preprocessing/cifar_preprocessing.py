@@ -5,6 +5,10 @@ for Image Recognition, section 4.2, https://arxiv.org/abs/1512.03385: four
 pixels of padding, a crop of the image's size, a flip. Of TF-Slim's cifarnet
 it keeps the standardisation and leaves out brightness and contrast. Small
 rotations and zooms serve images that must not be flipped, such as digits.
+
+>>> image = tf.zeros([40, 30, 3], tf.uint8)
+>>> preprocess_image(image, 32, 32, is_training=True, padding=4).shape.as_list()
+[32, 32, 3]
 """
 
 import math
@@ -59,7 +63,7 @@ def preprocess_for_train(
     padding: largest move in each direction, in pixels of the output.
     shift: the same as a part of the output's side, rounded to pixels; the
       two add up.
-    flip: whether to mirror every second image.
+    flip: whether to mirror the image, with a probability of 1/2.
     rotation: largest rotation to either side, in degrees.
     zoom: largest part by which to grow or shrink, in [0, 1).
     repeat_edge: whether a move repeats the edge, as Keras's generator does.

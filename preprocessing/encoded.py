@@ -1,8 +1,14 @@
 """An image that is decoded no further than its recipe needs.
 
 A JPEG's window is decoded without the rows below it and the columns beside
-it, which is most of the time of a training pipeline. Every recipe takes an
-`Encoded` where it takes the pixels.
+it, which would take most of the time of a training pipeline. Every recipe takes
+an `Encoded` where it takes the pixels.
+
+>>> image = Encoded(tf.io.encode_jpeg(tf.zeros([60, 80, 3], tf.uint8)))
+>>> part = image.pixels(window=lambda shape: tf.constant([10, 20, 32, 48]))
+>>> with tf.Session() as session:
+...   print(session.run([image.size, tf.shape(part)]))
+[array([60, 80], dtype=int32), array([32, 48,  3], dtype=int32)]
 """
 
 from collections.abc import Callable
@@ -13,8 +19,8 @@ import tensorflow.compat.v1 as tf
 def _number(data, at, size, dtype, little_endian=True):
   """Returns an integer of `size` bytes at a place in a string scalar.
 
-  Behind the end there are zeros: an error of TensorFlow's would quote bytes
-  that are no text, of which Python makes a UnicodeDecodeError.
+  Beyond the end it reads zeros: an error of TensorFlow's would quote bytes that
+  are no text, and be a UnicodeDecodeError in Python.
   """
   padded = tf.strings.substr(data, 0, at + size) + b'\0' * (at + size)
   return tf.cast(
@@ -63,7 +69,7 @@ def _size(data, formats=tuple(_SIZES)):
 def _is_whole_jpeg(data):
   """Whether the bytes begin and end as those of a JPEG.
 
-  One that is cut short must not be good or bad by the window it is seen in.
+  A truncated one is refused whatever window is read.
   """
   end = tf.maximum(tf.strings.length(data) - len(_JPEG_END), 0)
   return tf.logical_and(

@@ -52,7 +52,7 @@ def sample_scale(
     min_scale_factor: the least.
     max_scale_factor: the largest.
     scale_factor_step_size: the step from the least to the next, and so on,
-      all with equal odds; 0 for anything between.
+      all equally likely; 0 for anything between.
 
   Returns:
     A float32 scalar.
@@ -91,12 +91,17 @@ def place(
   is shorter is filled up. The window is whole pixels, so that the scale is met
   up to half a pixel of the window; scale 1 changes no pixel.
 
+  >>> with tf.Session() as session:
+  ...   placed = session.run(place(tf.constant([100, 20, 3]), 33, 33))
+  >>> placed.window.tolist(), placed.size.tolist(), placed.offset.tolist()
+  ([33, 0, 33, 20], [33, 20], [0, 6])
+
   Args:
     shape: int32 [3], the image's (height, width, channels).
     output_height: int.
     output_width: int.
     scale: by what to enlarge the image, a number or a float32 scalar.
-    seed: int [2] for any place with equal odds, or None for the centre.
+    seed: int [2] for a uniform place, or None for the centre.
   """
   size, output = shape[:2], tf.constant([output_height, output_width])
 
@@ -155,7 +160,7 @@ def preprocess_for_train(
     min_scale_factor: see `sample_scale`.
     max_scale_factor: see `sample_scale`.
     scale_factor_step_size: see `sample_scale`.
-    flip: whether to mirror every second image.
+    flip: whether to mirror the image, with a probability of 1/2.
     photometric: strength of the colour distortion, from 0 for none to 1 for
       that of `inception_preprocessing.distort_color`, all four of brightness,
       saturation, hue and contrast. Between them the two are blended.

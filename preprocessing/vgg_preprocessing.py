@@ -3,6 +3,10 @@
 Simonyan and Zisserman, Very Deep Convolutional Networks For Large-Scale Image
 Recognition, https://arxiv.org/abs/1409.1556. TF-Slim's ResNet v1 checkpoints
 expect it: RGB in 0..255, centred by a mean colour and not scaled.
+
+>>> image = tf.zeros([300, 400, 3], tf.uint8)
+>>> preprocess_image(image, 224, 224, resize_side_min=256).shape.as_list()
+[224, 224, 3]
 """
 
 from collections.abc import Callable
@@ -135,7 +139,7 @@ def preprocess_for_train(
     seed: None or int [2]; the output is a function of it and the image.
     resize_side_min: see `sample_window`.
     resize_side_max: see `sample_window`.
-    flip: whether to mirror every second image.
+    flip: whether to mirror the image, with a probability of 1/2.
     augment: None, or augment(image, seed) that changes the image, float32
       in 0..255, after it was cropped and before it is normalised.
 
