@@ -112,13 +112,6 @@ def read(path: str) -> Contents:
   return contents(tf.train.load_checkpoint(path).get_variable_to_shape_map())
 
 
-def _logits(scope):
-  """Returns the names of the logits' weights, those of decoders first."""
-  own = f'{scope}{resnet_generator.LOGITS}'
-  heads = [each.logits for each in decoders.DECODERS.values() if each.logits]
-  return [f'{name}/weights' for name in (*heads, own)]
-
-
 def num_classes(shapes: Shapes) -> int | None:
   """Returns the number of logits that variables make, None if there are none.
 
@@ -127,7 +120,7 @@ def num_classes(shapes: Shapes) -> int | None:
   return next(
     (
       shape[-1]
-      for end in _logits('/')
+      for end in decoders.logits_weights('/')
       for name, shape in shapes.items()
       if f'/{name}'.endswith(end)
     ),
@@ -276,7 +269,9 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
       if unit == 1 and rest == 'conv1/weights':
         depths[block] = shapes[match[0]][-1]
   root, kernel = _find_root(scope, shapes)
-  logits = next(filter(None, map(shapes.get, _logits(scope))), None)
+  logits = next(
+    filter(None, map(shapes.get, decoders.logits_weights(scope))), None
+  )
   return Network(
     scope,
     kinds.most_common(1)[0][0],

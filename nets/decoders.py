@@ -208,6 +208,24 @@ def get_decoder(name: str) -> Decoder:
   return registry.entry('decoder', DECODERS, name)
 
 
+def logits_weights(scope: str) -> list[str]:
+  """Returns the names that the weights of logits can have.
+
+  >>> logits_weights('resnet_v1_50/')
+  ['logits/semantic/weights', 'resnet_v1_50/logits/weights']
+
+  Args:
+    scope: what the names of the network's variables begin with, and a slash.
+
+  Returns:
+    Those of decoders, then the network's own, which a network that got a
+    decoder may still have in its checkpoint.
+  """
+  of_decoders = {d.logits: None for d in DECODERS.values() if d.logits}
+  own = f'{scope}{resnet_generator.LOGITS}'
+  return [f'{name}/weights' for name in (*of_decoders, own)]
+
+
 def check(
   network_name: str,
   decoder: str,
