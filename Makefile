@@ -1,4 +1,4 @@
-# Everything runs in .venv, which is made from setup.py on first use.
+# Everything runs in .venv, which is made from pyproject.toml on first use.
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
@@ -11,13 +11,13 @@ help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
 	  $(MAKEFILE_LIST)
 
-$(VENV)/installed: setup.py
+$(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	@echo 'Installing TensorFlow and what else setup.py declares ...'
-	$(VENV)/bin/python $(INSTALL) --editable '.[test]'
+	@echo 'Installing TensorFlow and what else pyproject.toml declares ...'
+	$(VENV)/bin/python $(INSTALL) --editable '.[dev]'
 	touch $@
 
-$(OLDEST)/installed: setup.py
+$(OLDEST)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13) and \
 	  "TensorFlow 2.16 needs Python 3.10 to 3.12: make test-oldest PYTHON=python3.12")'
 	$(PYTHON) -m venv $(OLDEST)
@@ -53,11 +53,12 @@ fuzz: $(VENV)/installed  ## Read 4,800 damaged files, in half a minute
 kills: $(VENV)/installed  ## Kill a training 20 times, and compare with one that was not
 	KILLS=20 $(VENV)/bin/python -m pytest -q tests/test_kills.py
 
-lint: $(VENV)/installed  ## Check the style
+lint: $(VENV)/installed  ## Check the style and the types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 clean:  ## Remove environments, runs and caches
-	rm -rf $(VENV) $(OLDEST) runs build dist *.egg-info .pytest_cache \
-	  .ruff_cache
+	rm -rf $(VENV) $(OLDEST) runs build dist *.egg-info .mypy_cache \
+	  .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,6 +11,7 @@ from engine.common import console, runtime
 from engine.common.variables import some
 from engine.config import runs
 from engine.config.scripts import InspectConfig
+from nets import nets_factory
 
 _SHOWN = 3  # names in a line of the comparison
 
@@ -87,7 +88,10 @@ def _network_line(network):
     return 'unknown: it is none of the residual networks here'
   line = network['description']
   scope = network['scope']
-  if scope not in [name.removesuffix('_beta') for name in network['names']]:
+  own = [
+    nets_factory.get_network(name).default_scope for name in network['names']
+  ]
+  if scope not in own:
     line += f', under the scope {scope!r}'
   if network['width'] != 1:
     line += f', of {network["width"]:g} times the published channels'

@@ -56,18 +56,14 @@ def write_per_class(
   )
 
 
-def write_per_image(
-  path: str | os.PathLike, rows: Iterable[ImageRow]
-) -> None:
+def write_per_image(path: str | os.PathLike, rows: Iterable[ImageRow]) -> None:
   """Writes a line an image, with the fields of `ImageRow` as columns.
 
   Args:
     path: the CSV file. What is NaN or None is empty.
     rows: the figures.
   """
-  reports.write_table(
-    path, ImageRow._fields, (map(_cell, row) for row in rows)
-  )
+  reports.write_table(path, ImageRow._fields, (map(_cell, row) for row in rows))
 
 
 def _cell(value):

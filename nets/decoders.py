@@ -1,4 +1,4 @@
-"""Heads for dense prediction, and networks with one on top.
+"""Decoders, which make dense logits of a network's features.
 
   [1] Chen, Papandreou, Schroff, Adam: Rethinking Atrous Convolution for
       Semantic Image Segmentation. arXiv:1706.05587, 2017 (DeepLabv3)
@@ -6,10 +6,10 @@
       Separable Convolution for Semantic Image Segmentation.
       arXiv:1802.02611, 2018 (DeepLabv3+)
 
-The heads have the variables of DeepLab's own without separable convolutions,
-and are built under the arg scope in force, that of their network. There is no
-dropout in them, which DeepLab trains with: an operation with a state of its
-own would end the exact restarts of a run.
+They have the variables of DeepLab's own without separable convolutions, and are
+built under the arg scope in force, that of their network. DeepLab trains with
+dropout in them. There is none here: it would have a random state that no
+checkpoint keeps, so that a resumed run would end with other values.
 
 >>> import tensorflow.compat.v1 as tf
 >>> from nets import decoders
@@ -27,11 +27,19 @@ from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import dilation, nets_factory, resnet_generator, resnet_utils
+from nets import (
+  dilation,
+  nets_factory,
+  registry,
+  resnet_generator,
+  resnet_utils,
+)
 from nets.slim_compat import slim
 
 _RATES_AT_16 = 6, 12, 18  # [1], section 4.1
 _REFINED_DEPTH = 48  # channels of the low-level feature; [2], section 4.1
+_RATE_SCOPE = 'aspp{}'  # with the number of the rate; aspp0 is 1x1
+LOGITS = 'logits/semantic'  # the scope of the logits of a decoder
 
 
 def default_rates(output_stride: int | None) -> tuple[int, ...]:
@@ -91,9 +99,11 @@ def aspp(
     resize(pooled, features),
     slim.conv2d(features, depth, [1, 1], scope='aspp0'),
   ]
-  for i, rate in enumerate(rates):
+  for i, rate in enumerate(rates, 1):
     branches.append(
-      dilation.conv2d(features, depth, 3, rate=rate, scope=f'aspp{i + 1}')
+      dilation.conv2d(
+        features, depth, 3, rate=rate, scope=_RATE_SCOPE.format(i)
+      )
     )
   return slim.conv2d(
     tf.concat(branches, 3), depth, [1, 1], scope='concat_projection'
@@ -118,10 +128,10 @@ def refine(
     Float [batch, finer height, finer width, depth].
   """
   with tf.variable_scope('decoder', values=[features, low_level]):
-    sharp = slim.conv2d(
+    fine = slim.conv2d(
       low_level, _REFINED_DEPTH, [1, 1], scope='feature_projection0'
     )
-    net = tf.concat([resize(features, low_level), sharp], 3)
+    net = tf.concat([resize(features, low_level), fine], 3)
     # This is scope 'decoder_conv0/decoder_conv0_1', and 2, as in DeepLab.
     return slim.repeat(
       net, 2, slim.conv2d, depth, [3, 3], scope='decoder_conv0'
@@ -130,7 +140,8 @@ def refine(
 
 def logits(features: tf.Tensor, num_classes: int) -> tf.Tensor:
   """Returns the float [batch, height, width, num_classes] by a 1x1 conv."""
-  with tf.variable_scope('logits', values=[features]):
+  outer, inner = LOGITS.split('/')
+  with tf.variable_scope(outer, values=[features]):
     return slim.conv2d(
       features,
       num_classes,
@@ -138,7 +149,7 @@ def logits(features: tf.Tensor, num_classes: int) -> tf.Tensor:
       activation_fn=None,
       normalizer_fn=None,
       weights_initializer=tf.truncated_normal_initializer(stddev=0.01),
-      scope='semantic',
+      scope=inner,
     )
 
 
@@ -154,22 +165,65 @@ class Decoder(NamedTuple):
       None leaves the logits to the network.
     needs: the arguments of `function` beside the features, out of
       'low_level', 'depth' and 'rates'.
+    scopes: of its variables, but for those of the logits and of the rates.
+    rate_scope: of the convolution of each rate, to be formatted with its
+      number from 1 on; '' if it has none.
+    marker: the last variable before the logits; the last dimension of its
+      shape is `depth`. A checkpoint that has it is of this decoder, or of one
+      of more scopes that has it too.
+    logits: their scope; '' leaves it to the network.
   """
 
-  function: Callable | None = None
+  function: Callable[..., tf.Tensor] | None = None
   needs: tuple[str, ...] = ()
+  scopes: tuple[str, ...] = ()
+  rate_scope: str = ''
+  marker: str = ''
+  logits: str = ''
 
 
-DECODERS = {
+DECODERS: dict[str, Decoder] = {
   'fcn': Decoder(),
-  'aspp': Decoder(aspp, ('depth', 'rates')),
-  'deeplabv3plus': Decoder(_refined_aspp, ('low_level', 'depth', 'rates')),
+  'aspp': Decoder(
+    aspp,
+    ('depth', 'rates'),
+    ('image_pooling', 'aspp0', 'concat_projection'),
+    _RATE_SCOPE,
+    'concat_projection/weights',
+    LOGITS,
+  ),
+  'deeplabv3plus': Decoder(
+    _refined_aspp,
+    ('low_level', 'depth', 'rates'),
+    ('image_pooling', 'aspp0', 'concat_projection', 'decoder'),
+    _RATE_SCOPE,
+    'decoder/decoder_conv0/decoder_conv0_2/weights',
+    LOGITS,
+  ),
 }
 
 
 def get_decoder(name: str) -> Decoder:
   """Returns the registry's entry, or a ValueError with the nearest names."""
-  return nets_factory.entry('decoder', DECODERS, name)
+  return registry.entry('decoder', DECODERS, name)
+
+
+def logits_weights(scope: str) -> list[str]:
+  """Returns the names that the weights of logits can have.
+
+  >>> logits_weights('resnet_v1_50/')
+  ['logits/semantic/weights', 'resnet_v1_50/logits/weights']
+
+  Args:
+    scope: what the names of the network's variables begin with, and a slash.
+
+  Returns:
+    Those of decoders, then the network's own, which a network that got a
+    decoder may still have in its checkpoint.
+  """
+  of_decoders = {d.logits: None for d in DECODERS.values() if d.logits}
+  own = f'{scope}{resnet_generator.LOGITS}'
+  return [f'{name}/weights' for name in (*of_decoders, own)]
 
 
 def check(
@@ -185,11 +239,11 @@ def check(
   It builds nothing, so flags can be checked before the data is read.
   """
   needs = get_decoder(decoder).needs
-  function = nets_factory.get_network(network_name).function
-  root_block = (network_options or {}).get('root_block', function.root_block)
+  network = nets_factory.get_network(network_name)
+  root_block = (network_options or {}).get('root_block', network.root_block)
   resnet_utils.check_output_stride(
     output_stride,
-    function.blocks(multi_grid=multi_grid),
+    network.blocks(multi_grid=multi_grid),
     resnet_generator.get_root(root_block).stride,
   )
   if 'low_level' in needs:
@@ -212,8 +266,8 @@ def check(
 
 
 @contextlib.contextmanager
-def _head_scopes(is_training, reuse):
-  """The scopes of a head; yields the collection that gets its end points."""
+def _decoder_scopes(is_training, reuse):
+  """The scopes of a decoder; yields the collection of its end points."""
   collection = tf.get_default_graph().unique_name('decoder_end_points')
   with (
     tf.variable_scope(
@@ -239,7 +293,7 @@ def build(
   weight_decay: float = 0.0,
   depth_multiplier: float | None = None,
   network_options: Mapping[str, Any] | None = None,
-  **arg_scope_options,
+  **arg_scope_options: Any,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """Builds a network with a decoder on top, under the network's arg scope.
 
@@ -320,7 +374,7 @@ def build(
   )
   with (
     slim.arg_scope(arg_scope),
-    _head_scopes(is_training, reuse) as collection,
+    _decoder_scopes(is_training, reuse) as collection,
   ):
     net = head.function(net, **{name: needed[name] for name in head.needs})
     net = logits(net, num_classes)

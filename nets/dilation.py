@@ -1,13 +1,14 @@
 """Dilated convolution by TensorFlow's native kernels, as slim.conv2d makes it.
 
-slim.conv2d(rate=r) shuffles the map into r x r small ones and back around a
-plain convolution (SpaceToBatchND). The native kernels compute the same values
-without the copies, and the variables stay what slim.conv2d calls them.
+slim.conv2d(rate=r) copies the activations into r x r smaller ones and back
+around a plain convolution (SpaceToBatchND). The native kernels compute the same
+values without the copies, and the variables have the same names.
 """
 
 import functools
 import inspect
 import logging
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -16,7 +17,10 @@ from nets.slim_compat import has_dilation_gradient, slim
 
 @functools.cache
 def use_native() -> bool:
-  """Whether native dilation is used; where it is not, says so, once."""
+  """Whether dilated convolutions are native; if not, a warning is logged once.
+
+  They are where `slim_compat.has_dilation_gradient()` is true.
+  """
   native = has_dilation_gradient()
   if not native:
     logging.getLogger(__name__).warning(
@@ -33,13 +37,14 @@ def conv2d(
   kernel_size: int,
   rate: int = 1,
   scope: str | None = None,
-  **options,
+  **options: Any,
 ) -> tf.Tensor:
-  """`slim.conv2d` of stride 1 whose `rate` is dilated natively.
+  """`slim.conv2d` of stride 1 that dilates with a native kernel if it can.
 
   Obeys every arg_scope that is set for `slim.conv2d` and makes the same
-  variables and end points. Source of the operation: Chen et al., "Rethinking
-  Atrous Convolution for Semantic Image Segmentation", section 3.1.
+  variables and end points. Dilated convolution is described by Chen et al.,
+  Rethinking Atrous Convolution for Semantic Image Segmentation,
+  arXiv:1706.05587, section 3.1.
 
   Args:
     inputs: float [batch, height, width, channels].
@@ -50,7 +55,8 @@ def conv2d(
     **options: any other argument of `slim.conv2d`.
 
   Returns:
-    A float tensor [batch, height_out, width_out, num_outputs].
+    Float [batch, height_out, width_out, num_outputs], where height and width
+    are those of `inputs` for 'SAME' padding.
   """
   key = slim.arg_scope_func_key(slim.conv2d)
   scoped = {**slim.current_arg_scope().get(key, {}), **options}

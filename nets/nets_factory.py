@@ -1,6 +1,5 @@
 """The registry of networks: every name that --model_name takes."""
 
-import difflib
 import functools
 import inspect
 import itertools
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from nets import (
+  registry,
   resnet_cifar,
   resnet_generator,
   resnet_utils,
@@ -34,7 +34,7 @@ class Released(NamedTuple):
 
 
 class LowLevelFeature(NamedTuple):
-  """The fine feature of a network that a decoder sharpens coarse ones by.
+  """The feature of finer resolution that a decoder joins with the last ones.
 
   Fields:
     end_point: its key in the network's end points.
@@ -47,21 +47,97 @@ class LowLevelFeature(NamedTuple):
   channels: int
 
 
-class Network(NamedTuple):
-  """What the registry knows of a network.
+class Option(NamedTuple):
+  """An option of networks whose values have names.
 
   Fields:
-    function: builds it, `function(images, num_classes, is_training, ...)`;
-      its attribute default_image_size is in pixels.
+    default: what the network has if nothing else is said.
+    values: the names of all that it can be.
+  """
+
+  default: str
+  values: tuple[str, ...]
+
+
+# The names of the values of each option, in the order of the networks'
+# arguments. A network has those that its entry lists.
+OPTIONS: dict[str, tuple[str, ...]] = {
+  'root_block': tuple(resnet_generator.ROOT_BLOCKS),
+  'shortcut': tuple(resnet_v1.SHORTCUTS),
+}
+
+
+class Network(NamedTuple):
+  """What the registry knows of a network, without building it.
+
+  `Network.of` makes an entry from a network function.
+
+  Fields:
+    name: by which `get_network` finds it.
+    function: builds it, `function(images, num_classes, is_training, ...)`.
     arg_scope: returns the arg scope to build it under.
     preprocessing: the name of the preprocessing it was published with.
+    default_image_size: the height and width of its images, in pixels.
+    default_scope: what its variables' names begin with.
+    blocks: returns its list of `resnet_utils.Block`, `blocks(min_base_depth,
+      depth_multiplier, multi_grid, **unit_options)`, all of them optional.
+    unit: the scope of its units, such as 'bottleneck_v1', which tells them.
+    options: of `OPTIONS` those that `function` takes, by their names.
+    biased: whether convolutions keep biases before their batch norm.
     released: TF-Slim's checkpoint, None if there is none.
   """
 
-  function: Callable
-  arg_scope: Callable
+  name: str
+  function: Callable[..., tuple[tf.Tensor, dict[str, tf.Tensor]]]
+  arg_scope: Callable[..., dict]
   preprocessing: str
+  default_image_size: int
+  default_scope: str
+  blocks: Callable[..., list[resnet_utils.Block]]
+  unit: str
+  options: Mapping[str, Option]
+  biased: bool = False
   released: Released | None = None
+
+  @classmethod
+  def of(
+    cls,
+    function: Any,
+    arg_scope: Callable[..., dict],
+    preprocessing: str,
+    released: Released | None = None,
+    biased: bool = False,
+  ) -> 'Network':
+    """Returns the entry of a function that `resnet_generator.network` made.
+
+    Args:
+      function: or a `functools.partial` of one, with what
+        `functools.update_wrapper` copies.
+      arg_scope: see the fields, as all others.
+    """
+    defaults = {'root_block': function.root_block, **function.unit_options}
+    return cls(
+      function.__name__,
+      function,
+      arg_scope,
+      preprocessing,
+      function.default_image_size,
+      function.default_scope,
+      function.blocks,
+      function.blocks()[0].unit_fn.default_scope,
+      {
+        name: Option(defaults[name], values)
+        for name, values in OPTIONS.items()
+        if name in defaults
+      },
+      biased,
+      released,
+    )
+
+  @property
+  def root_block(self) -> str:
+    """A key of `resnet_generator.ROOT_BLOCKS`."""
+    return self.options['root_block'].default
 
   @property
   def zero_inits_last_gamma(self) -> bool:
@@ -72,22 +148,24 @@ class Network(NamedTuple):
 
 
 def _v1(function, released=None):
-  return Network(function, resnet_v1.resnet_arg_scope, 'vgg', released)
+  return Network.of(function, resnet_v1.resnet_arg_scope, 'vgg', released)
 
 
 def _v2(function, released=None):
-  return Network(function, resnet_v2.resnet_arg_scope, 'inception', released)
+  return Network.of(function, resnet_v2.resnet_arg_scope, 'inception', released)
 
 
 def _plain(function):
-  return Network(function, resnet_utils.resnet_arg_scope, 'vgg')
+  return Network.of(function, resnet_utils.resnet_arg_scope, 'vgg')
 
 
-def _cifar(family, depth):
-  return Network(
-    resnet_cifar.network(family, depth),
-    resnet_cifar.FAMILIES[family].arg_scope,
+def _of_family(name, depth):
+  family = resnet_cifar.FAMILIES[name]
+  return Network.of(
+    resnet_cifar.network(name, depth),
+    family.arg_scope,
     'cifar',
+    biased=family.biased,
   )
 
 
@@ -95,7 +173,7 @@ _V1_2016 = Released(1000, 224, 1)
 _V2_2017 = Released(1001, 299, 0)
 
 
-NETWORKS = {
+NETWORKS: dict[str, Network] = {
   'resnet_v1_18': _v1(resnet_v1.resnet_v1_18),
   'resnet_v1_34': _v1(resnet_v1.resnet_v1_34),
   'resnet_v1_50': _v1(resnet_v1.resnet_v1_50, _V1_2016),
@@ -113,7 +191,7 @@ NETWORKS = {
   'plain_18': _plain(resnet_v1.plain_18),
   'plain_34': _plain(resnet_v1.plain_34),
   **{
-    f'{name}_{depth}': _cifar(name, depth)
+    f'{name}_{depth}': _of_family(name, depth)
     for name, family in resnet_cifar.FAMILIES.items()
     for depth in family.depths
   },
@@ -123,29 +201,12 @@ networks_map = {name: net.function for name, net in NETWORKS.items()}
 arg_scopes_map = {name: net.arg_scope for name, net in NETWORKS.items()}
 
 
-def entry(what: str, registry: Mapping[str, Any], name: str) -> Any:
-  """Returns an entry of a registry.
-
-  Args:
-    what: an entry is, such as 'network'.
-    registry: by name.
-    name: the entry's.
-
-  Raises:
-    ValueError: there is none; the nearest names and all are listed.
-  """
-  if name not in registry:
-    near = difflib.get_close_matches(name, registry, n=2)
-    hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(
-      f'There is no {what} named {name!r}.{hint} The {what}s '
-      f'are: {", ".join(registry)}.'
-    )
-  return registry[name]
-
-
 def get_network(name: str) -> Network:
   """Returns a network by its name.
+
+  >>> network = get_network('cifar_residual_26')
+  >>> network.preprocessing, network.unit, network.options['shortcut'].default
+  ('cifar', 'basic_v1', 'A')
 
   Args:
     name: a key of `NETWORKS`, or one of another depth of the families in
@@ -156,8 +217,27 @@ def get_network(name: str) -> Network:
   """
   sized = resnet_cifar.split(name)
   if sized and name not in NETWORKS:
-    return _cifar(*sized)
-  return entry('network', NETWORKS, name)
+    return _of_family(*sized)
+  return registry.entry('network', NETWORKS, name)
+
+
+def names(units: int | None = None) -> list[str]:
+  """Returns the names of all networks in `NETWORKS`, then of some others.
+
+  >>> [name for name in names(units=4) if name not in NETWORKS]
+  ['cifar_resnet_v1_26', 'cifar_resnet_v2_38', 'cifar_residual_26', \
+'cifar_plain_26', 'cifar_highway_26']
+
+  Args:
+    units: the others are the networks of `resnet_cifar.FAMILIES` whose blocks
+      have so many units each; None or 0 for no others.
+  """
+  more = [
+    f'{name}_{family.depth(units)}'
+    for name, family in resnet_cifar.FAMILIES.items()
+    if units
+  ]
+  return list(dict.fromkeys([*NETWORKS, *more]))
 
 
 def check_zero_init(name: str) -> None:
@@ -200,9 +280,9 @@ def low_level_feature(
   Raises:
     ValueError: there is no such network, or it strides from the start.
   """
-  function = get_network(name).function
-  root = resnet_generator.get_root(root_block or function.root_block)
-  block = function.blocks(**options)[0]
+  network = get_network(name)
+  root = resnet_generator.get_root(root_block or network.root_block)
+  block = network.blocks(**options)[0]
   before = list(
     itertools.takewhile(lambda unit: unit.get('stride', 1) == 1, block.args)
   )
@@ -213,15 +293,15 @@ def low_level_feature(
       'another network.'
     )
   return LowLevelFeature(
-    f'{scope or function.default_scope}/{block.scope}/unit_{len(before)}/'
-    f'{block.unit_fn.default_scope}',
+    f'{scope or network.default_scope}/{block.scope}/unit_{len(before)}/'
+    f'{network.unit}',
     root.stride,
     before[-1]['depth'],
   )
 
 
 def get_arg_scope(
-  name: str, zero_init_last_gamma: bool = False, **options
+  name: str, zero_init_last_gamma: bool = False, **options: Any
 ) -> dict:
   """Returns the arg scope to build network `name`, and heads on it, under.
 
@@ -245,8 +325,8 @@ def get_network_fn(
   weight_decay: float = 0.0,
   is_training: bool = False,
   zero_init_last_gamma: bool = False,
-  **arg_scope_options,
-) -> Callable:
+  **arg_scope_options: Any,
+) -> Callable[..., tuple[tf.Tensor, dict[str, tf.Tensor]]]:
   """Returns a function that builds the network `name` from images.
 
   Args:
@@ -258,6 +338,13 @@ def get_network_fn(
       (arXiv:1706.02677, section 5.1).
     **arg_scope_options: more arguments of the network's arg scope, such as
       `batch_norm_decay`.
+
+  >>> network_fn = get_network_fn('resnet_v1_50', num_classes=10)
+  >>> size = network_fn.default_image_size
+  >>> with tf.Graph().as_default():
+  ...   logits, end_points = network_fn(tf.zeros([2, size, size, 3]))
+  >>> size, logits.shape.as_list()
+  (224, [2, 10])
 
   Returns:
     `network_fn(images, **kwargs) -> (logits, end_points)`, where images are
@@ -273,7 +360,9 @@ def get_network_fn(
     check_zero_init(name)
 
   @functools.wraps(function)
-  def network_fn(images: tf.Tensor, **kwargs):
+  def network_fn(
+    images: tf.Tensor, **kwargs: Any
+  ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     with slim.arg_scope(
       get_arg_scope(
         name,

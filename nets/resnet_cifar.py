@@ -5,7 +5,7 @@
   [2] He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks.
       arXiv:1603.05027, 2016
 
-Three blocks of n units each, on maps of 32x32, 16x16 and 8x8:
+Three blocks of n units each, whose activations are 32x32, 16x16 and 8x8:
 
   cifar_residual_N    [1], section 4.2: N = 6n + 2, shortcuts of option A
   cifar_plain_N       the same without shortcuts
@@ -13,10 +13,9 @@ Three blocks of n units each, on maps of 32x32, 16x16 and 8x8:
   cifar_resnet_v1_N   version 1 of Keras's CIFAR-10 script: N = 6n + 2
   cifar_resnet_v2_N   its version 2, bottlenecks with pre-activation: N = 9n + 2
 
-Those of the Keras script have its biases, its batch norm and its padding, which
-is at the end of a map only where a convolution has a stride; without their
-strides, as for dense features, they therefore keep their values for odd sizes
-alone.
+Those of the Keras script have its biases, its batch norm and its padding. A
+strided convolution of theirs pads inputs of an even size at their end only, so
+dense features, which have no stride, equal the strided ones only for odd sizes.
 
 Every depth is an attribute of this module:
 
@@ -33,18 +32,18 @@ Every depth is an attribute of this module:
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import dilation, resnet_generator, resnet_utils, resnet_v1
+from nets import dilation, registry, resnet_generator, resnet_utils, resnet_v1
 from nets.resnet_utils import BARE
 from nets.slim_compat import slim
 
 
 def _biased_batch_norm(inputs, **options):
-  """Batch norm of a convolution that keeps its biases, as in Keras."""
+  """Adds biases before batch norm, as the convolutions of Keras do."""
   biases = slim.model_variable(
     'biases', [inputs.shape.as_list()[-1]], initializer=tf.zeros_initializer()
   )
@@ -217,11 +216,13 @@ class Family(NamedTuple):
   """Networks that differ by their depth.
 
   Fields:
-    layers: how many a unit in each of the three blocks adds; two are left.
+    layers: how many a unit in each of the three blocks adds to the depth; the
+      first convolution and the logits add two.
     depths: those of the registry.
     generator: what `resnet_generator.family` returned.
     block: makes a block.
     arg_scope: returns the arg scope to build them under.
+    biased: whether that keeps biases before batch norm.
     unit_options: see `resnet_generator.network`.
   """
 
@@ -229,8 +230,13 @@ class Family(NamedTuple):
   depths: tuple[int, ...]
   generator: Callable
   block: Callable
-  arg_scope: Callable
-  unit_options: dict[str, Any] = {}
+  arg_scope: Callable[..., dict]
+  biased: bool = False
+  unit_options: Mapping[str, Any] = {}
+
+  def depth(self, units: int) -> int:
+    """Returns the number of layers of blocks of so many units."""
+    return self.layers * units + 2
 
 
 def _of(unit):
@@ -239,7 +245,12 @@ def _of(unit):
 
 FAMILIES = {
   'cifar_resnet_v1': Family(
-    6, (20, 32, 44, 56, 110), resnet_v1.resnet_v1, _of(basic), resnet_arg_scope
+    6,
+    (20, 32, 44, 56, 110),
+    resnet_v1.resnet_v1,
+    _of(basic),
+    resnet_arg_scope,
+    biased=True,
   ),
   'cifar_resnet_v2': Family(
     9,
@@ -247,6 +258,7 @@ FAMILIES = {
     _pre_activated,
     _bottleneck_block,
     resnet_arg_scope,
+    biased=True,
   ),
   'cifar_residual': Family(
     6,
@@ -254,7 +266,7 @@ FAMILIES = {
     resnet_v1.resnet_v1,
     _of(resnet_v1.basic),
     resnet_v1.resnet_arg_scope,
-    {'shortcut': 'A'},
+    unit_options={'shortcut': 'A'},
   ),
   'cifar_plain': Family(
     6,
@@ -269,7 +281,7 @@ FAMILIES = {
     resnet_v1.resnet_v1,
     _of(resnet_v1.highway),
     resnet_utils.resnet_arg_scope,
-    {'shortcut': 'A'},
+    unit_options={'shortcut': 'A'},
   ),
 }
 
@@ -279,12 +291,13 @@ def network(family: str, depth: int) -> Callable:
   """Returns the network function of a key of `FAMILIES` and a depth.
 
   Raises:
-    ValueError: there is none of that depth; the nearest are named.
+    ValueError: there is no such family, or none of that depth; the nearest
+      are named.
   """
-  found = FAMILIES[family]
-  units, rest = divmod(depth - 2, found.layers)
+  found = registry.entry('CIFAR network', FAMILIES, family)
+  units, rest = divmod(depth - found.depth(0), found.layers)
   if rest or units < 1:
-    below = max(units, 1) * found.layers + 2
+    below = found.depth(max(units, 1))
     raise ValueError(
       f'There is no network named {family}_{depth}: the depth must be '
       f'{found.layers}n + 2. The nearest are {family}_{below} and '

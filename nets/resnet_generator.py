@@ -50,8 +50,11 @@ ROOT_BLOCKS = {
   'cifar': Root((('conv1', 16, 3, 1),), pool=False),
 }
 
+# The scope of a network's logits in its own.
+LOGITS = 'logits'
+
 # Depth -> the number of units in each of the four blocks.
-UNITS = {
+UNITS: dict[int | str, tuple[int, ...]] = {
   18: (2, 2, 2, 2),
   34: (3, 4, 6, 3),
   50: (3, 4, 6, 3),
@@ -62,7 +65,14 @@ UNITS = {
 
 
 def get_root(name: str) -> Root:
-  """Returns the entry of `ROOT_BLOCKS`, or a ValueError that lists them."""
+  """Returns the entry of `ROOT_BLOCKS`.
+
+  >>> get_root('7x7').stride, get_root('3x3').stride
+  (4, 1)
+
+  Raises:
+    ValueError: there is none of that name; all are listed.
+  """
   if name not in ROOT_BLOCKS:
     raise ValueError(
       f'There is no root_block={name!r}. It can be {", ".join(ROOT_BLOCKS)}.'
@@ -102,9 +112,9 @@ def _head(
     [1, 1],
     activation_fn=None,
     normalizer_fn=None,
-    scope='logits',
+    scope=LOGITS,
   )
-  end_points[f'{scope_name}/logits'] = net
+  end_points[f'{scope_name}/{LOGITS}'] = net
   if spatial_squeeze:
     net = tf.squeeze(net, [1, 2], name='SpatialSqueeze')
     end_points[f'{scope_name}/spatial_squeeze'] = net
@@ -147,8 +157,8 @@ _GENERATOR_DOC = """Generates a residual network of this family from its blocks.
     output_stride: the ratio of input to output resolution, None for the
       nominal one (32 for the published networks).
     include_root_block: whether to begin with the root convolution and the
-      pooling; if not, `inputs` are a feature map, for pre-activation units
-      one that no activation has touched yet.
+      pooling; if not, `inputs` are features, for pre-activation units those
+      before the activation.
     spatial_squeeze: logits [batch, num_classes] instead of
       [batch, 1, 1, num_classes].
     store_non_strided_activations: see `resnet_utils.stack_blocks_dense`.
@@ -164,7 +174,7 @@ _GENERATOR_DOC = """Generates a residual network of this family from its blocks.
       'predictions' (softmax) where there are any.
 
   Raises:
-    ValueError: `output_stride` cannot be reached, `spatial_squeeze` on a map
+    ValueError: `output_stride` cannot be reached, `spatial_squeeze` of logits
       larger than 1x1, or `inputs` of a wrong rank or dtype.
     RuntimeError: called eagerly, outside of a graph.
 """
@@ -253,7 +263,7 @@ def family(
   resnet.__name__ = resnet.__qualname__ = name
   resnet.__module__ = module
   resnet.__doc__ = _GENERATOR_DOC
-  resnet.default_image_size = 224
+  vars(resnet)['default_image_size'] = 224
   return resnet
 
 
@@ -336,9 +346,9 @@ def network(
 ) -> Callable:
   """Returns the public network function `name` of a family and a depth.
 
-  It carries what there is to know without building it: default_image_size,
-  default_scope, root_block and blocks, `blocks(min_base_depth,
-  depth_multiplier, multi_grid, **unit_options)`.
+  It carries what there is to know without building it, as attributes:
+  default_image_size, default_scope, root_block, unit_options and blocks,
+  `blocks(min_base_depth, depth_multiplier, multi_grid, **unit_options)`.
 
   Args:
     family_fn: what `family` returned.
@@ -375,8 +385,8 @@ def network(
     scope: str = default_scope,
     multi_grid: Sequence[int] | None = None,
     root_block: str = root_block,
-    **given,
-  ):
+    **given: Any,
+  ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     for option in given.keys() - unit_options.keys():
       raise TypeError(f'{name}() has no argument {option!r}.')
     blocks = make_blocks(
@@ -399,16 +409,19 @@ def network(
 
   resnet_fn.__name__ = resnet_fn.__qualname__ = name
   resnet_fn.__module__ = family_fn.__module__
-  resnet_fn.__signature__ = _signature(resnet_fn, unit_options)
   resnet_fn.__doc__ = _NETWORK_DOC.format(
     name=name,
     family=family_fn.__name__,
     options=' and '.join(unit_options) or 'there is none that',
   )
-  resnet_fn.default_image_size = image_size
-  resnet_fn.default_scope = default_scope
-  resnet_fn.root_block = root_block
-  resnet_fn.blocks = make_blocks
+  vars(resnet_fn).update(
+    __signature__=_signature(resnet_fn, unit_options),
+    default_image_size=image_size,
+    default_scope=default_scope,
+    root_block=root_block,
+    blocks=make_blocks,
+    unit_options=unit_options,
+  )
   return resnet_fn
 
 

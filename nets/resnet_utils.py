@@ -8,7 +8,7 @@ Residual networks were proposed in
 
 A network is a list of `Block`s, each a list of residual units. The stride of a
 block of bottlenecks sits on its last unit, not on the first of the next block:
-both compute the same values, and this one shrinks the map one unit earlier.
+both compute the same values, and this one has smaller activations.
 """
 
 import collections
@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as tf
 from nets import dilation
 from nets.slim_compat import slim
 
-# Of a convolution that neither normalizes nor activates.
+# The arguments of a convolution without batch norm and activation.
 BARE = {'activation_fn': None, 'normalizer_fn': None}
 
 
@@ -80,6 +80,10 @@ def bottleneck_block(
 ) -> Block:
   """Returns a block of bottleneck units with the stride on its last one.
 
+  >>> block = bottleneck_block(None, 'block1', 64, num_units=3, stride=2)
+  >>> [unit['stride'] for unit in block.args], block.args[0]['depth']
+  ([1, 1, 2], 256)
+
   Args:
     unit_fn: the unit.
     scope: the scope of the block.
@@ -120,6 +124,10 @@ def basic_block(
   There [1] has it. On the last unit of the block before it would be another
   network, other than for bottlenecks, whose blocks begin with a 1x1
   convolution.
+
+  >>> block = basic_block(None, 'block2', 128, num_units=2, stride=2)
+  >>> [unit['stride'] for unit in block.args], block.args[0]['depth']
+  ([2, 1], 128)
 
   Args:
     unit_fn: the unit.
@@ -170,8 +178,11 @@ def subsample(
 def rate_behind(rate: int, stride: int, nominal_stride: int) -> int:
   """Returns the rate of what follows a convolution in its own unit.
 
-  Where the convolution lacks its nominal stride, as in dense features, what
-  the next one looks at lies further apart.
+  Where the convolution lacks its nominal stride, as in dense features, the
+  next one is dilated by as much instead.
+
+  >>> rate_behind(rate=1, stride=1, nominal_stride=2)
+  2
   """
   return rate * max(nominal_stride // stride, 1)
 
@@ -202,8 +213,8 @@ def conv2d_same(
   """A convolution that pads alike whatever its stride and input size.
 
   Equal to the same convolution at stride 1 followed by
-  `subsample(net, stride)`, which TensorFlow's own strided 'SAME' is not: that
-  one pads an even-sized map at its end only.
+  `subsample(net, stride)`. TensorFlow's own strided 'SAME' is not: it pads
+  inputs of an even size at their end only.
 
   Args:
     inputs: float [batch, height, width, channels].
@@ -242,7 +253,14 @@ def conv2d_same(
 
 
 def reachable_strides(blocks: Sequence[Block], root: int = 1) -> list[int]:
-  """Returns every output stride that `blocks` reach behind a root's stride."""
+  """Returns every output stride that `blocks` reach behind a root's stride.
+
+  >>> blocks = [
+  ...   bottleneck_block(None, f'block{i}', 64, 2, stride) for i, stride in
+  ...   enumerate([2, 2, 2, 1], 1)]
+  >>> reachable_strides(blocks, root=4)
+  [4, 8, 16, 32]
+  """
   strides = [root]
   for block in blocks:
     for unit in block.args:
@@ -250,8 +268,10 @@ def reachable_strides(blocks: Sequence[Block], root: int = 1) -> list[int]:
   return sorted(set(strides))
 
 
-def check_output_stride(output_stride, blocks, root=1):
-  """Raises ValueError if `output_stride` cannot be had from the network."""
+def check_output_stride(
+  output_stride: int | None, blocks: Sequence[Block], root: int = 1
+) -> None:
+  """Raises ValueError if `output_stride` is none of `reachable_strides`."""
   valid = reachable_strides(blocks, root)
   if output_stride is None or output_stride in valid:
     return
@@ -362,7 +382,7 @@ def resnet_arg_scope(
     normalizer_params=batch_norm_params,
   ):
     with slim.arg_scope([slim.batch_norm], **batch_norm_params):
-      # 'SAME' in pool1 keeps the corners of maps and image aligned, which
+      # 'SAME' in pool1 keeps the corners of features and image aligned, which
       # dense prediction needs; the Caffe networks of [1] pad with 'VALID'.
       with slim.arg_scope([slim.max_pool2d], padding='SAME') as scope:
         return scope

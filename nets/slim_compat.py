@@ -1,11 +1,16 @@
-"""Makes tf-slim 1.1.0 whole on TensorFlow 2.16 to 2.21.
+"""Repairs tf-slim 1.1.0 for TensorFlow 2.16 to 2.21.
 
-tf-slim reaches into TensorFlow's private modules for names that have since
-moved. Importing this module puts back each of them that is missing, and only
-those; nothing that TensorFlow still has is touched. Every module here imports
-slim from this one place:
+tf-slim takes names from private modules of TensorFlow that are no longer there,
+in 2.16 as in 2.21. Importing this module sets them again, for all that use
+TensorFlow in the process: the names in `MOVED`, which lists what of tf-slim
+needs each, and the module of slim.batch_norm's layer, where tf-keras has moved
+it. A name that TensorFlow has is left alone. Importing nets or
+preprocessing changes nothing else in the process.
 
-    from nets.slim_compat import slim
+`REPAIRED` lists the names that were set. Every module here imports slim from
+this one place:
+
+>>> from nets.slim_compat import slim
 """
 
 import importlib
@@ -42,14 +47,20 @@ MOVED = {
   },
 }
 
-# slim.batch_norm: TensorFlow loads this module by its first name on the first
-# use of the layer, and tf_keras keeps it under the second.
+# slim.batch_norm: on its first use the first module loads its layer from where
+# tf_keras had it; the second is where it has it now.
 _NORMALIZATION = 'tensorflow.python.layers.normalization'
 _NORMALIZATION_HOME = 'tf_keras.src.legacy_tf_layers.normalization'
 
 
 def check_version(version: str) -> None:
-  """Raises ImportError if tf-slim cannot be made whole on this TensorFlow."""
+  """Raises ImportError if tf-slim cannot be repaired for a TensorFlow.
+
+  >>> check_version('2.21.0')
+
+  Args:
+    version: of TensorFlow, such as '2.21.0'.
+  """
   release = tuple(int(part) for part in version.split('.')[:2])
   if release < OLDEST:
     raise ImportError(
@@ -71,8 +82,12 @@ def _module(name):
     ) from error
 
 
-def repair() -> list:
-  """Puts back what is missing; returns the names repaired ([] if none)."""
+def repair() -> list[str]:
+  """Sets the names that are missing, and returns them ([] if none).
+
+  Raises:
+    ImportError: a module is missing, or the package tf-keras.
+  """
   repaired = []
   for name, attributes in MOVED.items():
     module = _module(name)
@@ -109,6 +124,6 @@ def has_dilation_gradient() -> bool:
 check_version(tf.__version__)
 REPAIRED = repair()
 
-import tf_slim as slim  # noqa: E402  (whole only after the repair)
+import tf_slim as slim  # noqa: E402  (after the repair)
 
 __all__ = ['slim', 'has_dilation_gradient', 'repair', 'check_version']

@@ -4,7 +4,11 @@ Krizhevsky's CIFAR-10 augmentation as He et al. use it, Deep Residual Learning
 for Image Recognition, section 4.2, https://arxiv.org/abs/1512.03385: four
 pixels of padding, a crop of the image's size, a flip. Of TF-Slim's cifarnet
 it keeps the standardisation and leaves out brightness and contrast. Small
-turns and zooms serve images that must not be flipped, such as digits.
+rotations and zooms serve images that must not be flipped, such as digits.
+
+>>> image = tf.zeros([40, 30, 3], tf.uint8)
+>>> preprocess_image(image, 32, 32, is_training=True, padding=4).shape.as_list()
+[32, 32, 3]
 """
 
 import math
@@ -59,8 +63,8 @@ def preprocess_for_train(
     padding: largest move in each direction, in pixels of the output.
     shift: the same as a part of the output's side, rounded to pixels; the
       two add up.
-    flip: whether to mirror every second image.
-    rotation: largest turn to either side, in degrees.
+    flip: whether to mirror the image, with a probability of 1/2.
+    rotation: largest rotation to either side, in degrees.
     zoom: largest part by which to grow or shrink, in [0, 1).
     repeat_edge: whether a move repeats the edge, as Keras's generator does.
     normalization: 'standardize' for mean 0 and deviation 1 in each image,
@@ -86,7 +90,7 @@ def preprocess_for_train(
   seed = utils.as_seed(seed)
   image = _fill(image, output_height, output_width, use_grayscale)
   if rotation or zoom:
-    image = _turn_and_zoom(
+    image = _rotate_and_zoom(
       image,
       utils.draw(seed, 'rotation', -rotation, rotation),
       utils.draw(seed, 'zoom', 1 - zoom, 1 + zoom),
@@ -142,7 +146,7 @@ preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)
 
 
 def _fill(image, height, width, use_grayscale):
-  image = utils.as_picture(image, use_grayscale)
+  image = utils.as_image(image, use_grayscale)
   # TensorFlow 1's sampling would move an 8 x 8 glyph resized to 32 x 32 by
   # 1.5 pixels to the upper left.
   return utils.resize(image, height, width, half_pixel_centers=True)
@@ -160,13 +164,13 @@ def _pad(image, margins, repeat_edge):
   return image
 
 
-def _turn_and_zoom(image, degrees, zoom):
-  """Turns and enlarges [h, w, C] about its centre; outside it is black."""
+def _rotate_and_zoom(image, degrees, zoom):
+  """Rotates and enlarges [h, w, C] about its centre; outside it is black."""
   height, width = image.shape.as_list()[:2]
   angle = degrees * (math.pi / 180)
   cos, sin = tf.cos(angle) / zoom, tf.sin(angle) / zoom
   x, y = (width - 1) / 2, (height - 1) / 2
-  # The op maps places in the output to places in the input.
+  # From positions in the output to positions in the input.
   transform = [
     cos,
     -sin,
@@ -206,7 +210,7 @@ def _fit(mean, shape):
   """Returns the mean image as large as an image, or the mean colour."""
   mean = np.asarray(mean, np.float32)
   if mean.ndim == 3 and mean.shape[:2] != shape[:2]:
-    mean = utils.resize(mean, *shape[:2], half_pixel_centers=True)
+    mean = utils.resize(mean, shape[0], shape[1], half_pixel_centers=True)
   try:
     np.broadcast_to(np.empty(mean.shape), shape)
   except ValueError:

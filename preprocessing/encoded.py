@@ -1,8 +1,14 @@
 """An image that is decoded no further than its recipe needs.
 
 A JPEG's window is decoded without the rows below it and the columns beside
-it, which is most of the time of a training pipeline. Every recipe takes an
-`Encoded` where it takes the pixels.
+it, which would take most of the time of a training pipeline. Every recipe takes
+an `Encoded` where it takes the pixels.
+
+>>> image = Encoded(tf.io.encode_jpeg(tf.zeros([60, 80, 3], tf.uint8)))
+>>> part = image.pixels(window=lambda shape: tf.constant([10, 20, 32, 48]))
+>>> with tf.Session() as session:
+...   print(session.run([image.size, tf.shape(part)]))
+[array([60, 80], dtype=int32), array([32, 48,  3], dtype=int32)]
 """
 
 from collections.abc import Callable
@@ -13,8 +19,8 @@ import tensorflow.compat.v1 as tf
 def _number(data, at, size, dtype, little_endian=True):
   """Returns an integer of `size` bytes at a place in a string scalar.
 
-  Behind the end there are zeros: an error of TensorFlow's would quote bytes
-  that are no text, of which Python makes a UnicodeDecodeError.
+  Beyond the end it reads zeros: an error of TensorFlow's would quote bytes that
+  are no text, and be a UnicodeDecodeError in Python.
   """
   padded = tf.strings.substr(data, 0, at + size) + b'\0' * (at + size)
   return tf.cast(
@@ -48,10 +54,22 @@ def _begins(data, first):
   return tf.equal(tf.strings.substr(data, 0, len(first)), first)
 
 
+def _size(data, formats=tuple(_SIZES)):
+  """Returns [height, width] by the first of the formats it is, or zeros."""
+  if not formats:
+    return tf.constant([0, 0])
+  first, *others = formats
+  return tf.cond(
+    _begins(data, first),
+    lambda: _SIZES[first](data),
+    lambda: _size(data, others),
+  )
+
+
 def _is_whole_jpeg(data):
   """Whether the bytes begin and end as those of a JPEG.
 
-  One that is cut short must not be good or bad by the window it is seen in.
+  A truncated one is refused whatever window is read.
   """
   end = tf.maximum(tf.strings.length(data) - len(_JPEG_END), 0)
   return tf.logical_and(
@@ -92,10 +110,7 @@ class Encoded:
         anywhere is an error.
     """
     self._whole = whole
-    size = lambda: tf.constant([0, 0])  # noqa: E731, what is none has none
-    for first, read in reversed(_SIZES.items()):
-      size = self._choice(data, first, read, size)
-    self.size = size()
+    self.size = _size(data)
     if max_pixels is not None:
       pixels = tf.reduce_prod(tf.cast(self.size, tf.int64))
       with tf.control_dependencies(
@@ -109,10 +124,6 @@ class Encoded:
         data = tf.identity(data)
         self.size = tf.identity(self.size)
     self.data = data
-
-  @staticmethod
-  def _choice(data, first, read, otherwise):
-    return lambda: tf.cond(_begins(data, first), lambda: read(data), otherwise)
 
   def pixels(
     self, window: Callable[[tf.Tensor], tf.Tensor] | None = None

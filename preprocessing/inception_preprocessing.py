@@ -4,6 +4,10 @@ Szegedy et al., Going Deeper with Convolutions,
 https://arxiv.org/abs/1409.4842; the colour distortion is Howard's,
 https://arxiv.org/abs/1312.5402. TF-Slim's ResNet v2 checkpoints expect it:
 RGB in [-1, 1].
+
+>>> image = tf.zeros([300, 400, 3], tf.uint8)
+>>> preprocess_image(image, 299, 299, is_training=True).shape.as_list()
+[299, 299, 3]
 """
 
 import functools
@@ -173,8 +177,8 @@ def preprocess_for_train(
     bbox: see `sample_window`.
     fast_mode: whether to resize bilinearly, rather than by one method of
       four, and to leave hue and contrast alone.
-    random_crop: whether to crop, rather than squash the whole image.
-    flip: whether to mirror every second image.
+    random_crop: whether to crop; if not, the whole image is resized.
+    flip: whether to mirror the image, with a probability of 1/2.
     color: whether to distort the colours.
     augment: None, or augment(image, seed) that changes the image, float32
       in 0..255, after it was cropped and before it is normalised.
@@ -189,7 +193,7 @@ def preprocess_for_train(
   seed = utils.as_seed(seed)
   window = functools.partial(sample_window, seed=seed, bbox=bbox)
   image = _checked(
-    utils.as_picture(
+    utils.as_image(
       image, use_grayscale, _DTYPES, window if random_crop else None
     )
   )
@@ -243,7 +247,7 @@ def preprocess_for_eval(
   Raises:
     ValueError: an image or a fraction other than described.
   """
-  image = _checked(utils.as_picture(image, use_grayscale, _DTYPES))
+  image = _checked(utils.as_image(image, use_grayscale, _DTYPES))
   dtype = image.dtype
   image = tf.image.central_crop(image, central_fraction)
   image = utils.resize(image, output_height, output_width)

@@ -28,7 +28,7 @@ def random_erasing(
   Zhong et al., Random Erasing Data Augmentation,
   https://arxiv.org/abs/1708.04896. A rectangle that is longer than the
   image is clipped to its side, and so has less area than was drawn; the
-  paper draws again instead. Places have equal odds.
+  paper draws again instead. The place is uniform.
 
   Args:
     image: float32 [height, width, C], preprocessed.
@@ -36,7 +36,7 @@ def random_erasing(
     probability: of erasing anything, in [0, 1].
     area_range: least and largest part of the image's area, in [0, 1].
     aspect_ratio_range: least and largest height / width; its logarithm is
-      drawn uniformly, so that upright and lying have equal odds.
+      drawn uniformly, so that a ratio and its inverse are equally likely.
     value: what to put there, a number or a colour [C]. 0 is the mean of 'vgg'
       and 'cifar' images, and mid-grey of 'inception'. None is normal noise
       with the mean and the deviation of each channel of the image.
@@ -97,6 +97,11 @@ def mixup(
     Images and labels of the same shapes and dtypes. A batch of one comes back
     as it is.
 
+  >>> images = tf.zeros([4, 32, 32, 3])
+  >>> mixed, shares = mixup(images, tf.one_hot([0, 1, 2, 1], 3), seed=[0, 1])
+  >>> mixed.shape.as_list(), shares.shape.as_list()
+  ([4, 32, 32, 3], [4, 3])
+
   Raises:
     ValueError: a batch, a seed or an alpha other than described.
   """
@@ -113,15 +118,15 @@ def cutmix(
   Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers with
   Localizable Features, https://arxiv.org/abs/1905.04899. The rectangle has
   the image's aspect and a part of its area that is drawn from Beta(alpha,
-  alpha), one for the batch. As in the paper its centre is anywhere in the
-  image with equal odds, and what sticks out is cut off. Labels are
-  mixed by the area that is left, counted in pixels.
+  alpha), one for the batch. As in the paper its centre is uniform in the
+  image, and what lies outside of the image is cut off. Labels are mixed by the
+  area that is left, counted in pixels.
 
   Args:
     images: float [batch, height, width, C].
     labels: float [batch, classes], one-hot or soft.
     seed: None or int [2]; the output is a function of it and the batch.
-    alpha: above 0; with 1 all areas have equal odds.
+    alpha: above 0; with 1 the area is uniform.
 
   Returns:
     Images and labels of the same shapes and dtypes. A batch of one comes back
@@ -157,7 +162,7 @@ def mix(
   mixup_alpha: float = 0.0,
   cutmix_alpha: float = 0.0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Applies `mixup` or `cutmix`, with equal odds where both are wanted.
+  """Applies `mixup` or `cutmix`; of both, each with a probability of 1/2.
 
   Args:
     images: float [batch, height, width, C].
@@ -183,7 +188,7 @@ def mix(
 def _check_erasing(probability, area_range, aspect_ratio_range):
   if not 0 <= probability <= 1:
     raise ValueError(
-      f'probability is {probability}; it is that of erasing a part of a '
+      f'probability is {probability}; it is that of erasing a part of an '
       'image and must be from 0 to 1.'
     )
   if not 0 <= area_range[0] <= area_range[1] <= 1:

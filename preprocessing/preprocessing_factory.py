@@ -164,7 +164,8 @@ def get_segmentation_preprocessing(
         'preprocessing of dense labels', name, recipes.NORMALIZATIONS
       )
     )
-  chosen, other = recipes.preprocess_for_train, recipes.preprocess_for_eval
+  chosen: Callable = recipes.preprocess_for_train
+  other: Callable = recipes.preprocess_for_eval
   if not is_training:
     chosen, other = other, chosen
 

@@ -13,7 +13,11 @@ from preprocessing.encoded import Encoded
 
 
 def unknown(what: str, name: Any, valid: Iterable[str]) -> str:
-  """Returns the sentence that refuses `name` and lists what is valid."""
+  """Returns the sentence that refuses `name` and lists what is valid.
+
+  >>> unknown('preprocessing', 'vggg', ['vgg', 'cifar'])
+  "Unknown preprocessing 'vggg'. Did you mean 'vgg'? Valid: cifar, vgg."
+  """
   valid = sorted(valid)
   nearest = difflib.get_close_matches(str(name), valid, 1)
   hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
@@ -69,6 +73,11 @@ def own_options(
 ) -> dict[str, Any]:
   """Returns those of the options that `chosen` has.
 
+  >>> def train(image, *, flip=True, padding=4): ...
+  >>> def evaluate(image, *, central_fraction=0.875): ...
+  >>> own_options(train, evaluate, {'flip': False, 'central_fraction': 1.0})
+  {'flip': False}
+
   Raises:
     TypeError: an option that neither function has; all are listed.
   """
@@ -80,7 +89,11 @@ def own_options(
 
 
 def keyword_options(function: Callable) -> set[str]:
-  """Returns the names of the keyword-only arguments of `function`."""
+  """Returns the names of the keyword-only arguments of `function`.
+
+  >>> keyword_options(lambda image, *, flip=True: image)
+  {'flip'}
+  """
   return {
     p.name
     for p in inspect.signature(function).parameters.values()
@@ -88,7 +101,7 @@ def keyword_options(function: Callable) -> set[str]:
   }
 
 
-def as_picture(
+def as_image(
   image: Any,
   use_grayscale: bool = False,
   dtypes: tuple = (tf.uint8,),
@@ -194,7 +207,7 @@ def draw(
 def place_window(
   shape: tf.Tensor, height: Any, width: Any, seed: tf.Tensor
 ) -> tf.Tensor:
-  """Returns a window of the given size, anywhere in an image with equal odds.
+  """Returns a window of the given size, uniformly placed in an image.
 
   Args:
     shape: int32 [3], the image's (height, width, channels).
@@ -220,7 +233,7 @@ def crop(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
 
 
 def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-  """Mirrors [h, w, C] left to right for every second seed."""
+  """Mirrors [h, w, C] left to right for one half of all seeds."""
   return tf.cond(
     draw(seed, 'flip') < 0.5, lambda: tf.reverse(image, [1]), lambda: image
   )

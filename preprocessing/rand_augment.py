@@ -2,7 +2,14 @@
 
 Cubuk et al., RandAugment: Practical automated data augmentation with a
 reduced search space, https://arxiv.org/abs/1909.13719. It goes between the
-crop and the normalisation: pixels in 0..255 in, pixels in 0..255 out.
+crop and the normalisation, and takes and returns pixels in 0..255.
+
+>>> image = tf.zeros([32, 32, 3], tf.uint8)
+>>> rand_augment(image, seed=[0, 1], layers=2, magnitude=9).shape.as_list()
+[32, 32, 3]
+>>> print(*OPERATIONS)
+identity autocontrast equalize rotate solarize color posterize contrast \
+brightness sharpness shear_x shear_y translate_x translate_y
 
 The transformations are Pillow's, computed in float32. Where Pillow rounds to
 whole levels on the way, or cuts off the fraction, the fraction is kept here:
@@ -59,7 +66,7 @@ def rand_augment(
   magnitude: float = 9.0,
   fill: float = 128.0,
 ) -> tf.Tensor:
-  """Applies `layers` transformations drawn with equal odds from fourteen.
+  """Applies `layers` transformations drawn uniformly from fourteen.
 
   Only those that are drawn are computed. One may be drawn twice.
 
@@ -113,7 +120,7 @@ def _pixels(image):
   """Checks the image and returns it as float32, its channels as they are."""
   image = tf.convert_to_tensor(image)
   grey = image.shape.rank == 3 and image.shape.as_list()[2] == 1
-  image = tf.cast(utils.as_picture(image, grey, _DTYPES), tf.float32)
+  image = tf.cast(utils.as_image(image, grey, _DTYPES), tf.float32)
   # A bicubic resize overshoots, and equalize counts the levels 0..255.
   return tf.clip_by_value(image, 0.0, 255.0)
 
@@ -198,13 +205,13 @@ def _luma(image):
   return _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
 
 
-def _blend(dull, image, change):
-  """Moves the image away from its dull form, or towards it below 0."""
-  return image + change * (image - dull)
+def _blend(base, image, change):
+  """Moves the image away from `base`, or towards it if `change` is below 0."""
+  return image + change * (image - base)
 
 
 def _rotate(image, degrees, fill):
-  """Turns about the centre."""
+  """Rotates about the centre."""
   y, x = tf.unstack((_size(image) - 1.0) / 2)
   angle = degrees * (math.pi / 180)
   cos, sin = tf.cos(angle), tf.sin(angle)

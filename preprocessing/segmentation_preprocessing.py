@@ -9,7 +9,6 @@ cut from both, and both are resized from it to one size with the corner pixels
 on the corners, the image bilinearly, the mask to the nearest pixel.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -53,7 +52,7 @@ def sample_scale(
     min_scale_factor: the least.
     max_scale_factor: the largest.
     scale_factor_step_size: the step from the least to the next, and so on,
-      all with equal odds; 0 for anything between.
+      all equally likely; 0 for anything between.
 
   Returns:
     A float32 scalar.
@@ -92,12 +91,17 @@ def place(
   is shorter is filled up. The window is whole pixels, so that the scale is met
   up to half a pixel of the window; scale 1 changes no pixel.
 
+  >>> with tf.Session() as session:
+  ...   placed = session.run(place(tf.constant([100, 20, 3]), 33, 33))
+  >>> placed.window.tolist(), placed.size.tolist(), placed.offset.tolist()
+  ([33, 0, 33, 20], [33, 20], [0, 6])
+
   Args:
     shape: int32 [3], the image's (height, width, channels).
     output_height: int.
     output_width: int.
     scale: by what to enlarge the image, a number or a float32 scalar.
-    seed: int [2] for any place with equal odds, or None for the centre.
+    seed: int [2] for a uniform place, or None for the centre.
   """
   size, output = shape[:2], tf.constant([output_height, output_width])
 
@@ -156,7 +160,7 @@ def preprocess_for_train(
     min_scale_factor: see `sample_scale`.
     max_scale_factor: see `sample_scale`.
     scale_factor_step_size: see `sample_scale`.
-    flip: whether to mirror every second image.
+    flip: whether to mirror the image, with a probability of 1/2.
     photometric: strength of the colour distortion, from 0 for none to 1 for
       that of `inception_preprocessing.distort_color`, all four of brightness,
       saturation, hue and contrast. Between them the two are blended.
@@ -181,13 +185,13 @@ def preprocess_for_train(
     seed, min_scale_factor, max_scale_factor, scale_factor_step_size
   )
 
-  def change(picture):
+  def change(pixels):
     if not photometric:
-      return picture
+      return pixels
     distorted = 255 * inception_preprocessing.distort_color(
-      picture / 255, seed, fast_mode=False
+      pixels / 255, seed, fast_mode=False
     )
-    return picture + photometric * (distorted - picture)
+    return pixels + photometric * (distorted - pixels)
 
   return _window(
     image,
@@ -245,11 +249,11 @@ def preprocess_for_eval(
       use_grayscale,
       normalization,
       ignore_label,
-      lambda picture: picture,
+      lambda pixels: pixels,
     )
   normalize = _normalization(normalization)
   size = _size(image)
-  image = tf.cast(utils.as_picture(image, use_grayscale), tf.float32)
+  image = tf.cast(utils.as_image(image, use_grayscale), tf.float32)
   mask = _checked(mask, size)
   return normalize(image), tf.cast(mask, tf.int32)[..., 0]
 
@@ -262,7 +266,7 @@ def _window(
   use_grayscale,
   normalization,
   ignore_label,
-  change: Callable,
+  change,
   scale=1.0,
   seed=None,
   flip=False,
@@ -279,7 +283,7 @@ def _window(
   normalize = _normalization(normalization)
   size = _size(image)
   at = place(tf.concat([size, [3]], 0), height, width, scale, seed)
-  image = utils.as_picture(image, use_grayscale, window=lambda _: at.window)
+  image = utils.as_image(image, use_grayscale, window=lambda _: at.window)
   mask = utils.crop(_checked(mask, size), at.window)
   if flip:  # here, where a pixel has a byte
     image, mask = (utils.random_flip(x, seed) for x in (image, mask))

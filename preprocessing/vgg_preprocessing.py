@@ -3,6 +3,10 @@
 Simonyan and Zisserman, Very Deep Convolutional Networks For Large-Scale Image
 Recognition, https://arxiv.org/abs/1409.1556. TF-Slim's ResNet v1 checkpoints
 expect it: RGB in 0..255, centred by a mean colour and not scaled.
+
+>>> image = tf.zeros([300, 400, 3], tf.uint8)
+>>> preprocess_image(image, 224, 224, resize_side_min=256).shape.as_list()
+[224, 224, 3]
 """
 
 from collections.abc import Callable
@@ -135,7 +139,7 @@ def preprocess_for_train(
     seed: None or int [2]; the output is a function of it and the image.
     resize_side_min: see `sample_window`.
     resize_side_max: see `sample_window`.
-    flip: whether to mirror every second image.
+    flip: whether to mirror the image, with a probability of 1/2.
     augment: None, or augment(image, seed) that changes the image, float32
       in 0..255, after it was cropped and before it is normalised.
 
@@ -153,7 +157,7 @@ def preprocess_for_train(
       shape, output_height, output_width, seed, resize_side_min, resize_side_max
     )
 
-  image = utils.as_picture(image, use_grayscale, window=window)
+  image = utils.as_image(image, use_grayscale, window=window)
   if flip:  # here, where a pixel has a byte
     image = utils.random_flip(image, seed)
   image = utils.resize(image, output_height, output_width)
@@ -187,7 +191,7 @@ def preprocess_for_eval(
   Raises:
     ValueError: an image other than described.
   """
-  image = utils.as_picture(image, use_grayscale)
+  image = utils.as_image(image, use_grayscale)
   shape = tf.shape(image)
   side = smallest_side(shape, output_height, output_width, resize_side_min)
   size = tf.cast(shape[:2], tf.float32)

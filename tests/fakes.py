@@ -66,7 +66,7 @@ def register_tiny_networks(setitem=dict.__setitem__) -> None:
     setitem(
       nets_factory.NETWORKS,
       name,
-      nets_factory.Network(function, arg_scope, preprocessing),
+      nets_factory.Network.of(function, arg_scope, preprocessing),
     )
 
 

@@ -33,7 +33,7 @@ from tests import fakes
 fakes.register_tiny_networks()
 from nets import nets_factory, resnet_v2
 resnet_generator.UNITS['wide'] = (1, 1)
-nets_factory.NETWORKS['resnet_v2_wide'] = nets_factory.Network(
+nets_factory.NETWORKS['resnet_v2_wide'] = nets_factory.Network.of(
     resnet_generator.network(resnet_v2.resnet_v2, resnet_v2.resnet_v2_block,
                              'resnet_v2_wide', 'wide'),
     resnet_v2.resnet_arg_scope, 'inception')

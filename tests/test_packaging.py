@@ -1,25 +1,32 @@
-"""setup.py declares what is imported, and the wheel has what it should."""
+"""What is imported is declared, and the wheel has what it should."""
 
 import ast
 import importlib.metadata
 import pathlib
 import re
-import runpy
 import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
-import setuptools
+
+if sys.version_info >= (3, 11):
+  import tomllib
+else:
+  import tomli as tomllib
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Loaded by a name in a string, which no walk over imports finds.
 LOADED_BY_NAME = {'tf_keras': 'nets/slim_compat.py'}
 # Who wants to compare with them, or read their data, installs them.
 OPTIONAL = {'torch', 'torchvision', 'tensorflow_datasets'}
-# Run as commands.
-COMMANDS = {'pytest-xdist', 'ruff'}
+# Run as commands, by make and before commits.
+COMMANDS = {'pytest-xdist', 'mypy', 'pre-commit', 'ruff'}
+# One of both is there, by the version of Python.
+TOML = {'tomllib', 'tomli'}
+PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text('utf-8'))['project']
+OURS = re.compile(r'slim-resnets\[(\w+)\]')
 
 
 def normal(name):
@@ -27,17 +34,21 @@ def normal(name):
   return re.sub(r'[-_.]+', '-', name).lower()
 
 
-@pytest.fixture
-def setup(monkeypatch):
-  """The arguments that setup.py calls setuptools with."""
-  arguments = {}
-  monkeypatch.setattr(setuptools, 'setup', lambda **kw: arguments.update(kw))
-  runpy.run_path(str(ROOT / 'setup.py'))
-  return arguments
+def requirements(extra=None):
+  """Those of the library, or of an extra and of our extras that it names."""
+  if extra is None:
+    return PROJECT['dependencies']
+  found = []
+  for line in PROJECT['optional-dependencies'][extra]:
+    ours = OURS.fullmatch(line)
+    found += requirements(ours[1]) if ours else [line]
+  return found
 
 
-def declared(requirements):
-  return {normal(re.match(r'[\w.-]+', line).group()) for line in requirements}
+def declared(extra=None):
+  return {
+    normal(re.match(r'[\w.-]+', line).group()) for line in requirements(extra)
+  }
 
 
 def imported(*folders):
@@ -58,7 +69,7 @@ def imported(*folders):
           else []
         )
         for name in {name.split('.')[0] for name in names}:
-          if name not in ours | OPTIONAL | sys.stdlib_module_names:
+          if name not in ours | OPTIONAL | TOML | sys.stdlib_module_names:
             assert name in known, f'{path} imports {name}: not installed'
             found.add(normal(known[name][0]))
   return found
@@ -66,7 +77,7 @@ def imported(*folders):
 
 LIBRARY = ('nets', 'preprocessing')
 SCRIPTS = ('.', 'datasets', 'metrics', 'engine', 'experiments', 'benchmarks')
-TOOLS = {'setuptools'}  # imported by setup.py, declared in pyproject.toml
+TOOLS = {'setuptools'}  # imported by setup.py, declared as what builds it
 
 
 def by_name():
@@ -75,39 +86,43 @@ def by_name():
   return set(map(normal, LOADED_BY_NAME))
 
 
-def test_the_library_declares_what_it_imports(setup):
-  assert imported(*LIBRARY) | by_name() <= declared(setup['install_requires'])
+def test_the_library_declares_what_it_imports():
+  assert imported(*LIBRARY) | by_name() <= declared()
 
 
-def test_the_scripts_declare_what_they_import(setup):
-  every = declared(setup['install_requires']) | declared(
-    setup['extras_require']['scripts']
-  )
+def test_the_scripts_declare_what_they_import():
+  every = declared() | declared('scripts')
   assert imported(*LIBRARY, *SCRIPTS) - TOOLS <= every
 
 
-def test_the_tests_declare_what_they_import(setup):
-  every = declared(setup['install_requires']) | declared(
-    setup['extras_require']['test']
-  )
+def test_the_tests_declare_what_they_import():
+  every = declared() | declared('test')
   assert imported('tests') - TOOLS <= every
 
 
-def test_nothing_is_declared_that_is_not_imported(setup):
-  library = declared(setup['install_requires'])
-  scripts = declared(setup['extras_require']['scripts'])
-  tests = declared(setup['extras_require']['test'])
+def test_nothing_is_declared_that_is_not_imported():
   used = imported(*LIBRARY, *SCRIPTS) | by_name()
-  assert library | scripts <= used
-  assert tests - COMMANDS <= used | imported('tests')
+  assert declared() | declared('scripts') <= used
+  assert declared('dev') - COMMANDS - TOML <= used | imported('tests')
+  commands = declared('dev') & COMMANDS
+  run = (ROOT / 'Makefile').read_text() + (
+    ROOT / '.pre-commit-config.yaml'
+  ).read_text()
+  assert commands == COMMANDS and ' -n ' in run
+  assert all(f'bin/{name}' in run for name in commands - {'pytest-xdist'})
+
+
+def test_every_requirement_has_a_lowest_version():
+  for line in [*requirements(), *requirements('dev')]:
+    assert re.fullmatch(
+      r'[\w-]+>=\d+(\.\d+)*(,<\d+(\.\d+)*)?(; python_version < .3\.\d+.)?', line
+    ), line
+
+
+def test_the_environment_is_made_again_when_a_requirement_changes():
   makefile = (ROOT / 'Makefile').read_text()
-  assert 'ruff' in makefile and ' -n ' in makefile
-
-
-def test_every_requirement_has_a_lowest_version(setup):
-  extras = setup['extras_require'].values()
-  for line in sum(extras, setup['install_requires']):
-    assert re.fullmatch(r'[\w-]+>=\d+(\.\d+)*(,<\d+(\.\d+)*)?', line), line
+  for name in 'VENV', 'OLDEST':
+    assert f'$({name})/installed: pyproject.toml\n' in makefile
 
 
 def test_wheel(tmp_path):

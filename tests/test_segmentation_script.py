@@ -90,7 +90,7 @@ def register_wide(setitem):
   setitem(
     nets_factory.NETWORKS,
     'resnet_v1_wide',
-    nets_factory.Network(function, resnet_v1.resnet_arg_scope, 'vgg'),
+    nets_factory.Network.of(function, resnet_v1.resnet_arg_scope, 'vgg'),
   )
 
 

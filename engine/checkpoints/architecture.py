@@ -2,22 +2,18 @@
 
 No graph is built for that: units in a block, the names inside of a unit, the
 root and the shapes tell a network, whatever the scope is that it was saved in.
+What to look for are facts of the registries of networks and decoders.
 """
 
 import collections
-import inspect
+import itertools
 import re
 from typing import NamedTuple
 
 from engine.checkpoints.contents import Shapes
-from nets import nets_factory, resnet_cifar, resnet_generator
+from nets import decoders, nets_factory, resnet_generator
 
 _UNIT = re.compile(r'^(|.*?/)block(\d+)/unit_(\d+)/([^/]+)/(.*)$')
-# Of decoders the last variable before the logits; the largest decoder first.
-_DECODERS = {
-  'deeplabv3plus': 'decoder/decoder_conv0/decoder_conv0_2/weights',
-  'aspp': 'concat_projection/weights',
-}
 
 
 class Decoder(NamedTuple):
@@ -35,18 +31,19 @@ class Decoder(NamedTuple):
 
 
 def decoder(shapes: Shapes) -> Decoder:
-  """Returns the decoder that has these variables; fcn if none has."""
-  for name, last in _DECODERS.items():
-    if last in shapes:
-      return Decoder(
-        name,
-        shapes[last][-1],
-        sum(
-          re.fullmatch(r'aspp[1-9]\d*/weights', each) is not None
-          for each in shapes
-        ),
-      )
-  return Decoder('fcn')
+  """Returns the largest decoder that has these variables; fcn if none has."""
+  name, told = max(
+    decoders.DECODERS.items(),
+    key=lambda item: len(item[1].scopes) if item[1].marker in shapes else 0,
+  )
+  if told.marker not in shapes:
+    return Decoder('fcn')
+  rates = (f'{told.rate_scope.format(i)}/weights' for i in itertools.count(1))
+  return Decoder(
+    name,
+    shapes[told.marker][-1],
+    len(list(itertools.takewhile(shapes.__contains__, rates))),
+  )
 
 
 class Network(NamedTuple):
@@ -75,18 +72,14 @@ class Network(NamedTuple):
   channels: int | None
   num_classes: int | None
 
-  def _rank(self, function):
+  def _rank(self, known):
     """How well a network of the registry fits; None if it has other units."""
-    blocks = function.blocks()
-    unit_fn = blocks[0].unit_fn
-    units = {i: len(block.args) for i, block in enumerate(blocks, 1)}
-    if (
-      unit_fn.default_scope != self.unit
-      or (unit_fn.__module__ == resnet_cifar.__name__) != self.biased
-      or not self.units.items() <= units.items()
+    units = {i: len(block.args) for i, block in enumerate(known.blocks(), 1)}
+    if (known.unit, known.biased) != (self.unit, self.biased) or not (
+      self.units.items() <= units.items()
     ):
       return None
-    return self.root in (None, function.root_block), self.units == units
+    return self.root in (None, known.root_block), self.units == units
 
   @property
   def names(self) -> list[str]:
@@ -95,16 +88,9 @@ class Network(NamedTuple):
     Those whose own root this is, if there are any (see `options`); of these
     those of as many blocks, if there are any.
     """
-    found = list(nets_factory.NETWORKS)
-    # Of families of any depth, that which has as many units in each block.
-    found += [
-      f'{name}_{family.layers * self.units[1] + 2}'
-      for name, family in resnet_cifar.FAMILIES.items()
-      if self.units.get(1)
-    ]
     ranks = {
-      name: self._rank(nets_factory.get_network(name).function)
-      for name in found
+      name: self._rank(nets_factory.get_network(name))
+      for name in nets_factory.names(self.units.get(1))
     }
     best = max(filter(None, ranks.values()), default=())
     return [name for name, rank in ranks.items() if rank == best]
@@ -115,7 +101,7 @@ class Network(NamedTuple):
     Options whose defaults are right, or whose values the variables do not
     tell, are left out.
     """
-    own = inspect.signature(nets_factory.get_network(name).function).parameters
+    own = nets_factory.get_network(name).options
     found = {'root_block': self.root, 'shortcut': self._shortcut}
     return {
       option: value
@@ -201,8 +187,8 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
       if unit == 1 and rest == 'conv1/weights':
         depths[block] = shapes[match[0]][-1]
   root, kernel = _find_root(scope, shapes)
-  logits = shapes.get('logits/semantic/weights') or shapes.get(
-    f'{scope}logits/weights'
+  logits = next(
+    filter(None, map(shapes.get, decoders.logits_weights(scope))), None
   )
   return Network(
     scope,
@@ -222,6 +208,5 @@ def width(found: Network) -> float:
   if not (found.names and found.depths):
     return 1.0
   block, depth = next(iter(found.depths.items()))
-  function = nets_factory.get_network(found.names[0]).function
-  unit = function.blocks()[block - 1].args[0]
+  unit = nets_factory.get_network(found.names[0]).blocks()[block - 1].args[0]
   return depth / unit.get('depth_bottleneck', unit['depth'])

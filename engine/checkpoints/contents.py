@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from engine.common import runtime
+from nets import decoders
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -81,11 +82,10 @@ def num_classes(shapes: Shapes) -> int | None:
 
   Those of a decoder are told from those that its network had before.
   """
-  ends = ('logits/semantic/weights', '/logits/weights')
   return next(
     (
       shape[-1]
-      for end in ends
+      for end in decoders.logits_weights('/')
       for name, shape in shapes.items()
       if f'/{name}'.endswith(end)
     ),

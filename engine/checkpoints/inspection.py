@@ -160,7 +160,7 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
     here = {
       v.op.name: v.shape.as_list()
       for v in slim.get_model_variables()
-      if classes or not v.op.name.startswith('logits/')
+      if classes or not v.op.name.startswith(f'{decoders.LOGITS}/')
     }
   comparison = compatibility.compare(here, there)
   verdict = ''

@@ -11,6 +11,7 @@ from engine.checkpoints.contents import SHADOW
 from engine.common import files
 from engine.common.variables import assign, matching, some
 from engine.config.scripts import TrainConfig
+from nets import decoders
 from nets.slim_compat import slim
 
 FILENAME = 'warm_start.json'
@@ -177,7 +178,7 @@ def _other_classes(config, wanted, there):
   skipped = {}
   for name, shape in wanted.items():
     if (
-      'logits' in name.split('/')[:-1]
+      decoders.LOGITS in name.split('/')[:-1]
       and name in there
       and list(there[name][:-1]) == shape[:-1]
       and there[name][-1] != shape[-1]

@@ -1,32 +1,11 @@
 """A network and its decoder, as a configuration says."""
 
-import inspect
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 from engine.config.model import ModelConfig
-from nets import (
-  decoders,
-  nets_factory,
-  resnet_generator,
-  resnet_utils,
-  resnet_v1,
-)
-
-# The options of networks that are fields of a configuration, and their values.
-_OPTIONS = {
-  'root_block': resnet_generator.ROOT_BLOCKS,
-  'shortcut': resnet_v1.SHORTCUTS,
-}
-
-
-def _function(config):
-  return nets_factory.get_network(config.model_name).function
-
-
-def _parameters(name):
-  return inspect.signature(nets_factory.get_network(name).function).parameters
+from nets import decoders, nets_factory, resnet_generator, resnet_utils
 
 
 def complete(config: ModelConfig) -> ModelConfig:
@@ -36,8 +15,8 @@ def complete(config: ModelConfig) -> ModelConfig:
     ValueError: there is no such network, it does not take a given option, or
       the option has no such value.
   """
-  own = _parameters(config.model_name)
-  for option, values in _OPTIONS.items():
+  own = nets_factory.get_network(config.model_name).options
+  for option, values in nets_factory.OPTIONS.items():
     given = getattr(config, option)
     if given is None and option in own:
       config = config.replace(**{option: own[option].default})
@@ -47,7 +26,9 @@ def complete(config: ModelConfig) -> ModelConfig:
       )
     elif given is not None and option not in own:
       takes = [
-        name for name in nets_factory.NETWORKS if option in _parameters(name)
+        name
+        for name, network in nets_factory.NETWORKS.items()
+        if option in network.options
       ]
       raise ValueError(
         f'--{option}={given}: {config.model_name} has no such option. Leave '
@@ -64,7 +45,8 @@ def _check_root(config):
   *_, (_, root, _, _) = resnet_generator.ROOT_BLOCKS[
     config.root_block
   ].convolutions
-  first = _function(config).blocks()[0].args[0]['depth']
+  network = nets_factory.get_network(config.model_name)
+  first = network.blocks()[0].args[0]['depth']
   if root > first:
     raise ValueError(
       f'--root_block={config.root_block} has {root} channels, the first '
@@ -75,10 +57,10 @@ def _check_root(config):
 
 def output_stride(config: ModelConfig) -> int:
   """Returns the default output stride of dense features, 16 or less."""
-  function = _function(config)
-  root = resnet_generator.get_root(config.root_block or function.root_block)
+  network = nets_factory.get_network(config.model_name)
+  root = resnet_generator.get_root(config.root_block or network.root_block)
   return min(
-    16, resnet_utils.reachable_strides(function.blocks(), root.stride)[-1]
+    16, resnet_utils.reachable_strides(network.blocks(), root.stride)[-1]
   )
 
 
@@ -86,7 +68,7 @@ def network_options(config: ModelConfig) -> dict[str, str]:
   """Returns the arguments of its network that a configuration gives."""
   return {
     option: getattr(config, option)
-    for option in _OPTIONS
+    for option in nets_factory.OPTIONS
     if getattr(config, option) is not None
   }
 

@@ -147,7 +147,7 @@ def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:
     },
     {
       'preprocessing_name': task.preprocessing(network),
-      'eval_image_size': network.function.default_image_size,
+      'eval_image_size': network.default_image_size,
       'labels_offset': 0,
       'use_grayscale': False,
       'dataset_split_name': task.evaluated_split(specification.splits),

@@ -39,7 +39,7 @@ def files(
     {'eval_image_size': known and known.image_size},
     {
       'preprocessing_name': task.preprocessing(network),
-      'eval_image_size': network.function.default_image_size,
+      'eval_image_size': network.default_image_size,
       'use_grayscale': False,
       'output_dir': os.path.join(os.path.dirname(checkpoint), 'segmented'),
     },

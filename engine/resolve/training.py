@@ -103,7 +103,7 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
     },
     {
       'preprocessing_name': task.preprocessing(network),
-      'train_image_size': network.function.default_image_size,
+      'train_image_size': network.default_image_size,
       'eval_split_name': _other_split(
         specification.splits, given.dataset_split_name
       ),

@@ -208,7 +208,7 @@ def test_multi_grid(run, monkeypatch, name):
   'name',
   ['resnet_v1_18', 'resnet_v2_34', 'plain_34', 'resnet_v1_50', 'resnet_v2_50'],
 )
-def test_the_stem_for_small_pictures(graph, monkeypatch, name):
+def test_the_stem_for_small_images(graph, monkeypatch, name):
   """One 3x3 convolution and no pooling: four times the resolution."""
   for depth in resnet_generator.UNITS:
     monkeypatch.setitem(resnet_generator.UNITS, depth, (1, 1, 1, 1))

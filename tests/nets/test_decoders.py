@@ -1,4 +1,4 @@
-"""Heads for dense prediction, by their values, names and errors."""
+"""Decoders, by their values, names and errors."""
 
 import numpy as np
 import pytest
@@ -29,6 +29,8 @@ CONVOLUTIONS = {
     'decoder/decoder_conv0/decoder_conv0_2',
   ],
 }
+# Rates to build each with.
+RATES = {'fcn': None, 'aspp': (1, 2, 3, 4), 'deeplabv3plus': (1, 2)}
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +60,7 @@ def build(
   )
 
 
-def pictures(height, width, batch=1):
+def make_images(height, width, batch=1):
   return golden.images(0, batch, height, width)
 
 
@@ -137,7 +139,7 @@ def under_scope(head, *arguments, **options):
 
 @pytest.mark.parametrize('rates', [(6, 12, 18), (1, 2), (3,)])
 def test_aspp(run, rates):
-  """Also at rates that reach beyond the map."""
+  """Also at rates that reach beyond the features."""
   inputs = features(0, 2, 7, 5, 6)
   net = under_scope(decoders.aspp, tf.constant(inputs), 4, rates)
   np.testing.assert_allclose(run(net), pyramid(inputs, 4, rates), atol=1e-5)
@@ -197,7 +199,7 @@ def test_initial_logits_are_small(graph):
 
 @pytest.mark.parametrize('decoder', CONVOLUTIONS)
 def test_variables_are_deeplabs(graph, decoder):
-  build(decoder, pictures(33, 33))
+  build(decoder, make_images(33, 33))
   expected = [
     f'{scope}/{name}'
     for scope in CONVOLUTIONS[decoder]
@@ -219,7 +221,7 @@ def test_variables_are_deeplabs(graph, decoder):
 
 
 def test_variables_of_fcn(graph):
-  build('fcn', pictures(33, 33))
+  build('fcn', make_images(33, 33))
   assert {name.split('/')[0] for name in shapes()} == {'resnet_v1_50'}
   assert shapes()['resnet_v1_50/logits/weights'] == [1, 1, 32, 5]
 
@@ -228,7 +230,7 @@ def test_variables_of_fcn(graph):
 def test_build_puts_the_parts_together(run, decoder):
   """From the network's features on, it is all NumPy's."""
   logits, points = run(
-    build(decoder, pictures(33, 49), output_stride=8, atrous_rates=(2, 3, 5))
+    build(decoder, make_images(33, 49), output_stride=8, atrous_rates=(2, 3, 5))
   )
   net = pyramid(points['resnet_v1_50/block4'], 8, (2, 3, 5))
   assert net.shape == (1, 5, 7, 8)
@@ -255,7 +257,7 @@ def test_fcn_at_finer_strides(run):
     for stride in (32, 16, 8, 4)
   ]
   for height, width in (65, 97), (33, 129):
-    by_stride = run(strided, {fed: pictures(height, width)})
+    by_stride = run(strided, {fed: make_images(height, width)})
     for fine, coarse in zip(by_stride[1:], by_stride, strict=False):
       np.testing.assert_allclose(fine[:, ::2, ::2], coarse, atol=1e-5)
     assert by_stride[-1].shape == (1, height // 4 + 1, width // 4 + 1, 5)
@@ -273,7 +275,7 @@ def test_fcn_at_finer_strides(run):
 def test_unknown_sizes_and_reuse(run, decoder, output_stride, stride):
   """With the same variables, the values are those of known sizes."""
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
-  images = pictures(48, 33, 2)
+  images = make_images(48, 33, 2)
   unknown, points = build(decoder, fed, output_stride=output_stride)
   before = shapes()
   known, again = build(decoder, images, output_stride=output_stride, reuse=True)
@@ -286,7 +288,7 @@ def test_unknown_sizes_and_reuse(run, decoder, output_stride, stride):
 
 def test_inside_other_scopes(graph):
   with tf.variable_scope('outer'), tf.name_scope('tower'):
-    logits, points = build('deeplabv3plus', pictures(33, 33), 'resnet_v2_50')
+    logits, points = build('deeplabv3plus', make_images(33, 33), 'resnet_v2_50')
   assert logits.shape == [1, 9, 9, 5]
   assert all(name.startswith('outer/') for name in shapes())
   assert {'outer/resnet_v2_50/block4', 'outer/logits/semantic'} <= set(points)
@@ -297,7 +299,7 @@ def test_training(graph, decoder):
   """Finite gradients for every variable, updates for every batch norm."""
   logits, _ = build(
     decoder,
-    pictures(33, 33, 2),
+    make_images(33, 33, 2),
     is_training=True,
     weight_decay=0.5,
     batch_norm_decay=0.75,
@@ -328,12 +330,37 @@ def test_training(graph, decoder):
 
 
 def test_options_of_the_arg_scope_reach_the_head(graph):
-  build('aspp', pictures(33, 33), batch_norm_scale=False)
+  build('aspp', make_images(33, 33), batch_norm_scale=False)
   assert not any(name.endswith('gamma') for name in shapes())
 
 
+@pytest.mark.parametrize('name', decoders.DECODERS)
+def test_an_entry_tells_the_variables(graph, name):
+  """The scopes, the last variable before the logits, and those."""
+  build(name, make_images(33, 33), num_classes=7, atrous_rates=RATES[name])
+  entry, built = decoders.get_decoder(name), shapes()
+  scopes = [
+    *entry.scopes,
+    *(entry.rate_scope.format(i + 1) for i in range(len(RATES[name] or ()))),
+    *filter(None, [entry.logits]),
+  ]
+  own = [n for n in built if not n.startswith('resnet_v1_50/')]
+  for scope in scopes:
+    assert any(n.startswith(f'{scope}/') for n in own), scope
+  assert [n for n in own if not n.startswith(tuple(scopes))] == []
+  if entry.function:
+    assert built[entry.marker][-1] == 8
+    assert built[f'{entry.logits}/weights'] == [1, 1, 8, 7]
+    # Made in this order.
+    assert own[-2:] == [f'{entry.logits}/{n}' for n in ('weights', 'biases')]
+    kernels = [n for n in own if n.endswith('/weights')]
+    assert kernels[-2] == entry.marker
+  else:
+    assert (entry.marker, entry.logits, own) == ('', '', [])
+
+
 def test_zero_init_last_gamma(graph):
-  build('aspp', pictures(33, 33), zero_init_last_gamma=True)
+  build('aspp', make_images(33, 33), zero_init_last_gamma=True)
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     gammas = session.run(
@@ -346,12 +373,14 @@ def test_zero_init_last_gamma(graph):
   zero = [name for name, value in gammas.items() if not value.any()]
   assert len(zero) == 5 and all('conv3/BatchNorm' in name for name in zero)
   with pytest.raises(ValueError, match='zero_init_last_gamma: the units of '):
-    build('aspp', pictures(33, 33), 'resnet_v2_50', zero_init_last_gamma=True)
+    build(
+      'aspp', make_images(33, 33), 'resnet_v2_50', zero_init_last_gamma=True
+    )
 
 
 def test_multi_grid(graph, monkeypatch):
   monkeypatch.setitem(resnet_generator.UNITS, 50, (1, 1, 1, 3))
-  build('aspp', pictures(65, 65), output_stride=8, multi_grid=(1, 2, 4))
+  build('aspp', make_images(65, 65), output_stride=8, multi_grid=(1, 2, 4))
   dilations = {
     operation.name.split('/Conv2D')[0]: operation.get_attr('dilations')[1]
     for operation in graph.get_operations()
@@ -435,7 +464,7 @@ def test_errors(graph, monkeypatch, name, decoder, options, message):
   monkeypatch.undo()
   for call in (
     lambda: decoders.check(name, decoder, **options),
-    lambda: build(decoder, pictures(33, 33), name, **options),
+    lambda: build(decoder, make_images(33, 33), name, **options),
   ):
     with pytest.raises(ValueError) as error:
       call()

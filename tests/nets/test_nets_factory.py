@@ -1,5 +1,8 @@
 """The registry of networks, and how large each one is."""
 
+import functools
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -88,6 +91,92 @@ def test_what_tf_slim_released(name):
     assert released.num_classes + released.labels_offset == 1001
   else:
     assert released is None
+
+
+@pytest.mark.parametrize('name', [*nets_factory.NETWORKS, 'cifar_plain_14'])
+def test_an_entry_is_what_its_function_is(name):
+  network = nets_factory.get_network(name)
+  function, parameters = (
+    network.function,
+    inspect.signature(network.function).parameters,
+  )
+  assert network.name == function.__name__ == name
+  assert network.default_image_size == function.default_image_size
+  assert network.default_scope == parameters['scope'].default
+  assert network.root_block == parameters['root_block'].default
+  assert {option.default for option in network.options.values()} == {
+    parameters[option].default
+    for option in nets_factory.OPTIONS
+    if option in parameters
+  }
+  units = {block.unit_fn.default_scope for block in network.blocks()}
+  assert units == {network.unit}
+
+
+def test_the_values_of_options_are_those_that_networks_take():
+  options = nets_factory.get_network('resnet_v1_18').options
+  assert options == {
+    'root_block': ('7x7', ('7x7', 'beta', '3x3', 'cifar')),
+    'shortcut': ('B', ('A', 'B', 'C')),
+  }
+  assert nets_factory.get_network('resnet_v1_50_beta').options == {
+    'root_block': ('beta', options['root_block'].values)
+  }
+
+
+@pytest.mark.parametrize(
+  'name, biased',
+  [
+    ('resnet_v1_18', False),
+    ('cifar_residual_8', False),
+    ('cifar_highway_8', False),
+    ('cifar_resnet_v1_8', True),
+    ('cifar_resnet_v2_11', True),
+  ],
+)
+def test_biased_networks_have_biases_beside_batch_norm(graph, name, biased):
+  nets_factory.get_network_fn(name, None)(tf.zeros([1, 32, 32, 3]))
+  variables = {v.op.name for v in tf.global_variables()}
+  unit = f'{name}/block1/unit_1/{nets_factory.get_network(name).unit}'
+  assert f'{unit}/conv1/weights' in variables
+  assert (f'{unit}/conv1/biases' in variables) == biased
+  assert nets_factory.get_network(name).biased == biased
+
+
+def test_a_new_network_is_one_entry(graph, monkeypatch):
+  """Of a network function, or of a partial of one."""
+  monkeypatch.setitem(resnet_generator.UNITS, 'new', (1, 2))
+  function = functools.partial(
+    resnet_generator.network(
+      resnet_v2.resnet_v2, resnet_v2.resnet_v2_block, 'new', 'new', '3x3'
+    ),
+    depth_multiplier=0.125,
+  )
+  functools.update_wrapper(function, function.func)
+  monkeypatch.setitem(
+    nets_factory.NETWORKS,
+    'new',
+    nets_factory.Network.of(function, resnet_v2.resnet_arg_scope, 'vgg'),
+  )
+  network = nets_factory.get_network('new')
+  assert (network.name, network.default_scope) == ('new', 'new')
+  assert (network.unit, network.root_block) == ('bottleneck_v2', '3x3')
+  assert [len(block.args) for block in network.blocks()] == [1, 2]
+  assert (network.released, network.biased) == (None, False)
+  logits, _ = nets_factory.get_network_fn('new', 3)(tf.zeros([2, 9, 9, 3]))
+  assert logits.shape == [2, 3]
+
+
+def test_names_of_any_depth():
+  every = list(nets_factory.NETWORKS)
+  assert nets_factory.names() == nets_factory.names(0) == every
+  assert set(nets_factory.names(3)) == set(every)
+  more = nets_factory.names(4)[len(every) :]
+  for name in more:
+    assert {
+      len(block.args) for block in nets_factory.get_network(name).blocks()
+    } == {4}
+  assert len(more) == len(resnet_cifar.FAMILIES)
 
 
 @pytest.mark.parametrize('name', BUILT)

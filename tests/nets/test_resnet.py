@@ -73,7 +73,7 @@ def short(monkeypatch):
 
 
 def dense(family, inputs, **options):
-  """The map of features of `small`."""
+  """The features of `small`."""
   return small(family, inputs, global_pool=False, **options)[0]
 
 
@@ -210,12 +210,12 @@ def test_is_training(graph, family, argument, scoped, updates):
 
 @both
 def test_output_strides(run, family):
-  pictures = tf.constant(golden.images(0, 2, 64, 65))
+  inputs = tf.constant(golden.images(0, 2, 64, 65))
   strides = [4, 8, 16, 32]
   nominal, *strided = run(
-    [dense(family, pictures)]
+    [dense(family, inputs)]
     + [
-      dense(family, pictures, output_stride=stride, reuse=True)
+      dense(family, inputs, output_stride=stride, reuse=True)
       for stride in strides
     ]
   )
@@ -245,9 +245,9 @@ def test_corners_align_on_a_multiple_of_the_stride_plus_one(run, family):
   features = dense(family, fed, output_stride=8)
 
   def gap_when_turned(size):
-    pictures = golden.images(0, 1, size, size)
-    straight, turned = run([features], {fed: pictures}, symmetric) + run(
-      [features], {fed: pictures[:, ::-1, ::-1]}, symmetric
+    inputs = golden.images(0, 1, size, size)
+    straight, turned = run([features], {fed: inputs}, symmetric) + run(
+      [features], {fed: inputs[:, ::-1, ::-1]}, symmetric
     )
     return (
       np.abs(straight - turned[:, ::-1, ::-1]).max() / np.abs(straight).max()

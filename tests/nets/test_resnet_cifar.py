@@ -267,6 +267,17 @@ def test_depths_that_there_are_not(name, hint):
     )
 
 
+def test_families_that_there_are_not():
+  with pytest.raises(ValueError) as error:
+    resnet_cifar.network('cifar_residual_v1', 20)
+  assert str(error.value) == (
+    "There is no CIFAR network named 'cifar_residual_v1'. Did you mean "
+    'cifar_residual or cifar_resnet_v1? The CIFAR networks are: '
+    'cifar_resnet_v1, cifar_resnet_v2, cifar_residual, cifar_plain, '
+    'cifar_highway.'
+  )
+
+
 def test_other_names_are_no_attributes():
   assert not hasattr(resnet_cifar, 'cifar_resnet_v3_20')
   with pytest.raises(ValueError, match='Did you mean cifar_resnet_v'):

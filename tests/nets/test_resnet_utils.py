@@ -219,7 +219,7 @@ def test_reachable_strides():
 
 
 def scoped_conv2d(filters=2, is_training=False, **options):
-  """A 1x1 convolution of a fixed map, under the arg scope with `options`."""
+  """A 1x1 convolution of a fixed image, under the arg scope with `options`."""
   image = tf.constant(golden.images(0, 2, 4, 4))
   with slim.arg_scope(resnet_utils.resnet_arg_scope(**options)):
     with slim.arg_scope([slim.batch_norm], is_training=is_training):

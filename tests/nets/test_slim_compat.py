@@ -1,4 +1,4 @@
-"""tf-slim is whole on this TensorFlow, and says so where it cannot be."""
+"""tf-slim is repaired, and an error says so where it cannot be."""
 
 import importlib
 import io

@@ -1,4 +1,4 @@
-"""The recipe for small images: moves, flips, turns, normalisations."""
+"""The recipe for small images: moves, flips, rotations, normalisations."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_share_less_mean(run):
     )
 
 
-def test_the_mean_is_stretched_like_the_picture(run):
+def test_the_mean_is_stretched_like_the_image(run):
   image = golden.photo(0, 20, 30)
   options = {'normalization': 'share_less_mean', 'per_pixel_mean': image / 255}
   assert np.abs(run(evaluate(**options), image)).max() < 1e-5
@@ -108,7 +108,7 @@ def test_moves_cover_their_range(run, options, reach):
   assert np.abs(np.mean(moves, 0)).max() < 0.6
 
 
-def test_half_of_the_pictures_are_mirrored(run):
+def test_half_of_the_images_are_mirrored(run):
   image = spot(32, (16, 4))
   recipe = train(normalization='scale')
   places = [
@@ -119,7 +119,7 @@ def test_half_of_the_pictures_are_mirrored(run):
   assert set(places) <= {*range(9), *range(23, 32)}
 
 
-def test_small_pictures_fill_the_output_evenly(run):
+def test_small_images_fill_the_output_evenly(run):
   image = golden.photo(0, 8, 8)
   got = run(evaluate(normalization='scale'), image)
   assert got.shape == (32, 32, 3)
@@ -187,7 +187,7 @@ def test_an_option_leaves_the_other_draws_alone(run):
 
 
 @pytest.mark.parametrize('recipe', [evaluate, train])
-def test_grey_pictures(run, recipe):
+def test_grey_images(run, recipe):
   grey = golden.photo(0, 32, 32)[..., :1]
   repeated = np.repeat(grey, 3, 2)
   np.testing.assert_array_equal(run(recipe(), grey), run(recipe(), repeated))
@@ -223,6 +223,6 @@ def test_bad_options_are_refused(options, message):
     train(**options)(np.zeros((32, 32, 3), np.uint8), [0, 0])
 
 
-def test_float_pictures_are_refused():
+def test_float_images_are_refused():
   with pytest.raises(ValueError, match='decoded uint8 pixels'):
     evaluate()(np.zeros((32, 32, 3), np.float32), None)

@@ -94,18 +94,18 @@ class Reader:
     with self._graph.as_default():
       self._data = tf.placeholder(tf.string, [])
       self._window = tf.placeholder_with_default([0, 0, 1, 1], [4])
-      picture = Encoded(self._data, MAX_PIXELS)
-      part = picture.pixels(lambda shape: self._window)
+      encoded = Encoded(self._data, MAX_PIXELS)
+      part = encoded.pixels(lambda shape: self._window)
       self._outputs = {
-        'size': picture.size,
-        'pixels': picture.pixels(),
+        'size': encoded.size,
+        'pixels': encoded.pixels(),
         'part': part,
         'unbounded': Encoded(self._data).size,
         'whole': tf.io.decode_image(
           self._data, channels=3, expand_animations=False
         ),
       }
-      self.static = picture.pixels().shape, part.shape
+      self.static = encoded.pixels().shape, part.shape
     self.session = tf.Session(graph=self._graph)
 
   def __call__(self, data, *names, window=(0, 0, 1, 1)):
@@ -180,7 +180,7 @@ def refused(read, data, *names, **options):
 
 
 @pytest.mark.parametrize('name', PLAIN)
-def test_windows_outside_of_the_picture(read, name):
+def test_windows_outside_of_the_image(read, name):
   for window in (0, 0, HEIGHT + 1, 1), (0, WIDTH, 1, 1), (-1, 0, 2, 2):
     refused(read, FILES[name], 'part', window=window)
 
@@ -199,7 +199,7 @@ def test_windows_outside_of_the_picture(read, name):
     b'\x89PNG',
   ],
 )
-def test_no_picture(read, data):
+def test_no_image(read, data):
   for name in 'size', 'pixels', 'part':
     refused(read, data, name)
 
@@ -299,7 +299,7 @@ def test_negative_sizes(read):
 def test_inside_a_parallel_map(read):
   names = list(FILES)
   with tf.Graph().as_default(), tf.Session() as session:
-    pictures = (
+    images = (
       tf.data.Dataset.from_tensor_slices([FILES[name] for name in names])
       .repeat(8)
       .map(
@@ -310,7 +310,7 @@ def test_inside_a_parallel_map(read):
       )
       .batch(8 * len(names))
     )
-    found = session.run(tf.data.make_one_shot_iterator(pictures).get_next())
+    found = session.run(tf.data.make_one_shot_iterator(images).get_next())
   window = (2, 3, HEIGHT - 4, WIDTH - 6)
   for i, image in enumerate(found):
     np.testing.assert_array_equal(
@@ -334,8 +334,7 @@ def test_every_recipe_takes_it(name, is_training, grey):
     pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
     pixels.set_shape([None, None, 3])
     both = [
-      fn(picture, 24, 28, seed=seed)
-      for picture in (Encoded(data, 10**6), pixels)
+      fn(each, 24, 28, seed=seed) for each in (Encoded(data, 10**6), pixels)
     ]
     assert both[0].shape.as_list() == [24, 28, 1 if grey else 3]
 

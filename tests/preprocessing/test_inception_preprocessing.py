@@ -79,7 +79,7 @@ def test_floats_outside_of_0_to_1_are_refused(run, recipe, dtype):
     assert np.isfinite(run(recipe, right)).all()
 
 
-def test_whole_picture(run):
+def test_whole_image(run):
   image = golden.photo(0, 32, 32)
   got = run(evaluate(32, central_fraction=1.0), image)
   np.testing.assert_allclose(got, image / 127.5 - 1, atol=1e-6)
@@ -149,12 +149,12 @@ def test_windows_meet_the_box(run):
   assert covered.min() >= 0.45 * 400
 
 
-def test_no_box_is_the_whole_picture(run):
+def test_no_box_is_the_whole_image(run):
   got = windows(run, (100, 100, 3), 50, bbox=np.zeros((1, 0, 4), np.float32))
   assert len({tuple(window) for window in got}) > 40
 
 
-def test_half_of_the_pictures_are_mirrored(run):
+def test_half_of_the_images_are_mirrored(run):
   image = np.arange(0, 256, 4, np.uint8)[None, :, None] * np.ones(
     (64, 1, 3), np.uint8
   )
@@ -201,7 +201,7 @@ def test_all_orders_and_methods_are_drawn(run):
 
 
 @pytest.mark.parametrize('fast_mode', [True, False])
-def test_grey_pictures(run, fast_mode):
+def test_grey_images(run, fast_mode):
   grey = golden.photo(0, 60, 80)[..., :1]
   repeated = np.repeat(grey, 3, 2)
   options = {'fast_mode': fast_mode}
@@ -227,6 +227,6 @@ def test_the_output_has_a_static_shape():
         assert output.shape.as_list() == [20, 30, channels]
 
 
-def test_int32_pictures_are_refused():
+def test_int32_images_are_refused():
   with pytest.raises(ValueError, match='uint8 pixels'):
     inception.preprocess_for_eval(np.zeros((9, 9, 3), np.int32), 8, 8)

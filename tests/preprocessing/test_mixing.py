@@ -165,7 +165,7 @@ def test_bad_erasing_options_are_refused(options, message):
 @pytest.mark.parametrize(
   'image', [np.zeros((9, 9, 3), np.uint8), np.zeros((2, 9, 9, 3), np.float32)]
 )
-def test_bad_pictures_are_refused(image):
+def test_bad_images_are_refused(image):
   with pytest.raises(ValueError, match='one float32 image .*after the pre'):
     mixing.random_erasing(image, [0, 0])
 
@@ -323,7 +323,7 @@ def test_a_batch_of_one_comes_back_as_it_is(function, dtype):
 
 
 @pytest.mark.parametrize('function', MIXERS)
-def test_pictures_of_one_pixel_and_soft_labels(function):
+def test_images_of_one_pixel_and_soft_labels(function):
   images, _ = batch(3, 1, 1, 1)
   labels = np.float32([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.0, 1.0, 0.0]])
   mixer = Mixer(function, images, labels)

@@ -183,9 +183,9 @@ def test_augment_is_given_levels_and_what_it_returns_is_used(run, name):
   options, levels = LINEAR[name]
   image, seen = golden.photo(0, 40, 50), []
 
-  def invert(picture, seed):
-    seen.append((picture.dtype, picture.shape.as_list(), seed.dtype))
-    return 255 - picture + tf.cast(seed[1], tf.float32) / 8
+  def invert(image, seed):
+    seen.append((image.dtype, image.shape.as_list(), seed.dtype))
+    return 255 - image + tf.cast(seed[1], tf.float32) / 8
 
   plain = get(name, True, **options)
   augmented = get(name, True, **options, augment=invert)

@@ -56,7 +56,7 @@ GEOMETRY = {
 }
 
 
-def pictures():
+def sample_images():
   """Yields uint8 images of 3 channels and of 1."""
   photo = golden.photo(0, 40, 50)
   flat = np.full((20, 30, 3), (10, 200, 77), np.uint8)
@@ -75,8 +75,8 @@ def pictures():
 
 
 def with_pillow(function, image, magnitude, sign):
-  picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-  output = np.asarray(function(picture, magnitude / 30, sign), float)
+  pillow = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+  output = np.asarray(function(pillow, magnitude / 30, sign), float)
   return output.reshape(image.shape)
 
 
@@ -99,7 +99,7 @@ def test_levels_are_those_of_pillow(run, name, magnitude):
   function, tolerance = PILLOW[name]
   for sign in (1, -1) if ra.OPERATIONS[name][2] else (1,):
     recipe = transform(name, magnitude, sign)
-    for image in pictures():
+    for image in sample_images():
       if name == 'color' and image.shape[2] == 1:
         want = image
       else:
@@ -116,7 +116,7 @@ def test_places_are_those_of_pillow(run, name, magnitude):
   for sign in 1, -1:
     recipe = transform(name, magnitude, sign, fill=77)
     cover = transform(name, magnitude, sign, fill=0)
-    for image in pictures():
+    for image in sample_images():
       got = run(recipe, image)
       want = with_pillow(GEOMETRY[name], image, magnitude, sign)
       # What part of an output pixel comes from the image. At its edge
@@ -288,9 +288,9 @@ def test_inside_a_parallel_map():
 
   with tf.Graph().as_default(), tf.Session() as session:
     # A constant image would be folded through every transformation.
-    pictures = tf.data.Dataset.from_tensors(image).repeat(32)
+    images = tf.data.Dataset.from_tensors(image).repeat(32)
     batches = (
-      tf.data.Dataset.zip((tf.data.Dataset.range(32), pictures))
+      tf.data.Dataset.zip((tf.data.Dataset.range(32), images))
       .map(
         lambda i, image: ra.rand_augment(image, tf.stack([7, i])),
         num_parallel_calls=4,
@@ -340,6 +340,6 @@ def test_unknown_transformations_are_refused():
     (np.zeros((2, 9, 9, 3), np.uint8), 'one image at a time'),
   ],
 )
-def test_bad_pictures_are_refused(image, message):
+def test_bad_images_are_refused(image, message):
   with pytest.raises(ValueError, match=message):
     ra.rand_augment(image, [0, 0])

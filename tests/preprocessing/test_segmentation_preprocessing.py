@@ -94,7 +94,7 @@ def test_at_scale_1_no_pixel_changes(run):
   assert x.min() < 10 and x.max() > 69 and abs(x.mean() - 39.5) < 11
 
 
-def test_a_small_picture_lies_anywhere(run):
+def test_a_small_image_lies_anywhere(run):
   both, fn = places(21, 31), recipe(min_scale_factor=0.5, max_scale_factor=0.5)
   offsets = []
   for i in range(120):
@@ -166,7 +166,7 @@ def test_values_are_those_of_tensorflows_resize(run):
   np.testing.assert_array_equal(mask, labels[0, ..., 3])
 
 
-def test_half_of_the_pictures_are_mirrored(run):
+def test_half_of_the_images_are_mirrored(run):
   both = places(40, 50)
   for flip, low, high in (True, 75, 125), (False, 0, 0):
     fn = recipe(9, 9, flip=flip, min_scale_factor=1)
@@ -189,7 +189,7 @@ def test_the_seed_fixes_the_bits(run):
   )
 
 
-def test_photometric_distortion_changes_the_picture_alone(run):
+def test_photometric_distortion_changes_the_image_alone(run):
   image = golden.photo(1, 40, 50)
   both = np.concatenate([image, places(40, 50)[..., 3:]], -1)
   plain, half, full = (
@@ -253,7 +253,7 @@ def test_evaluation_of_a_given_size_is_the_centre(run):
 
 @pytest.mark.parametrize('form', ['png', 'jpeg'])
 @pytest.mark.parametrize('is_training', [True, False])
-def test_encoded_pictures(form, is_training):
+def test_encoded_images(form, is_training):
   """A JPEG's window has other colours at its rim, see test_encoded."""
   image = golden.photo(0, 60, 80)
   fn = factory.get_segmentation_preprocessing('vgg', is_training)
@@ -261,8 +261,8 @@ def test_encoded_pictures(form, is_training):
     data = getattr(tf.image, f'encode_{form}')(image)
     mask, seed = places(60, 80)[..., 3], tf.placeholder(tf.int32, [2])
     one, other = (
-      fn(picture, mask, 33, 41, seed=seed)
-      for picture in (
+      fn(each, mask, 33, 41, seed=seed)
+      for each in (
         Encoded(data),
         tf.io.decode_image(data, 3, expand_animations=False),
       )
@@ -274,7 +274,7 @@ def test_encoded_pictures(form, is_training):
       assert np.abs(got - want).mean() < 1
 
 
-def test_shapes_and_grey_pictures():
+def test_shapes_and_grey_images():
   with tf.Graph().as_default(), tf.Session() as session:
     grey = golden.photo(0, 40, 50)[..., :1]
     image = tf.placeholder_with_default(grey, [None, None, 1])
@@ -354,7 +354,7 @@ def test_unknown_names():
     )
 
 
-PICTURE, MASK = np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.uint8)
+IMAGE, MASK = np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -369,14 +369,14 @@ PICTURE, MASK = np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.uint8)
     ({'height': None}, 'output size None x 9 .*height and width'),
     ({'mask': MASK.astype(np.int32)}, 'uint8 class ids.* is int32'),
     ({'mask': np.zeros((9, 9, 3), np.uint8)}, 'class ids.*channels=1'),
-    ({'image': PICTURE.astype(np.float32)}, 'decoded uint8 pixels'),
+    ({'image': IMAGE.astype(np.float32)}, 'decoded uint8 pixels'),
     ({'seed': 3}, 'two integers'),
   ],
 )
 def test_bad_arguments(options, match):
   fn = factory.get_segmentation_preprocessing('vgg', True)
   with pytest.raises(ValueError, match=match):
-    fn(**{'image': PICTURE, 'mask': MASK, 'height': 9, 'width': 9, **options})
+    fn(**{'image': IMAGE, 'mask': MASK, 'height': 9, 'width': 9, **options})
 
 
 @pytest.mark.parametrize('is_training', [True, False])
@@ -391,4 +391,4 @@ def test_unknown_options(is_training):
       'scale_factor_step_size.'
     ),
   ):
-    fn(PICTURE, MASK, 9, 9, max_scale=2)
+    fn(IMAGE, MASK, 9, 9, max_scale=2)

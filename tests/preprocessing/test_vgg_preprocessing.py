@@ -161,7 +161,7 @@ def test_no_seed_draws_anew(run):
   assert np.abs(run(recipe, image) - run(recipe, image)).max() > 1
 
 
-def test_half_of_the_pictures_are_mirrored(run):
+def test_half_of_the_images_are_mirrored(run):
   image = np.arange(0, 256, 4, np.uint8)[None, :, None] * np.ones(
     (64, 1, 3), np.uint8
   )
@@ -172,7 +172,7 @@ def test_half_of_the_pictures_are_mirrored(run):
 
 
 @pytest.mark.parametrize('recipe', [evaluate, train])
-def test_grey_pictures(run, recipe):
+def test_grey_images(run, recipe):
   grey = golden.photo(0, 60, 80)[..., :1]
   repeated = np.repeat(grey, 3, 2)
   got = run(recipe(32), grey)
@@ -207,7 +207,7 @@ def test_the_output_has_a_static_shape():
   ],
   ids=['float32', 'int64'],
 )
-def test_scaled_pictures_are_refused(pixels, is_training):
+def test_scaled_images_are_refused(pixels, is_training):
   with pytest.raises(ValueError, match='decoded uint8 pixels'):
     vgg.preprocess_image(np.asarray(pixels), 8, 8, is_training)
 
