@@ -264,7 +264,7 @@ def test_a_loss_that_is_no_number(flags):
   fakes.refused(
     wild,
     'not finite',
-    'continues from run/model.ckpt-3',
+    'resumes from run/model.ckpt-3',
     '--learning_rate',
     'run/non_finite.json',
   )

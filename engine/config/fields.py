@@ -1,8 +1,10 @@
 """What a configuration is: a frozen dataclass whose fields are flags.
 
 A field holds a value, such as (513, 769); its text, '513,769', stands in flags,
-flag files and config.json. Nothing here imports TensorFlow, so that a mistaken
-flag is answered at once.
+flag files and config.json. Its annotation is the type that it has in a complete
+configuration: what no flag gives, and data, network and run tell later, is None
+until then (engine/resolve completes it). Nothing here imports TensorFlow, so
+that a mistaken flag is answered at once.
 """
 
 import dataclasses

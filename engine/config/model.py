@@ -16,7 +16,7 @@ _STRIDES = (1, 2, 4, 8, 16, 32)
 class ModelConfig(Config):
   """What a network is made of, beside its name, and what it is fed."""
 
-  root_block: str | None = option(
+  root_block: str = option(
     None,
     "The first convolutions: 7x7, beta, 3x3 or cifar. Default: the network's.",
     changes='never',
@@ -34,13 +34,13 @@ class ModelConfig(Config):
     changes='free',
     task=CLASSIFICATION,
   )
-  task: str | None = option(
+  task: str = option(
     None,
     f"Kind of label: {' or '.join(tasks.TASKS)}. Default: the dataset's. "
     'A number is ignored.',
     changes='free',
   )
-  decoder: str | None = option(
+  decoder: str = option(
     None,
     'What computes dense logits: fcn (1x1 convolution), aspp (DeepLabv3) '
     'or deeplabv3plus (with skip).',
@@ -48,7 +48,7 @@ class ModelConfig(Config):
     changes='never',
     task=SEGMENTATION,
   )
-  decoder_depth: int | None = option(
+  decoder_depth: int = option(
     None,
     'Channels of the layers of the decoder.',
     low=1,
@@ -56,7 +56,7 @@ class ModelConfig(Config):
     changes='never',
     task=SEGMENTATION,
   )
-  output_stride: int | None = option(
+  output_stride: int = option(
     None,
     'Image size over feature size: 16, or 8 (finer, slower). Default: 16, '
     "or the network's if less.",

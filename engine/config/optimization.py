@@ -17,10 +17,10 @@ class OptimizationConfig(Config):
   optimizer: str = option(
     'momentum', 'The optimizer.', choices=optimizers.OPTIMIZERS, changes='never'
   )
-  learning_rate: float | None = option(
+  learning_rate: float = option(
     None, 'The initial learning rate.', above=0, otherwise=0.01
   )
-  learning_rate_decay_type: str | None = option(
+  learning_rate_decay_type: str = option(
     None,
     'The schedule of the learning rate.',
     choices=schedules.SCHEDULES,
@@ -32,7 +32,7 @@ class OptimizationConfig(Config):
   learning_rate_decay_factor: float = option(
     0.94, 'exponential: the factor of one decay.', above=0
   )
-  num_epochs_per_decay: float | None = option(
+  num_epochs_per_decay: float = option(
     None,
     'exponential: epochs between two decays. polynomial: epochs of the '
     'whole decay.',

@@ -40,6 +40,11 @@ def falls_to_end(name: str | None) -> bool:
   return name is not None and SCHEDULES[name].falls_to_end
 
 
+def ends_with_training(name: str | None) -> bool:
+  """Whether a schedule, None if not known, depends on the steps to train."""
+  return name is not None and SCHEDULES[name].ends_with_training
+
+
 def factors(config: Any) -> tuple[float, ...]:
   """Returns what the initial rate is multiplied by after each boundary."""
   if config.learning_rate_factors:

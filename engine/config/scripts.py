@@ -26,7 +26,7 @@ class TrainConfig(
   model_name: str = option(
     'resnet_v2_50', 'The network to train.', changes='never'
   )
-  dataset_name: str | None = option(
+  dataset_name: str = option(
     None,
     'The dataset to train on. Default: tfrecord with --dataset_dir, else '
     'digits.',
@@ -40,12 +40,12 @@ class TrainConfig(
     changes='free',
     folder=True,
   )
-  eval_split_name: str | None = option(
+  eval_split_name: str = option(
     None,
     "The split to evaluate on. Default: the dataset's other split.",
     changes='free',
   )
-  labels_offset: int | None = option(
+  labels_offset: int = option(
     None,
     "Subtracted from every label. ImageNet's 1000 classes without "
     'background need 1.',
@@ -54,16 +54,16 @@ class TrainConfig(
     changes='never',
     task=CLASSIFICATION,
   )
-  train_dir: str | None = option(
+  train_dir: str = option(
     None,
     'Where checkpoints and results are written. Default: runs/MODEL-DATASET.',
     changes='free',
     folder=True,
   )
-  preprocessing_name: str | None = option(
+  preprocessing_name: str = option(
     None, "The preprocessing. Default: the dataset's, else the network's."
   )
-  train_image_size: int | None = option(
+  train_image_size: int = option(
     None,
     "Height and width of the input, in pixels. Default: the dataset's, "
     "else the network's.",
@@ -73,9 +73,7 @@ class TrainConfig(
   use_grayscale: bool = option(
     False, 'Train on images of one channel.', changes='never'
   )
-  batch_size: int | None = option(
-    None, 'Examples in a step.', low=1, otherwise=32
-  )
+  batch_size: int = option(None, 'Examples in a step.', low=1, otherwise=32)
   max_number_of_steps: int | None = option(
     None,
     "Steps to train. Default: the dataset's, else without end.",
@@ -139,7 +137,7 @@ class TrainConfig(
     'one epoch, at most 100.',
     low=0,
   )
-  freeze_batch_norm: bool | None = option(
+  freeze_batch_norm: bool = option(
     None,
     'Use, and keep, the moving averages of the checkpoint. Default: '
     'segmentation, under 12 crops.',
@@ -171,7 +169,7 @@ class TrainConfig(
     'Default: only at the end.',
     form=parsing.INTERVAL,
   )
-  best_metric: str | None = option(
+  best_metric: str = option(
     None,
     'The metric that selects the best checkpoints. Default: accuracy; miou '
     'for segmentation.',
@@ -259,26 +257,26 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     'Default: no limit.',
     above=0,
   )
-  model_name: str | None = option(
+  model_name: str = option(
     None,
     "The network. Default: the run's; required for a checkpoint without a run.",
   )
-  dataset_name: str | None = option(
+  dataset_name: str = option(
     None, "The dataset. Default: the run's, else digits."
   )
-  dataset_split_name: str | None = option(
+  dataset_split_name: str = option(
     None, "The split. Default: the dataset's last."
   )
   dataset_dir: str | None = option(
     None, "The folder of TFRecords. Default: the run's.", folder=True
   )
-  labels_offset: int | None = option(
+  labels_offset: int = option(
     None,
     "Subtracted from every label. Default: the run's, else 0.",
     low=0,
     task=CLASSIFICATION,
   )
-  ignore_label: int | None = option(
+  ignore_label: int = option(
     None,
     "Mask value of the ignored label; -1 for none. Default: the run's, "
     "else the dataset's.",
@@ -286,12 +284,12 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     high=255,
     task=SEGMENTATION,
   )
-  preprocessing_name: str | None = option(
+  preprocessing_name: str = option(
     None,
     "The preprocessing. Default: the run's, else the dataset's, else the "
     "network's.",
   )
-  eval_image_size: int | None = option(
+  eval_image_size: int = option(
     None,
     "Height and width of the input, in pixels. Default: the run's, the "
     "dataset's, or the network's.",
@@ -305,10 +303,10 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     form=parsing.SIZE,
     task=SEGMENTATION,
   )
-  use_grayscale: bool | None = option(
+  use_grayscale: bool = option(
     None, 'Evaluate on images of one channel. Default: as trained.'
   )
-  eval_dir: str | None = option(
+  eval_dir: str = option(
     None,
     'Where results are written. Default: eval, beside the checkpoint.',
     folder=True,
@@ -371,7 +369,7 @@ class ClassifyConfig(ModelConfig):
   checkpoint_path: str | None = option(
     None, 'The checkpoint, or a run folder whose newest is taken. Required.'
   )
-  model_name: str | None = option(
+  model_name: str = option(
     None,
     "The network. Default: the run's; required for a checkpoint without a run.",
   )
@@ -380,10 +378,10 @@ class ClassifyConfig(ModelConfig):
     'Class names: lines such as 0:chef, or JSON such as {"0": "chef"}. '
     "Default: the run's.",
   )
-  preprocessing_name: str | None = option(
+  preprocessing_name: str = option(
     None, "The preprocessing. Default: the run's, else the network's."
   )
-  eval_image_size: int | None = option(
+  eval_image_size: int = option(
     None,
     "Height and width of the input, in pixels. Default: the run's, else "
     "the network's.",
@@ -397,10 +395,10 @@ class ClassifyConfig(ModelConfig):
     form=parsing.SIZE,
     task=SEGMENTATION,
   )
-  use_grayscale: bool | None = option(
+  use_grayscale: bool = option(
     None, 'Feed images of one channel. Default: as trained.'
   )
-  output_dir: str | None = option(
+  output_dir: str = option(
     None,
     'Where masks and overlays are written. Default: segmented, beside the '
     'checkpoint.',

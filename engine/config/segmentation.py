@@ -17,7 +17,7 @@ from engine.config.tasks import SEGMENTATION
 class SegmentationConfig(ModelConfig):
   """How a network is trained on dense labels."""
 
-  train_crop_size: tuple[int, int] | None = option(
+  train_crop_size: tuple[int, int] = option(
     None,
     'Size of the crops, such as 513 or 513,769 (height,width): a multiple '
     'of the stride, plus 1.',
@@ -25,7 +25,7 @@ class SegmentationConfig(ModelConfig):
     otherwise=(513, 513),
     task=SEGMENTATION,
   )
-  ignore_label: int | None = option(
+  ignore_label: int = option(
     None,
     'Mask value of the ignored label: pixels that do not count; -1 for '
     "none. Default: the dataset's.",
@@ -61,34 +61,34 @@ class SegmentationConfig(ModelConfig):
     low=0,
     task=SEGMENTATION,
   )
-  min_scale_factor: float | None = option(
+  min_scale_factor: float = option(
     None,
     'Smallest factor of random scaling.',
     above=0,
     otherwise=0.5,
     task=SEGMENTATION,
   )
-  max_scale_factor: float | None = option(
+  max_scale_factor: float = option(
     None,
     'Largest factor of random scaling.',
     above=0,
     otherwise=2.0,
     task=SEGMENTATION,
   )
-  scale_factor_step_size: float | None = option(
+  scale_factor_step_size: float = option(
     None,
     'Step between the factors of random scaling; 0 for any factor between.',
     low=0,
     otherwise=0.25,
     task=SEGMENTATION,
   )
-  random_flip: bool | None = option(
+  random_flip: bool = option(
     None,
     'Mirror half of the images at random.',
     otherwise=True,
     task=SEGMENTATION,
   )
-  photometric: float | None = option(
+  photometric: float = option(
     None,
     'Strength of random brightness, contrast, saturation and hue; 1 is '
     'usual, 0 is off.',

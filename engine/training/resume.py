@@ -11,7 +11,7 @@ import filelock
 
 from engine.checkpoints import contents, locate
 from engine.config import runs
-from engine.config.schedules import SCHEDULES
+from engine.config.schedules import ends_with_training
 from engine.config.scripts import TrainConfig
 
 LOCK_FILENAME = '.lock'
@@ -62,9 +62,8 @@ def _changes(field, config):
   """Whether the field may differ: 'free', 'told' or 'never'."""
   if field.metadata['now'] or field.name == 'verbosity':
     return 'free'
-  if (
-    field.name == 'max_number_of_steps'
-    and SCHEDULES[config.learning_rate_decay_type].ends_with_training
+  if field.name == 'max_number_of_steps' and ends_with_training(
+    config.learning_rate_decay_type
   ):
     return 'told'  # the schedule ends with them
   return field.metadata['changes']

@@ -10,7 +10,12 @@ import tensorflow.compat.v1 as tf
 
 from engine.common.loading import load
 from engine.config.optimization import OptimizationConfig
-from engine.config.schedules import SCHEDULES, check, factors
+from engine.config.schedules import (
+  SCHEDULES,
+  check,
+  ends_with_training,
+  factors,
+)
 from engine.config.scripts import TrainConfig
 
 
@@ -36,7 +41,7 @@ def _plan(config, num_examples):
   warmup, total = 0, config.max_number_of_steps
   if config.warmup:
     warmup = config.warmup.steps(steps_per_epoch)
-  if SCHEDULES[config.learning_rate_decay_type].ends_with_training:
+  if ends_with_training(config.learning_rate_decay_type):
     if total is None:
       raise ValueError(
         '--learning_rate_decay_type=cosine falls until the end of the '

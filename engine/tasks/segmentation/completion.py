@@ -197,7 +197,7 @@ def inference(
     SEGMENTATION,
     {
       'output_stride': stride or build.output_stride(config),
-      'atrous_rates': stride and _scaled_rates(run, stride),
+      'atrous_rates': (stride and _scaled_rates(run, stride)) or None,
       'decoder': found.name,
       'decoder_depth': found.depth,
     },

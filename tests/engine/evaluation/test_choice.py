@@ -117,12 +117,14 @@ def arrivals(monkeypatch):
   None is a wait in which nothing happens.
   """
 
-  def follow(*events, **flags):
+  def follow(*events, folder='run', **flags):
     waiting = iter(events)
     monkeypatch.setattr(
       choice, '_wait', lambda: (next(waiting) or (lambda: None))()
     )
-    found = [choice.step_of(path) for path in choice.new(given(**flags), 'run')]
+    found = [
+      choice.step_of(path) for path in choice.new(given(**flags), folder)
+    ]
     assert list(waiting) == []  # it waited for all of them
     return found
 
@@ -193,7 +195,7 @@ def test_an_endless_run_ends_by_the_time_out(arrivals, monkeypatch, capsys):
   assert capsys.readouterr().out.endswith(
     'No new checkpoint in run for 10 seconds, so this ends here.\n'
   )
-  assert arrivals(later(10), checkpoint_path='none', timeout_secs=10) == []
+  assert arrivals(later(10), folder='none', timeout_secs=10) == []
 
 
 def test_one_that_is_damaged_or_gone(arrivals):

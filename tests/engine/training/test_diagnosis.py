@@ -143,7 +143,7 @@ def test_weights_that_are_none(training, tmp_path):
     f'The loss is not finite: the step before made {UNIT}/conv2/weights not '
     f'finite, the first of 2 such variables. {tmp_path}/non_finite.json '
     'names the 4 images of the batch that caused it. Training again '
-    'continues from the start: lower --learning_rate, with '
+    'resumes from the start: lower --learning_rate, with '
     '--accept_changes, or check the images.'
   )
   found = written(tmp_path)
@@ -272,7 +272,7 @@ def test_a_wild_learning_rate(wild):
     'not finite',
     f'{wild.folder}/non_finite.json',
     'the 8 images',
-    f'continues from {wild.folder}/model.ckpt-3: lower --learning_rate',
+    f'resumes from {wild.folder}/model.ckpt-3: lower --learning_rate',
   )
   after = fakes.tensors(str(wild.folder))
   assert int(after['global_step']) == 3
