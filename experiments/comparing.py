@@ -151,7 +151,7 @@ def _train(run, watcher):
     with _told_to(run.config.train_dir):
       train(run.config, watcher and watcher(run))
   except SystemExit:
-    console.say('Stopped and saved; the same command goes on from here.')
+    console.say('Stopped and saved; the same command resumes from here.')
     raise
   last = _last(run)
   errors = ', '.join(

@@ -21,7 +21,7 @@ class GradientsConfig(common.ComparisonConfig):
   """The norm of the gradient of every kernel, over a training.
 
   Writes gradients.csv, gradients.png, curves.csv and curves.png, and a folder
-  with checkpoints and log.txt for every run. The same command goes on where it
+  with checkpoints and log.txt for every run. The same command resumes where it
   was stopped.
   """
 

@@ -91,7 +91,7 @@ def calibration_error(
 
 
 def metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
-  """Returns the figures of an evaluation.
+  """Returns the metrics of an evaluation.
 
   Args:
     logits: float [examples, classes].
@@ -108,14 +108,14 @@ def metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
     Logits that are not finite give a non-finite loss.
   """
   confusion = confusion_matrix(logits, labels)
-  figures, occurs = per_class(confusion), confusion.sum(1) > 0
+  each, occurs = per_class(confusion), confusion.sum(1) > 0
   return {
     'examples': len(labels),
     'accuracy': top_k(logits, labels, 1),
     'top_5_accuracy': top_k(logits, labels, 5),
     'loss': float(cross_entropies(logits, labels).mean()),
-    'mean_recall': float(figures.recall[occurs].mean()),
-    'mean_f1': float(figures.f1[occurs].mean()),
+    'mean_recall': float(each.recall[occurs].mean()),
+    'mean_f1': float(each.f1[occurs].mean()),
     'expected_calibration_error': calibration_error(logits, labels),
   }
 
@@ -142,7 +142,7 @@ class PerClass(NamedTuple):
 
 
 def per_class(confusion: np.ndarray) -> PerClass:
-  """Returns the figures of each class.
+  """Returns the metrics of each class.
 
   Args:
     confusion: int [classes, classes], from `confusion_matrix`.

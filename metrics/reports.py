@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import figure
 
 from metrics import classification
 
@@ -44,7 +45,7 @@ def write_per_class(
     names: the classes' names.
     labels_offset: what the labels in the data were lowered by.
   """
-  figures = np.stack(classification.per_class(confusion), axis=1)
+  found = np.stack(classification.per_class(confusion), axis=1)
   counts = confusion.sum(1)
   write_table(
     path,
@@ -54,7 +55,7 @@ def write_per_class(
         i + labels_offset,
         name,
         counts[i],
-        *(f'{value:.6f}' for value in figures[i]),
+        *(f'{value:.6f}' for value in found[i]),
       ]
       for i, name in enumerate(names)
     ),
@@ -163,24 +164,20 @@ def draw_confusion_matrix(
     percent: whether to write the shares into the fields, in percent and
       without those below 0.5, instead of the counts.
   """
-  from matplotlib import figure
-
   classes = len(names)
   side = min(max(5.0, 0.45 * classes + 2.5), 16.0)
   fig = figure.Figure(figsize=(side, side), layout='constrained')
   axes = fig.subplots()
   shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
   whole, unit = (100, 'percent') if percent else (1, 'share')
-  picture = axes.imshow(whole * shares, cmap='Blues', vmin=0, vmax=whole)
+  shown = axes.imshow(whole * shares, cmap='Blues', vmin=0, vmax=whole)
   hits = confusion.trace() / max(confusion.sum(), 1)
   axes.set(
     xlabel='predicted',
     ylabel='actual',
     title=title or f'{confusion.sum()} examples, {hits:.2%} correct',
   )
-  fig.colorbar(
-    picture, ax=axes, shrink=0.8, label=f'{unit} of the actual class'
-  )
+  fig.colorbar(shown, ax=axes, shrink=0.8, label=f'{unit} of the actual class')
   if classes <= 30:
     # A $ in a name is no mathematics.
     axes.set_xticks(

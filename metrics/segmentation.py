@@ -210,7 +210,7 @@ class PerClass(NamedTuple):
 
 
 def per_class_iou(confusion: np.ndarray) -> PerClass:
-  """Returns the figures of each class.
+  """Returns the metrics of each class.
 
   Args:
     confusion: int [classes, classes], from `confusion_matrix`.
@@ -226,7 +226,7 @@ def per_class_iou(confusion: np.ndarray) -> PerClass:
   )
 
 
-def metrics(confusion: np.ndarray, **figures: float) -> dict[str, float]:
+def metrics(confusion: np.ndarray, **others: float) -> dict[str, float]:
   """Returns the four measures of Long et al., arXiv:1411.4038, section 5.
 
   A class that is neither in the labels nor predicted is left out of every
@@ -235,7 +235,7 @@ def metrics(confusion: np.ndarray, **figures: float) -> dict[str, float]:
 
   Args:
     confusion: int [classes, classes], from `confusion_matrix`, of all images.
-    **figures: what else was measured, such as loss; it comes last.
+    **others: what else was measured, such as loss; it comes last.
 
   Returns:
     miou: the mean intersection over union of the classes.
@@ -252,7 +252,7 @@ def metrics(confusion: np.ndarray, **figures: float) -> dict[str, float]:
     'pixel_accuracy': _mean(of.recall, of.pixels),
     'mean_accuracy': _mean(of.recall),
     'frequency_weighted_iou': _mean(of.iou, of.pixels),
-    **figures,
+    **others,
   }
 
 

@@ -10,7 +10,7 @@ from metrics import reports, segmentation
 
 
 class ImageRow(NamedTuple):
-  """The figures of one image; the names are those of the columns.
+  """The metrics of one image; the names are those of the columns.
 
   Fields:
     file: the image's name.
@@ -50,8 +50,8 @@ def write_per_class(
     path,
     ['label', 'name', *of._fields],
     (
-      [i, name, *map(_cell, figures)]
-      for i, (name, *figures) in enumerate(zip(names, *of, strict=True))
+      [i, name, *map(_cell, found)]
+      for i, (name, *found) in enumerate(zip(names, *of, strict=True))
     ),
   )
 
@@ -61,13 +61,13 @@ def write_per_image(path: str | os.PathLike, rows: Iterable[ImageRow]) -> None:
 
   Args:
     path: the CSV file. What is NaN or None is empty.
-    rows: the figures.
+    rows: the metrics.
   """
   reports.write_table(path, ImageRow._fields, (map(_cell, row) for row in rows))
 
 
 def _cell(value):
-  """Returns what a table has of a figure."""
+  """Returns what a table has of a metric."""
   if value is None or value != value:  # NaN
     return ''
   return f'{value:.6f}' if isinstance(value, float | np.floating) else value

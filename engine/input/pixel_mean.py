@@ -70,7 +70,7 @@ def read(path: str) -> np.ndarray:
     raise ValueError(
       f'{path} is no mean image, which is a NumPy array of floats in '
       '[0, 1] of the shape [height, width, channels]: copy it again from the '
-      'folder of the run, or, to go on with a training, remove it, and it '
+      'folder of the run, or, to resume a training, remove it, and it '
       'is measured again.'
     ) from None
   return mean

@@ -1,8 +1,8 @@
-"""Gradients that compute the network's maps again instead of keeping them.
+"""Gradient checkpointing: activations are recomputed instead of kept.
 
-A training step keeps every map of the forward pass until the backward pass has
-used it, so its memory grows with depth. Here only the maps at a few cuts of the
-network are kept; when the backward pass comes to a segment between two of them,
+A training step keeps every activation of the forward pass until the backward
+pass has used it, so its memory grows with depth. Here only the activations at a
+few cuts of the network are kept; when the backward pass comes to a segment between two of them,
 the segment is computed once more, used, and forgotten (Chen, Xu, Zhang,
 Guestrin: Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174).
 
@@ -224,7 +224,7 @@ def gradients(
 ) -> list[tf.Tensor | None]:
   """Returns what `tf.gradients(loss, variables)` does, for less memory.
 
-  With n units of one size, maps of about sqrt(n) units are kept, and as many
+  With n units of one size, activations of about sqrt(n) units are kept, and as many
   are computed at once. The time is that of another forward pass, a third more.
 
   Args:

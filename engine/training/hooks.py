@@ -218,7 +218,7 @@ class Save(tf.train.SessionRunHook):
       raise ValueError(
         f'The checkpoint of step {step} cannot be written to {self._path}: '
         f'{console.explain(error)} The checkpoints before it are whole: make '
-        'room, and the same command goes on from the newest.'
+        'room, and the same command resumes from the newest.'
       ) from None
     self._last, self._saved = time.monotonic(), step
 

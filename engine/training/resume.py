@@ -70,7 +70,7 @@ def _changes(field, config):
 
 
 def check(config: TrainConfig) -> None:
-  """Refuses to go on with a run that was begun with other flags.
+  """Refuses to resume a run that was begun with other flags.
 
   Args:
     config: the complete configuration.
@@ -96,7 +96,7 @@ def check(config: TrainConfig) -> None:
     cure = (
       ''
       if 'never' in found
-      else 'pass --accept_changes to go on with the new values, '
+      else 'pass --accept_changes to resume with the new values, '
     )
     raise ValueError(
       f'The run in {folder} was begun with {"; ".join(refused)}: {cure}name '

@@ -53,7 +53,7 @@ class DensePredictions(NamedTuple):
     confusion: int64 [classes, classes]; [i, j] counts pixels of class i that
       were taken for j.
     examples: the number of images.
-    images: the figures of each, by their records' numbers.
+    images: the metrics of each, by their records' numbers.
   """
 
   confusion: np.ndarray

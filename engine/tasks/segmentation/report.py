@@ -49,7 +49,7 @@ def lines(metrics: Mapping[str, Any], classes: int) -> list[str]:
 
 
 def more(split: EvaluatedSplit, found: DensePredictions) -> dict:
-  """Returns the figures of each class, and which classes are absent."""
+  """Returns the IoU of each class, and which classes are absent."""
   iou = dict(
     zip(
       split.names,

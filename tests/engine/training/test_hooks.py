@@ -278,7 +278,7 @@ def test_save_on_a_full_disk(loop, tmp_path, save, small_disk):
   )
   assert text.endswith(
     ' The checkpoints before it are whole: make room, and the same command '
-    'goes on from the newest.'
+    'resumes from the newest.'
   )
   assert not list(tmp_path.glob('model.ckpt-3*'))
   assert not list(tmp_path.glob('*tempstate*'))

@@ -1,4 +1,4 @@
-"""Whether a training may go on with the run in its folder."""
+"""Whether a training may resume the run in its folder."""
 
 import pathlib
 import subprocess
@@ -88,7 +88,7 @@ def test_a_held_folder_keeps_its_unfinished_checkpoint(tmp_path):
 
 @pytest.fixture
 def begun(tmp_path):
-  """begun(**flags) writes a run; begun.check(**flags) goes on with it."""
+  """begun(**flags) writes a run; begun.check(**flags) resumes it."""
 
   def write(**flags):
     runs.write(
@@ -121,7 +121,7 @@ def test_differences_are_named_together(begun):
   text = complaint(begun, batch_size=16, seed=1, learning_rate=0.5)
   assert text in {
     f'The run in {begun.folder} was begun with {differences}: pass '
-    '--accept_changes to go on with the new values, name another '
+    '--accept_changes to resume with the new values, name another '
     '--train_dir, or resume it as it was begun.'
     for differences in (
       'batch_size=8, not 16; learning_rate=None, not 0.5',

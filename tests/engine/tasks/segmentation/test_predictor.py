@@ -51,24 +51,24 @@ def test_every_picture_once_on_each_call(segment, batch_size):
   for _ in range(2):
     found = opened.predict()
     np.testing.assert_array_equal(found.confusion, want)
-    assert [each.record for each in found.pictures] == list(range(7))
-  for each, seed in zip(found.pictures, shapes.VAL, strict=True):
+    assert [each.record for each in found.images] == list(range(7))
+  for each, seed in zip(found.images, shapes.VAL, strict=True):
     _, mask = shapes.shape(seed)
     assert (each.height, each.width) == mask.shape
     assert each.pixels == (mask != shapes.IGNORED).sum()
   figures = found.metrics()
   assert figures['examples'] == 7
   assert figures['miou'] == segmentation.metrics(want)['miou']
-  pixels = np.array([each.pixels for each in found.pictures])
-  losses = np.array([each.loss for each in found.pictures])
+  pixels = np.array([each.pixels for each in found.images])
+  losses = np.array([each.loss for each in found.images])
   assert figures['loss'] == pytest.approx(
     (pixels * losses).sum() / pixels.sum()
   )
 
 
 def test_some_pictures(segment):
-  assert len(segment(batch_size=2).predict(2).pictures) == 4
-  assert len(segment(max_num_batches=3).predict().pictures) == 3
+  assert len(segment(batch_size=2).predict(2).images) == 4
+  assert len(segment(max_num_batches=3).predict().images) == 3
 
 
 def test_both_statistics_of_batch_norm(segment):
