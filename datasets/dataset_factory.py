@@ -12,15 +12,9 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets import (
-  class_names,
-  dataset_utils,
-  description,
-  examples,
-  slim_decoders,
-  tfrecord,
-)
+from datasets import class_names, dataset_utils
 from datasets.convert import digits, scenes
+from datasets.records import description, examples, slim_decoders, tfrecord
 
 OWN = 'tfrecord'  # the name of a dataset of one's own
 _SMALL = 64  # pixels of a side

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets import tfrecord
+from datasets.records import tfrecord
 
 LABELS_FILENAME = 'labels.txt'
 

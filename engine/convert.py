@@ -7,18 +7,14 @@ import pathlib
 import warnings
 from collections.abc import Iterator
 
-from datasets import (
-  archives,
-  contact_sheet,
-  dataset_factory,
-  dataset_utils,
-  description,
-  download,
-  overlays,
-  verify,
-)
-from datasets.convert import registry, writer
-from datasets.convert.plan import Options
+from datasets import dataset_factory, dataset_utils
+from datasets.convert import registry
+from datasets.images import contact_sheet, overlays
+from datasets.records import description
+from datasets.sources import archives, download
+from datasets.verifying import verify
+from datasets.writing import writer
+from datasets.writing.plan import Options
 from engine import config as configs
 from engine import console, forms
 

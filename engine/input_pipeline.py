@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.examples import Examples
 from datasets.limits import MAX_PIXELS
+from datasets.records.examples import Examples
 from engine import console
 from engine import labels as label_kinds
 from engine.cache import Cache

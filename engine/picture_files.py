@@ -7,7 +7,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from datasets import dataset_utils, pictures
+from datasets import dataset_utils
+from datasets.images import image_files
 from engine import console
 from engine.config import ClassifyConfig
 
@@ -26,12 +27,12 @@ def find_pictures(arguments: list[str]) -> list[str]:
       inside = [
         str(file)
         for file in sorted(path.rglob('*'))
-        if file.suffix.lower() in pictures.SUFFIXES
+        if file.suffix.lower() in image_files.SUFFIXES
       ]
       if not inside:
         raise ValueError(
           f'The folder {argument} has no images '
-          f'({", ".join(pictures.SUFFIXES)}).'
+          f'({", ".join(image_files.SUFFIXES)}).'
         )
       found += inside
     elif path.exists():
@@ -107,16 +108,16 @@ def read(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
 
   Names the others on stderr.
   """
-  decoder = pictures.Decoder()
+  decoder = image_files.Decoder()
   for path in paths:
     try:
       yield (
         path,
-        pictures.standard(
+        image_files.standard(
           pathlib.Path(path).read_bytes(), decoder, first_of_many=True
         ).data,
       )
-    except pictures.BadPicture as bad:
+    except image_files.BadPicture as bad:
       console.error(f'{path} {bad}.')
     except OSError as error:
       console.error(console.explain(error))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datasets import overlays
+from datasets.images import overlays
 from engine.segmenter import Segmented
 from engine.subject import Subject
 from tasks import segmentation, segmentation_reports

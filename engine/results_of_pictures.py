@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from datasets import contact_sheet
+from datasets.images import contact_sheet
 from engine import console
 from engine.predictor import Predictions
 from engine.subject import Subject

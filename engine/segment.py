@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import overlays
+from datasets.images import overlays
 from engine import console, dense_model, picture_files
 from engine.config import ClassifyConfig
 from engine.opened import Opened

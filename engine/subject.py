@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.dataset_factory import Dataset
-from datasets.examples import Examples
+from datasets.records.examples import Examples
 from engine.config import EvalConfig
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datasets import dataset_factory, pixel_counts
+from datasets import dataset_factory
+from datasets.records import pixel_counts
 from engine import console, forms, model, options, selection
 from engine.config import TrainConfig
 from engine.segmentation import CLASSIFICATION, SEGMENTATION, ModelConfig

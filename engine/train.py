@@ -5,7 +5,8 @@ import functools
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from datasets import dataset_factory, overlays
+from datasets import dataset_factory
+from datasets.images import overlays
 from engine import (
   batch_norm,
   best,

@@ -25,10 +25,12 @@ from PIL import Image
 
 import download_and_convert_data
 import eval_image_classifier
-from datasets import dataset_factory, dataset_utils, description, download
+from datasets import dataset_factory, dataset_utils
 from datasets.convert import registry
-from datasets.examples import Examiner
-from datasets.tfrecord import Reader
+from datasets.records import description
+from datasets.records.examples import Examiner
+from datasets.records.tfrecord import Reader
+from datasets.sources import download
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']

@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 import train_image_classifier
 from datasets import dataset_factory, dataset_utils
-from datasets.convert import writer
+from datasets.writing import writer
 from engine import flags, forms, optimizers, schedules, task
 from engine.config import TrainConfig
 from nets import nets_factory, resnet_generator

@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import eval_image_classifier
-from datasets import tfrecord
+from datasets.records import tfrecord
 from engine import records as recorded
 from tests import fakes
 

@@ -6,10 +6,11 @@ import pathlib
 
 import numpy as np
 
-from datasets.convert import image_folder, splitting
+from datasets.convert import image_folder
 from datasets.convert.idx import encode_png
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
+from datasets.writing import splitting
+from datasets.writing.plan import Item, Options, Plan
+from datasets.writing.splitting import few
 
 PIXELS = 3 * 32 * 32
 # The files of each split, and those by which the pickled version is known.

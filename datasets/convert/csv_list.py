@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from datasets import dataset_utils
-from datasets.convert import image_folder, splitting
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
+from datasets.convert import image_folder
+from datasets.writing import splitting
+from datasets.writing.plan import Item, Options, Plan
+from datasets.writing.splitting import few
 
 NEEDED = ('path', 'label')
 # A larger number is rather a mistake, e.g. an identifier, than a class.

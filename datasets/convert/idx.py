@@ -11,9 +11,9 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from datasets import pictures
 from datasets.convert import digits, image_folder
-from datasets.convert.plan import Item, Options, Plan
+from datasets.images import image_files
+from datasets.writing.plan import Item, Options, Plan
 
 FASHION_NAMES = (
   'T-shirt/top',
@@ -36,7 +36,7 @@ def encode_png(image: np.ndarray) -> bytes:
   Args:
     image: uint8 [height, width] for grey or [height, width, 3] for colour.
   """
-  return pictures.encode(Image.fromarray(np.ascontiguousarray(image)), 'png')
+  return image_files.encode(Image.fromarray(np.ascontiguousarray(image)), 'png')
 
 
 def _find(folder: pathlib.Path, stem: str, dimensions: int) -> pathlib.Path:

@@ -5,9 +5,9 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from datasets.convert import splitting
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import SPLITS, few
+from datasets.writing import splitting
+from datasets.writing.plan import Item, Options, Plan
+from datasets.writing.splitting import SPLITS, few
 
 # What file managers leave behind.
 LITTER = {'thumbs.db', 'desktop.ini', '__macosx'}

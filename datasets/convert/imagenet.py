@@ -8,9 +8,10 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
-from datasets.convert import image_folder, splitting
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
+from datasets.convert import image_folder
+from datasets.writing import splitting
+from datasets.writing.plan import Item, Options, Plan
+from datasets.writing.splitting import few
 
 SYNSETS = ('synsets.txt', 'imagenet_lsvrc_2015_synsets.txt')
 METADATA = 'imagenet_metadata.txt'

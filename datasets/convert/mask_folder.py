@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import dataset_utils, masks, pictures
-from datasets.convert import colour_table, image_folder, splitting
-from datasets.convert.colour_table import Table
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
-from datasets.description import MOST_IDS
+from datasets import dataset_utils
+from datasets.convert import image_folder
+from datasets.images import colour_table, image_files, mask_files
+from datasets.images.colour_table import Table
+from datasets.records.description import MOST_IDS
+from datasets.writing import splitting
+from datasets.writing.plan import Item, Options, Plan
+from datasets.writing.splitting import few
 
 # What people call the two folders, and those of splits.
 IMAGES = ('images', 'image', 'imgs', 'JPEGImages')
@@ -109,7 +111,7 @@ def stems(
   start = len(folder.relative_to(source).as_posix()) + 1
   for name, path in image_folder.files_under(folder, source):
     stem, suffix = os.path.splitext(name)
-    if suffix.lower() in pictures.SUFFIXES:
+    if suffix.lower() in image_files.SUFFIXES:
       other = found.setdefault(stem[start:], (name, path))
       if other[0] != name:
         raise ValueError(
@@ -153,14 +155,14 @@ def _found_values(pairs: Sequence[Pair], options: Options) -> np.ndarray:
   Raises:
     ValueError: none can be read; the sentence tells of the first.
   """
-  rule = masks.Rule(options.ignore_label)
+  rule = mask_files.Rule(options.ignore_label)
 
   def look(pair):
     try:
       return np.bincount(
-        masks.read(*pair.mask[::-1], rule).ravel(), minlength=MOST_IDS
+        mask_files.read(*pair.mask[::-1], rule).ravel(), minlength=MOST_IDS
       )
-    except pictures.BadPicture as bad:  # the writing names each of them
+    except image_files.BadPicture as bad:  # the writing names each of them
       return bad
 
   total, bad = np.zeros(MOST_IDS, np.int64), []
@@ -169,7 +171,7 @@ def _found_values(pairs: Sequence[Pair], options: Options) -> np.ndarray:
     concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
   ):
     for pair, found in zip(pairs, pool.map(look, pairs), strict=True):
-      if isinstance(found, pictures.BadPicture):
+      if isinstance(found, image_files.BadPicture):
         bad.append(f'{pair.image[0]} {found}')
       else:
         total += found
@@ -214,7 +216,7 @@ def _classes(pairs, options, source):
         'classes: leave out --labels_file and --mask_values.'
       )
     return colour_table.read(options.color_table, label)
-  rule = masks.Rule(label, values)
+  rule = mask_files.Rule(label, values)
   if options.labels_file:
     names = _read_labels(options.labels_file)
     if values and len(values) != len(names):
@@ -235,7 +237,7 @@ def _items(pairs, rule):
       pair.image[0],
       None,
       functools.partial(image_folder.read_file, pair.image[1]),
-      read_mask=functools.partial(masks.read, *pair.mask[::-1], rule),
+      read_mask=functools.partial(mask_files.read, *pair.mask[::-1], rule),
     )
     for pair in pairs
   ]

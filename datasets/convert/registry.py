@@ -16,8 +16,8 @@ from datasets.convert import (
   tfds,
   voc_masks,
 )
-from datasets.convert.plan import Options, Plan
-from datasets.download import Download
+from datasets.sources.download import Download
+from datasets.writing.plan import Options, Plan
 
 TFDS_PREFIX = 'tfds:'
 MNIST_URL = 'https://ossci-datasets.s3.amazonaws.com/mnist/'

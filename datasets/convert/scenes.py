@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from datasets import pictures
-from datasets.convert import digits, writer
-from datasets.convert.plan import Item, Plan
+from datasets.convert import digits
+from datasets.images import image_files
+from datasets.writing import writer
+from datasets.writing.plan import Item, Plan
 
 FILE_PATTERN = 'digit_scenes_%s.tfrecord'
 NAMES = ('background', *digits.NAMES)
@@ -128,7 +129,7 @@ def _scene(images, labels, key):
     mask[region][ink > 0.5] = labels[index] + 1
     taken[region] |= ink > _NEAR
   picture = Image.fromarray(np.clip(np.round(scene), 0, 255).astype(np.uint8))
-  return _Scene(pictures.encode(picture, 'png', compress_level=2), mask)
+  return _Scene(image_files.encode(picture, 'png', compress_level=2), mask)
 
 
 def _item(name, images, labels, key):

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.convert import image_folder
 from datasets.convert.idx import encode_png
-from datasets.convert.plan import Item, Options, Plan
+from datasets.writing.plan import Item, Options, Plan
 
 FILES = {'train': 'train_signs.h5', 'test': 'test_signs.h5'}
 NAMES = tuple('012345')  # the number that the fingers show

@@ -3,9 +3,9 @@
 import functools
 from typing import Any
 
-from datasets.convert import splitting
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
+from datasets.writing import splitting
+from datasets.writing.plan import Item, Options, Plan
+from datasets.writing.splitting import few
 
 SPLITS = ('train', 'validation', 'test')
 

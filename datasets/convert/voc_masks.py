@@ -10,13 +10,14 @@ import dataclasses
 import os
 import pathlib
 
-from datasets import masks
 from datasets.class_names import PASCAL_VOC as NAMES
-from datasets.convert import colour_table, image_folder, splitting
-from datasets.convert.colour_table import Table
+from datasets.convert import image_folder
 from datasets.convert.mask_folder import Pair, dense_plan, stems
-from datasets.convert.plan import Options, Plan
-from datasets.convert.splitting import few
+from datasets.images import colour_table, mask_files
+from datasets.images.colour_table import Table
+from datasets.writing import splitting
+from datasets.writing.plan import Options, Plan
+from datasets.writing.splitting import few
 
 IGNORE_LABEL = 255  # of the borders of objects
 LISTS = 'ImageSets/Segmentation'
@@ -111,7 +112,7 @@ def _splits(root):
 def _classes(root, options):
   """Returns the classes and how masks are read, and the dataset's name."""
   if not (root / _LABELMAP).is_file():
-    return Table(NAMES, masks.Rule(IGNORE_LABEL)), 'pascal_voc_seg'
+    return Table(NAMES, mask_files.Rule(IGNORE_LABEL)), 'pascal_voc_seg'
   table = colour_table.read(str(root / _LABELMAP), options.ignore_label)
   if options.ignore_label is None:
     return table, 'tfrecord'

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from datasets import dataset_utils, description, tfrecord
+from datasets import dataset_utils
+from datasets.records import description, tfrecord
 
 
 def png(pixels: np.ndarray, mode: str | None = None) -> bytes:

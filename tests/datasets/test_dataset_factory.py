@@ -10,9 +10,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import dataset_factory, dataset_utils, description, tfrecord
-from datasets.convert import writer
-from datasets.convert.plan import Item, Plan
+from datasets import dataset_factory, dataset_utils
+from datasets.records import description, tfrecord
+from datasets.writing import writer
+from datasets.writing.plan import Item, Plan
 from nets.slim_compat import slim
 from tests.datasets import dense
 

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 import classify_image
 import eval_image_classifier
 from datasets import dataset_factory
-from datasets.examples import Examples
+from datasets.records.examples import Examples
 from engine import config, input_pipeline, pixel_mean
 from tests import fakes
 

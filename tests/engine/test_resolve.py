@@ -10,7 +10,8 @@ import pytest
 
 import classify_image
 import eval_image_classifier
-from datasets import dataset_utils, description, tfrecord
+from datasets import dataset_utils
+from datasets.records import description, tfrecord
 from engine import config, resolve
 from nets import nets_factory
 from tests import fakes

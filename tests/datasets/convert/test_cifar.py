@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from datasets.convert import cifar
-from datasets.convert.plan import Options
+from datasets.writing.plan import Options
 
 FILES_10 = [*(f'data_batch_{i}.bin' for i in range(1, 6)), 'test_batch.bin']
 

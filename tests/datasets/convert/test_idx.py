@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from datasets.convert import idx
-from datasets.convert.plan import Options
+from datasets.writing.plan import Options
 
 SIZES = {'train': 7, 't10k': 3}
 

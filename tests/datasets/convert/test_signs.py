@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 import download_and_convert_data
-from datasets import dataset_factory, description
+from datasets import dataset_factory
 from datasets.convert import signs
-from datasets.convert.plan import Options
-from datasets.examples import Examiner
-from datasets.tfrecord import Reader
+from datasets.records import description
+from datasets.records.examples import Examiner
+from datasets.records.tfrecord import Reader
+from datasets.writing.plan import Options
 from tests import fakes
 
 SIZES = {'train': 7, 'test': 6}

@@ -1,0 +1,293 @@
+"""Which images are on the sheet, and where."""
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import dataset_utils
+from datasets.images import contact_sheet
+from datasets.images.contact_sheet import CELL, Shown
+from datasets.verifying import report
+from tests import fakes
+
+NAMES = tuple(fakes.COLOURS)
+STEP = CELL + 8, CELL + 40  # from a cell to the next: across, down
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+def plain(colour, height=20, width=20):
+  return np.full((height, width, 3), colour, np.uint8)
+
+
+def drawn(folder, shown):
+  contact_sheet.draw(folder / 'sheet.png', shown)
+  return np.asarray(Image.open(folder / 'sheet.png'))
+
+
+def cell(sheet, number):
+  """The pixels of a cell, without its caption."""
+  left, top = 8 + number % 8 * STEP[0], 8 + number // 8 * STEP[1]
+  return sheet[top : top + CELL, left : left + CELL]
+
+
+def caption(sheet, number):
+  left, top = 8 + number % 8 * STEP[0], 8 + number // 8 * STEP[1]
+  return sheet[top + CELL : top + STEP[1] - 8, left : left + CELL]
+
+
+@pytest.mark.parametrize('size', [1, 20, CELL, 500])
+def test_a_cell_has_the_colour_of_its_picture(tmp_path, size):
+  colours = [(i * 10, 255 - i * 10, i) for i in range(20)]
+  sheet = drawn(
+    tmp_path, [Shown(plain(colour, size, size), 'x') for colour in colours]
+  )
+  assert sheet.shape == (8 + 3 * STEP[1], 8 + 8 * STEP[0], 3)
+  for number, colour in enumerate(colours):
+    assert (cell(sheet, number) == colour).all()
+  assert (cell(sheet, 20) == 255).all()
+
+
+@pytest.mark.parametrize(
+  'height, width, high, wide',
+  [
+    (10, 400, 3, 128),
+    (400, 10, 128, 3),
+    (1, 1000, 1, 128),
+    (2, 1, 128, 64),
+    (1000, 500, 128, 64),
+  ],
+)
+def test_proportions_are_kept(tmp_path, height, width, high, wide):
+  found = cell(
+    drawn(tmp_path, [Shown(plain((255, 0, 0), height, width), '')]), 0
+  )
+  red = (found == (255, 0, 0)).all(-1)
+  assert red.sum() == high * wide
+  rows, columns = np.nonzero(red)
+  assert abs(rows.min() - (CELL - 1 - rows.max())) <= 1  # in the middle
+  assert abs(columns.min() - (CELL - 1 - columns.max())) <= 1
+  assert (found[~red] == 224).all()
+
+
+def test_small_pictures_are_enlarged_without_blur(tmp_path):
+  image = np.array(
+    [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [9, 9, 9]]], np.uint8
+  )
+  found = cell(drawn(tmp_path, [Shown(image, '')]), 0)
+  assert np.array_equal(found, image.repeat(64, 0).repeat(64, 1))
+
+
+def test_one_row_is_as_wide_as_its_pictures(tmp_path):
+  sheet = drawn(tmp_path, [Shown(plain(9), 'x')] * 3)
+  assert sheet.shape == (8 + STEP[1], 8 + 3 * STEP[0], 3)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    '',
+    'x' * 1000,
+    '$x_1$',
+    '$\\frac{',
+    '_^{}%&#~',
+    '薔薇の花' * 50,
+    'ñ é ü عربى 🌹',
+    'two\nlines\ttab\0',
+    '\ud800',
+    'W' * 17,
+    'i' * 60,
+  ],
+)
+def test_any_name_is_written_below_its_picture_alone(tmp_path, name):
+  with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    sheet = drawn(
+      tmp_path, [Shown(plain(9), name, name), Shown(plain(9), '', '')]
+    )
+  bare = drawn(tmp_path, [Shown(plain(9), '', '')] * 2)
+  assert (caption(sheet, 0) != 255).any() == bool(name)
+  left, right = 8, 8 + CELL
+  sheet = sheet.copy()
+  sheet[8 + CELL :, left:right] = 255  # its caption
+  differs = (sheet != bare).any((0, 2))
+  assert not differs[: left - 1].any() and not differs[right + 1 :].any()
+
+
+def test_mathematics_is_text(tmp_path):
+  one, other = (
+    drawn(tmp_path, [Shown(plain(9), name)]) for name in ('$a$', 'a')
+  )
+  assert (caption(one, 0) < 128).sum() > (caption(other, 0) < 128).sum()
+
+
+def test_both_lines_are_drawn(tmp_path):
+  whole = caption(drawn(tmp_path, [Shown(plain(9), 'one', 'two')]), 0)
+  title = caption(drawn(tmp_path, [Shown(plain(9), 'one')]), 0)
+  detail = caption(drawn(tmp_path, [Shown(plain(9), '', 'two')]), 0)
+  assert np.array_equal(np.minimum(title, detail), whole)
+  assert (title != 255).any() and (detail != 255).any()
+
+
+def test_nothing_to_draw(tmp_path):
+  with pytest.raises(ValueError, match='no images'):
+    contact_sheet.draw(tmp_path / 'sheet.png', [])
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+  with pytest.raises(ValueError, match='Writing to .*none failed'):
+    contact_sheet.draw(tmp_path / 'none' / 'sheet.png', [Shown(plain(9), '')])
+
+
+def example(label, value=9, height=4, width=6):
+  data = fakes.encode(Image.fromarray(plain(value, height, width)), 'png')
+  return dataset_utils.image_to_tfexample(data, b'png', height, width, label)
+
+
+def write(folder, **splits):
+  """Writes examples; returns the files of each split."""
+  for split, examples in splits.items():
+    dataset_utils.write_tfrecord(folder / f'{split}.tfrecord', examples)
+  return {split: [str(folder / f'{split}.tfrecord')] for split in splits}
+
+
+def counts(shown):
+  """How many images there are of each split and title."""
+  found = {}
+  for picture in shown:
+    key = picture.detail.split()[0], picture.title
+    found[key] = found.get(key, 0) + 1
+  return found
+
+
+def test_classes_and_splits_come_evenly(tmp_path):
+  """However uneven they are in the data."""
+  labels = [0] * 200 + [1] * 20 + [2] * 10
+  paths = write(
+    tmp_path, train=map(example, labels), test=map(example, labels[100::3])
+  )
+  shown = contact_sheet.pick(paths, 'abc')
+  assert [p.detail for p in shown] == ['train 6x4'] * 24 + ['test 6x4'] * 24
+  of_train = {
+    title: n for (split, title), n in counts(shown).items() if split == 'train'
+  }
+  assert of_train == {'0 a': 8, '1 b': 8, '2 c': 8}
+
+
+def test_a_small_split_leaves_its_share_to_the_others(tmp_path):
+  paths = write(
+    tmp_path,
+    train=[example(i % 5) for i in range(100)],
+    test=[example(0), example(1)],
+  )
+  shown = contact_sheet.pick(paths, NAMES, count=20)
+  assert len(shown) == 20
+  assert [p.detail.split()[0] for p in shown] == ['train'] * 18 + ['test'] * 2
+
+
+def test_of_more_classes_than_cells_each_comes_once(tmp_path):
+  names = [f'c{i}' for i in range(60)]
+  paths = write(tmp_path, train=[example(i % 60) for i in range(300)])
+  shown = contact_sheet.pick(paths, names)
+  assert len(shown) == len({p.title for p in shown}) == 48
+
+
+def test_all_of_a_small_data_set(tmp_path):
+  paths = write(tmp_path, train=[example(i % 2, 10 * i) for i in range(7)])
+  shown = contact_sheet.pick(paths, 'ab')
+  assert sorted(p.image[0, 0, 0] for p in shown) == [*range(0, 70, 10)]
+  assert contact_sheet.pick({}, 'ab') == []
+
+
+def test_the_seed_fixes_the_choice(tmp_path):
+  paths = write(tmp_path, train=[example(i % 2, i) for i in range(200)])
+
+  def values(seed):
+    return [
+      int(p.image[0, 0, 0])
+      for p in contact_sheet.pick(paths, 'ab', count=10, seed=seed)
+    ]
+
+  assert values(1) == values(1) != values(2)
+  assert len({*values(1)}) == 10
+
+
+def test_pictures_have_the_name_of_their_class(tmp_path):
+  """The shade of each is its label."""
+  paths = write(tmp_path, train=[example(i % 5, i % 5) for i in range(50)])
+  shown = contact_sheet.pick(paths, NAMES)
+  for picture in shown:
+    label = picture.image[0, 0, 0]
+    assert picture.title == f'{label} {NAMES[label]}'
+
+
+def test_bad_records_are_passed_over(tmp_path):
+  bad = [
+    example(7),
+    dataset_utils.image_to_tfexample(b'', b'png', 1, 1, 0),
+    example(0, height=90, width=90),
+  ]
+  paths = write(tmp_path, train=[*bad, *(example(i % 2) for i in range(6))])
+  with open(paths['train'][0], 'ab') as file:
+    file.write(b'rubbish')
+  assert len(contact_sheet.pick(paths, 'ab', max_pixels=1000)) == 6
+
+
+def test_no_more_is_held_than_is_drawn(tmp_path):
+  paths = write(tmp_path, train=[example(0, height=600, width=300)])
+  (picture,) = contact_sheet.pick(paths, 'ab')
+  assert picture.image.shape == (128, 64, 3)
+  assert picture.detail == 'train 300x600'
+
+
+def test_a_large_data_set_is_not_read_to_its_end(tmp_path, monkeypatch):
+  monkeypatch.setattr(contact_sheet, '_MOST_READ', 30)
+  paths = write(tmp_path, train=[example(i % 2) for i in range(200)])
+  read = []
+  reader = contact_sheet.tfrecord.Reader
+  monkeypatch.setattr(
+    reader,
+    'read',
+    lambda self, index, real=reader.read: (
+      read.append(index),
+      real(self, index),
+    )[1],
+  )
+  assert len(contact_sheet.pick(paths, 'ab', count=10)) == 10
+  assert len(read) == 30 + 10
+
+
+def test_from_the_records_to_the_sheet(tmp_path):
+  fakes.write_colours(tmp_path, 20, 10)
+  paths = {
+    split: sorted(map(str, tmp_path.glob(f'*_{split}_*')))
+    for split in ('train', 'validation')
+  }
+  shown = contact_sheet.pick(paths, NAMES, count=10)
+  sheet = drawn(tmp_path, shown)
+  assert [p.title.split()[1] for p in shown] == [*NAMES, *NAMES]
+  for number, name in enumerate(NAMES * 2):
+    mean = cell(sheet, number).mean((0, 1))
+    assert np.abs(mean - fakes.COLOURS[name]).max() < 10
+
+
+@pytest.mark.parametrize(
+  'text, width, shown',
+  [
+    ('rose', 4, 'rose'),
+    ('roses', 4, 'ros…'),
+    ('薔薇', 4, '薔薇'),
+    ('薔薇の', 4, '薔…'),
+    ('a\nb\0', 9, 'a?b?'),
+    ('', 4, ''),
+    ('e\u0301' * 4, 4, 'e\u0301' * 4),
+  ],
+)
+def test_cut(text, width, shown):
+  assert report.cut(text, width) == shown
+  assert report.columns(shown) <= width
