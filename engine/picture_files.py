@@ -117,7 +117,7 @@ def read(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
           pathlib.Path(path).read_bytes(), decoder, first_of_many=True
         ).data,
       )
-    except image_files.BadPicture as bad:
+    except image_files.BadImage as bad:
       console.error(f'{path} {bad}.')
     except OSError as error:
       console.error(console.explain(error))

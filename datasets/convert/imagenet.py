@@ -24,7 +24,7 @@ SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 Box = tuple[float, float, float, float]
 
 
-class _Picture(NamedTuple):
+class _FoundImage(NamedTuple):
   """An image that is found, of a class if its folder says so."""
 
   name: str
@@ -184,7 +184,7 @@ def _in_tar(
   )
 
 
-def _train_tar(path: pathlib.Path) -> Iterator[_Picture]:
+def _train_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
   """Finds the images of a tar of tars, one a synset."""
   with open(path, 'rb') as outer, open(path, 'rb') as inner:
     for tar in _members(path, outer):
@@ -199,22 +199,24 @@ def _train_tar(path: pathlib.Path) -> Iterator[_Picture]:
       if not members:
         raise ValueError(f'No images in {path}, {tar.name}. Copy it again.')
       for member in members:
-        yield _Picture(
+        yield _FoundImage(
           f'{path.name}/{base}/{os.path.basename(member.name)}',
           _in_tar(path, member, tar.offset_data),
           base.removesuffix('.tar'),
         )
 
 
-def _flat_tar(path: pathlib.Path) -> Iterator[_Picture]:
+def _flat_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
   with open(path, 'rb') as file:
     for member in _members(path, file):
-      yield _Picture(
+      yield _FoundImage(
         f'{path.name}/{os.path.basename(member.name)}', _in_tar(path, member)
       )
 
 
-def _folder(folder: pathlib.Path, source: pathlib.Path) -> Iterator[_Picture]:
+def _folder(
+  folder: pathlib.Path, source: pathlib.Path
+) -> Iterator[_FoundImage]:
   """Finds images in folders by synset, or all in one."""
   for synset in image_folder.folders_in(folder) or [None]:
     found = image_folder.files_under(folder / (synset or ''), source)
@@ -224,17 +226,17 @@ def _folder(folder: pathlib.Path, source: pathlib.Path) -> Iterator[_Picture]:
         'or take the folder away.'
       )
     for name, path in found:
-      yield _Picture(
+      yield _FoundImage(
         name, functools.partial(image_folder.read_file, path), synset
       )
 
 
 def _with_synsets(
-  pictures: list[_Picture],
+  images: list[_FoundImage],
   path: pathlib.Path,
   labels_path: pathlib.Path,
   labels: dict[str, int],
-) -> list[_Picture]:
+) -> list[_FoundImage]:
   """Gives flat images, in the order of their names, their synsets."""
   if not labels_path.is_file():
     raise ValueError(
@@ -249,15 +251,15 @@ def _with_synsets(
         f'{where}: {synset} is not in the list of synsets. Is '
         'it the right list?'
       )
-  if len(lines) != len(pictures):
+  if len(lines) != len(images):
     raise ValueError(
-      f'{path} has {len(pictures):,} images and {labels_path} '
+      f'{path} has {len(images):,} images and {labels_path} '
       f'has {len(lines):,} lines. They should be as many.'
     )
   return [
-    picture._replace(synset=synset)
-    for picture, (_, synset) in zip(
-      sorted(pictures, key=lambda picture: picture.name), lines, strict=True
+    image._replace(synset=synset)
+    for image, (_, synset) in zip(
+      sorted(images, key=lambda image: image.name), lines, strict=True
     )
   ]
 
@@ -271,19 +273,19 @@ def _box_features(boxes: list[Box], label: int) -> dict[str, Any]:
 
 
 def _item(
-  picture: _Picture, known: _Knowledge, of_class: Mapping[str, Any]
+  image: _FoundImage, known: _Knowledge, of_class: Mapping[str, Any]
 ) -> Item:
-  label = known.labels[picture.synset]
-  boxes = known.boxes.get(_stem(picture.name))
+  label = known.labels[image.synset]
+  boxes = known.boxes.get(_stem(image.name))
   # Shared by the class where there are no boxes: a million dicts are much.
   features = {**of_class, **_box_features(boxes, label)} if boxes else of_class
-  return Item(picture.name, label, picture.read, features)
+  return Item(image.name, label, image.read, features)
 
 
 def _items(
-  pictures: list[_Picture], path: pathlib.Path, known: _Knowledge
+  images: list[_FoundImage], path: pathlib.Path, known: _Knowledge
 ) -> list[Item]:
-  synsets = {picture.synset for picture in pictures}
+  synsets = {image.synset for image in images}
   unknown = sorted(synsets - known.labels.keys())
   if unknown:
     raise ValueError(
@@ -297,9 +299,7 @@ def _items(
     }
     for synset, name in known.names.items()
   }
-  return [
-    _item(picture, known, of_class[picture.synset]) for picture in pictures
-  ]
+  return [_item(image, known, of_class[image.synset]) for image in images]
 
 
 def _find(folder: pathlib.Path, names: tuple[str, ...]) -> pathlib.Path | None:
@@ -312,23 +312,23 @@ def _split(
   split: str, path: pathlib.Path, folder: pathlib.Path, known: _Knowledge
 ) -> list[Item]:
   find = {TRAIN_TAR: _train_tar, VALIDATION_TAR: _flat_tar}.get(path.name)
-  pictures = list(find(path) if find else _folder(path, folder))
-  if not pictures:
+  images = list(find(path) if find else _folder(path, folder))
+  if not images:
     raise ValueError(f'No images in {path}. Copy it again.')
-  if pictures[0].synset is None:
+  if images[0].synset is None:
     if split == 'train':
       raise ValueError(
         f'{path} has no sub-folders; it should have one for each synset.'
       )
-    pictures = _with_synsets(
-      pictures, path, folder / VALIDATION_LABELS, known.labels
+    images = _with_synsets(
+      images, path, folder / VALIDATION_LABELS, known.labels
     )
-  if split == 'train' and len({p.synset for p in pictures}) < 2:
+  if split == 'train' and len({p.synset for p in images}) < 2:
     raise ValueError(
-      f'{path} has one class only, {pictures[0].synset}; '
+      f'{path} has one class only, {images[0].synset}; '
       'training needs two or more.'
     )
-  return _items(pictures, path, known)
+  return _items(images, path, known)
 
 
 def plan(source: str, options: Options) -> Plan:

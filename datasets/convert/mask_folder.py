@@ -162,7 +162,7 @@ def _found_values(pairs: Sequence[Pair], options: Options) -> np.ndarray:
       return np.bincount(
         mask_files.read(*pair.mask[::-1], rule).ravel(), minlength=MOST_IDS
       )
-    except image_files.BadPicture as bad:  # the writing names each of them
+    except image_files.BadImage as bad:  # the writing names each of them
       return bad
 
   total, bad = np.zeros(MOST_IDS, np.int64), []
@@ -171,7 +171,7 @@ def _found_values(pairs: Sequence[Pair], options: Options) -> np.ndarray:
     concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
   ):
     for pair, found in zip(pairs, pool.map(look, pairs), strict=True):
-      if isinstance(found, image_files.BadPicture):
+      if isinstance(found, image_files.BadImage):
         bad.append(f'{pair.image[0]} {found}')
       else:
         total += found

@@ -36,7 +36,7 @@ _NEAR = 0.1  # ink that no other digit's may touch, of 1
 class _Scene(NamedTuple):
   """A scene: the bytes of its PNG, and its mask, uint8 [SIZE, SIZE]."""
 
-  picture: bytes
+  png: bytes
   mask: np.ndarray
 
 
@@ -128,15 +128,13 @@ def _scene(images, labels, key):
     )
     mask[region][ink > 0.5] = labels[index] + 1
     taken[region] |= ink > _NEAR
-  picture = Image.fromarray(np.clip(np.round(scene), 0, 255).astype(np.uint8))
-  return _Scene(image_files.encode(picture, 'png', compress_level=2), mask)
+  image = Image.fromarray(np.clip(np.round(scene), 0, 255).astype(np.uint8))
+  return _Scene(image_files.encode(image, 'png', compress_level=2), mask)
 
 
 def _item(name, images, labels, key):
   scene = functools.cache(functools.partial(_scene, images, labels, key))
-  return Item(
-    name, None, lambda: scene().picture, read_mask=lambda: scene().mask
-  )
+  return Item(name, None, lambda: scene().png, read_mask=lambda: scene().mask)
 
 
 def plan() -> Plan:

@@ -217,14 +217,14 @@ def draw(path: str | os.PathLike, shown: Sequence[Shown]) -> None:
     PAPER,
   )
   pen, face = ImageDraw.Draw(sheet), font()
-  for picture, (left, top) in corners:
+  for each, (left, top) in corners:
     pen.rectangle((left, top, left + CELL - 1, top + CELL - 1), BEHIND)
-    image = fit(picture.image)
+    image = fit(each.image)
     sheet.paste(
       image,
       (left + (CELL - image.width) // 2, top + (CELL - image.height) // 2),
     )
-    for line, text in enumerate((picture.title, picture.detail)):
+    for line, text in enumerate((each.title, each.detail)):
       pen.text(
         (left, top + CELL + 1 + line * (TEXT + 2)),
         shorten(text, face),

@@ -34,15 +34,15 @@ _GREY = ('1', 'L', 'LA', 'La', 'I;16', 'I;16L', 'I;16B', 'I;16N')
 _WIDE = ('I', 'F')  # 32 bits
 
 
-class BadPicture(ValueError):
+class BadImage(ValueError):
   """Says what is wrong, to go on behind the image's name."""
 
 
-class TooLarge(BadPicture):
+class TooLarge(BadImage):
   """The image has more pixels than are decoded."""
 
 
-class Picture(NamedTuple):
+class EncodedImage(NamedTuple):
   """An image file that TensorFlow decodes rightly.
 
   Fields:
@@ -60,20 +60,20 @@ class Picture(NamedTuple):
   channels: int
 
 
-def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
   """Returns the image with nothing but its header read.
 
   Raises:
-    BadPicture: no image, or one too large.
+    BadImage: no image, or one too large.
   """
   if not data:
-    raise BadPicture('is empty')
+    raise BadImage('is empty')
   try:
     image = Image.open(io.BytesIO(data))
   except Image.DecompressionBombError:
     raise TooLarge(f'has more than {MOST_PIXELS:,} pixels: shrink it') from None
   except Exception:  # Pillow's readers raise what they like
-    raise BadPicture('is no image, or is damaged') from None
+    raise BadImage('is no image, or is damaged') from None
   width, height = image.size
   if width * height > max_pixels:
     raise TooLarge(
@@ -98,7 +98,7 @@ class Decoder:
     """Returns uint8 [height, width, 3].
 
     Raises:
-      BadPicture: it is damaged, or of another kind.
+      BadImage: it is damaged, or of another kind.
     """
     try:
       # New versions take WebP too, which old ones and the training do not.
@@ -106,7 +106,7 @@ class Decoder:
         return self._session.run(self._image, {self._data: data})
     except (tf.errors.OpError, UnicodeDecodeError):  # its text quotes bytes
       pass
-    raise BadPicture('is damaged, or is no JPEG, PNG, GIF or BMP image')
+    raise BadImage('is damaged, or is no JPEG, PNG, GIF or BMP image')
 
 
 def _is_turned(image):
@@ -132,7 +132,7 @@ def _is_transparent(image):
 def _upright(image):
   """Returns the image as people see it, in 8 bits, grey or RGB, on white."""
   if image.mode in _WIDE:
-    raise BadPicture(
+    raise BadImage(
       f'has 32-bit pixels (mode {image.mode}), so what is white '
       'is unknown: save it with 8 or 16 bits'
     )
@@ -158,7 +158,7 @@ def standard(
   decoder: Decoder,
   max_pixels: int = MAX_PIXELS,
   first_of_many: bool = False,
-) -> Picture:
+) -> EncodedImage:
   """Returns the image in a form that TensorFlow decodes rightly.
 
   JPEG and PNG bytes stay as they are, unless the image is turned by EXIF
@@ -175,15 +175,15 @@ def standard(
       than refuse it.
 
   Raises:
-    BadPicture: it is empty, no image, damaged, too large, animated, or has
+    BadImage: it is empty, no image, damaged, too large, animated, or has
       32-bit pixels.
   """
-  image = open_picture(data, max_pixels)
+  image = open_image(data, max_pixels)
   width, height = image.size
   try:
     frames = getattr(image, 'n_frames', 1)  # may read the whole file
     if frames > 1 and image.format not in _JPEG and not first_of_many:
-      raise BadPicture(
+      raise BadImage(
         f'holds {frames} images, an animation or a stack: keep one of them'
       )
     known = image.format in (*_JPEG, 'PNG')
@@ -191,7 +191,7 @@ def standard(
       _is_turned(image) or _is_inverted(image) or _is_transparent(image)
     ):
       form = b'png' if image.format == 'PNG' else b'jpeg'
-      found = Picture(
+      found = EncodedImage(
         data, form, height, width, 1 if image.mode in (*_GREY, *_WIDE) else 3
       )
     else:
@@ -203,17 +203,17 @@ def standard(
         if image.format in _JPEG
         else ('png', {})
       )
-      found = Picture(
+      found = EncodedImage(
         encode(upright, form, **options),
         form.encode(),
         upright.height,
         upright.width,
         1 if upright.mode == 'L' else 3,
       )
-  except BadPicture:
+  except BadImage:
     raise
   except Exception:  # Pillow's readers raise what they like
-    raise BadPicture('is damaged') from None
+    raise BadImage('is damaged') from None
   if decoder(found.data).shape != (found.height, found.width, 3):
-    raise BadPicture('is damaged')
+    raise BadImage('is damaged')
   return found

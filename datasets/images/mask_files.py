@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from datasets.images import image_files
-from datasets.images.image_files import BadPicture
+from datasets.images.image_files import BadImage
 from datasets.limits import MOST_PIXELS
 from datasets.records.description import MOST_IDS
 
@@ -84,21 +84,21 @@ def _check_kind(image, rule):
   if image.info.get('compression') == 'jpeg':
     lossy = 'a TIFF compressed as JPEG'
   if lossy:
-    raise BadPicture(
+    raise BadImage(
       f'is {lossy}, whose compression changes ids and colours: '
       'export the masks again as PNG'
     )
   if image.format == 'GIF' and not rule.colours:
-    raise BadPicture(
+    raise BadImage(
       'is a GIF, in whose palette programs change the places: '
       'export the masks as PNG, or give --color_table'
     )
   if getattr(image, 'n_frames', 1) > 1:
-    raise BadPicture(f'holds {image.n_frames} images: keep one of them')
+    raise BadImage(f'holds {image.n_frames} images: keep one of them')
   if (
     image.mode in ('RGBA', 'LA') and image.getchannel('A').getextrema()[0] < 255
   ):
-    raise BadPicture(
+    raise BadImage(
       'has transparent parts, whose class is unknown: save it '
       'without transparency, with a value or a colour there'
     )
@@ -116,7 +116,7 @@ def _by_colour(pixels, rule):
   place = np.minimum(np.searchsorted(known[:, 0], codes), len(known) - 1)
   unknown = known[place, 0] != codes
   if unknown.any():
-    raise BadPicture(_unknown_colour(codes, unknown, rule))
+    raise BadImage(_unknown_colour(codes, unknown, rule))
   return known[place, 1].astype(np.uint8)
 
 
@@ -145,7 +145,7 @@ def _unknown_colour(codes, unknown, rule):
 def _by_value(values, rule):
   """Returns the ids of whole numbers [height, width]."""
   if values.min() < 0 or values.max() >= MOST_IDS:
-    raise BadPicture(
+    raise BadImage(
       f'has the value {values.max():,}, and ids are below '
       f'{MOST_IDS}: export the masks with ids of classes'
     )
@@ -158,7 +158,7 @@ def _by_value(values, rule):
   labels = table[values]
   strange = np.unique(values[labels == _NONE])
   if len(strange):
-    raise BadPicture(
+    raise BadImage(
       f'has the value{"s" * (len(strange) > 1)} '
       f'{", ".join(map(str, strange[:_SHOWN]))}, which --mask_values='
       f'{",".join(map(str, rule.values))} does not name: add what is missing'
@@ -197,15 +197,15 @@ def decode(
     the classes must check them.
 
   Raises:
-    BadPicture: it is no image or has no single meaning; the sentence goes
+    BadImage: it is no image or has no single meaning; the sentence goes
       on behind 'a mask that'.
   """
-  image = image_files.open_picture(data, max_pixels)
+  image = image_files.open_image(data, max_pixels)
   try:
     _check_kind(image, rule)
     image = ImageOps.exif_transpose(image)
     if image.mode in ('F', 'CMYK', 'YCbCr', 'LAB'):
-      raise BadPicture(
+      raise BadImage(
         f'has pixels of the mode {image.mode}: export the masks '
         'as PNG of 8 bits'
       )
@@ -214,12 +214,12 @@ def decode(
     if image.mode in ('P', 'L', '1', 'I') or image.mode.startswith('I;16'):
       return _by_value(np.asarray(image).astype(np.int32), rule)
     pixels = np.asarray(image.convert('RGB'))
-  except BadPicture:
+  except BadImage:
     raise
   except Exception:  # Pillow's readers raise what they like
-    raise BadPicture('is damaged') from None
+    raise BadImage('is damaged') from None
   if (pixels != pixels[..., :1]).any():
-    raise BadPicture(_colours_unasked(pixels))
+    raise BadImage(_colours_unasked(pixels))
   return _by_value(pixels[..., 0], rule)
 
 
@@ -232,15 +232,15 @@ def read(path: str, name: str, rule: Rule) -> np.ndarray:
     rule: what its pixels stand for.
 
   Raises:
-    BadPicture: it cannot be read, or `decode` refuses it; the sentence goes on
+    BadImage: it cannot be read, or `decode` refuses it; the sentence goes on
       behind the image's name.
   """
   try:
     with open(path, 'rb') as file:
       return decode(file.read(), rule)
-  except BadPicture as bad:
-    raise BadPicture(f'has a mask, {name}, that {bad}') from None
+  except BadImage as bad:
+    raise BadImage(f'has a mask, {name}, that {bad}') from None
   except OSError as error:
-    raise BadPicture(
+    raise BadImage(
       f'has a mask, {name}, that cannot be read: {error.strerror or error}'
     ) from None

@@ -108,15 +108,15 @@ def _transparent(class_names):
 
 def _row_image(row, cell, high, ignore_label, transparent):
   """Returns the image and its overlays side by side, `high` pixels high."""
-  picture = np.asarray(contact_sheet.fit(row.image, cell))
+  image = np.asarray(contact_sheet.fit(row.image, cell))
   strip = Image.new('RGB', (_width(row, cell), high), PAPER)
   for number, mask in enumerate((None, *row.masks)):
     left = number * (cell + _NEAR)
     shown = (
-      picture
+      image
       if mask is None
       else blend(
-        picture,
+        image,
         np.asarray(contact_sheet.fit(mask, cell, smooth=False)),
         ignore_label,
         transparent=transparent,

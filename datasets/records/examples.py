@@ -16,7 +16,7 @@ from datasets.records import tfrecord
 from datasets.records.description import CLASSIFICATION
 from datasets.records.label_readers import READERS, BadExample, Masks
 
-_PICTURE = ('image/encoded', tf.string, 'bytes_list')
+_IMAGE = ('image/encoded', tf.string, 'bytes_list')
 
 
 class Example(NamedTuple):
@@ -74,7 +74,7 @@ class Examiner:
     """
     self._read_label = READERS[task](labels, ignore_label)
     self._required = (
-      _PICTURE,
+      _IMAGE,
       (self._read_label.feature, self._read_label.kind, self._read_label.field),
     )
     self._max_pixels = max_pixels
@@ -99,7 +99,7 @@ class Examiner:
     data, label = self._parse(record)
     try:
       image = self._decode(data)
-    except image_files.BadPicture as bad:
+    except image_files.BadImage as bad:
       raise BadExample(f'holds an image that {bad}') from None
     return Example(
       self._read_label(label, image), data, image, _filename(record)
@@ -107,13 +107,13 @@ class Examiner:
 
   def _decode(self, data):
     try:
-      image_files.open_picture(data, self._max_pixels)
+      image_files.open_image(data, self._max_pixels)
     except image_files.TooLarge:
       raise
-    except image_files.BadPicture as bad:
+    except image_files.BadImage as bad:
       if not data:
         raise
-      with contextlib.suppress(image_files.BadPicture):
+      with contextlib.suppress(image_files.BadImage):
         return self._decoder(data)  # as training would, whatever Pillow says
       raise bad from None
     return self._decoder(data)

@@ -32,7 +32,7 @@ def _value(name):
   return lambda: tfexample_decoder.Tensor(name)
 
 
-_PICTURE = ('uint8 [height, width, 3]', tfexample_decoder.Image)
+_IMAGE = ('uint8 [height, width, 3]', tfexample_decoder.Image)
 _FILENAME = ('the file it was made from', _value('image/filename'))
 _MASK = 'image/segmentation/class/encoded', 'image/segmentation/class/format'
 
@@ -51,7 +51,7 @@ _FORMS = {
       'image/object/bbox/label': tf.VarLenFeature(tf.int64),
     },
     {
-      'image': _PICTURE,
+      'image': _IMAGE,
       'label': ('int64 in [0, num_classes)', _value('image/class/label')),
       'label_text': ('the name of the class', _value('image/class/text')),
       'filename': _FILENAME,
@@ -79,7 +79,7 @@ _FORMS = {
       _MASK[1]: _text('png'),
     },
     {
-      'image': _PICTURE,
+      'image': _IMAGE,
       'image_name': _FILENAME,
       'height': ('int64, of the image in pixels', _value('image/height')),
       'width': ('int64, of the image in pixels', _value('image/width')),

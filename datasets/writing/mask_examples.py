@@ -7,25 +7,25 @@ import tensorflow as tf
 
 from datasets import dataset_utils
 from datasets.images import mask_files
-from datasets.images.image_files import BadPicture, Picture
+from datasets.images.image_files import BadImage, EncodedImage
 from datasets.records.description import MOST_IDS, Split
 from datasets.writing.plan import Item, Plan
 from datasets.writing.splitting import few
 
 
-def _check_size(mask, picture):
+def _check_size(mask, image):
   height, width = mask.shape
-  if (height, width) == (picture.height, picture.width):
+  if (height, width) == (image.height, image.width):
     return
   turned = (
     ' (the image stands on its side in its file, by EXIF: draw the '
     'mask for the image as people see it)'
-    if (width, height) == (picture.height, picture.width)
+    if (width, height) == (image.height, image.width)
     else ''
   )
-  raise BadPicture(
+  raise BadImage(
     f'has a mask of {width}x{height} pixels for an image of '
-    f'{picture.width}x{picture.height}{turned}: export both in one size, '
+    f'{image.width}x{image.height}{turned}: export both in one size, '
     'enlarging masks by nearest neighbour only'
   )
 
@@ -45,7 +45,7 @@ def _check_values(found, plan):
     if plan.ignore_label is None
     else f'{plan.ignore_label} is ignored'
   )
-  raise BadPicture(
+  raise BadImage(
     f'has {few(map(str, wrong))} in its mask; the classes are 0 to '
     f'{classes - 1}, and {ignored}: set --ignore_label={wrong[-1]} if that '
     'is not a class, name all classes in --labels_file, or give the values '
@@ -61,7 +61,7 @@ def _classes(found, plan):
 
 
 def example(
-  item: Item, picture: Picture, plan: Plan
+  item: Item, image: EncodedImage, plan: Plan
 ) -> tuple[tf.train.Example, np.ndarray, np.ndarray]:
   """Returns what is written of an item, and what its mask holds.
 
@@ -75,21 +75,21 @@ def example(
     int64 [256].
 
   Raises:
-    BadPicture: a mask of another size than the image, or with values that
+    BadImage: a mask of another size than the image, or with values that
       are neither classes nor the ignore label.
   """
   mask = item.read_mask()
-  _check_size(mask, picture)
+  _check_size(mask, image)
   found = np.bincount(mask.ravel(), minlength=MOST_IDS)
   _check_values(found, plan)
   return (
     dataset_utils.image_seg_to_tfexample(
-      picture.data,
-      picture.format,
+      image.data,
+      image.format,
       item.name.encode(),
-      picture.height,
-      picture.width,
-      picture.channels,
+      image.height,
+      image.width,
+      image.channels,
       mask_files.encode(mask),
       item.features,
     ),

@@ -50,7 +50,7 @@ class Item:
       a list of one of them.
     read_mask: for segmentation, returns the class of each pixel of the
       image as people see it, or the ignore label: uint8 [height, width];
-      called in any thread, once. It may raise `pictures.BadPicture`.
+      called in any thread, once. It may raise `image_files.BadImage`.
   """
 
   name: str

@@ -42,11 +42,11 @@ class _Found:
   blank: list[str] = dataclasses.field(default_factory=list)
   written: tfrecord.Written | None = None
 
-  def add(self, item, picture, labels, pixels):
+  def add(self, item, image, labels, pixels):
     self.examples[labels] += 1
     self.pixels += pixels
-    self.sizes.append((picture.height, picture.width))
-    self.channels = max(self.channels, picture.channels)
+    self.sizes.append((image.height, image.width))
+    self.channels = max(self.channels, image.channels)
     if not np.size(labels):
       self.blank.append(item.name)
 
@@ -82,16 +82,14 @@ class _Writer:
   def _record(self, item, found):
     """Returns the bytes of an item, counted; None if it is left out."""
     try:
-      picture = image_files.standard(
-        item.read(), self._decoder, self._max_pixels
-      )
-      example, *counts = _EXAMPLES[self._plan.task](item, picture, self._plan)
-    except image_files.BadPicture as bad:
+      image = image_files.standard(item.read(), self._decoder, self._max_pixels)
+      example, *counts = _EXAMPLES[self._plan.task](item, image, self._plan)
+    except image_files.BadImage as bad:
       self._leave_out(item, bad)
     except OSError as error:
       self._leave_out(item, f'cannot be read: {error.strerror or error}')
     else:
-      found.add(item, picture, *counts)
+      found.add(item, image, *counts)
       return dataset_utils.serialize(example)
     return None
 
@@ -116,14 +114,14 @@ class _Writer:
     return found
 
 
-def _labelled(item, picture, plan):
+def _labelled(item, image, plan):
   """Returns the example of a label, which it counts, and no pixels."""
   return (
     dataset_utils.image_to_tfexample(
-      picture.data,
-      picture.format,
-      picture.height,
-      picture.width,
+      image.data,
+      image.format,
+      image.height,
+      image.width,
       item.label,
       {
         'image/filename': item.name.encode(),

@@ -470,7 +470,7 @@ def test_described_with_a_pattern(tmp_path):
     ((8, 65), {}),
   ],
 )
-def test_small_pictures(tmp_path, size, expected):
+def test_small_images(tmp_path, size, expected):
   folder = _convert(tmp_path / 'data', size=size)
   found = dataset_factory.get_specification('tfrecord', folder).suggestions
   assert found == expected
@@ -878,7 +878,7 @@ def test_decoder_of_masks(tmp_path):
   assert sorted(dataset.items_to_descriptions) == items
   label = dense.mask(3, 6, 5, [0, 20, 255])
   found = _decode(dataset, dense.record(3, label))
-  np.testing.assert_array_equal(found['image'], dense.picture(3, 6, 5))
+  np.testing.assert_array_equal(found['image'], dense.image(3, 6, 5))
   assert found['labels_class'].dtype == np.uint8
   np.testing.assert_array_equal(found['labels_class'], label[..., None])
   assert (found['height'], found['width'], found['image_name']) == (

@@ -385,7 +385,7 @@ def decoder():
 
 
 @pytest.mark.parametrize('kind', PICTURES)
-def test_picture_files(decoder, kind):
+def test_image_files(decoder, kind):
   """What is taken is what TensorFlow decodes, and is taken again."""
   sources, finish = PICTURES[kind]
   for data in sources.values():

@@ -42,7 +42,7 @@ def caption(sheet, number):
 
 
 @pytest.mark.parametrize('size', [1, 20, CELL, 500])
-def test_a_cell_has_the_colour_of_its_picture(tmp_path, size):
+def test_a_cell_has_the_colour_of_its_image(tmp_path, size):
   colours = [(i * 10, 255 - i * 10, i) for i in range(20)]
   sheet = drawn(
     tmp_path, [Shown(plain(colour, size, size), 'x') for colour in colours]
@@ -75,7 +75,7 @@ def test_proportions_are_kept(tmp_path, height, width, high, wide):
   assert (found[~red] == 224).all()
 
 
-def test_small_pictures_are_enlarged_without_blur(tmp_path):
+def test_small_images_are_enlarged_without_blur(tmp_path):
   image = np.array(
     [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [9, 9, 9]]], np.uint8
   )
@@ -83,7 +83,7 @@ def test_small_pictures_are_enlarged_without_blur(tmp_path):
   assert np.array_equal(found, image.repeat(64, 0).repeat(64, 1))
 
 
-def test_one_row_is_as_wide_as_its_pictures(tmp_path):
+def test_one_row_is_as_wide_as_its_images(tmp_path):
   sheet = drawn(tmp_path, [Shown(plain(9), 'x')] * 3)
   assert sheet.shape == (8 + STEP[1], 8 + 3 * STEP[0], 3)
 
@@ -104,7 +104,7 @@ def test_one_row_is_as_wide_as_its_pictures(tmp_path):
     'i' * 60,
   ],
 )
-def test_any_name_is_written_below_its_picture_alone(tmp_path, name):
+def test_any_name_is_written_below_its_image_alone(tmp_path, name):
   with warnings.catch_warnings():
     warnings.simplefilter('error')
     sheet = drawn(
@@ -159,8 +159,8 @@ def write(folder, **splits):
 def counts(shown):
   """How many images there are of each split and title."""
   found = {}
-  for picture in shown:
-    key = picture.detail.split()[0], picture.title
+  for each in shown:
+    key = each.detail.split()[0], each.title
     found[key] = found.get(key, 0) + 1
   return found
 
@@ -217,13 +217,13 @@ def test_the_seed_fixes_the_choice(tmp_path):
   assert len({*values(1)}) == 10
 
 
-def test_pictures_have_the_name_of_their_class(tmp_path):
+def test_images_have_the_name_of_their_class(tmp_path):
   """The shade of each is its label."""
   paths = write(tmp_path, train=[example(i % 5, i % 5) for i in range(50)])
   shown = contact_sheet.pick(paths, NAMES)
-  for picture in shown:
-    label = picture.image[0, 0, 0]
-    assert picture.title == f'{label} {NAMES[label]}'
+  for each in shown:
+    label = each.image[0, 0, 0]
+    assert each.title == f'{label} {NAMES[label]}'
 
 
 def test_bad_records_are_passed_over(tmp_path):
@@ -240,9 +240,9 @@ def test_bad_records_are_passed_over(tmp_path):
 
 def test_no_more_is_held_than_is_drawn(tmp_path):
   paths = write(tmp_path, train=[example(0, height=600, width=300)])
-  (picture,) = contact_sheet.pick(paths, 'ab')
-  assert picture.image.shape == (128, 64, 3)
-  assert picture.detail == 'train 300x600'
+  (each,) = contact_sheet.pick(paths, 'ab')
+  assert each.image.shape == (128, 64, 3)
+  assert each.detail == 'train 300x600'
 
 
 def test_a_large_data_set_is_not_read_to_its_end(tmp_path, monkeypatch):

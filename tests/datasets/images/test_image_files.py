@@ -122,7 +122,7 @@ def _accepted(data, decoder, tolerance=0):
 
 
 def _refused(data, decoder, *words, **options):
-  with pytest.raises(image_files.BadPicture) as error:
+  with pytest.raises(image_files.BadImage) as error:
     image_files.standard(data, decoder, **options)
   for word in words:
     assert word in str(error.value)
@@ -382,7 +382,7 @@ def test_empty(decoder):
   ],
   ids=['text', 'zeros', 'HTML', 'SVG', 'JPEG', 'PNG', 'ZIP', 'random'],
 )
-def test_no_picture(decoder, data):
+def test_no_image(decoder, data):
   _refused(data, decoder, 'is no image, or is damaged')
 
 
@@ -413,7 +413,7 @@ def test_cut_short(decoder, data, exact):
       with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         found = image_files.standard(data[:size], decoder)
-    except image_files.BadPicture:
+    except image_files.BadImage:
       continue
     assert not exact, size
     if whole is None:
@@ -448,7 +448,7 @@ def test_damage_is_refused_or_survived(decoder, data):
       warnings.simplefilter('ignore')
       try:
         image_files.standard(bytes(broken), decoder, max_pixels=10**6)
-      except image_files.BadPicture:
+      except image_files.BadImage:
         bad += 1
   assert bad
 
@@ -498,7 +498,7 @@ def test_the_name_says_nothing(decoder):
 )
 def test_decoder_refuses(decoder, data):
   with pytest.raises(
-    image_files.BadPicture,
+    image_files.BadImage,
     match=re.escape('is damaged, or is no JPEG, PNG, GIF or BMP image'),
   ):
     decoder(data)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from datasets.images import mask_files
-from datasets.images.image_files import BadPicture
+from datasets.images.image_files import BadImage
 
 IDS = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
 TABLE = mask_files.Rule(
@@ -34,7 +34,7 @@ def palette(ids, colours=COLOURS):
 
 
 def refused(data, rule, words):
-  with pytest.raises(BadPicture) as caught:
+  with pytest.raises(BadImage) as caught:
     mask_files.decode(data, rule)
   assert words in str(caught.value), str(caught.value)
 
@@ -220,7 +220,7 @@ def test_refused(data, rule, words):
 
 
 def test_a_mask_that_is_too_large():
-  with pytest.raises(BadPicture, match='has 3x2 = 6 pixels, more than'):
+  with pytest.raises(BadImage, match='has 3x2 = 6 pixels, more than'):
     mask_files.decode(
       mask_files.encode(IDS), mask_files.Rule(255), max_pixels=5
     )
@@ -236,5 +236,5 @@ def test_read(tmp_path):
     ('b.png', 'has a mask, B, that is empty'),
     ('c.png', 'has a mask, B, that cannot be read: No such file'),
   ):
-    with pytest.raises(BadPicture, match=words):
+    with pytest.raises(BadImage, match=words):
       mask_files.read(str(tmp_path / name), 'B', mask_files.Rule())

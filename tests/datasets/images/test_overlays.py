@@ -64,7 +64,7 @@ def test_colour(ignore_label):
 )
 def test_blend(ignore_label, transparent, alpha):
   mask = dense.mask(0, 9, 7, [0, 1, 3, 255])
-  image = dense.picture(1, 9, 7)
+  image = dense.image(1, 9, 7)
   found = overlays.blend(image, mask, ignore_label, alpha, transparent)
   assert found.dtype == np.uint8
   for row, column in np.ndindex(9, 7):
@@ -97,7 +97,7 @@ def cell(sheet, left, top, height=CELL):
   return sheet[top : top + height, left : left + CELL]
 
 
-def test_a_picture_and_its_masks_side_by_side(tmp_path):
+def test_a_image_and_its_masks_side_by_side(tmp_path):
   half = ids(1)
   half[:, 12:] = 255
   row = Row(plain((200, 200, 200)), [ids(0), ids(2), half], 'x')
@@ -144,7 +144,7 @@ def test_rows_stand_side_by_side(tmp_path, rows, across, down):
   assert sheet.shape[0] == 8 + down * STEP + 8 + 16 + 8
 
 
-def test_wide_pictures_leave_no_room_above_them(tmp_path):
+def test_wide_images_leave_no_room_above_them(tmp_path):
   rows = [
     Row(plain((9, 9, 9), 100, 400), [ids(1, 100, 400)]),
     Row(plain((9, 9, 9), 10, 200), [ids(1, 10, 200)]),
@@ -231,7 +231,7 @@ def test_picked_rows_show_every_class(tmp_path):
   for row in rows[:5]:
     split, size, _, number = row.caption.split()
     assert (split, size) == ('train', '8x9')
-    np.testing.assert_array_equal(row.image, dense.picture(int(number), 9, 8))
+    np.testing.assert_array_equal(row.image, dense.image(int(number), 9, 8))
     assert (row.masks[0] == {7: 1, 19: 2, 33: 200}.get(int(number), 0)).all()
   assert rows[5].caption == 'val 100x300 Bild 90'
   assert rows[5].image.shape == (CELL, CELL // 3, 3)

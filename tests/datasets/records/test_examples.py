@@ -32,7 +32,7 @@ def _pixels(number, size=8):
   )
 
 
-def _picture(number, form='png', size=8):
+def _image(number, form='png', size=8):
   data = io.BytesIO()
   Image.fromarray(_pixels(number, size)).save(data, form)
   return data.getvalue()
@@ -41,7 +41,7 @@ def _picture(number, form='png', size=8):
 def _record(number, **features):
   """A good record; features are replaced by values, or left out by None."""
   example = dataset_utils.image_to_tfexample(
-    _picture(number),
+    _image(number),
     b'png',
     8,
     8,
@@ -62,13 +62,13 @@ def _record(number, **features):
 
 def _huge_png():
   """A small file whose header claims 20,000 x 20,000 pixels."""
-  data = bytearray(_picture(0))
+  data = bytearray(_image(0))
   data[16:24] = struct.pack('>II', 20_000, 20_000)
   data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
   return bytes(data)
 
 
-JPEG = _picture(1, 'jpeg', 32)
+JPEG = _image(1, 'jpeg', 32)
 NO_PICTURE = 'holds an image that is no image, or is damaged'
 BAD = {  # name: (the record, what is said of it)
   'no proto': (b'\xff' * 50, 'is no tf.train.Example'),
@@ -76,7 +76,7 @@ BAD = {  # name: (the record, what is said of it)
   'empty': (b'', 'has no single value of image/encoded'),
   'no image': (_record(0, data=None), 'has no single value of image/encoded'),
   'two images': (
-    _record(0, data=[_picture(0)] * 2),
+    _record(0, data=[_image(0)] * 2),
     'has no single value of image/encoded',
   ),
   'image of integers': (
@@ -122,7 +122,7 @@ BAD = {  # name: (the record, what is said of it)
     'holds an image that is damaged, or is no JPEG',
   ),
   'PNG cut short': (
-    _record(0, data=_picture(0)[:-30]),
+    _record(0, data=_image(0)[:-30]),
     'holds an image that is damaged, or is no JPEG',
   ),
   'bomb': (
@@ -177,7 +177,7 @@ def test_good_records(tmp_path):
   assert len(found) == 5 and found.classes == 5
   for index, number in enumerate([0, 1, 2, 3, 9]):
     label, data, image, filename = found.example(index)
-    assert (label, data) == (number % 5, _picture(number))
+    assert (label, data) == (number % 5, _image(number))
     assert filename == f'Bild {number}.png'
     assert image.dtype == np.uint8
     assert image.tolist() == _pixels(number).tolist()
@@ -211,7 +211,7 @@ def test_filenames(tmp_path, filename, expected):
 
 @pytest.mark.parametrize('form', ['jpeg', 'gif', 'bmp'])
 def test_other_formats(tmp_path, form):
-  found = _open(_write(tmp_path, [_record(0, data=_picture(0, form))]))
+  found = _open(_write(tmp_path, [_record(0, data=_image(0, form))]))
   assert found.example(0).image.shape == (8, 8, 3)
 
 

@@ -36,7 +36,7 @@ def test_a_good_record(examiner, height, width):
   found = examiner(dense.record(3, label))
   assert found.label.dtype == np.uint8 and found.label.shape == label.shape
   np.testing.assert_array_equal(found.label, label)
-  np.testing.assert_array_equal(found.image, dense.picture(3, height, width))
+  np.testing.assert_array_equal(found.image, dense.image(3, height, width))
   assert found.filename == 'Bild 3' and found.data == dense.png(found.image)
 
 

@@ -388,7 +388,7 @@ def test_a_flipped_bit(sound):
   only(check(sound).problems, 'the checksum')
 
 
-def test_pictures_in_two_splits(tmp_path):
+def test_images_in_two_splits(tmp_path):
   records = masks(0, 1, 2)
   found = check(
     dense.write(
@@ -403,7 +403,7 @@ def test_pictures_in_two_splits(tmp_path):
   )
 
 
-def test_pictures_that_repeat(tmp_path):
+def test_images_that_repeat(tmp_path):
   records = masks(0, 1, 2)
   found = check(dense.write(tmp_path, NAMES, train=[*records, records[0]]))
   assert found.notes == (
@@ -413,7 +413,7 @@ def test_pictures_that_repeat(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['tfrecord', 'pascal_voc_seg'])
-def test_pictures_with_two_masks(tmp_path, name):
+def test_images_with_two_masks(tmp_path, name):
   ids = np.resize(np.array([0, 1, 2], np.uint8), (10, 12))
   found = check(
     dense.write(

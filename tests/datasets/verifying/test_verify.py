@@ -163,7 +163,7 @@ def test_a_failure_of_ones_own_ends_all_threads(folder, monkeypatch):
   assert threading.active_count() == before
 
 
-def test_pictures_are_not_held(tmp_path):
+def test_images_are_not_held(tmp_path):
   data = fakes.encode(fakes.picture(0, 0, 200), 'jpeg')
   dataset_utils.write_tfrecord(
     tmp_path / 'train.tfrecord',
@@ -173,7 +173,7 @@ def test_pictures_are_not_held(tmp_path):
     ],
   )
   dataset_utils.write_label_file({0: 'a', 1: 'b'}, tmp_path)
-  images, decoder = [], verify.pictures.Decoder
+  images, decoder = [], verify.image_files.Decoder
 
   class Counted(decoder):
     def __call__(self, data):
@@ -182,7 +182,7 @@ def test_pictures_are_not_held(tmp_path):
       return image
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(verify.pictures, 'Decoder', Counted)
+    patch.setattr(verify.image_files, 'Decoder', Counted)
     check(tmp_path)  # what is allocated once
     gc.collect()
     tracemalloc.start()
@@ -487,7 +487,7 @@ def test_the_same_pixels_in_other_files(tmp_path):
   )
 
 
-def test_a_picture_with_two_labels(tmp_path):
+def test_a_image_with_two_labels(tmp_path):
   twice = fakes.encode(fakes.picture(0, 0, 16), 'png')
   train = [*colours(each=2), Item('blue/odd.png', 2, lambda: twice)]
   report = check(write(tmp_path / 'data', train=train))
@@ -533,7 +533,7 @@ def test_bad_records_are_no_duplicates(tmp_path):
   assert len(report.problems) == 2 and report.splits['train'].repeated == 0
 
 
-def test_tiny_and_huge_pictures(tmp_path):
+def test_tiny_and_huge_images(tmp_path):
   big = [item(label, label, 1030) for label in range(2)]
   small = [item(0, 50, 1), item(1, 51, 7)]
   report = check(

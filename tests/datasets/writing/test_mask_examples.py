@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from datasets.images import image_files, mask_files
-from datasets.images.image_files import BadPicture
+from datasets.images.image_files import BadImage
 from datasets.records import description, tfrecord
 from datasets.writing import writer
 from datasets.writing.plan import Item, Plan
@@ -180,7 +180,7 @@ def test_values_out_of_range(tmp_path, mask, ignore_label, words):
 
 def test_a_mask_that_cannot_be_read(tmp_path):
   def read():
-    raise BadPicture('has a mask, M, that is torn')
+    raise BadImage('has a mask, M, that is torn')
 
   bad = plan([(0, 1)])
   good = bad.splits['train'][0]

@@ -191,7 +191,7 @@ def test_further_features(tmp_path):
   assert found['none'].WhichOneof('kind') is None
 
 
-def test_pictures_are_made_standard(tmp_path):
+def test_images_are_made_standard(tmp_path):
   """A transparent image; the sizes and channels of those that are stored."""
   clear = io.BytesIO()
   Image.new('RGBA', (7, 2), (9, 9, 9, 0)).save(clear, 'png')
@@ -218,7 +218,7 @@ def test_pictures_are_made_standard(tmp_path):
   )
 
 
-def test_grey_pictures_have_one_channel(tmp_path):
+def test_grey_images_have_one_channel(tmp_path):
   plan = Plan(
     'S',
     CLASSES,
@@ -335,7 +335,7 @@ def test_threads_do_not_change_a_bit(tmp_path):
     assert record == dataset_utils.serialize(example)  # as in any process
 
 
-def test_every_picture_is_read_once(tmp_path):
+def test_every_image_is_read_once(tmp_path):
   reads = []
   plan = Plan(
     'S',
@@ -384,7 +384,7 @@ def test_progress(tmp_path, num_shards):
   assert seen == [(17, 0, 'writing'), *[1] * 17, 'closed']
 
 
-def test_bad_pictures_are_left_out(tmp_path):
+def test_bad_images_are_left_out(tmp_path):
   plan = _bad(_bad(_plan(), 2, data=b'text'), 5, 7)
   del plan.splits['train'][9]
   plan.splits['train'].append(_item(9, read=lambda: open('/nowhere/x').read()))
@@ -392,7 +392,7 @@ def test_bad_pictures_are_left_out(tmp_path):
   said, left_out = writer.write(plan, tmp_path / 'new', PATTERN, skip=5)
   assert left_out == [
     'Bild 100.png of SOURCE is damaged, or is no JPEG, PNG, GIF or BMP '
-    'picture.',
+    'image.',
     'Bild 2.png of SOURCE is no image, or is damaged.',
     'Bild 5.png of SOURCE is empty.',
     'Bild 7.png of SOURCE is empty.',
