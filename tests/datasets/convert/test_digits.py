@@ -19,7 +19,7 @@ from datasets.convert import digits
 from datasets.records import description, tfrecord
 from datasets.writing import writer
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 FILES = [
   'dataset.json',
   'digits_test.tfrecord',

@@ -126,8 +126,8 @@ def _fails(*arguments):
 
 
 def _is_done(folder, data=DATA):
-  assert _files(folder) == ['dataset.zip']
-  assert (folder / 'dataset.zip').read_bytes() == data
+  assert _files(folder) == ['data set.zip']
+  assert (folder / 'data set.zip').read_bytes() == data
 
 
 def _start(server, folder, monkeypatch):
@@ -137,8 +137,8 @@ def _start(server, folder, monkeypatch):
     patch.setattr(download, '_WAITS', ())
     text = _fails(Download(server.url), folder)
   server.requests.clear()
-  assert _files(folder) == ['dataset.zip.part', 'dataset.zip.part.json']
-  part = (folder / 'dataset.zip.part').read_bytes()
+  assert _files(folder) == ['data set.zip.part', 'data set.zip.part.json']
+  part = (folder / 'data set.zip.part').read_bytes()
   assert PART - 1000 <= len(part) <= PART and DATA.startswith(part)
   return text, len(part)
 
@@ -194,7 +194,7 @@ def test_is_url():
 def test_fetch(server, folder, size, name):
   checksum = name and _checksum(name=name).upper().replace(name.upper(), name)
   path = download.fetch(Download(server.url, size, checksum), str(folder))
-  assert path == str(folder / 'dataset.zip')
+  assert path == str(folder / 'data set.zip')
   _is_done(folder)
   (request,) = server.requests
   assert 'Range' not in request and request['Accept-Encoding'] == 'identity'
@@ -213,9 +213,9 @@ def test_not_twice(server, folder, bars):
   assert len(server.requests) == 1
   _is_done(folder)
   assert [bar.text for bar in bars] == [
-    'dataset.zip',
-    'Checking dataset.zip',
-    'Checking dataset.zip',
+    'data set.zip',
+    'Checking data set.zip',
+    'Checking data set.zip',
   ]
 
 
@@ -229,7 +229,7 @@ def test_not_twice(server, folder, bars):
 def test_a_wrong_file_is_not_touched(server, folder, size, checksum, words):
   download.fetch(Download(server.url), folder)
   text = _fails(Download(server.url, size, checksum), folder)
-  assert words in text and str(folder / 'dataset.zip') in text
+  assert words in text and str(folder / 'data set.zip') in text
   assert server.url in text and 'Delete it' in text
   _is_done(folder)
 
@@ -247,8 +247,8 @@ def test_resume(server, folder, bars, monkeypatch):
   assert [
     (bar.total, bar.initial, bar.done, bar.text, bar.open) for bar in bars
   ] == [
-    (300_000, kept, 300_000 - kept, 'dataset.zip', False),
-    (300_000, 0, 300_000, 'Checking dataset.zip', False),
+    (300_000, kept, 300_000 - kept, 'data set.zip', False),
+    (300_000, 0, 300_000, 'Checking data set.zip', False),
   ]
 
 
@@ -329,7 +329,7 @@ def test_a_rest_from_elsewhere(server, folder, monkeypatch):
 def test_nothing_is_missing(server, folder, monkeypatch, there, requests):
   """The server answers 416."""
   _start(server, folder, monkeypatch)
-  (folder / 'dataset.zip.part').write_bytes(there)
+  (folder / 'data set.zip.part').write_bytes(there)
   download.fetch(Download(server.url, None, _checksum()), folder)
   assert len(server.requests) == requests
   _is_done(folder)
@@ -337,15 +337,15 @@ def test_nothing_is_missing(server, folder, monkeypatch, there, requests):
 
 @pytest.mark.parametrize(
   'facts',
-  [None, b'', b'[]', b'{}', b'\xff', b'{"url": "http://another/dataset.zip"}'],
+  [None, b'', b'[]', b'{}', b'\xff', b'{"url": "http://another/data set.zip"}'],
 )
 def test_a_part_of_unknown_origin(server, folder, monkeypatch, facts):
   _start(server, folder, monkeypatch)
-  path = folder / 'dataset.zip.part.json'
+  path = folder / 'data set.zip.part.json'
   path.unlink()
   if facts is not None:
     path.write_bytes(facts)
-  (folder / 'dataset.zip.part').write_bytes(OTHER[:PART])
+  (folder / 'data set.zip.part').write_bytes(OTHER[:PART])
   download.fetch(Download(server.url), folder)
   assert 'Range' not in server.requests[0]
   _is_done(folder)
@@ -382,7 +382,7 @@ def test_a_wrong_checksum(server, folder, name):
 def test_a_broken_part(server, folder, monkeypatch):
   """Is found by the checksum, and the next call has the right file."""
   _start(server, folder, monkeypatch)
-  with open(folder / 'dataset.zip.part', 'r+b') as file:
+  with open(folder / 'data set.zip.part', 'r+b') as file:
     file.write(b'\0')
   it = Download(server.url, None, _checksum())
   assert 'the same' not in _fails(it, folder) and _files(folder) == []
@@ -402,7 +402,7 @@ def test_a_content_length_that_is_too_large(server, folder):
   server.headers = {'Content_Length': '300001', 'Connection': 'close'}
   text = _fails(Download(server.url), folder)
   assert server.url in text and 'tries' in text
-  assert 'dataset.zip' not in _files(folder)
+  assert 'data set.zip' not in _files(folder)
 
 
 @pytest.mark.parametrize(
@@ -535,8 +535,8 @@ class _Full:
 def test_a_full_disk(server, folder, tmp_path, monkeypatch, scheme):
   real, url = download._Part, server.url
   if scheme == 'file':
-    (tmp_path / 'dataset.zip').write_bytes(DATA)
-    url = (tmp_path / 'dataset.zip').as_uri()
+    (tmp_path / 'data set.zip').write_bytes(DATA)
+    url = (tmp_path / 'data set.zip').as_uri()
   with monkeypatch.context() as patch:
     patch.setattr(
       download,
@@ -545,7 +545,7 @@ def test_a_full_disk(server, folder, tmp_path, monkeypatch, scheme):
     )
     text = _fails(Download(url), folder)
   assert f'The disk of {folder} is full' in text and 'Make room' in text
-  assert (folder / 'dataset.zip.part').stat().st_size == PART
+  assert (folder / 'data set.zip.part').stat().st_size == PART
   server.requests.clear()
   download.fetch(Download(url), folder)
   assert [request['Range'] for request in server.requests] == (
@@ -569,8 +569,8 @@ def test_an_interrupt_keeps_the_part(server, folder):
 
   with pytest.raises(KeyboardInterrupt):
     download.fetch(Download(server.url), folder, Stop)
-  kept = (folder / 'dataset.zip.part').stat().st_size
-  assert kept == PART and 'dataset.zip' not in _files(folder)
+  kept = (folder / 'data set.zip.part').stat().st_size
+  assert kept == PART and 'data set.zip' not in _files(folder)
   download.fetch(Download(server.url), folder)
   assert server.requests[-1]['Range'] == f'bytes={kept}-'
   _is_done(folder)
@@ -578,12 +578,12 @@ def test_an_interrupt_keeps_the_part(server, folder):
 
 def test_another_process(server, folder, monkeypatch):
   _start(server, folder, monkeypatch)
-  before = json.loads((folder / 'dataset.zip.part.json').read_text())
-  with open(folder / 'dataset.zip.part', 'ab') as file:
+  before = json.loads((folder / 'data set.zip.part.json').read_text())
+  with open(folder / 'data set.zip.part', 'ab') as file:
     fcntl.flock(file, fcntl.LOCK_EX)
     text = _fails(Download(server.url + '?v=2'), folder)
   assert 'by another process' in text and server.requests == []
-  assert json.loads((folder / 'dataset.zip.part.json').read_text()) == before
+  assert json.loads((folder / 'data set.zip.part.json').read_text()) == before
   download.fetch(Download(server.url), folder)
   _is_done(folder)
 
@@ -609,14 +609,14 @@ def test_two_at_a_time(server, folder):
 
 @pytest.mark.parametrize('host', ['', 'localhost'])
 def test_a_file_of_this_machine(folder, tmp_path, bars, host):
-  (tmp_path / 'dataset.zip').write_bytes(DATA)
-  url = (tmp_path / 'dataset.zip').as_uri().replace('://', f'://{host}')
+  (tmp_path / 'data set.zip').write_bytes(DATA)
+  url = (tmp_path / 'data set.zip').as_uri().replace('://', f'://{host}')
   download.fetch(Download(url, len(DATA), _checksum()), folder, bars.progress)
   _is_done(folder)
   assert [(bar.total, bar.initial, bar.done) for bar in bars] == [
     (300_000, 0, 300_000)
   ] * 2
-  assert (tmp_path / 'dataset.zip').read_bytes() == DATA
+  assert (tmp_path / 'data set.zip').read_bytes() == DATA
 
 
 @pytest.mark.parametrize(

@@ -391,8 +391,7 @@ def test_bad_images_are_left_out(tmp_path):
   plan.splits['validation'][0] = _item(100, _png(0)[:-9])
   said, left_out = writer.write(plan, tmp_path / 'new', PATTERN, skip=5)
   assert left_out == [
-    'Bild 100.png of SOURCE is damaged, or is no JPEG, PNG, GIF or BMP '
-    'image.',
+    'Bild 100.png of SOURCE is damaged, or is no JPEG, PNG, GIF or BMP image.',
     'Bild 2.png of SOURCE is no image, or is damaged.',
     'Bild 5.png of SOURCE is empty.',
     'Bild 7.png of SOURCE is empty.',
@@ -597,8 +596,8 @@ def test_a_parent_that_the_system_keeps():
 
 SLOW = """
 import sys, time
-from tests.datasets.convert import test_writer
-from datasets.convert import writer
+from tests.datasets.writing import test_writer
+from datasets.writing import writer
 plan = test_writer._plan(300)
 def read():
   time.sleep(0.02)
