@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import glob
 import os
 import re
@@ -12,7 +11,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets import class_names, dataset_utils
+from datasets import class_names, dataset_utils, suggestions
 from datasets.convert import digits, scenes
 from datasets.records import description, examples, slim_decoders, tfrecord
 
@@ -140,14 +139,7 @@ DATASETS = {
 
 def registered(name: str) -> Specification:
   """Returns the registry's entry, or a ValueError with the nearest names."""
-  if name not in DATASETS:
-    near = difflib.get_close_matches(name, DATASETS, n=2)
-    hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(
-      f'There is no dataset named {name!r}.{hint} The data '
-      f'sets are: {", ".join(DATASETS)}.'
-    )
-  return DATASETS[name]
+  return suggestions.entry('dataset', DATASETS, name)
 
 
 def default_dir(name: str) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_utils
+from datasets.files import disk_errors
+from datasets.progress import no_progress
 from datasets.records.examples import Examples
-from datasets.sources.download import disk_errors, no_progress
 
 _BLOCK = 64  # images that are held beside the cache
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from datasets.convert import image_folder
 from datasets.convert.idx import encode_png
-from datasets.writing import splitting
+from datasets.text import check_name, few
 from datasets.writing.plan import Item, Options, Plan
-from datasets.writing.splitting import few
 
 PIXELS = 3 * 32 * 32
 # The files of each split, and those by which the pickled version is known.
@@ -48,7 +47,7 @@ def _find_folder(source: str, inner: str, files: list[str]) -> pathlib.Path:
 def _names(path: pathlib.Path, count: int) -> list[str]:
   names = path.read_bytes().decode(errors='surrogateescape').split()
   for name in names:
-    splitting.check_name(name, f'{path}: the class')
+    check_name(name, f'{path}: the class')
   if len(names) != count or len({*names}) != count:
     raise ValueError(
       f'{path} has {len({*names})} class names; it should '

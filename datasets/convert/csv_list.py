@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from datasets import dataset_utils
 from datasets.convert import image_folder
+from datasets.text import check_name, few
 from datasets.writing import splitting
 from datasets.writing.plan import Item, Options, Plan
-from datasets.writing.splitting import few
 
 NEEDED = ('path', 'label')
 # A larger number is rather a mistake, e.g. an identifier, than a class.
@@ -93,7 +93,7 @@ def _rows(path: pathlib.Path) -> Iterator[_Row]:
     for name, value in values.items():
       if not value.strip():
         raise ValueError(f'{where}: the {name} is empty. Fill it in.')
-      splitting.check_name(value, f'{where}: the {name}')
+      check_name(value, f'{where}: the {name}')
     yield _Row(
       where,
       values['path'],

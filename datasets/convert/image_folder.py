@@ -5,9 +5,10 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+from datasets.text import check_name, few
 from datasets.writing import splitting
 from datasets.writing.plan import Item, Options, Plan
-from datasets.writing.splitting import SPLITS, few
+from datasets.writing.splitting import SPLITS
 
 # What file managers leave behind.
 LITTER = {'thumbs.db', 'desktop.ini', '__macosx'}
@@ -118,7 +119,7 @@ def files_under(
     for path in _walk(top, seen)
   ]
   for name, _ in found:
-    splitting.check_name(name, f'{source}: the file')
+    check_name(name, f'{source}: the file')
   return found
 
 
@@ -164,7 +165,7 @@ def _class_files(
       f'{folder} has no sub-folders; it should have one for each class.'
     )
   for name in names:  # before the files, whose names have it too
-    splitting.check_name(name, f'{source}: the class')
+    check_name(name, f'{source}: the class')
   files = {name: files_under(folder / name, source) for name in names}
   empty = [str(folder / name) for name in names if not files[name]]
   if empty:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from datasets.convert import image_folder
-from datasets.writing import splitting
+from datasets.text import check_name, few
 from datasets.writing.plan import Item, Options, Plan
-from datasets.writing.splitting import few
 
 SYNSETS = ('synsets.txt', 'imagenet_lsvrc_2015_synsets.txt')
 METADATA = 'imagenet_metadata.txt'
@@ -73,7 +72,7 @@ def _read_labels(path: pathlib.Path) -> dict[str, int]:
   """Returns the label of each synset; 0 is the background."""
   labels: dict[str, int] = {}
   for where, synset in _lines(path):
-    splitting.check_name(synset, f'{where}: the synset')
+    check_name(synset, f'{where}: the synset')
     if synset in labels:
       raise ValueError(f'{where}: {synset} is there twice. Keep one.')
     labels[synset] = len(labels) + 1
@@ -93,7 +92,7 @@ def _read_texts(path: pathlib.Path) -> dict[str, str]:
       raise ValueError(
         f'{where}: {line!r} should be a synset, a tab and its names.'
       )
-    splitting.check_name(cells[1], f'{where}: the class')
+    check_name(cells[1], f'{where}: the class')
     texts[cells[0]] = cells[1]
   return texts
 
@@ -143,7 +142,7 @@ def _members(
       for member in tar:
         hidden = os.path.basename(member.name).startswith('.')
         if member.isfile() and not hidden:
-          splitting.check_name(member.name, f'{path}: the file')
+          check_name(member.name, f'{path}: the file')
           yield member
       # tarfile takes half a header for the end.
       file.seek(tar.offset)

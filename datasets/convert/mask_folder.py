@@ -13,10 +13,10 @@ from datasets import dataset_utils
 from datasets.convert import image_folder
 from datasets.images import colour_table, image_files, mask_files
 from datasets.images.colour_table import Table
-from datasets.records.description import MOST_IDS
+from datasets.limits import MOST_IDS
+from datasets.text import few
 from datasets.writing import splitting
 from datasets.writing.plan import Item, Options, Plan
-from datasets.writing.splitting import few
 
 # What people call the two folders, and those of splits.
 IMAGES = ('images', 'image', 'imgs', 'JPEGImages')

@@ -3,9 +3,9 @@
 import functools
 from typing import Any
 
+from datasets.text import check_name, few
 from datasets.writing import splitting
 from datasets.writing.plan import Item, Options, Plan
-from datasets.writing.splitting import few
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -96,7 +96,7 @@ def plan(name: str, options: Options) -> Plan:
     )
   class_names = list(builder.info.features['label'].names)
   for class_name in class_names:
-    splitting.check_name(class_name, f'tfds:{name}: the class')
+    check_name(class_name, f'tfds:{name}: the class')
   splits = {
     split: _items(module, builder, name, split)
     for split in SPLITS

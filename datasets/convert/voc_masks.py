@@ -15,9 +15,8 @@ from datasets.convert import image_folder
 from datasets.convert.mask_folder import Pair, dense_plan, stems
 from datasets.images import colour_table, mask_files
 from datasets.images.colour_table import Table
-from datasets.writing import splitting
+from datasets.text import check_name, few
 from datasets.writing.plan import Options, Plan
-from datasets.writing.splitting import few
 
 IGNORE_LABEL = 255  # of the borders of objects
 LISTS = 'ImageSets/Segmentation'
@@ -64,7 +63,7 @@ def _names(path):
     raise ValueError(f'{path} is not UTF-8 text: save it as UTF-8.') from None
   found = [line.strip() for line in lines if line.strip()]
   for name in found:
-    splitting.check_name(name, f'{path}: the image')
+    check_name(name, f'{path}: the image')
   # Lists of the augmented set have lines /JPEGImages/a.jpg /.../a.png.
   return list(
     dict.fromkeys(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from datasets.images import mask_files
-from datasets.records.description import MOST_IDS
-from datasets.writing.splitting import check_name
+from datasets.limits import MOST_IDS
+from datasets.text import check_name
 
 # Rows of these names are no classes, unless every pixel counts.
 VOID = {'void', 'ignore', 'ignored', 'unlabeled', 'unlabelled'}

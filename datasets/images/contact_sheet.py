@@ -11,12 +11,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets import dataset_utils
+from datasets import dataset_utils, files
 from datasets.images import image_files
 from datasets.records import tfrecord
 from datasets.records.examples import BadExample, Examiner, features_of
-from datasets.sources.download import disk_errors
-from datasets.verifying.report import cut
+from datasets.text import cut
 
 COLUMNS, ROWS = 8, 6
 CELL, GAP, TEXT, _CAPTION = 128, 8, 12, 32  # pixels
@@ -186,8 +185,12 @@ def save(sheet: Image.Image, path: str | os.PathLike) -> None:
   Raises:
     ValueError: the file cannot be written.
   """
-  with disk_errors(os.path.dirname(os.path.abspath(path)), 'Make room.'):
-    sheet.save(path, 'png')
+  folder = os.path.dirname(os.path.abspath(path))
+  with (
+    files.disk_errors(folder, 'Make room.'),
+    files.atomic(path, 'wb') as file,
+  ):
+    sheet.save(file, 'png')
 
 
 def _cells() -> Iterator[tuple[int, int]]:

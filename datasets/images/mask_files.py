@@ -14,8 +14,7 @@ from PIL import Image, ImageOps
 
 from datasets.images import image_files
 from datasets.images.image_files import BadImage
-from datasets.limits import MOST_PIXELS
-from datasets.records.description import MOST_IDS
+from datasets.limits import MOST_IDS, MOST_PIXELS
 
 Colour = tuple[int, int, int]
 

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw
 
 from datasets.images import contact_sheet, image_files
 from datasets.images.contact_sheet import GAP, INK, PAPER, TEXT
-from datasets.records.description import MOST_IDS, SEGMENTATION
+from datasets.limits import MOST_IDS
+from datasets.records.description import SEGMENTATION
 from datasets.records.examples import BadExample, Examiner
 
 IGNORED = (224, 224, 224)  # the colour of ignored pixels

@@ -3,18 +3,18 @@
 import dataclasses
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from datasets import files
+from datasets.limits import MOST_IDS
 from datasets.records.tfrecord import Written
-from datasets.writing.splitting import is_writable
+from datasets.text import is_writable
 
 FILENAME = 'dataset.json'
 CLASSIFICATION, SEGMENTATION = TASKS = ('classification', 'segmentation')
-MOST_IDS = 256  # that a byte of a mask tells apart
 _VERSION = 1
 
 
@@ -90,9 +90,8 @@ def write(description: Description, folder: str | os.PathLike) -> None:
       **shown(vars(found)),
       'files': {name: file._asdict() for name, file in found.files.items()},
     }
-  pathlib.Path(folder, FILENAME).write_text(
-    json.dumps(values, indent=2) + '\n', 'utf-8'
-  )
+  with files.atomic(os.path.join(folder, FILENAME)) as file:
+    file.write(json.dumps(values, indent=2) + '\n')
 
 
 def exists(folder: str) -> bool:

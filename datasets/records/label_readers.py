@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from datasets.records.description import CLASSIFICATION, MOST_IDS, SEGMENTATION
+from datasets.limits import MOST_IDS
+from datasets.records.description import CLASSIFICATION, SEGMENTATION
 
 _AGAIN = 'convert the data again'
 _BY_SCRIPT = (

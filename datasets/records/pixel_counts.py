@@ -10,12 +10,12 @@ import numpy as np
 from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_utils
+from datasets.limits import MOST_IDS
+from datasets.progress import no_progress
 from datasets.records import description
-from datasets.records.description import MOST_IDS
 from datasets.records.examples import features_of
 from datasets.records.label_readers import BadExample, Masks
 from datasets.records.tfrecord import Reader
-from datasets.sources.download import no_progress
 
 
 class PixelCounts(NamedTuple):

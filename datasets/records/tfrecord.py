@@ -12,13 +12,14 @@ import hashlib
 import os
 import pathlib
 import struct
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
 import tensorflow as tf
+
+from datasets import files
 
 _HEADER, _FOOTER = 12, 4  # bytes around a record
 
@@ -161,10 +162,8 @@ def _fill(records, size):
 
 def _keep(path, records):
   path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-    unfinished = pathlib.Path(folder, path.name)
-    np.save(unfinished, records)
-    unfinished.replace(path)
+  with files.atomic(path, 'wb') as file:
+    np.save(file, records)
 
 
 class Reader:

@@ -20,7 +20,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
-from datasets.sources import download
+from datasets.files import disk_errors
+from datasets.progress import no_progress
 
 _CHUNK = 1 << 18
 _DEEPEST = 100  # folders in folders
@@ -358,13 +359,11 @@ def unpack(
   path, folder = os.fspath(path), os.path.realpath(folder)
   _check(path, folder)
   parent, name = os.path.split(folder)
-  with download.disk_errors(
-    folder, 'Make room, and run the same command again.'
-  ):
+  with disk_errors(folder, 'Make room, and run the same command again.'):
     os.makedirs(parent, exist_ok=True)
     unfinished = tempfile.mkdtemp(prefix=name + '-', dir=parent)
     try:
-      _unpack(path, unfinished, progress or download.no_progress)
+      _unpack(path, unfinished, progress or no_progress)
       os.chmod(unfinished, 0o755)  # mkdtemp makes it private
       if os.path.isdir(folder):  # it is empty; Windows replaces none
         os.rmdir(folder)

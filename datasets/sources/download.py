@@ -5,19 +5,20 @@ NAME.part.json, so that a later call goes on where this one was stopped.
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
 import re
 import time
-import types
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import requests
+
+from datasets import files
+from datasets.progress import no_progress
 
 try:
   import fcntl
@@ -47,27 +48,6 @@ class Download(NamedTuple):
 
 class _Cut(Exception):
   """The try brought less than the file; another may bring the rest."""
-
-
-def no_progress(total: int | None, initial: int, description: str):
-  """Returns a bar that shows nothing; see `fetch`."""
-  return contextlib.nullcontext(types.SimpleNamespace(update=lambda n: None))
-
-
-@contextlib.contextmanager
-def disk_errors(folder: str, cure: str) -> Iterator[None]:
-  """Raises a ValueError instead of an OSError, while `folder` is written.
-
-  Args:
-    folder: where is written.
-    cure: what to do when the disk is full.
-  """
-  try:
-    yield
-  except OSError as error:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-      raise ValueError(f'The disk of {folder} is full. {cure}') from error
-    raise ValueError(f'Writing to {folder} failed: {error}.') from error
 
 
 def is_url(text: str) -> bool:
@@ -149,7 +129,7 @@ class _Part:
   def begin(self, total, headers):
     self.clear()
     self._facts = _facts(self._url, total, headers)
-    with open(self.path + '.json', 'w', encoding='utf-8') as file:
+    with files.atomic(self.path + '.json') as file:
       json.dump(self._facts, file)
 
   def request_headers(self):
@@ -377,7 +357,7 @@ def fetch(
   _check(download)
   folder, progress = os.fspath(folder), progress or no_progress
   path = os.path.join(folder, _name(download.url))
-  with disk_errors(folder, 'Make room: the same command resumes.'):
+  with files.disk_errors(folder, 'Make room: the same command resumes.'):
     if not os.path.exists(path):
       os.makedirs(folder, exist_ok=True)
       _fetch(download, path, progress)

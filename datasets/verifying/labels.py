@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.verifying.report import cut
-from datasets.writing.splitting import few
+from datasets.text import cut, few
 
 _UNEVEN = 10  # largest to smallest class
 _LARGE, _MANY = 1024, 0.1  # pixels of a side; a share of images

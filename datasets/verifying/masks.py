@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from datasets.records.description import MOST_IDS
+from datasets.limits import MOST_IDS
 from datasets.records.pixel_counts import Tally
+from datasets.text import cut, few
 from datasets.verifying import duplicates
 from datasets.verifying.labels import empty_classes, is_learnt
-from datasets.verifying.report import Values, cut
-from datasets.writing.splitting import few
+from datasets.verifying.report import Values
 
 _IGNORED, _ALL, _RARE = 0.5, 0.95, 0.001  # shares of the pixels
 _SMOOTHED = 8  # values that are no class, of which more come from smoothing

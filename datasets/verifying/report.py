@@ -1,14 +1,14 @@
 """What is known of a dataset once all is read, and as a table for people."""
 
 import dataclasses
-import itertools
-import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from datasets.records.description import CLASSIFICATION, MOST_IDS, SEGMENTATION
+from datasets.limits import MOST_IDS
+from datasets.records.description import CLASSIFICATION, SEGMENTATION
+from datasets.text import columns, cut
 
 _WIDTH, _ROWS, _SPLITS, _SENTENCES = 100, 40, 6, 20  # that are shown
 
@@ -102,35 +102,6 @@ class Report:
   def lines(self) -> list[str]:
     """Returns it as text; see `describe`."""
     return describe(self)
-
-
-def _columns(character):
-  """Returns how many columns of a terminal a character takes."""
-  if unicodedata.combining(character):
-    return 0
-  return 2 if unicodedata.east_asian_width(character) in 'WF' else 1
-
-
-def columns(text: str) -> int:
-  """Returns how many columns of a terminal a text takes.
-
-  >>> columns('rose'), columns('薔薇')
-  (4, 4)
-  """
-  return sum(map(_columns, text))
-
-
-def cut(text: str, width: int) -> str:
-  """Returns the text on one line, with '…' for what is beyond the width.
-
-  >>> cut('sunflowers', 7), cut('薔薇の花', 7)
-  ('sunflo…', '薔薇の…')
-  """
-  text = ''.join(c if c.isprintable() else '?' for c in text)
-  if columns(text) <= width:
-    return text
-  ends = itertools.accumulate(map(_columns, text))
-  return text[: sum(end < width for end in ends)] + '…'
 
 
 def _wrap(text):

@@ -15,13 +15,13 @@ import tensorflow as tf
 
 from datasets import dataset_factory, dataset_utils
 from datasets.images import image_files
+from datasets.progress import no_progress
 from datasets.records import description
 from datasets.records.examples import BadExample, Examiner
 from datasets.records.tfrecord import Reader
-from datasets.sources.download import no_progress
+from datasets.text import cut, few
 from datasets.verifying import duplicates, labels, masks
-from datasets.verifying.report import Report, SplitReport, cut
-from datasets.writing.splitting import few
+from datasets.verifying.report import Report, SplitReport
 
 _SMALL = 8  # pixels of a side
 _CHUNK = 1 << 20  # bytes

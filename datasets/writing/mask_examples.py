@@ -8,9 +8,10 @@ import tensorflow as tf
 from datasets import dataset_utils
 from datasets.images import mask_files
 from datasets.images.image_files import BadImage, EncodedImage
-from datasets.records.description import MOST_IDS, Split
+from datasets.limits import MOST_IDS
+from datasets.records.description import Split
+from datasets.text import few
 from datasets.writing.plan import Item, Plan
-from datasets.writing.splitting import few
 
 
 def _check_size(mask, image):

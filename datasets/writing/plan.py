@@ -1,12 +1,12 @@
 """What a converter finds in a source: the examples that are to be written."""
 
-import contextlib
 import dataclasses
-import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
+from datasets.progress import no_progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +32,7 @@ class Options:
   color_table: str | None = None
   mask_values: tuple[int, ...] = ()
   ignore_label: int | None = 255
-  progress: Callable = lambda total, initial, title: contextlib.nullcontext(
-    types.SimpleNamespace(update=lambda n: None)
-  )
+  progress: Callable = no_progress
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """What converters share: the stratified split, and the checks of classes."""
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from datasets.text import check_name, few
 from datasets.writing.plan import Item, Options
 
 # What sources call their splits, and what they are called here.
@@ -14,44 +14,6 @@ SPLITS = {
   'val': 'validation',
   'validation': 'validation',
 }
-SHOWN = 5
-
-# Control characters, what else ends a line, and bytes that are not UTF-8
-# (Python reads them as surrogates).
-_UNWRITABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
-
-
-def few(names: Iterable[str]) -> str:
-  """Joins names with commas; all but the first few are only counted.
-
-  >>> few('abcdefgh')
-  'a, b, c, d, e and 3 more'
-  """
-  names = list(names)
-  more = len(names) - SHOWN
-  return ', '.join(names[:SHOWN]) + (f' and {more} more' if more > 0 else '')
-
-
-def is_writable(name: str) -> bool:
-  """Whether a name has no control character, and no bytes but UTF-8."""
-  return not _UNWRITABLE.search(name)
-
-
-def check_name(name: str, what: str) -> None:
-  """Refuses a name that cannot be written to a file of text.
-
-  Args:
-    name: of a file or a class.
-    what: said of it before the name, such as 'The file'.
-
-  Raises:
-    ValueError: it has a control character, or bytes that are not UTF-8.
-  """
-  if not is_writable(name):
-    raise ValueError(
-      f'{what} {ascii(name)} has a control character, or bytes that are '
-      'not UTF-8, in its name. Rename it.'
-    )
 
 
 def check_classes(classes: Mapping[str, Collection[str]], source: str) -> None:

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from datasets import dataset_utils
+from datasets.files import disk_errors
 from datasets.images import image_files
-from datasets.limits import MAX_PIXELS
+from datasets.limits import MAX_PIXELS, MOST_IDS
+from datasets.progress import no_progress
 from datasets.records import description, tfrecord
-from datasets.sources.download import disk_errors, no_progress
+from datasets.text import few
 from datasets.writing import mask_examples
 from datasets.writing.plan import Item, Plan
-from datasets.writing.splitting import few
 
 _SHARD = 1000  # examples in a file, if no number of files is given
 _MOST_SHARDS = 1024
@@ -97,7 +98,7 @@ class _Writer:
     """Writes one file."""
     found = _Found(
       np.zeros(len(self._plan.class_names), np.int64),
-      np.zeros(description.MOST_IDS, np.int64),
+      np.zeros(MOST_IDS, np.int64),
     )
 
     def records() -> Iterator[bytes]:

@@ -9,7 +9,6 @@ from PIL import Image
 from datasets import dataset_utils
 from datasets.images import contact_sheet
 from datasets.images.contact_sheet import CELL, Shown
-from datasets.verifying import report
 from tests import fakes
 
 NAMES = tuple(fakes.COLOURS)
@@ -274,20 +273,3 @@ def test_from_the_records_to_the_sheet(tmp_path):
   for number, name in enumerate(NAMES * 2):
     mean = cell(sheet, number).mean((0, 1))
     assert np.abs(mean - fakes.COLOURS[name]).max() < 10
-
-
-@pytest.mark.parametrize(
-  'text, width, shown',
-  [
-    ('rose', 4, 'rose'),
-    ('roses', 4, 'ros…'),
-    ('薔薇', 4, '薔薇'),
-    ('薔薇の', 4, '薔…'),
-    ('a\nb\0', 9, 'a?b?'),
-    ('', 4, ''),
-    ('e\u0301' * 4, 4, 'e\u0301' * 4),
-  ],
-)
-def test_cut(text, width, shown):
-  assert report.cut(text, width) == shown
-  assert report.columns(shown) <= width

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets.text import columns
 from datasets.verifying import report, verify
 from tests.datasets import dense
 
@@ -144,7 +145,7 @@ def test_every_line_has_at_most_100_columns(values, splits):
     255,
   )
   lines = found.lines()
-  assert max(map(report.columns, lines)) <= 100
+  assert max(map(columns, lines)) <= 100
   rows = [line for line in lines if '%' in line]
   assert len(rows) == min(values, 40) + min(256 - values, 40)
   assert len({*map(len, rows)}) == 1

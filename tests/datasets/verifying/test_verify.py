@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from datasets import dataset_factory, dataset_utils
+from datasets.text import columns
 from datasets.verifying import report as reports
 from datasets.verifying import verify
 from datasets.writing import writer
@@ -634,11 +635,11 @@ def test_every_line_has_at_most_100_columns(classes, name, splits):
     ['n ' * 200],
   )
   lines = report.lines()
-  assert max(map(reports.columns, lines)) <= 100
+  assert max(map(columns, lines)) <= 100
   assert all(line.isprintable() for line in lines)
   rows = [line for line in lines if line.endswith('%')]
   assert len(rows) == min(classes, 40)
-  assert len({reports.columns(line) for line in rows}) == 1  # aligned
+  assert len({columns(line) for line in rows}) == 1  # aligned
   assert ('and 3 more splits' in lines) == (splits == 9)
 
 
