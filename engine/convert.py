@@ -7,13 +7,12 @@ import pathlib
 import warnings
 from collections.abc import Iterator
 
-from datasets import dataset_factory, dataset_utils
+from datasets import dataset_factory, dataset_utils, label_kinds
 from datasets.convert import registry
-from datasets.images import contact_sheet, overlays
 from datasets.records import description
 from datasets.sources import archives, download
 from datasets.verifying import verify
-from datasets.writing import writer
+from datasets.writing import folders, writer
 from datasets.writing.plan import Options
 from engine import config as configs
 from engine import console, forms
@@ -63,7 +62,7 @@ def _opened(config) -> Iterator[str | None]:
   if path is None or not os.path.isfile(path) or not archives.is_archive(path):
     yield path
     return
-  with writer.work_folder(config.dataset_dir) as folder:
+  with folders.work_folder(config.dataset_dir) as folder:
     console.say(f'Unpacking {path}.')
     inside = folder / pathlib.Path(path).name.partition('.')[0]
     archives.unpack(path, str(inside), _bar)
@@ -84,10 +83,6 @@ def _errors_only():
       logger.setLevel(level)
 
 
-# What images have to do with classes, by the task.
-_OF = {'classification': 'in', 'segmentation': 'with masks of'}
-
-
 def _check_task(config, plan):
   for name in config.given_for_another(plan.task):
     raise ValueError(
@@ -102,7 +97,8 @@ def _introduce(plan):
   )
   console.say(
     f'Found {sum(map(len, plan.splits.values())):,} images '
-    f'{_OF[plan.task]} {len(plan.class_names):,} classes: {splits}.'
+    f'{label_kinds.get(plan.task).preposition} '
+    f'{len(plan.class_names):,} classes: {splits}.'
   )
   for sentence in plan.notes:
     console.note(sentence)
@@ -126,27 +122,6 @@ def _conclude(config, described, left_out):
   )
 
 
-def _draw_pictures(path, report, config):
-  """Draws some images with their labels; whether there are any."""
-  shown = contact_sheet.pick(
-    report.paths, report.class_names, config.max_image_pixels, seed=config.seed
-  )
-  if shown:
-    contact_sheet.draw(path, shown)
-  return bool(shown)
-
-
-def _draw_masks(path, report, config):
-  """Draws some images beside their masks; whether there are any."""
-  rows = overlays.pick(report.paths, config.max_image_pixels, seed=config.seed)
-  if rows:
-    overlays.draw(path, rows, report.class_names, report.ignore_label)
-  return bool(rows)
-
-
-_SHEETS = {'classification': _draw_pictures, 'segmentation': _draw_masks}
-
-
 def check(config: configs.ConvertConfig) -> None:
   """Prints what is in the records, and draws some of them.
 
@@ -162,7 +137,9 @@ def check(config: configs.ConvertConfig) -> None:
   for line in report.lines():
     console.say(line)
   sheet = os.path.join(config.dataset_dir, 'contact_sheet.png')
-  if _SHEETS[report.task](sheet, report, config):
+  if label_kinds.get(report.task).draw_samples(
+    sheet, report, config.max_image_pixels, config.seed
+  ):
     console.say(f'Some of the images are in {sheet}.')
   if report.problems:
     raise ValueError(f'{config.dataset_dir} has problems: see above.')
@@ -191,8 +168,8 @@ def convert(config: configs.ConvertConfig) -> description.Description | None:
       '--dataset_name is missing: '
       f'{", ".join(registry.CONVERTERS)} or tfds:NAME.'
     )
-  writer.check_new(config.dataset_dir)
-  for path in writer.leftovers(config.dataset_dir):
+  folders.check_new(config.dataset_dir)
+  for path in folders.leftovers(config.dataset_dir):
     console.note(
       f'{path} is left from a conversion that was stopped, unless '
       'one is under way: remove it.'

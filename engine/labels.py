@@ -5,11 +5,9 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-Features = Mapping[str, tf.Tensor]
+from datasets.images import png
 
-# Where a PNG's header says its bits a channel, and its kind of pixels.
-_BITS, _KIND = 24, 25
-_GREY = 0
+Features = Mapping[str, tf.Tensor]
 
 
 def _assert(condition, data):
@@ -78,10 +76,10 @@ class Masks:
     """
     data = features['image/segmentation/class/encoded']
     header = tf.io.decode_raw(
-      tf.strings.substr(data + b'\0' * (_KIND + 1), _BITS, 2), tf.uint8
+      tf.strings.substr(data + b'\0' * (png.KIND + 1), png.BITS, 2), tf.uint8
     )
     with _assert(
-      tf.reduce_all(tf.equal(header, [8, _GREY])),
+      tf.reduce_all(tf.equal(header, [8, png.GREY])),
       ['A mask is no grey PNG of 8 bits:', header],
     ):
       data = tf.identity(data)

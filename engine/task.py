@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datasets import dataset_factory
+from datasets import dataset_factory, label_kinds
 from datasets.records import pixel_counts
 from engine import console, forms, model, options, selection
 from engine.config import TrainConfig
@@ -25,10 +25,6 @@ _INSTEAD = {
   'train_crop_size': 'train_image_size',
   'eval_crop_size': 'eval_image_size',
 }
-_LABELS = {
-  CLASSIFICATION: 'a label for every image',
-  SEGMENTATION: 'masks, with a label for every pixel',
-}
 
 
 def asked(given: ModelConfig) -> str | None:
@@ -38,7 +34,7 @@ def asked(given: ModelConfig) -> str | None:
 
 def of_run(run: dict) -> str | None:
   """Returns the task of a run, None of one that does not say."""
-  return run.get('task') if run.get('task') in _LABELS else None
+  return run.get('task') if run.get('task') in label_kinds.KINDS else None
 
 
 def of(given: ModelConfig, task: str, where: str) -> str:
@@ -55,17 +51,18 @@ def of(given: ModelConfig, task: str, where: str) -> str:
   if asked(given) not in (None, task):
     raise ValueError(
       f'--task={given.task} contradicts {where}, which has '
-      f'{_LABELS[task]}: leave the flag out.'
+      f'{label_kinds.get(task).noun}: leave the flag out.'
     )
   for name in given.given_for_another(task):
-    other = next(t for t in _LABELS if t != task)
+    other = next(t for t in label_kinds.KINDS if t != task)
     instead = (
       f'pass --{_INSTEAD[name]} instead.'
       if name in _INSTEAD
       else 'leave the flag out.'
     )
     raise ValueError(
-      f'--{name} is for {other}, but {where} has {_LABELS[task]}: {instead}'
+      f'--{name} is for {other}, but {where} has '
+      f'{label_kinds.get(task).noun}: {instead}'
     )
   return task
 

@@ -13,6 +13,7 @@ from datasets import dataset_utils
 from datasets.convert import image_folder
 from datasets.images import colour_table, image_files, mask_files
 from datasets.images.colour_table import Table
+from datasets.label_kinds import SEGMENTATION
 from datasets.limits import MOST_IDS
 from datasets.text import few
 from datasets.writing import splitting
@@ -268,7 +269,7 @@ def dense_plan(
       options,
     ),
     name,
-    'segmentation',
+    SEGMENTATION,
     label,
     tuple(
       f'{ignored} is no class: its pixels are ignored ({label}).'

@@ -14,6 +14,7 @@ from PIL import Image
 
 from datasets.convert import digits
 from datasets.images import image_files
+from datasets.label_kinds import SEGMENTATION
 from datasets.writing import writer
 from datasets.writing.plan import Item, Plan
 
@@ -150,7 +151,7 @@ def plan() -> Plan:
     list(NAMES),
     splits,
     'digit_scenes',
-    'segmentation',
+    SEGMENTATION,
     IGNORE_LABEL,
   )
 

@@ -1,17 +1,15 @@
 """Masks in colours, over their images, for people to look at."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datasets.images import contact_sheet, image_files
+from datasets.images import contact_sheet
 from datasets.images.contact_sheet import GAP, INK, PAPER, TEXT
 from datasets.limits import MOST_IDS
-from datasets.records.description import SEGMENTATION
-from datasets.records.examples import BadExample, Examiner
 
 IGNORED = (224, 224, 224)  # the colour of ignored pixels
 CELL, EXAMPLES = 192, 24
@@ -19,7 +17,6 @@ _ACROSS, _NEAR = 8, 2  # cells side by side; pixels between those of a row
 _LINE = TEXT + 4
 _BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)
 _PATCH, _NAME = 12, 180  # the colour and the name in the legend, in pixels
-_MOST_READ = 200  # records of a split, among which examples are picked
 
 
 class Row(NamedTuple):
@@ -235,60 +232,3 @@ def draw(
     )
   legend = _draw_legend(pen, face, entries, bottom + GAP, width)
   contact_sheet.save(sheet.crop((0, 0, width, bottom + legend + 2 * GAP)), path)
-
-
-def _small(example, caption):
-  """Returns the row of an example, no larger than it is drawn."""
-  image, mask = example.image, example.label
-  if max(mask.shape) > CELL:
-    image = np.asarray(contact_sheet.fit(image, CELL))
-    mask = np.asarray(contact_sheet.fit(mask, CELL, smooth=False))
-  return Row(image, [mask], caption)
-
-
-def _of_split(split, reader, random, count, examiner):
-  """Returns up to `count` rows in which every class occurs, if it can be."""
-  found = []
-  for index in random.permutation(len(reader))[:_MOST_READ]:
-    try:
-      example = examiner(reader.read(int(index)))
-    except (BadExample, ValueError, OSError):
-      continue
-    height, width = example.label.shape
-    found.append(
-      (
-        set(np.unique(example.label).tolist()),
-        _small(example, f'{split} {width}x{height} {example.filename}'),
-      )
-    )
-  chosen, missing = [], set().union(*(values for values, _ in found))
-  while found and len(chosen) < count:
-    best = max(range(len(found)), key=lambda i: len(found[i][0] & missing))
-    values, row = found.pop(best)  # the first of those that add most
-    missing -= values
-    chosen.append(row)
-  return chosen
-
-
-def pick(
-  paths: Mapping[str, Sequence[str]],
-  max_pixels: int = image_files.MAX_PIXELS,
-  count: int = EXAMPLES,
-  seed: int = 0,
-) -> list[Row]:
-  """Returns examples of every split at random, for `draw`.
-
-  They are picked among 200 records of a split so that as many classes occur
-  as may be; bad records are passed over.
-
-  Args:
-    paths: the files of each split, as `Report.paths`.
-    max_pixels: the largest height x width of an image.
-    count: how many, at most.
-    seed: fixes the choice.
-  """
-  # Values that are no class are shown too: they are what one looks for.
-  examiner = Examiner(range(MOST_IDS), max_pixels, SEGMENTATION)
-  return contact_sheet.share_out(
-    paths, count, seed, lambda *split: _of_split(*split, examiner)
-  )

@@ -8,13 +8,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets import files
+from datasets import files, label_kinds
 from datasets.limits import MOST_IDS
 from datasets.records.tfrecord import Written
 from datasets.text import is_writable
 
 FILENAME = 'dataset.json'
-CLASSIFICATION, SEGMENTATION = TASKS = ('classification', 'segmentation')
 _VERSION = 1
 
 
@@ -53,7 +52,7 @@ class Description:
     smallest: the least height and width of an image, in pixels.
     largest: the greatest height and width.
     splits: by name.
-    task: 'classification', or 'segmentation' with a mask for each image.
+    task: a key of `label_kinds.KINDS`, the kind of label that it has.
     ignore_label: the value of pixels that do not count, in [0, 255]; None if
       every pixel counts.
   """
@@ -64,17 +63,25 @@ class Description:
   smallest: tuple[int, int]
   largest: tuple[int, int]
   splits: Mapping[str, Split]
-  task: str = CLASSIFICATION
+  task: str = label_kinds.DEFAULT
   ignore_label: int | None = None
 
 
-# What only data of segmentation have.
-_DENSE = ('task', 'ignore_label', 'pixels_per_class', 'ignored_pixels')
+def _left_out(task):
+  """Returns the fields that data of a kind do not have in dataset.json."""
+  kind = label_kinds.get(task)
+  yield 'files'
+  if task == label_kinds.DEFAULT:
+    yield 'task'
+  if not kind.has_ignore_label:
+    yield 'ignore_label'
+  if not kind.counts_pixels:
+    yield from ('pixels_per_class', 'ignored_pixels')
 
 
 def write(description: Description, folder: str | os.PathLike) -> None:
   """Writes dataset.json to the folder."""
-  left_out = ('files', *(_DENSE if description.task == CLASSIFICATION else ()))
+  left_out = [*_left_out(description.task)]
 
   def shown(values):
     return {key: value for key, value in values.items() if key not in left_out}
@@ -134,7 +141,17 @@ def _is_file_name(name):
   )
 
 
-def _split(values, name, classes, task):
+def _adds_up(per_class, examples, least, most):
+  """Whether so many examples can have these classes, `least` to `most` each."""
+  total = sum(per_class)
+  return (
+    all(count <= examples for count in per_class)
+    and least * examples <= total
+    and (most is None or total <= most * examples)
+  )
+
+
+def _split(values, name, classes, kind):
   split = _take(values, name, dict)
   files = {}
   for file in _take(
@@ -151,7 +168,6 @@ def _split(values, name, classes, task):
       )
     )
   per_class = _numbers(split, 'examples_per_class', classes)
-  dense = task == SEGMENTATION
   found = Split(
     files,
     per_class,
@@ -160,16 +176,11 @@ def _split(values, name, classes, task):
         _numbers(split, 'pixels_per_class', classes),
         _take(split, 'ignored_pixels', int, lambda n: n >= 0),
       )
-      if dense
+      if kind.counts_pixels
       else ()
     ),
   )
-  # An image has one label, but many classes in its mask.
-  fits = (
-    max(per_class) <= found.examples
-    if dense
-    else sum(per_class) == found.examples
-  )
+  fits = _adds_up(per_class, found.examples, *kind.classes_per_example)
   if _take(split, 'examples', int) != found.examples or not fits:
     raise _Wrong(
       f'the examples of the split {name}, those of its classes and '
@@ -178,16 +189,19 @@ def _split(values, name, classes, task):
   return found
 
 
-def _task(values, classes):
-  """Returns the task and the ignore label."""
-  if values.get('task', CLASSIFICATION) == CLASSIFICATION:
-    return CLASSIFICATION, None
-  task = _take(values, 'task', str, TASKS.__contains__)
-  if classes > MOST_IDS:
-    raise _Wrong(f'num_classes is {classes}, and a mask tells {MOST_IDS} apart')
-  if values.get('ignore_label') is None:
-    return task, None
-  return task, _take(values, 'ignore_label', int, range(MOST_IDS).__contains__)
+def _task(values):
+  return _take(
+    {'task': label_kinds.DEFAULT, **values},
+    'task',
+    str,
+    label_kinds.KINDS.__contains__,
+  )
+
+
+def _ignore_label(values, kind):
+  if not kind.has_ignore_label or values.get('ignore_label') is None:
+    return None
+  return _take(values, 'ignore_label', int, range(MOST_IDS).__contains__)
 
 
 def _parse(values: Any) -> Description:
@@ -196,17 +210,22 @@ def _parse(values: Any) -> Description:
       f'version is {values["version"]}, written by a later release, '
       f'and this one knows version {_VERSION}'
     )
+  task = _task(values)
+  kind = label_kinds.get(task)
   names = _take(
     values,
     'class_names',
     list,
     lambda found: (
-      len(found) > 1
+      len(found) >= kind.least_classes
       and all(isinstance(name, str) and is_writable(name) for name in found)
     ),
   )
   _take(values, 'num_classes', int, lambda n: n == len(names))
-  task, ignore_label = _task(values, len(names))
+  if kind.most_classes and len(names) > kind.most_classes:
+    raise _Wrong(
+      f'num_classes is {len(names)}, and a mask tells {kind.most_classes} apart'
+    )
   return Description(
     _take(values, 'name', str, is_writable),
     tuple(names),
@@ -214,7 +233,7 @@ def _parse(values: Any) -> Description:
     _numbers(values, 'smallest', 2),
     _numbers(values, 'largest', 2),
     {
-      name: _split(values['splits'], name, len(names), task)
+      name: _split(values['splits'], name, len(names), kind)
       for name in _take(
         values,
         'splits',
@@ -223,7 +242,7 @@ def _parse(values: Any) -> Description:
       )
     },
     task,
-    ignore_label,
+    _ignore_label(values, kind),
   )
 
 

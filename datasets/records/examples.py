@@ -3,34 +3,39 @@
 import contextlib
 import threading
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_utils
+from datasets import dataset_utils, label_kinds
 from datasets.images import image_files
 from datasets.limits import MAX_PIXELS
 from datasets.records import tfrecord
-from datasets.records.description import CLASSIFICATION
-from datasets.records.label_readers import READERS, BadExample, Masks
+from datasets.records.label_readers import BadExample
 
 _IMAGE = ('image/encoded', tf.string, 'bytes_list')
+# By the type of a feature: that of its values, and the field of a record.
+_TYPES = {
+  'bytes': (tf.string, 'bytes_list'),
+  'int64': (tf.int64, 'int64_list'),
+  'float': (tf.float32, 'float_list'),
+}
 
 
 class Example(NamedTuple):
   """A record that is as it should be.
 
   Fields:
-    label: as it was written; for segmentation the mask, uint8 [height, width],
-      of classes and the ignore label.
+    label: as it was written: the number of a class, or the mask, uint8
+      [height, width], of classes and the ignored label.
     data: the bytes of the image.
     image: uint8 [height, width, 3].
     filename: what it was made from, '' if the record does not say.
   """
 
-  label: int | np.ndarray
+  label: Any
   data: bytes
   image: np.ndarray
   filename: str
@@ -44,9 +49,21 @@ def features_of(record: bytes) -> Mapping[str, tf.train.Feature]:
     return tf.train.Features().feature
 
 
-def has_mask(record: bytes) -> bool:
-  """Whether a record is one of segmentation, good or bad."""
-  return Masks.feature in features_of(record)
+def task_of(record: bytes) -> str:
+  """Returns the kind of label that a record has, good or bad.
+
+  Of several it is the last of `label_kinds.KINDS`: an image with a mask may
+  have a class beside it.
+  """
+  features = features_of(record)
+  return next(
+    (
+      task
+      for task, kind in reversed(label_kinds.KINDS.items())
+      if kind.feature in features
+    ),
+    label_kinds.DEFAULT,
+  )
 
 
 def _filename(record):
@@ -61,7 +78,7 @@ class Examiner:
     self,
     labels: range,
     max_pixels: int = MAX_PIXELS,
-    task: str = CLASSIFICATION,
+    task: str = label_kinds.DEFAULT,
     ignore_label: int | None = None,
   ):
     """Sets what is right.
@@ -69,14 +86,12 @@ class Examiner:
     Args:
       labels: that may occur, of records or of the pixels of their masks.
       max_pixels: the largest height x width of an image.
-      task: 'classification' or 'segmentation'.
+      task: a key of `label_kinds.KINDS`.
       ignore_label: the value of pixels that do not count; None if all do.
     """
-    self._read_label = READERS[task](labels, ignore_label)
-    self._required = (
-      _IMAGE,
-      (self._read_label.feature, self._read_label.kind, self._read_label.field),
-    )
+    kind = label_kinds.get(task)
+    self._read_label = kind.read_label(labels, ignore_label)
+    self._required = (_IMAGE, (kind.feature, *_TYPES[kind.feature_type]))
     self._max_pixels = max_pixels
     self._decoder = image_files.Decoder()
     # TensorFlow's parser, which the training uses, refuses some records that

@@ -1,22 +1,16 @@
 """What a record says of its image: the number of a class, or a mask."""
 
-import struct
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.images import png
 from datasets.limits import MOST_IDS
-from datasets.records.description import CLASSIFICATION, SEGMENTATION
 
 _AGAIN = 'convert the data again'
 _BY_SCRIPT = (
   'convert the data with download_and_convert_data.py '
   '--dataset_name=mask_folder, which writes ids'
 )
-_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-_HEADER = struct.Struct('>16xIIBB')  # width, height, bits, kind
 # PNG's kinds of pixels that are no grey channel alone.
 _KINDS = {
   2: 'of 3 channels, RGB',
@@ -41,10 +35,8 @@ class BadExample(ValueError):
     self.has_cure = bool(cure)
 
 
-class Numbers:
-  """The label of a record, a number."""
-
-  feature, kind, field = 'image/class/label', tf.int64, 'int64_list'
+class ClassReader:
+  """Checks the number of a class."""
 
   def __init__(self, labels: range, ignore_label: int | None = None):
     """Sets the labels that may occur; none is ignored."""
@@ -65,11 +57,8 @@ class Numbers:
     return int(label)
 
 
-class Masks:
-  """The mask of a record, a PNG of class ids; safe in many threads."""
-
-  feature = 'image/segmentation/class/encoded'
-  kind, field = tf.string, 'bytes_list'
+class MaskReader:
+  """Decodes and checks a mask, a PNG of class ids; safe in many threads."""
 
   def __init__(self, labels: range, ignore_label: int | None = None):
     """Sets the ids that may occur, and the one of ignored pixels."""
@@ -139,26 +128,19 @@ def _check_header(data, size):
   """Checks what a PNG says of its pixels and its size, (height, width)."""
   if not data:
     raise BadExample('has an empty mask', _AGAIN)
-  if not data.startswith(_SIGNATURE) or len(data) < _HEADER.size:
+  header = png.read_header(data)
+  if header is None:
     raise BadExample('has a mask that is no PNG', _BY_SCRIPT)
-  width, height, bits, kind = _HEADER.unpack_from(data)
-  if kind in _KINDS or bits != 8:
-    wrong = _KINDS.get(kind, f'of {bits} bits a pixel')
+  if header.kind in _KINDS or header.bits != 8:
+    wrong = _KINDS.get(header.kind, f'of {header.bits} bits a pixel')
     raise BadExample(
       f'has a mask {wrong}, where class ids should be one grey '
       'channel of 8 bits',
       _BY_SCRIPT,
     )
-  if size and (height, width) != size:
+  if size and (header.height, header.width) != size:
     raise BadExample(
-      f'has a mask of {width}x{height} pixels for an image of '
+      f'has a mask of {header.width}x{header.height} pixels for an image of '
       f'{size[1]}x{size[0]}',
       _AGAIN,
     )
-
-
-# By task: what reads the label of a record, given the image.
-READERS: dict[str, Callable[[range, int | None], Any]] = {
-  CLASSIFICATION: Numbers,
-  SEGMENTATION: Masks,
-}

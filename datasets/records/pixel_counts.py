@@ -9,13 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_utils
+from datasets import dataset_utils, label_kinds
 from datasets.limits import MOST_IDS
 from datasets.progress import no_progress
 from datasets.records import description
 from datasets.records.examples import features_of
-from datasets.records.label_readers import BadExample, Masks
+from datasets.records.label_readers import BadExample, MaskReader
 from datasets.records.tfrecord import Reader
+
+_FEATURE = label_kinds.get(label_kinds.SEGMENTATION).feature
 
 
 class PixelCounts(NamedTuple):
@@ -112,7 +114,7 @@ def count(
   if known:
     return known
   records = Reader(dataset.data_sources, dataset_utils.offsets_dir())
-  read_mask = Masks(range(dataset.num_classes), dataset.ignore_label)
+  read_mask = MaskReader(range(dataset.num_classes), dataset.ignore_label)
   tally, wrong = Tally(), {}
   indices = (
     range(len(records))
@@ -122,7 +124,7 @@ def count(
 
   def look(index):
     try:
-      values = features_of(records.read(index))[Masks.feature].bytes_list.value
+      values = features_of(records.read(index))[_FEATURE].bytes_list.value
       tally.add(read_mask(values[0] if values else b''))
     except BadExample as bad:
       wrong[index] = f'{records.name(index)} {bad}'

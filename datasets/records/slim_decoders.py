@@ -5,10 +5,10 @@ from typing import NamedTuple
 import tensorflow.compat.v1 as tf
 from tf_slim.data import tfexample_decoder
 
-from datasets.records.description import CLASSIFICATION, SEGMENTATION
+from datasets import label_kinds
 
 
-class _Form(NamedTuple):
+class Form(NamedTuple):
   """How records are parsed.
 
   Fields:
@@ -36,8 +36,10 @@ _IMAGE = ('uint8 [height, width, 3]', tfexample_decoder.Image)
 _FILENAME = ('the file it was made from', _value('image/filename'))
 _MASK = 'image/segmentation/class/encoded', 'image/segmentation/class/format'
 
-_FORMS = {
-  CLASSIFICATION: _Form(
+
+def class_form() -> Form:
+  """Returns the form of records with a class each, and perhaps boxes."""
+  return Form(
     {
       'image/encoded': _text(),
       'image/format': _text('jpeg'),
@@ -66,9 +68,12 @@ _FORMS = {
         _value('image/object/bbox/label'),
       ),
     },
-  ),
-  # The names are DeepLab's.
-  SEGMENTATION: _Form(
+  )
+
+
+def mask_form() -> Form:
+  """Returns the form of records with masks; the names are DeepLab's."""
+  return Form(
     {
       'image/encoded': _text(),
       'image/format': _text('jpeg'),
@@ -88,18 +93,18 @@ _FORMS = {
         lambda: tfexample_decoder.Image(*_MASK, channels=1),
       ),
     },
-  ),
-}
+  )
 
 
 def descriptions(task: str) -> dict[str, str]:
   """Returns what each item of a task is, by name."""
-  return {item: text for item, (text, _) in _FORMS[task].items.items()}
+  items = label_kinds.get(task).slim_form().items
+  return {item: text for item, (text, _) in items.items()}
 
 
 def decoder(task: str) -> tfexample_decoder.TFExampleDecoder:
   """Returns the decoder of a task's records."""
-  features, items = _FORMS[task]
+  features, items = label_kinds.get(task).slim_form()
   return tfexample_decoder.TFExampleDecoder(
     features, {item: make() for item, (_, make) in items.items()}
   )

@@ -12,7 +12,7 @@ _NAMED = 3  # images in a sentence
 # figures of each record: whether it is good, its label, its image's digest.
 
 
-class Twins(NamedTuple):
+class Duplicates(NamedTuple):
   """Records of the same image: their numbers, and one of each for naming."""
 
   leaked: Counter
@@ -44,9 +44,9 @@ def _groups(splits: Sequence[Any]) -> Iterator[list[tuple[Any, int]]]:
     yield [(splits[owner[i]], int(number[i])) for i in group]
 
 
-def compare(splits: Sequence[Any]) -> Twins:
+def compare(splits: Sequence[Any]) -> Duplicates:
   """Returns the records of splits whose images are the same."""
-  twins = Twins(Counter(), Counter(), {}, [])
+  found = Duplicates(Counter(), Counter(), {}, [])
   for group in _groups(splits):
     sizes = Counter(split.name for split, _ in group)
     first, labels = {}, {}  # the first record of each split, of each label
@@ -54,15 +54,15 @@ def compare(splits: Sequence[Any]) -> Twins:
       first.setdefault(split.name, (split, index))
       labels.setdefault(split.rows['label'][index], (split, index))
     for pair in itertools.combinations(first, 2):
-      twins.leaked[pair] += sizes[pair[1]]
-      twins.pairs.setdefault(pair, []).append([first[name] for name in pair])
+      found.leaked[pair] += sizes[pair[1]]
+      found.pairs.setdefault(pair, []).append([first[name] for name in pair])
     if len(labels) > 1:
-      twins.conflicts.append([*labels.values()])
+      found.conflicts.append([*labels.values()])
     for (name, _), count in Counter(
       (split.name, split.rows['label'][index]) for split, index in group
     ).items():
-      twins.repeated[name] += count - 1
-  return twins
+      found.repeated[name] += count - 1
+  return found
 
 
 def named(groups: Sequence[Sequence[tuple[Any, int]]]) -> str:
@@ -74,22 +74,24 @@ def named(groups: Sequence[Sequence[tuple[Any, int]]]) -> str:
   return '; '.join(texts) + (' and more.' if len(groups) > _NAMED else '.')
 
 
-def notes(splits: Sequence[Any], twins: Twins, alike: str) -> Iterator[str]:
+def notes(
+  splits: Sequence[Any], found: Duplicates, alike: str
+) -> Iterator[str]:
   """Yields sentences on images that occur more than once.
 
   Args:
     splits: those that were compared.
-    twins: what `compare` found.
+    found: what `compare` found.
     alike: said of records of one image that repeat each other.
   """
   totals = {split.name: int(split.rows['good'].sum()) for split in splits}
-  for (one, other), count in twins.leaked.items():
+  for (one, other), count in found.leaked.items():
     yield (
       f'Images of {other} that are in {one} too: {count:,} of '
       f'{totals[other]:,}. Results on {other} are too good by them: '
-      f'{named(twins.pairs[one, other])}'
+      f'{named(found.pairs[one, other])}'
     )
-  for name, count in (+twins.repeated).items():
+  for name, count in (+found.repeated).items():
     yield (
       f'Images of {name} that repeat another one {alike}: '
       f'{count:,} of {totals[name]:,}.'

@@ -1,50 +1,17 @@
-"""What the labels of a split are, and what is odd about them."""
+"""What the classes of a split's images are, and what is odd about them."""
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from datasets.text import cut, few
+from datasets.verifying.classes import empty_classes, is_learnt
 
 _UNEVEN = 10  # largest to smallest class
 _LARGE, _MANY = 1024, 0.1  # pixels of a side; a share of images
 
 
-def is_learnt(split: Any) -> bool:
-  """Whether a split is for training: what it lacks is grave."""
-  return split.name.startswith('train')
-
-
-def empty_classes(
-  split: Any,
-  class_names: Sequence[str],
-  counts: Sequence[int],
-  exempt: Sequence[int],
-) -> list[str]:
-  """Returns a sentence on the classes that a split lacks, if there are any.
-
-  Args:
-    split: has a name, and rows.
-    class_names: of each label.
-    counts: the examples of each label.
-    exempt: labels that may lack.
-  """
-  empty = [
-    cut(name, 40)
-    for label, name in enumerate(class_names)
-    if not counts[label] and label not in exempt
-  ]
-  if not empty or not len(split.rows):
-    return []
-  return [
-    f'The split {split.name} has no example of {len(empty):,} of the '
-    f'{len(class_names):,} classes: {few(empty)}.'
-  ]
-
-
-class Labels:
+class LabelStatistics:
   """Counts the labels of a split; safe in many threads.
 
   Attributes:
@@ -61,10 +28,10 @@ class Labels:
     self._counts = [0] * len(data.class_names)
     self._lock = threading.Lock()
 
-  @staticmethod
-  def examined(class_names: Sequence[str]) -> range:
-    """Returns the labels that do not make a record bad."""
-    return range(len(class_names))
+  @property
+  def examined(self) -> range:
+    """The labels that do not make a record bad."""
+    return range(len(self._data.class_names))
 
   def add(self, index: int, label: int) -> int:
     """Counts the label of record `index`; returns what tells it from others."""

@@ -1,7 +1,6 @@
 """What the masks of a split hold, and why a network would not learn from it."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from datasets.limits import MOST_IDS
 from datasets.records.pixel_counts import Tally
 from datasets.text import cut, few
 from datasets.verifying import duplicates
-from datasets.verifying.labels import empty_classes, is_learnt
+from datasets.verifying.classes import empty_classes, is_learnt
 from datasets.verifying.report import Values
 
 _IGNORED, _ALL, _RARE = 0.5, 0.95, 0.001  # shares of the pixels
@@ -18,7 +17,7 @@ _SMOOTHED = 8  # values that are no class, of which more come from smoothing
 _MASK_FOLDER = '--dataset_name=mask_folder'
 
 
-class Masks:
+class MaskStatistics:
   """Counts the pixels of a split; safe in many threads.
 
   Attributes:
@@ -34,9 +33,9 @@ class Masks:
     self._tally = Tally()
     self._blank, self._strange = [], []  # numbers of records, in any order
 
-  @staticmethod
-  def examined(class_names: Sequence[str]) -> range:
-    """Returns the values that do not make a record bad: all are counted."""
+  @property
+  def examined(self) -> range:
+    """The values that do not make a record bad: all are counted."""
     return range(MOST_IDS)
 
   def add(self, index: int, mask: np.ndarray) -> int:

@@ -13,14 +13,14 @@ import google_crc32c
 import numpy as np
 import tensorflow as tf
 
-from datasets import dataset_factory, dataset_utils
+from datasets import dataset_factory, dataset_utils, label_kinds
 from datasets.images import image_files
 from datasets.progress import no_progress
 from datasets.records import description
 from datasets.records.examples import BadExample, Examiner
 from datasets.records.tfrecord import Reader
 from datasets.text import cut, few
-from datasets.verifying import duplicates, labels, masks
+from datasets.verifying import duplicates
 from datasets.verifying.report import Report, SplitReport
 
 _SMALL = 8  # pixels of a side
@@ -35,13 +35,6 @@ _ROW = np.dtype(
     ('digest', np.uint64),
   ]
 )
-
-
-# By task: what is known of the labels of a split.
-_SUBJECTS = {
-  description.CLASSIFICATION: labels.Labels,
-  description.SEGMENTATION: masks.Masks,
-}
 
 
 class _Data(NamedTuple):
@@ -130,7 +123,7 @@ def _check_file(path, written):
 
 
 class _Split:
-  """The records of a split, of which a row of figures each is kept."""
+  """The records of a split, of which a row of numbers each is kept."""
 
   def __init__(self, name, data, examiner):
     self.name, self.problems = name, []
@@ -145,7 +138,7 @@ class _Split:
     self._examiner = examiner
     self.rows = np.zeros(len(self._reader), _ROW)
     self._bad = []
-    self.subject = _SUBJECTS[data.task](data)
+    self.statistics = label_kinds.get(data.task).statistics(data)
 
   def look(self, index: int) -> None:
     """Examines a record; each one once, in any thread."""
@@ -164,7 +157,7 @@ class _Split:
       digest.update(np.ascontiguousarray(example.image))
       self.rows[index] = (
         True,
-        self.subject.add(index, example.label),
+        self.statistics.add(index, example.label),
         *shape[:2],
         len(example.data),
         int.from_bytes(digest.digest(), 'big'),
@@ -187,19 +180,20 @@ class _Split:
     return SplitReport(
       tuple(self.paths),
       len(self.rows),
+      len(rows),
       tuple(self.bad),
-      tuple(self.subject.counted['examples_per_class']),
+      tuple(self.statistics.counted['examples_per_class']),
       heights,
       widths,
       sizes[1],
       repeated,
-      self.subject.values,
+      self.statistics.values,
     )
 
   def call(self, index: int) -> str:
     """Returns what people call a good record."""
     name = self._examiner(self._reader.read(index)).filename
-    facts = [cut(name, 60), self.subject.fact(self.rows['label'][index])]
+    facts = [cut(name, 60), self.statistics.fact(self.rows['label'][index])]
     facts = ', '.join(filter(None, facts))
     return self._reader.name(index) + (f' ({facts})' if facts else '')
 
@@ -269,7 +263,7 @@ def _counts(split, data):
       f'The split {split.name} has {len(split.rows):,} records instead '
       f'of {said.examples:,}. Convert the data again.'
     )
-  for field, counted in split.subject.counted.items():
+  for field, counted in split.statistics.counted.items():
     unit = ' pixels' if field == 'pixels_per_class' else ''
     wrong = [
       f'{cut(name, 40)} has {found:,}{unit} instead of {claimed:,}'
@@ -301,15 +295,15 @@ def _report(data, splits):
   problems, notes = _labels_file(data)
   notes += [f'The split {name} has no files.' for name in data.silent]
   for split in splits:
-    wrong, odd = split.subject.judge(split)
+    wrong, odd = split.statistics.judge(split)
     problems += [*split.problems, *_counts(split, data), *wrong]
     notes += [*odd, *_small(split)]
-  subject = splits[0].subject
-  notes += duplicates.notes(splits, same, subject.alike)
+  statistics = splits[0].statistics
+  notes += duplicates.notes(splits, same, statistics.alike)
   if same.conflicts:
     # Published data are as they are: nobody can mend them.
     (problems if data.name == dataset_factory.OWN else notes).append(
-      f'Images with more than one {subject.word}: '
+      f'Images with more than one {statistics.word}: '
       f'{len(same.conflicts):,}. Keep the right one of '
       f'{duplicates.named(same.conflicts)}'
     )
@@ -352,8 +346,8 @@ def verify(
     ValueError: no such dataset, or no files of it.
   """
   data = _find(dataset_name, dataset_dir)
-  subject = _SUBJECTS[data.task]
-  examiner = Examiner(subject.examined(data.class_names), max_pixels, data.task)
+  statistics = label_kinds.get(data.task).statistics(data)
+  examiner = Examiner(statistics.examined, max_pixels, data.task)
   splits = [_Split(name, data, examiner) for name in data.paths]
   for split in splits:
     _read(split, threads or os.cpu_count() or 1, progress)

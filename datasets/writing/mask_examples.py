@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
 
 from datasets import dataset_utils
 from datasets.images import mask_files
@@ -11,7 +10,7 @@ from datasets.images.image_files import BadImage, EncodedImage
 from datasets.limits import MOST_IDS
 from datasets.records.description import Split
 from datasets.text import few
-from datasets.writing.plan import Item, Plan
+from datasets.writing.plan import Item, Labelled, Plan
 
 
 def _check_size(mask, image):
@@ -61,19 +60,13 @@ def _classes(found, plan):
   ]
 
 
-def example(
-  item: Item, image: EncodedImage, plan: Plan
-) -> tuple[tf.train.Example, np.ndarray, np.ndarray]:
+def make_example(item: Item, image: EncodedImage, plan: Plan) -> Labelled:
   """Returns what is written of an item, and what its mask holds.
 
   Args:
     item: has a mask, which is read.
     image: as it is written.
     plan: that of the item.
-
-  Returns:
-    The example; the classes that occur [n]; and how often each value does,
-    int64 [256].
 
   Raises:
     BadImage: a mask of another size than the image, or with values that
@@ -83,7 +76,7 @@ def example(
   _check_size(mask, image)
   found = np.bincount(mask.ravel(), minlength=MOST_IDS)
   _check_values(found, plan)
-  return (
+  return Labelled(
     dataset_utils.image_seg_to_tfexample(
       image.data,
       image.format,
@@ -99,25 +92,7 @@ def example(
   )
 
 
-def pixels(found: np.ndarray, plan: Plan) -> tuple[tuple[int, ...], int]:
-  """Returns the pixels of each class, and those that are ignored.
-
-  Args:
-    found: int64 [256], the number of pixels of each value.
-    plan: tells the classes and the ignore label; where it is one of
-      classification there are none.
-  """
-  if plan.task != 'segmentation':
-    return (), 0
-  per_class = found[: len(plan.class_names)].tolist()
-  if plan.ignore_label is None:
-    return tuple(per_class), 0
-  if plan.ignore_label < len(per_class):
-    per_class[plan.ignore_label] = 0
-  return tuple(per_class), int(found[plan.ignore_label])
-
-
-def check_classes(splits: Mapping[str, Split], plan: Plan) -> None:
+def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
   """Refuses masks of train from which nothing can be learnt.
 
   Args:
@@ -128,7 +103,7 @@ def check_classes(splits: Mapping[str, Split], plan: Plan) -> None:
     ValueError: less than two classes occur.
   """
   found = splits.get('train')
-  if plan.task != 'segmentation' or not found:
+  if not found:
     return
   there = np.flatnonzero(found.pixels_per_class)
   if len(there) > 1:

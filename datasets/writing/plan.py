@@ -1,11 +1,12 @@
 """What a converter finds in a source: the examples that are to be written."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from datasets import label_kinds
 from datasets.progress import no_progress
 
 
@@ -42,7 +43,8 @@ class Item:
   Attributes:
     name: what people call it: a path within the source, or 'image 7 of FILE'.
       Errors name it; it is stored as image/filename.
-    label: its class, an index of `Plan.class_names`; None if it has a mask.
+    label: its class, an index of `Plan.class_names`; None if its label is
+      another one.
     read: returns the bytes of the image file; called in any thread, once.
     features: further features of the example, by name: bytes, int, float, or
       a list of one of them.
@@ -58,6 +60,21 @@ class Item:
   read_mask: Callable[[], np.ndarray] | None = None
 
 
+class Labelled(NamedTuple):
+  """What is written of an item.
+
+  Fields:
+    example: a tf.train.Example.
+    classes: which it has, each once.
+    pixels: int64 [256], how many pixels have each value, where its kind of
+      label counts them; else 0.
+  """
+
+  example: Any
+  classes: Sequence[int]
+  pixels: np.ndarray | int = 0
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
   """All examples of a source.
@@ -67,7 +84,7 @@ class Plan:
     class_names: the name of each label.
     splits: the examples of each split, by its name.
     name: the dataset's name in the registry; 'tfrecord' for one's own.
-    task: 'classification', or 'segmentation' where each example has a mask.
+    task: a key of `label_kinds.KINDS`, the kind of label of the examples.
     ignore_label: the value of pixels that do not count, in [0, 255]; None if
       every pixel counts.
     notes: sentences on how the source was understood, to be told.
@@ -77,6 +94,6 @@ class Plan:
   class_names: list[str]
   splits: dict[str, list[Item]]
   name: str = 'tfrecord'
-  task: str = 'classification'
+  task: str = label_kinds.DEFAULT
   ignore_label: int | None = None
   notes: tuple[str, ...] = ()

@@ -1,31 +1,27 @@
 """Writes the examples of a plan as TFRecords that describe themselves."""
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import os
 import pathlib
-import shutil
-import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from datasets import dataset_utils
+from datasets import dataset_utils, label_kinds
 from datasets.files import disk_errors
 from datasets.images import image_files
 from datasets.limits import MAX_PIXELS, MOST_IDS
 from datasets.progress import no_progress
 from datasets.records import description, tfrecord
 from datasets.text import few
-from datasets.writing import mask_examples
+from datasets.writing import folders
 from datasets.writing.plan import Item, Plan
 
 _SHARD = 1000  # examples in a file, if no number of files is given
 _MOST_SHARDS = 1024
-_MARK = '.unfinished-'
 
 
 @dataclasses.dataclass
@@ -33,7 +29,7 @@ class _Found:
   """What a shard holds; see `description.Split`.
 
   `pixels` are those of each value of the masks; `blank` names the examples
-  all of whose pixels are ignored.
+  that have no class: all of their pixels are ignored.
   """
 
   examples: np.ndarray
@@ -43,12 +39,12 @@ class _Found:
   blank: list[str] = dataclasses.field(default_factory=list)
   written: tfrecord.Written | None = None
 
-  def add(self, item, image, labels, pixels):
-    self.examples[labels] += 1
-    self.pixels += pixels
+  def add(self, item, image, labelled):
+    self.examples[labelled.classes] += 1
+    self.pixels += labelled.pixels
     self.sizes.append((image.height, image.width))
     self.channels = max(self.channels, image.channels)
-    if not np.size(labels):
+    if not len(labelled.classes):
       self.blank.append(item.name)
 
 
@@ -61,6 +57,7 @@ class _Writer:
 
   def __init__(self, plan, folder, skip, max_pixels, update):
     self._plan, self._folder = plan, folder
+    self._kind = label_kinds.get(plan.task)
     self._skip, self._max_pixels = skip, max_pixels
     self._update = update
     self._decoder = image_files.Decoder()
@@ -84,14 +81,14 @@ class _Writer:
     """Returns the bytes of an item, counted; None if it is left out."""
     try:
       image = image_files.standard(item.read(), self._decoder, self._max_pixels)
-      example, *counts = _EXAMPLES[self._plan.task](item, image, self._plan)
+      labelled = self._kind.make_example(item, image, self._plan)
     except image_files.BadImage as bad:
       self._leave_out(item, bad)
     except OSError as error:
       self._leave_out(item, f'cannot be read: {error.strerror or error}')
     else:
-      found.add(item, image, *counts)
-      return dataset_utils.serialize(example)
+      found.add(item, image, labelled)
+      return dataset_utils.serialize(labelled.example)
     return None
 
   def shard(self, name: str, items: list[Item]) -> _Found:
@@ -113,29 +110,6 @@ class _Writer:
 
     found.written = tfrecord.write(self._folder / name, records())
     return found
-
-
-def _labelled(item, image, plan):
-  """Returns the example of a label, which it counts, and no pixels."""
-  return (
-    dataset_utils.image_to_tfexample(
-      image.data,
-      image.format,
-      image.height,
-      image.width,
-      item.label,
-      {
-        'image/filename': item.name.encode(),
-        'image/class/text': plan.class_names[item.label].encode(),
-        **item.features,
-      },
-    ),
-    item.label,
-    0,
-  )
-
-
-_EXAMPLES = {'classification': _labelled, 'segmentation': mask_examples.example}
 
 
 def shard_names(file_pattern: str, split: str, shards: int) -> list[str]:
@@ -168,74 +142,23 @@ def _shards(plan, file_pattern, seed, num_shards):
       yield split, name, [items[i] for i in part]
 
 
-def _is_work(path, folder):
-  return path.name.startswith(f'.{folder.name}{_MARK}')
+def _pixels(found, plan):
+  """Returns the pixels of each class, and those that are ignored.
 
-
-def check_new(dataset_dir: str | os.PathLike) -> None:
-  """Refuses a folder that has something in it."""
-  folder = pathlib.Path(os.path.realpath(dataset_dir))
-  if folder.exists() and (
-    not folder.is_dir()
-    or not all(_is_work(path, folder) for path in folder.iterdir())
-  ):
-    raise ValueError(
-      f'{dataset_dir} exists and is not empty: name another '
-      '--dataset_dir, or remove it.'
-    )
-
-
-@contextlib.contextmanager
-def work_folder(dataset_dir: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Yields a new folder beside `dataset_dir`, which disappears at the end.
-
-  If `dataset_dir` exists it is within: another disk may be mounted there.
+  Args:
+    found: int64 [256], the number of pixels of each value.
+    plan: tells the classes and the ignored label.
   """
-  folder = pathlib.Path(os.path.realpath(dataset_dir))
-  folder.parent.mkdir(parents=True, exist_ok=True)
-  work = pathlib.Path(
-    tempfile.mkdtemp(
-      prefix=f'.{folder.name}{_MARK}',
-      dir=folder if folder.is_dir() else folder.parent,
-    )
-  )
-  try:
-    yield work
-  finally:
-    shutil.rmtree(work, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _new_folder(dataset_dir):
-  """Yields a folder that becomes `dataset_dir` at the end, or disappears."""
-  check_new(dataset_dir)
-  folder = pathlib.Path(os.path.realpath(dataset_dir))
-  existed = folder.is_dir()
-  with work_folder(folder) as unfinished:
-    yield unfinished
-    if existed:
-      for path in sorted(
-        unfinished.iterdir(), key=lambda path: path.name == description.FILENAME
-      ):
-        path.rename(folder / path.name)  # what describes the others last
-    else:
-      unfinished.chmod(0o755)  # mkdtemp makes it private
-      unfinished.rename(folder)
-
-
-def leftovers(dataset_dir: str | os.PathLike) -> list[str]:
-  """Returns what killed conversions to this folder have left."""
-  folder = pathlib.Path(os.path.realpath(dataset_dir))
-  return [
-    str(path)
-    for place in (folder.parent, folder)
-    if place.is_dir()
-    for path in sorted(place.iterdir())
-    if _is_work(path, folder)
-  ]
+  per_class = found[: len(plan.class_names)].tolist()
+  if plan.ignore_label is None:
+    return tuple(per_class), 0
+  if plan.ignore_label < len(per_class):
+    per_class[plan.ignore_label] = 0
+  return tuple(per_class), int(found[plan.ignore_label])
 
 
 def _describe(plan, found):
+  kind = label_kinds.get(plan.task)
   sizes = [size for _, _, shard in found for size in shard.sizes]
   splits = {}
   for split in plan.splits:
@@ -243,8 +166,10 @@ def _describe(plan, found):
     splits[split] = description.Split(
       {name: shard.written for name, shard in shards.items()},
       tuple(sum(shard.examples for shard in shards.values()).tolist()),
-      *mask_examples.pixels(
-        sum(shard.pixels for shard in shards.values()), plan
+      *(
+        _pixels(sum(shard.pixels for shard in shards.values()), plan)
+        if kind.counts_pixels
+        else ()
       ),
     )
     if not splits[split].examples:
@@ -252,7 +177,7 @@ def _describe(plan, found):
         f'The split {split} of {plan.source} has no examples: '
         'none is in the source, or all were left out.'
       )
-  mask_examples.check_classes(splits, plan)
+  kind.check_splits(splits, plan)
   return description.Description(
     plan.name,
     tuple(plan.class_names),
@@ -339,14 +264,15 @@ def write(
       os.path.dirname(os.path.abspath(dataset_dir)),
       'Name another --dataset_dir, or free space.',
     ),
-    _new_folder(dataset_dir) as folder,
+    folders.new_folder(dataset_dir, description.FILENAME) as folder,
   ):
     with progress(total, 0, 'writing') as bar:
       writer = _Writer(plan, folder, skip, max_pixels, lambda: bar.update(1))
       found = _run(writer, shards, threads or os.cpu_count())
     described = _describe(plan, found)
-    for sentence in _blank(found):
-      note(sentence)
+    if label_kinds.get(plan.task).counts_pixels:
+      for sentence in _blank(found):
+        note(sentence)
     dataset_utils.write_label_file(dict(enumerate(plan.class_names)), folder)
     description.write(described, folder)
   return described, sorted(writer.left_out)

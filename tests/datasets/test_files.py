@@ -74,7 +74,7 @@ def test_a_disk_that_is_full():
 
 
 @pytest.mark.parametrize(
-  'module', ['files', 'limits', 'progress', 'suggestions']
+  'module', ['files', 'label_kinds', 'limits', 'progress', 'suggestions']
 )
 def test_no_tensorflow_is_imported(module):
   """So that flags are parsed before it starts."""

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from datasets import dataset_utils
 from datasets.convert import digits
 from datasets.records import description, tfrecord
-from datasets.writing import writer
+from datasets.writing import folders
 
 ROOT = pathlib.Path(__file__).parents[3]
 FILES = [
@@ -230,7 +230,7 @@ def test_left_by_a_killed_process(few, tmp_path):
   left = tmp_path / '.digits.unfinished-abc123'
   left.mkdir()
   (left / 'digits_train.tfrecord').write_bytes(b'half')
-  assert writer.leftovers(tmp_path / 'digits') == [str(left)]
+  assert folders.leftovers(tmp_path / 'digits') == [str(left)]
   digits.ensure(tmp_path / 'digits')
   assert sorted(os.listdir(tmp_path / 'digits')) == FILES
 

@@ -9,6 +9,7 @@ from PIL import Image
 from datasets import dataset_utils
 from datasets.images import contact_sheet
 from datasets.images.contact_sheet import CELL, Shown
+from datasets.verifying import samples
 from tests import fakes
 
 NAMES = tuple(fakes.COLOURS)
@@ -170,7 +171,7 @@ def test_classes_and_splits_come_evenly(tmp_path):
   paths = write(
     tmp_path, train=map(example, labels), test=map(example, labels[100::3])
   )
-  shown = contact_sheet.pick(paths, 'abc')
+  shown = samples.pick_images(paths, 'abc')
   assert [p.detail for p in shown] == ['train 6x4'] * 24 + ['test 6x4'] * 24
   of_train = {
     title: n for (split, title), n in counts(shown).items() if split == 'train'
@@ -184,7 +185,7 @@ def test_a_small_split_leaves_its_share_to_the_others(tmp_path):
     train=[example(i % 5) for i in range(100)],
     test=[example(0), example(1)],
   )
-  shown = contact_sheet.pick(paths, NAMES, count=20)
+  shown = samples.pick_images(paths, NAMES, count=20)
   assert len(shown) == 20
   assert [p.detail.split()[0] for p in shown] == ['train'] * 18 + ['test'] * 2
 
@@ -192,15 +193,15 @@ def test_a_small_split_leaves_its_share_to_the_others(tmp_path):
 def test_of_more_classes_than_cells_each_comes_once(tmp_path):
   names = [f'c{i}' for i in range(60)]
   paths = write(tmp_path, train=[example(i % 60) for i in range(300)])
-  shown = contact_sheet.pick(paths, names)
+  shown = samples.pick_images(paths, names)
   assert len(shown) == len({p.title for p in shown}) == 48
 
 
 def test_all_of_a_small_data_set(tmp_path):
   paths = write(tmp_path, train=[example(i % 2, 10 * i) for i in range(7)])
-  shown = contact_sheet.pick(paths, 'ab')
+  shown = samples.pick_images(paths, 'ab')
   assert sorted(p.image[0, 0, 0] for p in shown) == [*range(0, 70, 10)]
-  assert contact_sheet.pick({}, 'ab') == []
+  assert samples.pick_images({}, 'ab') == []
 
 
 def test_the_seed_fixes_the_choice(tmp_path):
@@ -209,7 +210,7 @@ def test_the_seed_fixes_the_choice(tmp_path):
   def values(seed):
     return [
       int(p.image[0, 0, 0])
-      for p in contact_sheet.pick(paths, 'ab', count=10, seed=seed)
+      for p in samples.pick_images(paths, 'ab', count=10, seed=seed)
     ]
 
   assert values(1) == values(1) != values(2)
@@ -219,7 +220,7 @@ def test_the_seed_fixes_the_choice(tmp_path):
 def test_images_have_the_name_of_their_class(tmp_path):
   """The shade of each is its label."""
   paths = write(tmp_path, train=[example(i % 5, i % 5) for i in range(50)])
-  shown = contact_sheet.pick(paths, NAMES)
+  shown = samples.pick_images(paths, NAMES)
   for each in shown:
     label = each.image[0, 0, 0]
     assert each.title == f'{label} {NAMES[label]}'
@@ -234,21 +235,21 @@ def test_bad_records_are_passed_over(tmp_path):
   paths = write(tmp_path, train=[*bad, *(example(i % 2) for i in range(6))])
   with open(paths['train'][0], 'ab') as file:
     file.write(b'rubbish')
-  assert len(contact_sheet.pick(paths, 'ab', max_pixels=1000)) == 6
+  assert len(samples.pick_images(paths, 'ab', max_pixels=1000)) == 6
 
 
 def test_no_more_is_held_than_is_drawn(tmp_path):
   paths = write(tmp_path, train=[example(0, height=600, width=300)])
-  (each,) = contact_sheet.pick(paths, 'ab')
+  (each,) = samples.pick_images(paths, 'ab')
   assert each.image.shape == (128, 64, 3)
   assert each.detail == 'train 300x600'
 
 
 def test_a_large_data_set_is_not_read_to_its_end(tmp_path, monkeypatch):
-  monkeypatch.setattr(contact_sheet, '_MOST_READ', 30)
+  monkeypatch.setattr(samples, '_MOST_LABELS_READ', 30)
   paths = write(tmp_path, train=[example(i % 2) for i in range(200)])
   read = []
-  reader = contact_sheet.tfrecord.Reader
+  reader = samples.tfrecord.Reader
   monkeypatch.setattr(
     reader,
     'read',
@@ -257,7 +258,7 @@ def test_a_large_data_set_is_not_read_to_its_end(tmp_path, monkeypatch):
       real(self, index),
     )[1],
   )
-  assert len(contact_sheet.pick(paths, 'ab', count=10)) == 10
+  assert len(samples.pick_images(paths, 'ab', count=10)) == 10
   assert len(read) == 30 + 10
 
 
@@ -267,7 +268,7 @@ def test_from_the_records_to_the_sheet(tmp_path):
     split: sorted(map(str, tmp_path.glob(f'*_{split}_*')))
     for split in ('train', 'validation')
   }
-  shown = contact_sheet.pick(paths, NAMES, count=10)
+  shown = samples.pick_images(paths, NAMES, count=10)
   sheet = drawn(tmp_path, shown)
   assert [p.title.split()[1] for p in shown] == [*NAMES, *NAMES]
   for number, name in enumerate(NAMES * 2):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from datasets.images import overlays
 from datasets.images.overlays import CELL, IGNORED, Row
+from datasets.verifying import samples
 from tests.datasets import dense
 
 STEP = CELL + 16 + 8  # from a row of images to the next
@@ -223,7 +224,7 @@ def test_picked_rows_show_every_class(tmp_path):
     split: [str(tmp_path / f'{split}-00000-of-00001.tfrecord')]
     for split in ('train', 'val')
   }
-  rows = overlays.pick(paths, count=6)
+  rows = samples.pick_masks(paths, count=6)
   assert len(rows) == 6
   assert {
     int(value) for row in rows[:5] for value in np.unique(row.masks[0])
@@ -236,9 +237,9 @@ def test_picked_rows_show_every_class(tmp_path):
   assert rows[5].caption == 'val 100x300 Bild 90'
   assert rows[5].image.shape == (CELL, CELL // 3, 3)
   assert rows[5].masks[0].shape == (CELL, CELL // 3)
-  again = overlays.pick(paths, count=6)
+  again = samples.pick_masks(paths, count=6)
   assert [row.caption for row in again] == [row.caption for row in rows]
-  others = overlays.pick(paths, count=6, seed=1)
+  others = samples.pick_masks(paths, count=6, seed=1)
   assert [row.caption for row in others] != [row.caption for row in rows]
 
 
@@ -256,9 +257,9 @@ def test_bad_records_are_not_picked(tmp_path):
     ],
   )
   data = bytearray(path.read_bytes())
-  rows = overlays.pick({'train': [str(path)]})
+  rows = samples.pick_masks({'train': [str(path)]})
   assert [row.caption for row in rows] == ['train 24x24 Bild 0']
   data[40] ^= 1
   path.write_bytes(data)
-  assert overlays.pick({'train': [str(path)]}) == []
-  assert overlays.pick({}) == []
+  assert samples.pick_masks({'train': [str(path)]}) == []
+  assert samples.pick_masks({}) == []

@@ -285,4 +285,4 @@ def test_a_data_set_without_an_ignore_label(tmp_path):
   ],
 )
 def test_has_mask(data, expected):
-  assert examples.has_mask(data) == expected
+  assert (examples.task_of(data) == 'segmentation') == expected

@@ -124,6 +124,7 @@ def test_every_line_has_at_most_100_columns(values, splits):
   one = report.SplitReport(
     ('x',),
     9,
+    9,
     (),
     pixels[:values],
     (1, 2, 3),

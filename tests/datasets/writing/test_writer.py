@@ -21,7 +21,7 @@ from PIL import Image
 
 from datasets import dataset_utils
 from datasets.records import description, tfrecord
-from datasets.writing import writer
+from datasets.writing import folders, writer
 from datasets.writing.plan import Item, Plan
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -623,20 +623,20 @@ def test_killed(tmp_path):
     process.kill()
     process.communicate()
   assert not new.exists()
-  (left,) = writer.leftovers(new)
+  (left,) = folders.leftovers(new)
   assert os.listdir(tmp_path) == [os.path.basename(left)]
   names = os.listdir(left)
   assert names and not {'dataset.json', 'labels.txt'} & {*names}
   for other in (tmp_path / 'ne', tmp_path / 'new2', tmp_path / 'no' / 'new'):
-    assert writer.leftovers(other) == []
+    assert folders.leftovers(other) == []
   writer.write(_plan(), new, PATTERN)
   assert len(_names(new)) == 12
-  assert writer.leftovers(str(new)) == [left]
+  assert folders.leftovers(str(new)) == [left]
 
 
 def test_no_leftovers(tmp_path):
   writer.write(_plan(), tmp_path / 'new', PATTERN)
-  assert writer.leftovers(tmp_path / 'new') == []
+  assert folders.leftovers(tmp_path / 'new') == []
 
 
 def test_another_was_faster(tmp_path):
