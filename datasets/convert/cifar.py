@@ -6,8 +6,8 @@ import pathlib
 
 import numpy as np
 
-from datasets.convert import image_folder
-from datasets.convert.idx import encode_png
+from datasets.images.image_files import encode_png
+from datasets.sources import listing
 from datasets.text import check_name, few
 from datasets.writing.plan import Item, Options, Plan
 
@@ -22,7 +22,7 @@ FILES_100 = {'train': ['train.bin'], 'test': ['test.bin']}
 
 def _find_folder(source: str, inner: str, files: list[str]) -> pathlib.Path:
   """Returns the folder that has all the files: `source` or `inner` in it."""
-  folder = image_folder.existing_folder(source)
+  folder = listing.existing_folder(source)
   if not (folder / files[0]).exists() and (folder / inner).is_dir():
     folder = folder / inner
   missing = [name for name in files if not (folder / name).is_file()]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from datasets import dataset_utils
-from datasets.convert import image_folder
+from datasets.sources import listing
 from datasets.text import check_name, few
 from datasets.writing import splitting
 from datasets.writing.plan import Item, Options, Plan
@@ -229,7 +229,7 @@ def plan(source: str, options: Options) -> Plan:
       Item(
         _item_name(path.parent, file),
         label,
-        functools.partial(image_folder.read_file, file),
+        functools.partial(listing.read_file, file),
       )
     )
   if not splits['train']:

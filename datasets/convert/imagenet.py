@@ -4,11 +4,10 @@ import functools
 import math
 import os
 import pathlib
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
-from datasets.convert import image_folder
+from datasets.sources import listing, tars
 from datasets.text import check_name, few
 from datasets.writing.plan import Item, Options, Plan
 
@@ -124,92 +123,34 @@ def _read_boxes(path: pathlib.Path) -> dict[str, list[Box]]:
   return boxes
 
 
-def _read_range(path: str, offset: int, size: int) -> bytes:
-  with open(path, 'rb') as file:
-    file.seek(offset)
-    data = file.read(size)
-  if len(data) < size:
-    raise ValueError(f'{path} is cut off. Copy it again.')
-  return data
-
-
-def _members(
-  path: pathlib.Path, file: BinaryIO, inner: str = ''
-) -> Iterator[tarfile.TarInfo]:
-  """Yields the files of a tar, hidden ones left out."""
-  try:
-    with tarfile.open(fileobj=file, mode='r:') as tar:
-      for member in tar:
-        hidden = os.path.basename(member.name).startswith('.')
-        if member.isfile() and not hidden:
-          check_name(member.name, f'{path}: the file')
-          yield member
-      # tarfile takes half a header for the end.
-      file.seek(tar.offset)
-      if file.read(tarfile.BLOCKSIZE).strip(b'\0'):
-        raise tarfile.ReadError('bad header')
-  except tarfile.TarError as error:
-    raise ValueError(
-      f'{path}{inner} is cut off, or not an uncompressed tar '
-      f'({error}). Copy it again.'
-    ) from error
-
-
-class _Window:
-  """The part of a file that is a member of a tar, as a file to seek in."""
-
-  def __init__(self, file: BinaryIO, start: int, size: int):
-    self._file, self._start, self._size, self._at = file, start, size, 0
-
-  def tell(self) -> int:
-    return self._at
-
-  def seek(self, position: int) -> int:
-    self._at = position
-    return position
-
-  def read(self, size: int) -> bytes:
-    self._file.seek(self._start + self._at)
-    data = self._file.read(max(0, min(size, self._size - self._at)))
-    self._at += len(data)
-    return data
-
-
-def _in_tar(
-  path: pathlib.Path, member: tarfile.TarInfo, start: int = 0
-) -> Callable[[], bytes]:
-  return functools.partial(
-    _read_range, str(path), start + member.offset_data, member.size
-  )
-
-
 def _train_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
   """Finds the images of a tar of tars, one a synset."""
   with open(path, 'rb') as outer, open(path, 'rb') as inner:
-    for tar in _members(path, outer):
+    for tar in tars.members(path, outer):
       base = os.path.basename(tar.name)
       if not base.endswith('.tar'):
         raise ValueError(
           f'{path} holds {tar.name}; it should hold nothing but '
           'a tar for each synset.'
         )
-      window = _Window(inner, tar.offset_data, tar.size)
-      members = list(_members(path, window, f', {tar.name}'))
+      window = tars.Window(inner, tar.offset_data, tar.size)
+      members = list(tars.members(path, window, f', {tar.name}'))
       if not members:
         raise ValueError(f'No images in {path}, {tar.name}. Copy it again.')
       for member in members:
         yield _FoundImage(
           f'{path.name}/{base}/{os.path.basename(member.name)}',
-          _in_tar(path, member, tar.offset_data),
+          tars.reader(path, member, tar.offset_data),
           base.removesuffix('.tar'),
         )
 
 
 def _flat_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
   with open(path, 'rb') as file:
-    for member in _members(path, file):
+    for member in tars.members(path, file):
       yield _FoundImage(
-        f'{path.name}/{os.path.basename(member.name)}', _in_tar(path, member)
+        f'{path.name}/{os.path.basename(member.name)}',
+        tars.reader(path, member),
       )
 
 
@@ -217,8 +158,8 @@ def _folder(
   folder: pathlib.Path, source: pathlib.Path
 ) -> Iterator[_FoundImage]:
   """Finds images in folders by synset, or all in one."""
-  for synset in image_folder.folders_in(folder) or [None]:
-    found = image_folder.files_under(folder / (synset or ''), source)
+  for synset in listing.folders_in(folder) or [None]:
+    found = listing.files_under(folder / (synset or ''), source)
     if not found:
       raise ValueError(
         f'No images in {folder / (synset or "")}. Add some, '
@@ -226,7 +167,7 @@ def _folder(
       )
     for name, path in found:
       yield _FoundImage(
-        name, functools.partial(image_folder.read_file, path), synset
+        name, functools.partial(listing.read_file, path), synset
       )
 
 
@@ -354,7 +295,7 @@ def plan(source: str, options: Options) -> Plan:
   Raises:
     ValueError: a file or folder that is missing, or not as described.
   """
-  folder = image_folder.existing_folder(source)
+  folder = listing.existing_folder(source)
   paths = {
     'train': _find(folder, ('train', TRAIN_TAR)),
     'validation': _find(folder, ('validation', 'val', VALIDATION_TAR)),

@@ -11,10 +11,10 @@ import os
 import pathlib
 
 from datasets.class_names import PASCAL_VOC as NAMES
-from datasets.convert import image_folder
-from datasets.convert.mask_folder import Pair, dense_plan, stems
+from datasets.convert.mask_pairs import Pair, plan_pairs, stems
 from datasets.images import colour_table, mask_files
 from datasets.images.colour_table import Table
+from datasets.sources import listing
 from datasets.text import check_name, few
 from datasets.writing.plan import Options, Plan
 
@@ -35,7 +35,7 @@ _BORDER = (224, 224, 192)  # the colour of ignored pixels
 
 def _find(source):
   """Returns the folder of the set: `source`, or the one below it."""
-  folder = image_folder.existing_folder(source)
+  folder = listing.existing_folder(source)
   found = []
   for path, inside, _ in os.walk(folder):
     if _MASKS in inside and pathlib.Path(path, LISTS).is_dir():
@@ -148,4 +148,4 @@ def plan(source: str, options: Options) -> Plan:
     )
   root = _find(source)
   table, name = _classes(root, options)
-  return dense_plan(str(source), table, _splits(root), options, name)
+  return plan_pairs(str(source), table, _splits(root), options, name)

@@ -153,6 +153,15 @@ def encode(image: Image.Image, form: str, **options) -> bytes:
   return data.getvalue()
 
 
+def encode_png(image: np.ndarray) -> bytes:
+  """Returns a PNG file.
+
+  Args:
+    image: uint8 [height, width] for grey or [height, width, 3] for colour.
+  """
+  return encode(Image.fromarray(np.ascontiguousarray(image)), 'png')
+
+
 def standard(
   data: bytes,
   decoder: Decoder,

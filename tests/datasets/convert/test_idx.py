@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from datasets.convert import idx
+from datasets.images import image_files
 from datasets.writing.plan import Options
 
 SIZES = {'train': 7, 't10k': 3}
@@ -182,6 +183,8 @@ def test_damaged_gzip(tmp_path, change):
 
 def test_encode_png_of_colour():
   image = np.random.RandomState(0).randint(0, 256, (3, 5, 7)).astype(np.uint8)
-  decoded = Image.open(io.BytesIO(idx.encode_png(image.transpose(1, 2, 0))))
+  decoded = Image.open(
+    io.BytesIO(image_files.encode_png(image.transpose(1, 2, 0)))
+  )
   assert decoded.mode == 'RGB' and decoded.size == (7, 5)
   np.testing.assert_array_equal(decoded, image.transpose(1, 2, 0))

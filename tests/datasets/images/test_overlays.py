@@ -6,7 +6,6 @@ from PIL import Image
 
 from datasets.images import overlays
 from datasets.images.overlays import CELL, IGNORED, Row
-from datasets.verifying import samples
 from tests.datasets import dense
 
 STEP = CELL + 16 + 8  # from a row of images to the next
@@ -98,7 +97,7 @@ def cell(sheet, left, top, height=CELL):
   return sheet[top : top + height, left : left + CELL]
 
 
-def test_a_image_and_its_masks_side_by_side(tmp_path):
+def test_an_image_and_its_masks_side_by_side(tmp_path):
   half = ids(1)
   half[:, 12:] = 255
   row = Row(plain((200, 200, 200)), [ids(0), ids(2), half], 'x')
@@ -205,61 +204,3 @@ def test_a_folder_that_is_not_there(tmp_path):
     overlays.draw(
       tmp_path / 'none' / 'x.png', [Row(plain((0, 0, 0)), [ids(0)])], NAMES
     )
-
-
-def test_picked_rows_show_every_class(tmp_path):
-  """One mask of 40 has each of three classes: all three are picked."""
-  records = [
-    dense.record(i, ids({7: 1, 19: 2, 33: 200}.get(i, 0), 9, 8))
-    for i in range(40)
-  ]
-  dense.write(
-    tmp_path,
-    NAMES,
-    described=False,
-    train=records,
-    val=[dense.record(90, ids(1, 300, 100))],
-  )
-  paths = {
-    split: [str(tmp_path / f'{split}-00000-of-00001.tfrecord')]
-    for split in ('train', 'val')
-  }
-  rows = samples.pick_masks(paths, count=6)
-  assert len(rows) == 6
-  assert {
-    int(value) for row in rows[:5] for value in np.unique(row.masks[0])
-  } == {0, 1, 2, 200}
-  for row in rows[:5]:
-    split, size, _, number = row.caption.split()
-    assert (split, size) == ('train', '8x9')
-    np.testing.assert_array_equal(row.image, dense.image(int(number), 9, 8))
-    assert (row.masks[0] == {7: 1, 19: 2, 33: 200}.get(int(number), 0)).all()
-  assert rows[5].caption == 'val 100x300 Bild 90'
-  assert rows[5].image.shape == (CELL, CELL // 3, 3)
-  assert rows[5].masks[0].shape == (CELL, CELL // 3)
-  again = samples.pick_masks(paths, count=6)
-  assert [row.caption for row in again] == [row.caption for row in rows]
-  others = samples.pick_masks(paths, count=6, seed=1)
-  assert [row.caption for row in others] != [row.caption for row in rows]
-
-
-def test_bad_records_are_not_picked(tmp_path):
-  path = tmp_path / 'train-00000-of-00001.tfrecord'
-  dense.write(
-    tmp_path,
-    NAMES,
-    described=False,
-    train=[
-      dense.record(0, ids(1)),
-      dense.record(1, ids(1), seg=None),
-      dense.record(2, ids(1), data=b''),
-      dense.record(3, ids(1), seg=b''),
-    ],
-  )
-  data = bytearray(path.read_bytes())
-  rows = samples.pick_masks({'train': [str(path)]})
-  assert [row.caption for row in rows] == ['train 24x24 Bild 0']
-  data[40] ^= 1
-  path.write_bytes(data)
-  assert samples.pick_masks({'train': [str(path)]}) == []
-  assert samples.pick_masks({}) == []

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from datasets import dataset_factory, dataset_utils
+from datasets.images import image_files
 from datasets.text import columns
 from datasets.verifying import report as reports
 from datasets.verifying import table, verify
@@ -174,7 +175,7 @@ def test_images_are_not_held(tmp_path):
     ],
   )
   dataset_utils.write_label_file({0: 'a', 1: 'b'}, tmp_path)
-  images, decoder = [], verify.image_files.Decoder
+  images, decoder = [], image_files.Decoder
 
   class Counted(decoder):
     def __call__(self, data):
@@ -183,7 +184,7 @@ def test_images_are_not_held(tmp_path):
       return image
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(verify.image_files, 'Decoder', Counted)
+    patch.setattr(image_files, 'Decoder', Counted)
     check(tmp_path)  # what is allocated once
     gc.collect()
     tracemalloc.start()
