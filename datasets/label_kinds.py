@@ -35,10 +35,12 @@ class Later(NamedTuple):
   module: str
   name: str
 
+  def load(self) -> Callable:
+    """Returns the function or class."""
+    return getattr(importlib.import_module(self.module), self.name)
+
   def __call__(self, *args, **kwargs):
-    return getattr(importlib.import_module(self.module), self.name)(
-      *args, **kwargs
-    )
+    return self.load()(*args, **kwargs)
 
 
 @dataclasses.dataclass(frozen=True)
