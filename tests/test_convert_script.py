@@ -142,7 +142,7 @@ def write_tar(path, folder, mode='w:gz'):
 
 
 def write_csv(path):
-  write_folders('pictures')
+  write_folders('images')
   lines = [
     f'images/{name}/{i}.{form},{name}\n'
     for name in COLOURS
@@ -497,9 +497,9 @@ def evil_zip():
 
 def cut(write):
   def make():
-    write('whole', write_folders('pictures'))
+    write('whole', write_folders('images'))
     put('source', pathlib.Path('whole').read_bytes()[:-400])
-    remove('whole', 'pictures')
+    remove('whole', 'images')
     return 'source'
 
   return make

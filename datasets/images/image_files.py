@@ -109,7 +109,7 @@ class Decoder:
     raise BadImage('is damaged, or is no JPEG, PNG, GIF or BMP image')
 
 
-def _is_turned(image):
+def _has_orientation(image):
   return image.getexif().get(_EXIF_ORIENTATION, 1) in range(2, 9)
 
 
@@ -170,11 +170,11 @@ def standard(
 ) -> EncodedImage:
   """Returns the image in a form that TensorFlow decodes rightly.
 
-  JPEG and PNG bytes stay as they are, unless the image is turned by EXIF
-  or has transparent parts: then it is turned (JPEGs are written again with
-  quality 95, without chroma subsampling) or laid on white. So are CMYK JPEGs
-  without Adobe's marker. Every other format becomes PNG. 16-bit images keep
-  their high byte.
+  JPEG and PNG bytes stay as they are, unless EXIF gives an orientation or
+  parts are transparent: then the image is rotated (JPEGs are written again
+  with quality 95, without chroma subsampling) or laid on white. So are CMYK
+  JPEGs without Adobe's marker. Every other format becomes PNG. 16-bit images
+  keep their high byte.
 
   Args:
     data: the bytes of the file.
@@ -197,7 +197,7 @@ def standard(
       )
     known = image.format in (*_JPEG, 'PNG')
     if known and not (
-      _is_turned(image) or _is_inverted(image) or _is_transparent(image)
+      _has_orientation(image) or _is_inverted(image) or _is_transparent(image)
     ):
       form = b'png' if image.format == 'PNG' else b'jpeg'
       found = EncodedImage(

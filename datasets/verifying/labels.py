@@ -49,7 +49,7 @@ class LabelStatistics:
     return f'label {label}'
 
   def judge(self, split: Any) -> tuple[list[str], list[str]]:
-    """Returns what has to be mended, and what one should know."""
+    """Returns what has to be repaired, and what one should know."""
     names = self._data.class_names
     background = self._data.name == 'imagenet' or names[0] == 'background'
     lacks = empty_classes(split, names, self._counts, [0] * background)

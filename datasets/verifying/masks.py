@@ -77,7 +77,7 @@ class MaskStatistics:
     return ''
 
   def judge(self, split: Any) -> tuple[list[str], list[str]]:
-    """Returns what has to be mended, and what one should know."""
+    """Returns what has to be repaired, and what one should know."""
     if not self._tally.examples:
       return [], []
     problems, notes = [*self._strangers(split)], [*self._blanks(split)]

@@ -69,7 +69,7 @@ class Report:
     splits: by name, those that have files.
     leaked: for two splits, how many images of the second are in the first.
     conflicts: the number of images that have more than one label, or mask.
-    problems: sentences on what has to be mended.
+    problems: sentences on what has to be repaired.
     notes: sentences on what one should know.
     task: a key of `label_kinds.KINDS`.
     ignore_label: the value of pixels that do not count; None if all do.

@@ -155,7 +155,7 @@ def _report(data, splits):
   statistics = splits[0].statistics
   notes += duplicates.notes(splits, same, statistics.alike)
   if same.conflicts:
-    # Published data are as they are: nobody can mend them.
+    # Published data are as they are: nobody can repair them.
     (problems if data.name == dataset_factory.OWN else notes).append(
       f'Images with more than one {statistics.word}: '
       f'{len(same.conflicts):,}. Keep the right one of '

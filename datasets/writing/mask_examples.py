@@ -17,7 +17,7 @@ def _check_size(mask, image):
   height, width = mask.shape
   if (height, width) == (image.height, image.width):
     return
-  turned = (
+  orientation = (
     ' (the image stands on its side in its file, by EXIF: draw the '
     'mask for the image as people see it)'
     if (width, height) == (image.height, image.width)
@@ -25,7 +25,7 @@ def _check_size(mask, image):
   )
   raise BadImage(
     f'has a mask of {width}x{height} pixels for an image of '
-    f'{image.width}x{image.height}{turned}: export both in one size, '
+    f'{image.width}x{image.height}{orientation}: export both in one size, '
     'enlarging masks by nearest neighbour only'
   )
 
