@@ -32,8 +32,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from datasets import dataset_factory
-from datasets.convert import image_folder, writer
-from datasets.convert.plan import Item, Options, Plan
+from datasets.convert import image_folder
+from datasets.writing import writer
+from datasets.writing.plan import Item, Options, Plan
 from engine.input import pipeline
 from engine.tasks.classification.labels import ClassLabels
 from preprocessing import preprocessing_factory

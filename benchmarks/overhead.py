@@ -17,8 +17,9 @@ import time
 from unittest import mock
 
 from benchmarks.input import make_photos
-from datasets.convert import image_folder, writer
-from datasets.convert.plan import Options
+from datasets.convert import image_folder
+from datasets.writing import writer
+from datasets.writing.plan import Options
 from engine import train
 from engine.config import scripts as config
 from engine.training import step

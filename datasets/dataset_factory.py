@@ -1,12 +1,6 @@
 """The registry of datasets: every name that --dataset_name takes."""
 
-import contextlib
-import dataclasses
-import difflib
-import glob
 import os
-import re
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -15,45 +9,16 @@ from tf_slim.data.dataset import Dataset
 from datasets import (
   class_names,
   dataset_utils,
-  description,
-  examples,
-  slim_decoders,
-  tfrecord,
+  guessing,
+  label_kinds,
+  suggestions,
 )
 from datasets.convert import digits, scenes
+from datasets.label_kinds import SEGMENTATION
+from datasets.records import description, slim_decoders, tfrecord
+from datasets.specification import Specification
 
 OWN = 'tfrecord'  # the name of a dataset of one's own
-_SMALL = 64  # pixels of a side
-_IGNORED = 255  # in masks of which no more is known
-
-
-@dataclasses.dataclass(frozen=True)
-class Specification:
-  """What is known of a dataset without reading its records.
-
-  Attributes:
-    file_pattern: a glob of a split's files, with %s for the split.
-    splits: the names of the splits; () where the folder tells them.
-    num_classes: the number of classes, background included; 0 where the
-      folder tells it.
-    ensure: makes the dataset in a folder, where that needs no source.
-    suggestions: settings that fit the data, by the names of the flags; a
-      flag that is given goes before them.
-    task: 'classification' or 'segmentation'.
-    ignore_label: the value of a mask's pixels that do not count, which may be
-      that of a class; None if all count.
-    class_names: of the labels, for a folder without labels.txt; () if that
-      is the one place that has them.
-  """
-
-  file_pattern: str
-  splits: tuple[str, ...]
-  num_classes: int
-  ensure: Callable[[str], None] | None = None
-  suggestions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  task: str = description.CLASSIFICATION
-  ignore_label: int | None = None
-  class_names: tuple[str, ...] = ()
 
 
 _CIFAR = {'preprocessing_name': 'cifar', 'train_image_size': 32}
@@ -66,7 +31,7 @@ def _masks(splits, names, ignore_label=255):
     '%s-*',
     splits,
     len(names),
-    task=description.SEGMENTATION,
+    task=SEGMENTATION,
     ignore_label=ignore_label,
     class_names=names,
   )
@@ -129,7 +94,7 @@ DATASETS = {
       'min_scale_factor': 0.8,
       'max_scale_factor': 1.25,
     },
-    description.SEGMENTATION,
+    SEGMENTATION,
     scenes.IGNORE_LABEL,
   ),
   'ade20k': _masks(('train', 'val'), class_names.ADE20K, 0),
@@ -146,14 +111,7 @@ DATASETS = {
 
 def registered(name: str) -> Specification:
   """Returns the registry's entry, or a ValueError with the nearest names."""
-  if name not in DATASETS:
-    near = difflib.get_close_matches(name, DATASETS, n=2)
-    hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(
-      f'There is no dataset named {name!r}.{hint} The data '
-      f'sets are: {", ".join(DATASETS)}.'
-    )
-  return DATASETS[name]
+  return suggestions.entry('dataset', DATASETS, name)
 
 
 def default_dir(name: str) -> str:
@@ -179,18 +137,6 @@ def name_of(dataset_dir: str | None) -> str:
   return OWN
 
 
-def _glob(folder, pattern):
-  return sorted(tf.io.gfile.glob(os.path.join(glob.escape(folder), pattern)))
-
-
-def _crop_size(largest):
-  """Returns the side of crops that hold a whole image, at most 513.
-
-  A multiple of 16, the usual output stride, plus one.
-  """
-  return str(min(513, -(-(largest - 1) // 16) * 16 + 1))
-
-
 def _described(name, folder):
   """Returns the specification of a folder that has a dataset.json."""
   found = description.read(folder)
@@ -199,88 +145,16 @@ def _described(name, folder):
       f'--dataset_name={name} contradicts the data in {folder}, which are '
       f'{found.name}: leave the flag out.'
     )
-  suggestions = {}
-  if found.name in DATASETS:
-    suggestions = DATASETS[found.name].suggestions
-  if (
-    not suggestions
-    and max(found.largest) <= _SMALL
-    and found.task == description.CLASSIFICATION
-  ):
-    suggestions = {
-      'preprocessing_name': 'cifar',
-      'train_image_size': max(32, *found.largest),
-    }
-  if not suggestions and found.task == description.SEGMENTATION:
-    suggestions = {'train_crop_size': _crop_size(max(found.largest))}
+  known = DATASETS.get(found.name)
+  suggested = known.suggestions if known else {}
   return Specification(
     '',
     tuple(found.splits),
     len(found.class_names),
     None,
-    suggestions,
+    suggested or label_kinds.get(found.task).suggest(found.largest),
     found.task,
     found.ignore_label,
-  )
-
-
-def _guessed(folder):
-  """Returns the specification of a folder that has labels.txt at the least."""
-  if not dataset_utils.has_labels(folder):
-    raise ValueError(
-      f'{folder} has no {description.FILENAME} and no '
-      f'{dataset_utils.LABELS_FILENAME}: is it the folder of TFRecords? '
-      'python download_and_convert_data.py makes one. For records of '
-      "TF-Slim's datasets, name them by --dataset_name."
-    )
-  paths = _glob(folder, '*')
-  splits = tuple(
-    split
-    for split in ('train', 'validation', 'val', 'test')
-    if any(_belongs(path, split) for path in paths)
-  )
-  if not splits:
-    raise ValueError(
-      f'No file in {folder} has train, validation, val or test '
-      'in its name: is it the folder of TFRecords?'
-    )
-  names = dataset_utils.read_label_file(folder)
-  if len(names) < 2:
-    raise ValueError(
-      f'{os.path.join(folder, dataset_utils.LABELS_FILENAME)} names '
-      f'{len(names)} classes: it should have a line for each class.'
-    )
-  return Specification(
-    '*%s*',
-    splits,
-    len(names),
-    None,
-    {},
-    *_task_of(
-      path for path in paths if any(_belongs(path, of) for of in splits)
-    ),
-  )
-
-
-def _task_of(paths):
-  """Returns the task and the ignore label, by the first sound record."""
-  for path in paths:
-    records = tfrecord.Reader([path], dataset_utils.offsets_dir())
-    for index in range(len(records)):
-      with contextlib.suppress(ValueError):  # damaged
-        if examples.has_mask(records.read(index)):
-          return description.SEGMENTATION, _IGNORED
-        return description.CLASSIFICATION, None
-  return description.CLASSIFICATION, None
-
-
-def _belongs(path, split):
-  """Whether a file's name, which is no folder's, has the split's as a word."""
-  name = os.path.basename(path)
-  return (
-    re.search(rf'(?<![a-z]){split}(?![a-z])', name) is not None
-    and not name.endswith(('.txt', '.json', '.csv', '.png'))
-    and not tf.io.gfile.isdir(path)
   )
 
 
@@ -304,7 +178,7 @@ def get_specification(
   if description.exists(dataset_dir):
     return _described(name, dataset_dir)
   if not specification.splits:
-    return _guessed(dataset_dir)
+    return guessing.guess(dataset_dir)
   return specification
 
 
@@ -315,9 +189,9 @@ def _files(name, split_name, folder, file_pattern):
     description.check_files(split, folder)
     return [os.path.join(folder, file) for file in split.files]
   pattern = file_pattern or get_specification(name, folder).file_pattern
-  files = _glob(folder, pattern % split_name)
+  files = guessing.matching(folder, pattern % split_name)
   if name == OWN and not file_pattern:
-    files = [path for path in files if _belongs(path, split_name)]
+    files = [path for path in files if guessing.belongs(path, split_name)]
   if not files:
     raise ValueError(
       f'There is no file {os.path.join(folder, pattern % split_name)}: is '
@@ -334,7 +208,7 @@ def make_dataset(
   num_classes: int,
   labels_to_names: dict[int, str] | None,
   reader: Any = None,
-  task: str = description.CLASSIFICATION,
+  task: str = label_kinds.DEFAULT,
   ignore_label: int | None = None,
 ) -> Dataset:
   """Returns files as TF-Slim's Dataset; see `get_dataset`."""

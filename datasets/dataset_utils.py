@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets import tfrecord
+from datasets import files
+from datasets.records import tfrecord
 
 LABELS_FILENAME = 'labels.txt'
 
@@ -136,7 +137,8 @@ def write_label_file(
   lines = [
     f'{label}:{name}\n' for label, name in sorted(labels_to_class_names.items())
   ]
-  pathlib.Path(dataset_dir, filename).write_text(''.join(lines), 'utf-8')
+  with files.atomic(os.path.join(dataset_dir, filename)) as file:
+    file.writelines(lines)
 
 
 def has_labels(

@@ -7,17 +7,13 @@ import pathlib
 import warnings
 from collections.abc import Iterator
 
-from datasets import (
-  archives,
-  dataset_factory,
-  dataset_utils,
-  description,
-  download,
-  label_kinds,
-  verify,
-)
-from datasets.convert import registry, writer
-from datasets.convert.plan import Options
+from datasets import dataset_factory, dataset_utils, label_kinds
+from datasets.convert import registry
+from datasets.records import description
+from datasets.sources import archives, download
+from datasets.verifying import verify
+from datasets.writing import folders, writer
+from datasets.writing.plan import Options
 from engine.common import console
 from engine.config.scripts import ConvertConfig
 
@@ -66,7 +62,7 @@ def _opened(config) -> Iterator[str | None]:
   if path is None or not os.path.isfile(path) or not archives.is_archive(path):
     yield path
     return
-  with writer.work_folder(config.dataset_dir) as folder:
+  with folders.work_folder(config.dataset_dir) as folder:
     console.say(f'Unpacking {path}.')
     inside = folder / pathlib.Path(path).name.partition('.')[0]
     archives.unpack(path, str(inside), _bar)
@@ -171,8 +167,8 @@ def convert(config: ConvertConfig) -> description.Description | None:
       '--dataset_name is missing: '
       f'{", ".join(registry.CONVERTERS)} or tfds:NAME.'
     )
-  writer.check_new(config.dataset_dir)
-  for path in writer.leftovers(config.dataset_dir):
+  folders.check_new(config.dataset_dir)
+  for path in folders.leftovers(config.dataset_dir):
     console.note(
       f'{path} is left from a conversion that was stopped, unless '
       'one is under way: remove it.'

@@ -10,9 +10,10 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 import download_and_convert_data
-from datasets import class_names, dataset_utils, description
+from datasets import class_names, dataset_utils
 from datasets.convert import registry
-from datasets.tfrecord import Reader
+from datasets.records import description
+from datasets.records.tfrecord import Reader
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']

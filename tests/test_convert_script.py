@@ -25,10 +25,12 @@ from PIL import Image
 
 import download_and_convert_data
 import eval_image_classifier
-from datasets import dataset_factory, dataset_utils, description, download
+from datasets import dataset_factory, dataset_utils
 from datasets.convert import registry
-from datasets.examples import Examiner
-from datasets.tfrecord import Reader
+from datasets.records import description
+from datasets.records.examples import Examiner
+from datasets.records.tfrecord import Reader
+from datasets.sources import download
 from tests import fakes
 
 pytest_plugins = ['tests.fakes']
@@ -140,7 +142,7 @@ def write_tar(path, folder, mode='w:gz'):
 
 
 def write_csv(path):
-  write_folders('pictures')
+  write_folders('images')
   lines = [
     f'images/{name}/{i}.{form},{name}\n'
     for name in COLOURS
@@ -495,9 +497,9 @@ def evil_zip():
 
 def cut(write):
   def make():
-    write('whole', write_folders('pictures'))
+    write('whole', write_folders('images'))
     put('source', pathlib.Path('whole').read_bytes()[:-400])
-    remove('whole', 'pictures')
+    remove('whole', 'images')
     return 'source'
 
   return make

@@ -237,7 +237,7 @@ def test_the_worst_mistakes(digits_run, monkeypatch):
   """The wrong ones of the highest loss, and what was thought of each."""
   drawn = []
   monkeypatch.setattr(
-    'datasets.contact_sheet.draw',
+    'datasets.images.contact_sheet.draw',
     lambda path, shown: drawn.append((path, shown)),
   )
   printed = evaluate(digits_run, compare_batch_statistics=0)

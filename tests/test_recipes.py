@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 import train_image_classifier
 from datasets import dataset_factory, dataset_utils
-from datasets.convert import writer
+from datasets.writing import writer
 from engine.config import flags, parsing
 from engine.config.scripts import TrainConfig
 from engine.tasks import task

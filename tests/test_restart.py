@@ -11,7 +11,7 @@ import time
 import pytest
 import tensorflow.compat.v1 as tf
 
-from datasets import tfrecord
+from datasets.records import tfrecord
 from engine.training import hooks, resume
 from engine.training import metrics_log as records
 from tests import fakes

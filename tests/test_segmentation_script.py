@@ -13,8 +13,8 @@ from PIL import Image
 import classify_image
 import eval_image_classifier
 import inspect_checkpoint
-from datasets import overlays
 from datasets.convert import scenes
+from datasets.images import overlays
 from nets import nets_factory, resnet_generator, resnet_v1
 from tests import fakes
 from tests import shapes as fake

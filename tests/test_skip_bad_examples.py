@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import eval_image_classifier
-from datasets import tfrecord
+from datasets.records import tfrecord
 from engine.training import metrics_log as recorded
 from tests import fakes
 

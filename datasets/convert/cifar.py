@@ -6,10 +6,10 @@ import pathlib
 
 import numpy as np
 
-from datasets.convert import image_folder, splitting
-from datasets.convert.idx import encode_png
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
+from datasets.images.image_files import encode_png
+from datasets.sources import listing
+from datasets.text import check_name, few
+from datasets.writing.plan import Item, Options, Plan
 
 PIXELS = 3 * 32 * 32
 # The files of each split, and those by which the pickled version is known.
@@ -22,7 +22,7 @@ FILES_100 = {'train': ['train.bin'], 'test': ['test.bin']}
 
 def _find_folder(source: str, inner: str, files: list[str]) -> pathlib.Path:
   """Returns the folder that has all the files: `source` or `inner` in it."""
-  folder = image_folder.existing_folder(source)
+  folder = listing.existing_folder(source)
   if not (folder / files[0]).exists() and (folder / inner).is_dir():
     folder = folder / inner
   missing = [name for name in files if not (folder / name).is_file()]
@@ -47,7 +47,7 @@ def _find_folder(source: str, inner: str, files: list[str]) -> pathlib.Path:
 def _names(path: pathlib.Path, count: int) -> list[str]:
   names = path.read_bytes().decode(errors='surrogateescape').split()
   for name in names:
-    splitting.check_name(name, f'{path}: the class')
+    check_name(name, f'{path}: the class')
   if len(names) != count or len({*names}) != count:
     raise ValueError(
       f'{path} has {len({*names})} class names; it should '

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from datasets import dataset_utils
-from datasets.convert import image_folder, splitting
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
+from datasets.sources import listing
+from datasets.text import check_name, few
+from datasets.writing import splitting
+from datasets.writing.plan import Item, Options, Plan
 
 NEEDED = ('path', 'label')
 # A larger number is rather a mistake, e.g. an identifier, than a class.
@@ -92,7 +93,7 @@ def _rows(path: pathlib.Path) -> Iterator[_Row]:
     for name, value in values.items():
       if not value.strip():
         raise ValueError(f'{where}: the {name} is empty. Fill it in.')
-      splitting.check_name(value, f'{where}: the {name}')
+      check_name(value, f'{where}: the {name}')
     yield _Row(
       where,
       values['path'],
@@ -228,7 +229,7 @@ def plan(source: str, options: Options) -> Plan:
       Item(
         _item_name(path.parent, file),
         label,
-        functools.partial(image_folder.read_file, file),
+        functools.partial(listing.read_file, file),
       )
     )
   if not splits['train']:

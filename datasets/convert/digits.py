@@ -10,9 +10,9 @@ import os
 import numpy as np
 from PIL import Image
 
-from datasets import pictures
-from datasets.convert import writer
-from datasets.convert.plan import Item, Plan
+from datasets.images import image_files
+from datasets.writing import writer
+from datasets.writing.plan import Item, Plan
 
 FILE_PATTERN = 'digits_%s.tfrecord'
 TEST_EXAMPLES = 360
@@ -33,7 +33,7 @@ NAMES = (
 def _png(image: np.ndarray) -> bytes:
   """Encodes ink of 0 to 16 as a grey image of 0 to 255."""
   image = np.round(image * (255 / 16)).astype(np.uint8)
-  return pictures.encode(Image.fromarray(image), 'png')
+  return image_files.encode(Image.fromarray(image), 'png')
 
 
 def parts() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:

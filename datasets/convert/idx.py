@@ -9,11 +9,11 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image
 
-from datasets import pictures
-from datasets.convert import digits, image_folder
-from datasets.convert.plan import Item, Options, Plan
+from datasets.convert import digits
+from datasets.images import image_files
+from datasets.sources import listing
+from datasets.writing.plan import Item, Options, Plan
 
 FASHION_NAMES = (
   'T-shirt/top',
@@ -28,15 +28,6 @@ FASHION_NAMES = (
   'Ankle boot',
 )
 PREFIXES = {'train': 'train', 'test': 't10k'}
-
-
-def encode_png(image: np.ndarray) -> bytes:
-  """Returns a PNG file.
-
-  Args:
-    image: uint8 [height, width] for grey or [height, width, 3] for colour.
-  """
-  return pictures.encode(Image.fromarray(np.ascontiguousarray(image)), 'png')
 
 
 def _find(folder: pathlib.Path, stem: str, dimensions: int) -> pathlib.Path:
@@ -124,14 +115,14 @@ def _split(folder: pathlib.Path, prefix: str, num_classes: int) -> list[Item]:
     Item(
       f'image {i} of {paths[0].name}',
       label,
-      functools.partial(encode_png, images[i]),
+      functools.partial(image_files.encode_png, images[i]),
     )
     for i, label in enumerate(labels.tolist())
   ]
 
 
 def _plan(source: str, class_names: tuple[str, ...], name: str) -> Plan:
-  folder = image_folder.existing_folder(source)
+  folder = listing.existing_folder(source)
   return Plan(
     str(source),
     list(class_names),

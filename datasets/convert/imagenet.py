@@ -4,13 +4,12 @@ import functools
 import math
 import os
 import pathlib
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
-from datasets.convert import image_folder, splitting
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
+from datasets.sources import listing, tars
+from datasets.text import check_name, few
+from datasets.writing.plan import Item, Options, Plan
 
 SYNSETS = ('synsets.txt', 'imagenet_lsvrc_2015_synsets.txt')
 METADATA = 'imagenet_metadata.txt'
@@ -23,7 +22,7 @@ SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 Box = tuple[float, float, float, float]
 
 
-class _Picture(NamedTuple):
+class _FoundImage(NamedTuple):
   """An image that is found, of a class if its folder says so."""
 
   name: str
@@ -72,7 +71,7 @@ def _read_labels(path: pathlib.Path) -> dict[str, int]:
   """Returns the label of each synset; 0 is the background."""
   labels: dict[str, int] = {}
   for where, synset in _lines(path):
-    splitting.check_name(synset, f'{where}: the synset')
+    check_name(synset, f'{where}: the synset')
     if synset in labels:
       raise ValueError(f'{where}: {synset} is there twice. Keep one.')
     labels[synset] = len(labels) + 1
@@ -92,7 +91,7 @@ def _read_texts(path: pathlib.Path) -> dict[str, str]:
       raise ValueError(
         f'{where}: {line!r} should be a synset, a tab and its names.'
       )
-    splitting.check_name(cells[1], f'{where}: the class')
+    check_name(cells[1], f'{where}: the class')
     texts[cells[0]] = cells[1]
   return texts
 
@@ -124,116 +123,60 @@ def _read_boxes(path: pathlib.Path) -> dict[str, list[Box]]:
   return boxes
 
 
-def _read_range(path: str, offset: int, size: int) -> bytes:
-  with open(path, 'rb') as file:
-    file.seek(offset)
-    data = file.read(size)
-  if len(data) < size:
-    raise ValueError(f'{path} is cut off. Copy it again.')
-  return data
-
-
-def _members(
-  path: pathlib.Path, file: BinaryIO, inner: str = ''
-) -> Iterator[tarfile.TarInfo]:
-  """Yields the files of a tar, hidden ones left out."""
-  try:
-    with tarfile.open(fileobj=file, mode='r:') as tar:
-      for member in tar:
-        hidden = os.path.basename(member.name).startswith('.')
-        if member.isfile() and not hidden:
-          splitting.check_name(member.name, f'{path}: the file')
-          yield member
-      # tarfile takes half a header for the end.
-      file.seek(tar.offset)
-      if file.read(tarfile.BLOCKSIZE).strip(b'\0'):
-        raise tarfile.ReadError('bad header')
-  except tarfile.TarError as error:
-    raise ValueError(
-      f'{path}{inner} is cut off, or not an uncompressed tar '
-      f'({error}). Copy it again.'
-    ) from error
-
-
-class _Window:
-  """The part of a file that is a member of a tar, as a file to seek in."""
-
-  def __init__(self, file: BinaryIO, start: int, size: int):
-    self._file, self._start, self._size, self._at = file, start, size, 0
-
-  def tell(self) -> int:
-    return self._at
-
-  def seek(self, position: int) -> int:
-    self._at = position
-    return position
-
-  def read(self, size: int) -> bytes:
-    self._file.seek(self._start + self._at)
-    data = self._file.read(max(0, min(size, self._size - self._at)))
-    self._at += len(data)
-    return data
-
-
-def _in_tar(
-  path: pathlib.Path, member: tarfile.TarInfo, start: int = 0
-) -> Callable[[], bytes]:
-  return functools.partial(
-    _read_range, str(path), start + member.offset_data, member.size
-  )
-
-
-def _train_tar(path: pathlib.Path) -> Iterator[_Picture]:
+def _train_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
   """Finds the images of a tar of tars, one a synset."""
   with open(path, 'rb') as outer, open(path, 'rb') as inner:
-    for tar in _members(path, outer):
+    for tar in tars.members(path, outer):
       base = os.path.basename(tar.name)
       if not base.endswith('.tar'):
         raise ValueError(
           f'{path} holds {tar.name}; it should hold nothing but '
           'a tar for each synset.'
         )
-      window = _Window(inner, tar.offset_data, tar.size)
-      members = list(_members(path, window, f', {tar.name}'))
+      window = tars.Window(inner, tar.offset_data, tar.size)
+      members = list(tars.members(path, window, f', {tar.name}'))
       if not members:
         raise ValueError(f'No images in {path}, {tar.name}. Copy it again.')
       for member in members:
-        yield _Picture(
+        yield _FoundImage(
           f'{path.name}/{base}/{os.path.basename(member.name)}',
-          _in_tar(path, member, tar.offset_data),
+          tars.reader(path, member, tar.offset_data),
           base.removesuffix('.tar'),
         )
 
 
-def _flat_tar(path: pathlib.Path) -> Iterator[_Picture]:
+def _flat_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
   with open(path, 'rb') as file:
-    for member in _members(path, file):
-      yield _Picture(
-        f'{path.name}/{os.path.basename(member.name)}', _in_tar(path, member)
+    for member in tars.members(path, file):
+      yield _FoundImage(
+        f'{path.name}/{os.path.basename(member.name)}',
+        tars.reader(path, member),
       )
 
 
-def _folder(folder: pathlib.Path, source: pathlib.Path) -> Iterator[_Picture]:
+def _folder(
+  folder: pathlib.Path, source: pathlib.Path
+) -> Iterator[_FoundImage]:
   """Finds images in folders by synset, or all in one."""
-  for synset in image_folder.folders_in(folder) or [None]:
-    found = image_folder.files_under(folder / (synset or ''), source)
+  for synset in listing.folders_in(folder) or [None]:
+    found = listing.files_under(folder / (synset or ''), source)
     if not found:
       raise ValueError(
         f'No images in {folder / (synset or "")}. Add some, '
         'or take the folder away.'
       )
     for name, path in found:
-      yield _Picture(
-        name, functools.partial(image_folder.read_file, path), synset
+      yield _FoundImage(
+        name, functools.partial(listing.read_file, path), synset
       )
 
 
 def _with_synsets(
-  pictures: list[_Picture],
+  images: list[_FoundImage],
   path: pathlib.Path,
   labels_path: pathlib.Path,
   labels: dict[str, int],
-) -> list[_Picture]:
+) -> list[_FoundImage]:
   """Gives flat images, in the order of their names, their synsets."""
   if not labels_path.is_file():
     raise ValueError(
@@ -248,15 +191,15 @@ def _with_synsets(
         f'{where}: {synset} is not in the list of synsets. Is '
         'it the right list?'
       )
-  if len(lines) != len(pictures):
+  if len(lines) != len(images):
     raise ValueError(
-      f'{path} has {len(pictures):,} images and {labels_path} '
+      f'{path} has {len(images):,} images and {labels_path} '
       f'has {len(lines):,} lines. They should be as many.'
     )
   return [
-    picture._replace(synset=synset)
-    for picture, (_, synset) in zip(
-      sorted(pictures, key=lambda picture: picture.name), lines, strict=True
+    image._replace(synset=synset)
+    for image, (_, synset) in zip(
+      sorted(images, key=lambda image: image.name), lines, strict=True
     )
   ]
 
@@ -270,19 +213,19 @@ def _box_features(boxes: list[Box], label: int) -> dict[str, Any]:
 
 
 def _item(
-  picture: _Picture, known: _Knowledge, of_class: Mapping[str, Any]
+  image: _FoundImage, known: _Knowledge, of_class: Mapping[str, Any]
 ) -> Item:
-  label = known.labels[picture.synset]
-  boxes = known.boxes.get(_stem(picture.name))
+  label = known.labels[image.synset]
+  boxes = known.boxes.get(_stem(image.name))
   # Shared by the class where there are no boxes: a million dicts are much.
   features = {**of_class, **_box_features(boxes, label)} if boxes else of_class
-  return Item(picture.name, label, picture.read, features)
+  return Item(image.name, label, image.read, features)
 
 
 def _items(
-  pictures: list[_Picture], path: pathlib.Path, known: _Knowledge
+  images: list[_FoundImage], path: pathlib.Path, known: _Knowledge
 ) -> list[Item]:
-  synsets = {picture.synset for picture in pictures}
+  synsets = {image.synset for image in images}
   unknown = sorted(synsets - known.labels.keys())
   if unknown:
     raise ValueError(
@@ -296,9 +239,7 @@ def _items(
     }
     for synset, name in known.names.items()
   }
-  return [
-    _item(picture, known, of_class[picture.synset]) for picture in pictures
-  ]
+  return [_item(image, known, of_class[image.synset]) for image in images]
 
 
 def _find(folder: pathlib.Path, names: tuple[str, ...]) -> pathlib.Path | None:
@@ -311,23 +252,23 @@ def _split(
   split: str, path: pathlib.Path, folder: pathlib.Path, known: _Knowledge
 ) -> list[Item]:
   find = {TRAIN_TAR: _train_tar, VALIDATION_TAR: _flat_tar}.get(path.name)
-  pictures = list(find(path) if find else _folder(path, folder))
-  if not pictures:
+  images = list(find(path) if find else _folder(path, folder))
+  if not images:
     raise ValueError(f'No images in {path}. Copy it again.')
-  if pictures[0].synset is None:
+  if images[0].synset is None:
     if split == 'train':
       raise ValueError(
         f'{path} has no sub-folders; it should have one for each synset.'
       )
-    pictures = _with_synsets(
-      pictures, path, folder / VALIDATION_LABELS, known.labels
+    images = _with_synsets(
+      images, path, folder / VALIDATION_LABELS, known.labels
     )
-  if split == 'train' and len({p.synset for p in pictures}) < 2:
+  if split == 'train' and len({p.synset for p in images}) < 2:
     raise ValueError(
-      f'{path} has one class only, {pictures[0].synset}; '
+      f'{path} has one class only, {images[0].synset}; '
       'training needs two or more.'
     )
-  return _items(pictures, path, known)
+  return _items(images, path, known)
 
 
 def plan(source: str, options: Options) -> Plan:
@@ -354,7 +295,7 @@ def plan(source: str, options: Options) -> Plan:
   Raises:
     ValueError: a file or folder that is missing, or not as described.
   """
-  folder = image_folder.existing_folder(source)
+  folder = listing.existing_folder(source)
   paths = {
     'train': _find(folder, ('train', TRAIN_TAR)),
     'validation': _find(folder, ('validation', 'val', VALIDATION_TAR)),

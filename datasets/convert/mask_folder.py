@@ -1,20 +1,20 @@
 """Images in one folder and their masks, of the same names, in another."""
 
 import concurrent.futures
-import functools
 import os
-import pathlib
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
-from datasets import dataset_utils, masks, pictures
-from datasets.convert import colour_table, image_folder, splitting
-from datasets.convert.colour_table import Table
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
-from datasets.description import MOST_IDS
+from datasets import dataset_utils
+from datasets.convert.mask_pairs import Pair, plan_pairs, stems
+from datasets.images import colour_table, image_files, mask_files
+from datasets.images.colour_table import Table
+from datasets.limits import MOST_IDS
+from datasets.sources import listing
+from datasets.text import few
+from datasets.writing import splitting
+from datasets.writing.plan import Options, Plan
 
 # What people call the two folders, and those of splits.
 IMAGES = ('images', 'image', 'imgs', 'JPEGImages')
@@ -25,16 +25,9 @@ _ENDINGS = ('', '_mask', '_label', '_L', '_gt')
 _SPARSE = 16  # classes of which most may be absent
 
 
-class Pair(NamedTuple):
-  """An image and its mask: their names within the source, and paths."""
-
-  image: tuple[str, str]
-  mask: tuple[str, str]
-
-
 def _named(folder, names):
   """Returns the sub-folder that has one of the names; None if none has."""
-  found = [name for name in image_folder.folders_in(folder) if name in names]
+  found = [name for name in listing.folders_in(folder) if name in names]
   if len(found) > 1:
     raise ValueError(f'{folder} has the folders {few(found)}. Keep one.')
   return folder / found[0] if found else None
@@ -43,7 +36,7 @@ def _named(folder, names):
 def _split_folders(folder):
   """Returns {split: folder} of the sub-folders that are splits."""
   found = {}
-  for name in image_folder.folders_in(folder):
+  for name in listing.folders_in(folder):
     if name.lower() in SPLITS:
       other = found.setdefault(SPLITS[name.lower()], folder / name)
       if other.name != name:
@@ -59,7 +52,7 @@ def _split_folders(folder):
 
 def _folders(source):
   """Returns the folders of images and of masks of each split."""
-  inside = image_folder.folders_in(source)
+  inside = listing.folders_in(source)
   if len(inside) == 1 and inside[0] not in (*IMAGES, *MASKS, *SPLITS):
     source = source / inside[0]  # as archives have it
   images, ids = _named(source, IMAGES), _named(source, MASKS)
@@ -87,38 +80,6 @@ def _folders(source):
         'masks, with files of the same names, or train and val with these '
         'two in each.'
       )
-  return found
-
-
-def stems(
-  folder: pathlib.Path, source: pathlib.Path
-) -> dict[str, tuple[str, str]]:
-  """Finds the image files of a folder and its sub-folders.
-
-  Args:
-    folder: within `source`.
-    source: what the names are relative to.
-
-  Returns:
-    {path within `folder` without suffix: (name, path)}.
-
-  Raises:
-    ValueError: two that differ by their suffix, or none at all.
-  """
-  found = {}
-  start = len(folder.relative_to(source).as_posix()) + 1
-  for name, path in image_folder.files_under(folder, source):
-    stem, suffix = os.path.splitext(name)
-    if suffix.lower() in pictures.SUFFIXES:
-      other = found.setdefault(stem[start:], (name, path))
-      if other[0] != name:
-        raise ValueError(
-          f'{source} has both {other[0]} and {name}. Keep one of them.'
-        )
-  if not found:
-    raise ValueError(
-      f'No images in {folder}. Add some, or take the folder away.'
-    )
   return found
 
 
@@ -153,14 +114,14 @@ def _found_values(pairs: Sequence[Pair], options: Options) -> np.ndarray:
   Raises:
     ValueError: none can be read; the sentence tells of the first.
   """
-  rule = masks.Rule(options.ignore_label)
+  rule = mask_files.Rule(options.ignore_label)
 
   def look(pair):
     try:
       return np.bincount(
-        masks.read(*pair.mask[::-1], rule).ravel(), minlength=MOST_IDS
+        mask_files.read(*pair.mask[::-1], rule).ravel(), minlength=MOST_IDS
       )
-    except pictures.BadPicture as bad:  # the writing names each of them
+    except image_files.BadImage as bad:  # the writing names each of them
       return bad
 
   total, bad = np.zeros(MOST_IDS, np.int64), []
@@ -169,7 +130,7 @@ def _found_values(pairs: Sequence[Pair], options: Options) -> np.ndarray:
     concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
   ):
     for pair, found in zip(pairs, pool.map(look, pairs), strict=True):
-      if isinstance(found, pictures.BadPicture):
+      if isinstance(found, image_files.BadImage):
         bad.append(f'{pair.image[0]} {found}')
       else:
         total += found
@@ -214,7 +175,7 @@ def _classes(pairs, options, source):
         'classes: leave out --labels_file and --mask_values.'
       )
     return colour_table.read(options.color_table, label)
-  rule = masks.Rule(label, values)
+  rule = mask_files.Rule(label, values)
   if options.labels_file:
     names = _read_labels(options.labels_file)
     if values and len(values) != len(names):
@@ -227,52 +188,6 @@ def _classes(pairs, options, source):
   if values:
     return Table([f'class {i}' for i in range(len(values))], rule)
   return Table(_numbers(pairs, options, source), rule)
-
-
-def _items(pairs, rule):
-  return [
-    Item(
-      pair.image[0],
-      None,
-      functools.partial(image_folder.read_file, pair.image[1]),
-      read_mask=functools.partial(masks.read, *pair.mask[::-1], rule),
-    )
-    for pair in pairs
-  ]
-
-
-def dense_plan(
-  source: str,
-  table: Table,
-  pairs: Mapping[str, Sequence[Pair]],
-  options: Options,
-  name: str = 'tfrecord',
-) -> Plan:
-  """Plans images with masks, named by the images.
-
-  Args:
-    source: where they are from.
-    table: the classes, and how masks are read.
-    pairs: of each split; if there is only train, a part becomes validation.
-    options: which part.
-    name: the dataset's, for `Plan.name`.
-  """
-  label = table.rule.ignore_label
-  return Plan(
-    source,
-    list(table.class_names),
-    splitting.complete(
-      {split: _items(found, table.rule) for split, found in pairs.items()},
-      options,
-    ),
-    name,
-    'segmentation',
-    label,
-    tuple(
-      f'{ignored} is no class: its pixels are ignored ({label}).'
-      for ignored in table.ignored
-    ),
-  )
 
 
 def plan(source: str, options: Options) -> Plan:
@@ -295,7 +210,7 @@ def plan(source: str, options: Options) -> Plan:
     ValueError: a source that is not as described, a file without partner, or
       classes that cannot be told.
   """
-  folder = image_folder.existing_folder(source)
+  folder = listing.existing_folder(source)
   pairs = {
     split: _pairs(*both, folder) for split, both in _folders(folder).items()
   }
@@ -310,4 +225,4 @@ def plan(source: str, options: Options) -> Plan:
       f'{len(table.class_names)} classes are named; masks have '
       f'room for {MOST_IDS}.'
     )
-  return dense_plan(str(source), table, pairs, options)
+  return plan_pairs(str(source), table, pairs, options)

@@ -1,10 +1,10 @@
 """The registry of converters: each source that the conversion takes."""
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+from datasets import suggestions
 from datasets.convert import (
   cifar,
   csv_list,
@@ -16,8 +16,8 @@ from datasets.convert import (
   tfds,
   voc_masks,
 )
-from datasets.convert.plan import Options, Plan
-from datasets.download import Download
+from datasets.sources.download import Download
+from datasets.writing.plan import Options, Plan
 
 TFDS_PREFIX = 'tfds:'
 MNIST_URL = 'https://ossci-datasets.s3.amazonaws.com/mnist/'
@@ -191,14 +191,7 @@ def get_converter(name: str) -> Converter:
         'tensorflow_datasets, such as tfds:beans.'
       )
     return Converter(lambda source, options: tfds.plan(inner, options))
-  if name not in CONVERTERS:
-    near = difflib.get_close_matches(name, CONVERTERS, n=2)
-    hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    raise ValueError(
-      f'There is no converter named {name!r}.{hint} The converters are: '
-      f'{", ".join(CONVERTERS)} and tfds:NAME.'
-    )
-  return CONVERTERS[name]
+  return suggestions.entry('converter', CONVERTERS, name, ' and tfds:NAME')
 
 
 def check_source(name: str, source: str | None) -> None:

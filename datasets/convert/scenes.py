@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from datasets import pictures
-from datasets.convert import digits, writer
-from datasets.convert.plan import Item, Plan
+from datasets.convert import digits
+from datasets.images import image_files
+from datasets.label_kinds import SEGMENTATION
+from datasets.writing import writer
+from datasets.writing.plan import Item, Plan
 
 FILE_PATTERN = 'digit_scenes_%s.tfrecord'
 NAMES = ('background', *digits.NAMES)
@@ -35,7 +37,7 @@ _NEAR = 0.1  # ink that no other digit's may touch, of 1
 class _Scene(NamedTuple):
   """A scene: the bytes of its PNG, and its mask, uint8 [SIZE, SIZE]."""
 
-  picture: bytes
+  png: bytes
   mask: np.ndarray
 
 
@@ -127,15 +129,13 @@ def _scene(images, labels, key):
     )
     mask[region][ink > 0.5] = labels[index] + 1
     taken[region] |= ink > _NEAR
-  picture = Image.fromarray(np.clip(np.round(scene), 0, 255).astype(np.uint8))
-  return _Scene(pictures.encode(picture, 'png', compress_level=2), mask)
+  image = Image.fromarray(np.clip(np.round(scene), 0, 255).astype(np.uint8))
+  return _Scene(image_files.encode(image, 'png', compress_level=2), mask)
 
 
 def _item(name, images, labels, key):
   scene = functools.cache(functools.partial(_scene, images, labels, key))
-  return Item(
-    name, None, lambda: scene().picture, read_mask=lambda: scene().mask
-  )
+  return Item(name, None, lambda: scene().png, read_mask=lambda: scene().mask)
 
 
 def plan() -> Plan:
@@ -151,7 +151,7 @@ def plan() -> Plan:
     list(NAMES),
     splits,
     'digit_scenes',
-    'segmentation',
+    SEGMENTATION,
     IGNORE_LABEL,
   )
 

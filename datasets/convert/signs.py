@@ -7,9 +7,9 @@ import pathlib
 import h5py
 import numpy as np
 
-from datasets.convert import image_folder
-from datasets.convert.idx import encode_png
-from datasets.convert.plan import Item, Options, Plan
+from datasets.images.image_files import encode_png
+from datasets.sources import listing
+from datasets.writing.plan import Item, Options, Plan
 
 FILES = {'train': 'train_signs.h5', 'test': 'test_signs.h5'}
 NAMES = tuple('012345')  # the number that the fingers show
@@ -18,8 +18,8 @@ SIDE = 64
 
 def _find_folder(source: str) -> pathlib.Path:
   """Returns the folder that has both files: `source` or one in it."""
-  folder = image_folder.existing_folder(source)
-  for inner in ('', *image_folder.folders_in(folder)):
+  folder = listing.existing_folder(source)
+  for inner in ('', *listing.folders_in(folder)):
     if all((folder / inner / name).is_file() for name in FILES.values()):
       return folder / inner
   raise ValueError(

@@ -3,9 +3,9 @@
 import functools
 from typing import Any
 
-from datasets.convert import splitting
-from datasets.convert.plan import Item, Options, Plan
-from datasets.convert.splitting import few
+from datasets.text import check_name, few
+from datasets.writing import splitting
+from datasets.writing.plan import Item, Options, Plan
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -96,7 +96,7 @@ def plan(name: str, options: Options) -> Plan:
     )
   class_names = list(builder.info.features['label'].names)
   for class_name in class_names:
-    splitting.check_name(class_name, f'tfds:{name}: the class')
+    check_name(class_name, f'tfds:{name}: the class')
   splits = {
     split: _items(module, builder, name, split)
     for split in SPLITS

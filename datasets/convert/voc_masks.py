@@ -10,13 +10,13 @@ import dataclasses
 import os
 import pathlib
 
-from datasets import masks
 from datasets.class_names import PASCAL_VOC as NAMES
-from datasets.convert import colour_table, image_folder, splitting
-from datasets.convert.colour_table import Table
-from datasets.convert.mask_folder import Pair, dense_plan, stems
-from datasets.convert.plan import Options, Plan
-from datasets.convert.splitting import few
+from datasets.convert.mask_pairs import Pair, plan_pairs, stems
+from datasets.images import colour_table, mask_files
+from datasets.images.colour_table import Table
+from datasets.sources import listing
+from datasets.text import check_name, few
+from datasets.writing.plan import Options, Plan
 
 IGNORE_LABEL = 255  # of the borders of objects
 LISTS = 'ImageSets/Segmentation'
@@ -35,7 +35,7 @@ _BORDER = (224, 224, 192)  # the colour of ignored pixels
 
 def _find(source):
   """Returns the folder of the set: `source`, or the one below it."""
-  folder = image_folder.existing_folder(source)
+  folder = listing.existing_folder(source)
   found = []
   for path, inside, _ in os.walk(folder):
     if _MASKS in inside and pathlib.Path(path, LISTS).is_dir():
@@ -63,7 +63,7 @@ def _names(path):
     raise ValueError(f'{path} is not UTF-8 text: save it as UTF-8.') from None
   found = [line.strip() for line in lines if line.strip()]
   for name in found:
-    splitting.check_name(name, f'{path}: the image')
+    check_name(name, f'{path}: the image')
   # Lists of the augmented set have lines /JPEGImages/a.jpg /.../a.png.
   return list(
     dict.fromkeys(
@@ -111,7 +111,7 @@ def _splits(root):
 def _classes(root, options):
   """Returns the classes and how masks are read, and the dataset's name."""
   if not (root / _LABELMAP).is_file():
-    return Table(NAMES, masks.Rule(IGNORE_LABEL)), 'pascal_voc_seg'
+    return Table(NAMES, mask_files.Rule(IGNORE_LABEL)), 'pascal_voc_seg'
   table = colour_table.read(str(root / _LABELMAP), options.ignore_label)
   if options.ignore_label is None:
     return table, 'tfrecord'
@@ -148,4 +148,4 @@ def plan(source: str, options: Options) -> Plan:
     )
   root = _find(source)
   table, name = _classes(root, options)
-  return dense_plan(str(source), table, _splits(root), options, name)
+  return plan_pairs(str(source), table, _splits(root), options, name)

@@ -6,7 +6,7 @@ import tarfile
 
 import tensorflow.compat.v1 as tf
 
-from engine.common.suggestions import nearest
+from datasets.suggestions import nearest
 
 _FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 _FIRST_FORMAT = re.compile(r'\.ckpt(-\d+)?$')
@@ -98,7 +98,7 @@ def find(path: str, flag: str = '--checkpoint_path') -> str:
   path = _FILE_ENDING.sub('', path)
   if not tf.train.checkpoint_exists(path):
     folder, name = os.path.split(path)
-    near = nearest(name, map(os.path.basename, listed(folder)), count=2)
+    near = nearest(name, map(os.path.basename, listed(folder)))
     near = [os.path.join(folder, other) for other in near]
     hint = f' Did you mean {" or ".join(near)}?' if near else ''
     raise ValueError(

@@ -1,39 +1,14 @@
-"""Files that are written in whole or not at all, and JSON objects in them.
+"""JSON objects in files, which are written in whole or not at all.
 
 Nothing here imports TensorFlow.
 """
 
-import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
-
-@contextlib.contextmanager
-def atomic(
-  path: str | os.PathLike, mode: str = 'w', **options: Any
-) -> Iterator[IO]:
-  """Opens a file to write that is there in whole or not at all.
-
-  The temporary file beside it has the process in its name, so that two
-  processes never write to one.
-
-  Args:
-    path: the file.
-    mode: 'w' or 'wb'.
-    **options: of `open`, such as newline.
-  """
-  unfinished = pathlib.Path(f'{path}.{os.getpid()}.tmp')
-  try:
-    with open(unfinished, mode, **options) as file:
-      yield file
-      file.flush()
-      os.fsync(file.fileno())
-    unfinished.replace(path)
-  finally:
-    unfinished.unlink(missing_ok=True)
+from datasets.files import atomic
 
 
 def write_json(path: str | os.PathLike, values: dict[str, Any]) -> None:

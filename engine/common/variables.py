@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine.common.suggestions import nearest
+from datasets.suggestions import nearest
 
 
 def matching(
@@ -33,7 +33,7 @@ def matching(
     }
     if not inside:
       known = _scopes(variables)
-      near = nearest(scope, known, count=3, cutoff=0.3)
+      near = nearest(scope, known, n=3, cutoff=0.3)
       raise ValueError(
         f'--{flag}: no variable is under the scope {scope!r}. The nearest '
         f'are: {", ".join(near or known[:5])}.'

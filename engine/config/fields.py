@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from engine.common.suggestions import did_you_mean
+from datasets.suggestions import did_you_mean
 from engine.config.parsing import Form
 
 
@@ -196,7 +196,7 @@ def _check_choice(field, value):
   choices = field.metadata['choices']
   choices = list(choices() if callable(choices) else choices)
   if choices and value not in choices:
-    hint = did_you_mean(str(value), choices)
+    hint = did_you_mean(str(value), choices, n=1)
     raise ValueError(
       f'--{field.name}={value} is unknown.{hint} It can be '
       f'{", ".join(choices)}.'

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_utils
-from datasets.download import disk_errors, no_progress
-from datasets.examples import Examples
+from datasets.files import disk_errors
+from datasets.progress import no_progress
+from datasets.records.examples import Examples
 
 _BLOCK = 64  # images that are held beside the cache
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from datasets import pictures
+from datasets.images import image_files
 from engine.common import console
 
 
@@ -24,12 +24,12 @@ def find(arguments: list[str]) -> list[str]:
       inside = [
         str(file)
         for file in sorted(path.rglob('*'))
-        if file.suffix.lower() in pictures.SUFFIXES
+        if file.suffix.lower() in image_files.SUFFIXES
       ]
       if not inside:
         raise ValueError(
           f'The folder {argument} has no images '
-          f'({", ".join(pictures.SUFFIXES)}).'
+          f'({", ".join(image_files.SUFFIXES)}).'
         )
       found += inside
     elif path.exists():
@@ -56,16 +56,16 @@ def read(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
 
   Names the others on stderr.
   """
-  decoder = pictures.Decoder()
+  decoder = image_files.Decoder()
   for path in paths:
     try:
       yield (
         path,
-        pictures.standard(
+        image_files.standard(
           pathlib.Path(path).read_bytes(), decoder, first_of_many=True
         ).data,
       )
-    except pictures.BadPicture as bad:
+    except image_files.BadImage as bad:
       console.error(f'{path} {bad}.')
     except OSError as error:
       console.error(console.explain(error))

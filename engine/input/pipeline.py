@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.examples import Examples
 from datasets.limits import MAX_PIXELS
+from datasets.records.examples import Examples
 from engine.common import console
 from engine.config.scripts import PipelineConfig
 from engine.input.cache import Cache

@@ -2,9 +2,10 @@
 
 A training step keeps every activation of the forward pass until the backward
 pass has used it, so its memory grows with depth. Here only the activations at a
-few cuts of the network are kept; when the backward pass comes to a segment between two of them,
-the segment is computed once more, used, and forgotten (Chen, Xu, Zhang,
-Guestrin: Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174).
+few cuts of the network are kept; when the backward pass comes to a segment
+between two of them, the segment is computed once more, used, and forgotten
+(Chen, Xu, Zhang, Guestrin: Training Deep Nets with Sublinear Memory Cost,
+arXiv:1604.06174).
 
 Nothing need be known of the network: the cuts are the places of its graph that
 a single tensor crosses, such as the end of any residual unit. The segments are
@@ -224,8 +225,9 @@ def gradients(
 ) -> list[tf.Tensor | None]:
   """Returns what `tf.gradients(loss, variables)` does, for less memory.
 
-  With n units of one size, activations of about sqrt(n) units are kept, and as many
-  are computed at once. The time is that of another forward pass, a third more.
+  With n units of one size, activations of about sqrt(n) units are kept, and as
+  many are computed at once. The time is that of another forward pass, a third
+  more.
 
   Args:
     loss: float scalar.

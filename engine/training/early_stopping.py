@@ -9,8 +9,8 @@ import math
 import os
 from collections.abc import Sequence
 
+from datasets.files import atomic
 from engine.checkpoints.ranking import Row, ranked, worth
-from engine.common import files
 from engine.config.scripts import TrainConfig
 
 EVALUATIONS_FILENAME = 'evaluations.csv'
@@ -128,7 +128,7 @@ class Evaluations:
     rows = [old for old in self.rows if old['step'] != row['step']]
     self.rows = sorted([*rows, row], key=lambda row: row['step'])
     names = {name: None for row in self.rows for name in row}
-    with files.atomic(self._path, newline='') as file:
+    with atomic(self._path, newline='') as file:
       writer = csv.DictWriter(file, list(names), restval='nan')
       writer.writeheader()
       writer.writerows({**row, 'step': int(row['step'])} for row in self.rows)

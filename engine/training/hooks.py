@@ -58,7 +58,7 @@ class Report(tf.train.SessionRunHook):
     self._timed, self._warming_up = 0, True
     self._bar = None
 
-  def begin(self):
+  def begin(self) -> None:
     self._log = MetricsLog(
       self._train_dir,
       [
@@ -79,7 +79,7 @@ class Report(tf.train.SessionRunHook):
   def before_run(self, run_context):
     return tf.train.SessionRunArgs(self._fetches)
 
-  def after_run(self, run_context, run_values):
+  def after_run(self, run_context, run_values) -> None:
     values = run_values.results
     step = int(values['step'])
     self._bar.update(step - self._bar.n)
@@ -140,7 +140,7 @@ class Report(tf.train.SessionRunHook):
     )
     self._sums, self._count, self._timed = {}, 0, 0
 
-  def end(self, session):
+  def end(self, session) -> None:
     self.close()
 
   def close(self) -> None:
@@ -188,7 +188,7 @@ class Save(tf.train.SessionRunHook):
     self._last = time.monotonic()
     self._saved = None
 
-  def begin(self):
+  def begin(self) -> None:
     self._finite = tf.reduce_all(
       tf.stack(
         [
@@ -229,14 +229,14 @@ class Save(tf.train.SessionRunHook):
         os.remove(path)
     shutil.rmtree(f'{self._path}-{step}_temp', ignore_errors=True)
 
-  def after_create_session(self, session, coord):
+  def after_create_session(self, session, coord) -> None:
     self._now = int(session.run(tf.train.get_global_step(session.graph)))
     self._saved = self._now if self._now else None
 
   def before_run(self, run_context):
     return tf.train.SessionRunArgs(self._step)
 
-  def after_run(self, run_context, run_values):
+  def after_run(self, run_context, run_values) -> None:
     self._now = int(run_values.results)
     if self._is_last(self._now):
       run_context.request_stop()
@@ -246,7 +246,7 @@ class Save(tf.train.SessionRunHook):
     ):
       self.save(run_context.session, self._now)
 
-  def end(self, session):
+  def end(self, session) -> None:
     if self._is_last(self._now):
       self._finish(session)
     elif self._now == self._saved:
@@ -269,17 +269,17 @@ class Profile(tf.train.SessionRunHook):
     self._train_dir, self._first, self._last = train_dir, first, last
     self._step, self._active = start_step, False
 
-  def before_run(self, run_context):
+  def before_run(self, run_context) -> None:
     self._step += 1
     if self._step == self._first:
       tf2.profiler.experimental.start(self._train_dir)
       self._active = True
 
-  def after_run(self, run_context, run_values):
+  def after_run(self, run_context, run_values) -> None:
     if self._active and self._step >= self._last:
       self._stop()
 
-  def end(self, session):
+  def end(self, session) -> None:
     self._stop()
 
   def close(self) -> None:
@@ -315,14 +315,14 @@ class StopOnSignal(tf.train.SessionRunHook):
       raise KeyboardInterrupt
     self.received = number
 
-  def begin(self):
+  def begin(self) -> None:
     if threading.current_thread() is threading.main_thread():
       self._handlers = {
         number: signal.signal(number, self._receive)
         for number in (signal.SIGINT, signal.SIGTERM)
       }
 
-  def after_run(self, run_context, run_values):
+  def after_run(self, run_context, run_values) -> None:
     if self.received is not None:
       run_context.request_stop()
 

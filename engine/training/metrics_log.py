@@ -4,7 +4,7 @@ import csv
 import os
 from collections.abc import Mapping, Sequence
 
-from engine.common import files
+from datasets.files import atomic
 
 METRICS_FILENAME = 'metrics.csv'
 
@@ -37,7 +37,7 @@ class MetricsLog:
     """
     rows = [row for row in read_metrics(train_dir) if row['step'] <= start_step]
     path = os.path.join(train_dir, METRICS_FILENAME)
-    with files.atomic(path, newline='') as file:
+    with atomic(path, newline='') as file:
       writer = self._writer(file, columns)
       writer.writeheader()
       writer.writerows(map(self._text, rows))

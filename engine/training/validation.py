@@ -73,11 +73,11 @@ class Validation(tf.train.SessionRunHook):
     )
     self._validator = Validator(config)
 
-  def begin(self):
+  def begin(self) -> None:
     self._best.settle(self._evaluations.rows)
     self._events = tf.summary.FileWriterCache.get(self._config.train_dir)
 
-  def after_create_session(self, session, coord):
+  def after_create_session(self, session, coord) -> None:
     self._state.multiply_learning_rate(session, self._evaluations.factor)
     step = int(session.run(tf.train.get_global_step(session.graph)))
     if step and self._is_due(step) and not self._evaluations.has(step):
@@ -89,7 +89,7 @@ class Validation(tf.train.SessionRunHook):
   def _is_due(self, step):
     return step % self._every == 0 and step != self._config.max_number_of_steps
 
-  def after_run(self, run_context, run_values):
+  def after_run(self, run_context, run_values) -> None:
     step = int(run_values.results)
     if not self._is_due(step):
       return

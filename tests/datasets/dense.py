@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from datasets import dataset_utils, description, tfrecord
+from datasets import dataset_utils
+from datasets.records import description, tfrecord
 
 
 def png(pixels: np.ndarray, mode: str | None = None) -> bytes:
@@ -20,7 +21,7 @@ def png(pixels: np.ndarray, mode: str | None = None) -> bytes:
   return data.getvalue()
 
 
-def picture(seed: int, height: int, width: int) -> np.ndarray:
+def image(seed: int, height: int, width: int) -> np.ndarray:
   """A noisy image: uint8 [height, width, 3]."""
   return np.random.default_rng(seed).integers(
     0, 256, (height, width, 3), np.uint8
@@ -40,7 +41,7 @@ def record(seed: int, ids: np.ndarray, **features) -> bytes:
   """A record of a noisy image and these ids; None leaves a feature out."""
   height, width = ids.shape[:2]
   example = dataset_utils.image_seg_to_tfexample(
-    png(picture(seed, height, width)),
+    png(image(seed, height, width)),
     b'png',
     f'Bild {seed}'.encode(),
     height,

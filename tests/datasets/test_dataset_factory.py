@@ -10,9 +10,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import dataset_factory, dataset_utils, description, tfrecord
-from datasets.convert import writer
-from datasets.convert.plan import Item, Plan
+from datasets import dataset_factory, dataset_utils
+from datasets.records import description, tfrecord
+from datasets.writing import writer
+from datasets.writing.plan import Item, Plan
 from nets.slim_compat import slim
 from tests.datasets import dense
 
@@ -469,7 +470,7 @@ def test_described_with_a_pattern(tmp_path):
     ((8, 65), {}),
   ],
 )
-def test_small_pictures(tmp_path, size, expected):
+def test_small_images(tmp_path, size, expected):
   folder = _convert(tmp_path / 'data', size=size)
   found = dataset_factory.get_specification('tfrecord', folder).suggestions
   assert found == expected
@@ -877,7 +878,7 @@ def test_decoder_of_masks(tmp_path):
   assert sorted(dataset.items_to_descriptions) == items
   label = dense.mask(3, 6, 5, [0, 20, 255])
   found = _decode(dataset, dense.record(3, label))
-  np.testing.assert_array_equal(found['image'], dense.picture(3, 6, 5))
+  np.testing.assert_array_equal(found['image'], dense.image(3, 6, 5))
   assert found['labels_class'].dtype == np.uint8
   np.testing.assert_array_equal(found['labels_class'], label[..., None])
   assert (found['height'], found['width'], found['image_name']) == (

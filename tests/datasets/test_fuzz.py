@@ -26,16 +26,11 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import (
-  dataset_factory,
-  dataset_utils,
-  description,
-  examples,
-  pictures,
-  tfrecord,
-)
+from datasets import dataset_factory, dataset_utils
 from datasets.convert import cifar, csv_list, idx
-from datasets.convert.plan import Options
+from datasets.images import image_files
+from datasets.records import description, examples, tfrecord
+from datasets.writing.plan import Options
 from engine.input import pipeline
 from preprocessing import preprocessing_factory
 from tests import fakes
@@ -386,7 +381,7 @@ MAGIC = {b'jpeg': b'\xff\xd8\xff', b'png': b'\x89PNG'}
 
 @pytest.fixture(scope='module')
 def decoder():
-  return pictures.Decoder()
+  return image_files.Decoder()
 
 
 @pytest.mark.parametrize('kind', PICTURES)
@@ -395,9 +390,9 @@ def test_picture_files(decoder, kind):
   sources, finish = PICTURES[kind]
   for data in sources.values():
     if kind != 'tiff':
-      pictures.standard(data, decoder)
+      image_files.standard(data, decoder)
   for number, data in mutations(kind, sources):
-    found = attempt(number, pictures.standard, finish(data), decoder)
+    found = attempt(number, image_files.standard, finish(data), decoder)
     if found is None:
       continue
     assert found.data.startswith(MAGIC[found.format]), number
@@ -412,7 +407,7 @@ def test_picture_files(decoder, kind):
       )
     )
     assert (examiner(record).image == image).all(), number
-    again = pictures.standard(found.data, decoder)
+    again = image_files.standard(found.data, decoder)
     assert again == found, number
 
 

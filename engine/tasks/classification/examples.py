@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from tf_slim.data.dataset import Dataset
 
-from engine.common import console, files
+from datasets.files import atomic
+from engine.common import console
 from engine.config.model import ModelConfig
 from engine.config.pipeline import PipelineConfig
 from engine.config.scripts import TrainConfig
@@ -97,6 +98,6 @@ def _mean(config, plain, resumes):
   else:
     console.say('Measuring the mean image of the training split.')
     mean = pixel_mean.measure(plain)
-  with files.atomic(path, 'wb') as file:
+  with atomic(path, 'wb') as file:
     np.save(file, mean)
   return mean

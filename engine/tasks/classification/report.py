@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from datasets import contact_sheet
+from datasets.images import contact_sheet
 from engine.common import console
 from engine.tasks.base import EvaluatedSplit
 from engine.tasks.classification.predictor import Predictions

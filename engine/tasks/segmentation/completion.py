@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from tf_slim.data.dataset import Dataset
 
-from datasets import pixel_counts
 from datasets.dataset_factory import Specification
+from datasets.records import pixel_counts
 from engine.checkpoints import architecture, contents
 from engine.common import console
 from engine.config.fields import fill

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.examples import Examples
+from datasets.records.examples import Examples
 from engine.config.model import ModelConfig
 from engine.config.pipeline import PipelineConfig
 from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig

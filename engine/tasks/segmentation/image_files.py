@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import overlays
+from datasets.images import overlays
 from engine.checkpoints.inference import InferenceSession
 from engine.common import console
 from engine.config.scripts import ClassifyConfig

@@ -5,11 +5,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from datasets.images import png
 from engine.input.labels import Features, checked
-
-# Where a PNG's header says its bits a channel, and its kind of pixels.
-_BITS, _KIND = 24, 25
-_GREY = 0
 
 
 class MaskLabels:
@@ -48,10 +45,10 @@ class MaskLabels:
     """
     data = features['image/segmentation/class/encoded']
     header = tf.io.decode_raw(
-      tf.strings.substr(data + b'\0' * (_KIND + 1), _BITS, 2), tf.uint8
+      tf.strings.substr(data + b'\0' * (png.KIND + 1), png.BITS, 2), tf.uint8
     )
     with checked(
-      tf.reduce_all(tf.equal(header, [8, _GREY])),
+      tf.reduce_all(tf.equal(header, [8, png.GREY])),
       ['A mask is no grey PNG of 8 bits:', header],
     ):
       data = tf.identity(data)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets import overlays
+from datasets.images import overlays
 from engine.tasks.base import EvaluatedSplit
 from engine.tasks.segmentation.predictor import DensePredictions, ImageMetrics
 from metrics import segmentation, segmentation_reports

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets import overlays
 from datasets.dataset_factory import Specification
+from datasets.images import overlays
 from datasets.label_kinds import SEGMENTATION
 from engine.checkpoints import architecture
 from engine.config.model import ModelConfig

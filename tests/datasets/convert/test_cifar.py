@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from datasets.convert import cifar
-from datasets.convert.plan import Options
+from datasets.writing.plan import Options
 
 FILES_10 = [*(f'data_batch_{i}.bin' for i in range(1, 6)), 'test_batch.bin']
 
@@ -42,11 +42,11 @@ def check(items, expected, label_bytes):
   assert len(items) == len(expected)
   for item, record in zip(items, expected, strict=True):
     assert item.label == record[label_bytes - 1]
-    picture = Image.open(io.BytesIO(item.read()))
-    assert picture.format == 'PNG' and picture.mode == 'RGB'
+    decoded = Image.open(io.BytesIO(item.read()))
+    assert decoded.format == 'PNG' and decoded.mode == 'RGB'
     for channel, plane in enumerate(np.split(record[label_bytes:], 3)):
       np.testing.assert_array_equal(
-        np.asarray(picture)[..., channel], plane.reshape(32, 32)
+        np.asarray(decoded)[..., channel], plane.reshape(32, 32)
       )
 
 

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from datasets.convert import csv_list
-from datasets.convert.plan import Options
+from datasets.writing.plan import Options
 
 FILES = [f'{name}.png' for name in 'abcdefgh']
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from datasets.convert import idx
-from datasets.convert.plan import Options
+from datasets.images import image_files
+from datasets.writing.plan import Options
 
 SIZES = {'train': 7, 't10k': 3}
 
@@ -49,7 +50,7 @@ def refused(folder):
 
 @pytest.mark.parametrize('separator', '-.')
 @pytest.mark.parametrize('suffix', ['', '.gz'])
-def test_pictures_and_labels(tmp_path, separator, suffix):
+def test_images_and_labels(tmp_path, separator, suffix):
   plan = idx.plan_mnist(write(tmp_path, separator, suffix), Options())
   assert plan.name == 'mnist' and plan.source == str(tmp_path)
   assert plan.class_names == [
@@ -70,9 +71,9 @@ def test_pictures_and_labels(tmp_path, separator, suffix):
     items = plan.splits[split]
     assert [item.label for item in items] == labels.tolist()
     for item, image in zip(items, images, strict=True):
-      picture = Image.open(io.BytesIO(item.read()))
-      assert picture.format == 'PNG' and picture.mode == 'L'
-      np.testing.assert_array_equal(picture, image)
+      decoded = Image.open(io.BytesIO(item.read()))
+      assert decoded.format == 'PNG' and decoded.mode == 'L'
+      np.testing.assert_array_equal(decoded, image)
   assert items[2].name == (
     f'image 2 of t10k-images{separator}idx3-ubyte{suffix}'
   )
@@ -152,7 +153,7 @@ def test_damaged(tmp_path, name, change, words):
   assert str(tmp_path) in refused(tmp_path)
 
 
-def test_no_pictures(tmp_path):
+def test_no_images(tmp_path):
   write(tmp_path)
   (tmp_path / 't10k-images-idx3-ubyte').write_bytes(
     image_bytes(np.zeros((0, 5, 4), np.uint8))
@@ -182,6 +183,8 @@ def test_damaged_gzip(tmp_path, change):
 
 def test_encode_png_of_colour():
   image = np.random.RandomState(0).randint(0, 256, (3, 5, 7)).astype(np.uint8)
-  picture = Image.open(io.BytesIO(idx.encode_png(image.transpose(1, 2, 0))))
-  assert picture.mode == 'RGB' and picture.size == (7, 5)
-  np.testing.assert_array_equal(picture, image.transpose(1, 2, 0))
+  decoded = Image.open(
+    io.BytesIO(image_files.encode_png(image.transpose(1, 2, 0)))
+  )
+  assert decoded.mode == 'RGB' and decoded.size == (7, 5)
+  np.testing.assert_array_equal(decoded, image.transpose(1, 2, 0))

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from datasets.convert import image_folder
-from datasets.convert.plan import Options
+from datasets.writing.plan import Options
 
 
 def write(root, *names):

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from datasets.convert import imagenet
-from datasets.convert.plan import Options
+from datasets.writing.plan import Options
 
 SYNSETS = ('n03', 'n01', 'n02')  # their order is that of the list
 TRAIN = {

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from datasets.convert import registry, tfds
-from datasets.convert.plan import Options
+from datasets.writing.plan import Options
 
 
 def test_names():

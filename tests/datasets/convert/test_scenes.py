@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from datasets import dataset_utils, description, tfrecord
+from datasets import dataset_utils
 from datasets.convert import digits, scenes
+from datasets.records import description, tfrecord
 
 
 @pytest.fixture(scope='module')

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 import download_and_convert_data
-from datasets import dataset_factory, description
+from datasets import dataset_factory
 from datasets.convert import signs
-from datasets.convert.plan import Options
-from datasets.examples import Examiner
-from datasets.tfrecord import Reader
+from datasets.records import description
+from datasets.records.examples import Examiner
+from datasets.records.tfrecord import Reader
+from datasets.writing.plan import Options
 from tests import fakes
 
 SIZES = {'train': 7, 'test': 6}
@@ -51,7 +52,7 @@ def refused(folder):
 
 
 @pytest.mark.parametrize('inner', ['', 'datasets'])
-def test_pictures_and_labels(tmp_path, inner):
+def test_images_and_labels(tmp_path, inner):
   write(tmp_path / inner)
   plan = signs.plan(str(tmp_path), Options())
   assert (plan.name, plan.source) == ('signs', str(tmp_path))
@@ -61,9 +62,9 @@ def test_pictures_and_labels(tmp_path, inner):
     images, labels, _ = arrays(split).values()
     assert [item.label for item in items] == labels.tolist()
     for item, image in zip(items, images, strict=True):
-      picture = Image.open(io.BytesIO(item.read()))
-      assert (picture.format, picture.mode) == ('PNG', 'RGB')
-      np.testing.assert_array_equal(picture, image)
+      decoded = Image.open(io.BytesIO(item.read()))
+      assert (decoded.format, decoded.mode) == ('PNG', 'RGB')
+      np.testing.assert_array_equal(decoded, image)
   assert plan.splits['test'][2].name == 'image 2 of test_signs.h5'
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from datasets.convert import tfds
-from datasets.convert.plan import Options
+from datasets.writing.plan import Options
 
 
 class Image:

@@ -11,7 +11,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import dataset_factory, dataset_utils, examples, tfrecord
+from datasets import dataset_factory, dataset_utils
+from datasets.records import examples, tfrecord
 from engine.config import pipeline
 from engine.input import cache
 from preprocessing import preprocessing_factory

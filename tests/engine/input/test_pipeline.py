@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from datasets import dataset_factory, dataset_utils, tfrecord
+from datasets import dataset_factory, dataset_utils
+from datasets.records import tfrecord
 from engine.common import console
 from preprocessing import mixing, preprocessing_factory
 from tests import fakes

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 import classify_image
 import eval_image_classifier
 from datasets import dataset_factory
-from datasets.examples import Examples
+from datasets.records.examples import Examples
 from engine.config import scripts
 from engine.input import pixel_mean
 from engine.tasks.classification import examples

@@ -10,7 +10,8 @@ import pytest
 
 import classify_image
 import eval_image_classifier
-from datasets import dataset_utils, description, tfrecord
+from datasets import dataset_utils
+from datasets.records import description, tfrecord
 from engine.config import scripts
 from engine.resolve.evaluation import evaluation, with_path
 from engine.resolve.places import run_dir

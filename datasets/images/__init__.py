@@ -1,0 +1,1 @@
+"""Image files and mask files read and checked, and sheets of them drawn."""

@@ -1,0 +1,1 @@
+"""TFRecords: their bytes, their examples, and what dataset.json says."""

@@ -1,0 +1,1 @@
+"""Files of a source: fetched, unpacked, listed."""

@@ -1,0 +1,74 @@
+"""Names and lists as people read them: shortened, and on one line."""
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_SHOWN = 5  # names in a sentence
+
+# Control characters, what else ends a line, and bytes that are not UTF-8
+# (Python reads them as surrogates).
+_UNWRITABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+
+
+def few(names: Iterable[str]) -> str:
+  """Joins names with commas; all but the first few are only counted.
+
+  >>> few('abcdefgh')
+  'a, b, c, d, e and 3 more'
+  """
+  names = list(names)
+  more = len(names) - _SHOWN
+  return ', '.join(names[:_SHOWN]) + (f' and {more} more' if more > 0 else '')
+
+
+def is_writable(name: str) -> bool:
+  """Whether a name has no control character, and no bytes but UTF-8."""
+  return not _UNWRITABLE.search(name)
+
+
+def check_name(name: str, what: str) -> None:
+  """Refuses a name that cannot be written to a file of text.
+
+  Args:
+    name: of a file or a class.
+    what: said of it before the name, such as 'The file'.
+
+  Raises:
+    ValueError: it has a control character, or bytes that are not UTF-8.
+  """
+  if not is_writable(name):
+    raise ValueError(
+      f'{what} {ascii(name)} has a control character, or bytes that are '
+      'not UTF-8, in its name. Rename it.'
+    )
+
+
+def _columns(character):
+  """Returns how many columns of a terminal a character takes."""
+  if unicodedata.combining(character):
+    return 0
+  return 2 if unicodedata.east_asian_width(character) in 'WF' else 1
+
+
+def columns(text: str) -> int:
+  """Returns how many columns of a terminal a text takes.
+
+  >>> columns('rose'), columns('薔薇')
+  (4, 4)
+  """
+  return sum(map(_columns, text))
+
+
+def cut(text: str, width: int) -> str:
+  """Returns the text on one line, with '…' for what is beyond the width.
+
+  >>> cut('sunflowers', 7), cut('薔薇の花', 7)
+  ('sunflo…', '薔薇の…')
+  """
+  text = ''.join(c if c.isprintable() else '?' for c in text)
+  if columns(text) <= width:
+    return text
+  ends = itertools.accumulate(map(_columns, text))
+  return text[: sum(end < width for end in ends)] + '…'

@@ -1,0 +1,1 @@
+"""What all converters share: plans, and how they are written."""
