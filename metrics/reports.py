@@ -22,7 +22,7 @@ def write_table(
     header: the names of the columns.
     rows: their values.
   """
-  unfinished = f'{os.fspath(path)}.tmp'
+  unfinished = f'{os.fspath(path)}.{os.getpid()}.tmp'
   with open(unfinished, 'w', newline='', encoding='utf-8') as file:
     writer = csv.writer(file)
     writer.writerow(header)

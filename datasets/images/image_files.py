@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image, ImageOps
 
+from datasets import sessions
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
 
 SUFFIXES = (
@@ -92,7 +93,7 @@ class Decoder:
       self._image = tf.io.decode_image(
         self._data, channels=3, expand_animations=False
       )
-      self._session = tf.Session(graph=graph)
+      self._session = sessions.on_cpu(graph)
 
   def __call__(self, data: bytes) -> np.ndarray:
     """Returns uint8 [height, width, 3].

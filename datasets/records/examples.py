@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_utils, label_kinds
+from datasets import dataset_utils, label_kinds, sessions
 from datasets.images import image_files
 from datasets.limits import MAX_PIXELS
 from datasets.records import tfrecord
@@ -103,7 +103,7 @@ class Examiner:
         {name: tf.VarLenFeature(kind) for name, kind, _ in self._required},
       )
       self._values = [parsed[name].values for name, _, _ in self._required]
-      self._session = tf.Session(graph=graph)
+      self._session = sessions.on_cpu(graph)
 
   def __call__(self, record: bytes) -> Example:
     """Returns the example of a record.

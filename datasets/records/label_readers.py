@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets import sessions
 from datasets.images import png
 from datasets.limits import MOST_IDS
 
@@ -70,7 +71,7 @@ class MaskReader:
     with tf.Graph().as_default() as graph:
       self._data = tf.placeholder(tf.string, [])
       self._mask = tf.io.decode_png(self._data, channels=1)[..., 0]
-      self._session = tf.Session(graph=graph)
+      self._session = sessions.on_cpu(graph)
 
   def __call__(
     self, data: bytes, image: np.ndarray | None = None
