@@ -5,7 +5,7 @@ import os
 
 from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_factory
+from datasets import dataset_factory, label_kinds
 from engine.checkpoints import released
 from engine.config.fields import fill
 from engine.config.scripts import TrainConfig
@@ -26,7 +26,8 @@ def _other_split(splits, split):
 
 def check_classes(dataset: Dataset, labels_offset: int) -> None:
   """Raises ValueError if --labels_offset leaves less than two classes."""
-  if labels_offset >= dataset.num_classes - 1:
+  least = label_kinds.get(dataset.task).least_classes
+  if dataset.num_classes - labels_offset < least:
     raise ValueError(
       f'--labels_offset={labels_offset} leaves less than two of the '
       f'{dataset.num_classes} classes of {dataset.name}.'
