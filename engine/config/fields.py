@@ -155,12 +155,14 @@ class Config:
     ]
 
 
-def fill(given: Config, task: str, *sources: dict[str, Any]) -> Config:
+def fill(
+  given: Config, task: str | None, *sources: dict[str, Any]
+) -> Config:
   """Returns the configuration with what the sources have for its gaps.
 
   Args:
     given: the configuration; fields that are None are filled.
-    task: fields of another task stay None.
+    task: fields of another task stay None; with None all are filled.
     *sources: values by field; the first that is not None counts.
   """
   changes = {}
@@ -169,7 +171,7 @@ def fill(given: Config, task: str, *sources: dict[str, Any]) -> Config:
       if (
         value is not None
         and getattr(given, name) is None
-        and given.takes(name, task)
+        and (task is None or given.takes(name, task))
       ):
         changes.setdefault(name, value)
   return given.replace(**changes)

@@ -10,7 +10,6 @@ from engine.config import runs
 from engine.config.fields import fill
 from engine.config.model import ModelConfig
 from engine.config.scripts import ClassifyConfig, EvalConfig
-from engine.config.tasks import CLASSIFICATION
 from engine.model import build
 
 Given = TypeVar('Given', EvalConfig, ClassifyConfig)
@@ -74,4 +73,4 @@ def _with_options(given, checkpoint):
   found = architecture.network(contents.read(checkpoint).values())
   if not found or given.model_name not in found.names:
     return given
-  return fill(given, CLASSIFICATION, found.options(given.model_name))
+  return fill(given, None, found.options(given.model_name))
