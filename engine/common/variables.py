@@ -43,7 +43,7 @@ def matching(
 
 
 def _scopes(variables):
-  found = {}
+  found: dict[str, None] = {}
   for variable in variables:
     parts = variable.op.name.split('/')
     for depth in range(1, len(parts) + 1):

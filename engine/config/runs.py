@@ -5,11 +5,14 @@ Nothing here imports TensorFlow.
 
 import dataclasses
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from engine.common import files
 from engine.config.fields import Config
 from engine.config.scripts import TrainConfig
+
+Given = TypeVar('Given', bound=Config)
 
 CONFIG_FILENAME = 'config.json'
 
@@ -45,11 +48,11 @@ def read(folder: str) -> dict[str, Any]:
 
 
 def complete(
-  config: Config,
+  config: Given,
   run: dict[str, Any],
-  names: dict[str, str],
+  names: Mapping[str, str],
   fixed: tuple[str, ...],
-) -> Config:
+) -> Given:
   """Fills the fields that are None from the configuration of a run.
 
   Args:

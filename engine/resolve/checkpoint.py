@@ -5,12 +5,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from datasets.label_kinds import CLASSIFICATION
 from engine.checkpoints import architecture, contents, locate
 from engine.config import runs
 from engine.config.fields import fill
 from engine.config.model import ModelConfig
 from engine.config.scripts import ClassifyConfig, EvalConfig
-from engine.config.tasks import CLASSIFICATION
 from engine.model import build
 
 Given = TypeVar('Given', EvalConfig, ClassifyConfig)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasets import label_kinds
-from datasets.dataset_factory import Specification
+from datasets.specification import Specification
 from engine.config.model import ModelConfig
 from engine.config.tasks import TASKS, get_task
 from engine.tasks.base import Task

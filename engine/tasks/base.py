@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.dataset_factory import Specification
 from datasets.records.examples import Examples
+from datasets.specification import Specification
 from engine.config.model import ModelConfig
 from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
 from engine.input.pipeline import Batch, Source

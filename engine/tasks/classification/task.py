@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.dataset_factory import Specification
 from datasets.label_kinds import CLASSIFICATION
+from datasets.specification import Specification
 from engine.config.model import ModelConfig
 from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
 from engine.input import pixel_mean

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.dataset_factory import Specification
 from datasets.images import overlays
 from datasets.label_kinds import SEGMENTATION
+from datasets.specification import Specification
 from engine.checkpoints import architecture
 from engine.config.model import ModelConfig
 from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
