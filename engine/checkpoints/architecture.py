@@ -174,7 +174,7 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
   sizes: collections.Counter[str] = collections.Counter(
     match[1] for match in matches
   )
-  if scope not in sizes:
+  if scope is None or scope not in sizes:
     scope = sizes.most_common(1)[0][0]
   units: dict[int, int] = {}
   depths: dict[int, int] = {}

@@ -11,15 +11,13 @@ import traceback
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from absl import flags
 
 from engine.common import console, logs
 from engine.common.loading import load
-from engine.config.fields import Config
-
-Given = TypeVar('Given', bound=Config)
+from engine.config.fields import Config, Given
 
 _DEFINE: dict[type, Callable[..., Any]] = {
   int: flags.DEFINE_integer,

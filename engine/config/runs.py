@@ -6,13 +6,11 @@ Nothing here imports TensorFlow.
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from engine.common import files
-from engine.config.fields import Config
+from engine.config.fields import Config, Given
 from engine.config.scripts import TrainConfig
-
-Given = TypeVar('Given', bound=Config)
 
 CONFIG_FILENAME = 'config.json'
 

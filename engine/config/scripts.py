@@ -4,6 +4,7 @@ Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 """
 
 import dataclasses
+from typing import TypeVar
 
 from datasets.label_kinds import CLASSIFICATION, SEGMENTATION
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
@@ -413,6 +414,8 @@ class ClassifyConfig(ModelConfig):
 # The scripts that have a network, and those that have a dataset too.
 NetworkConfig = TrainConfig | EvalConfig | ClassifyConfig
 DataConfig = TrainConfig | EvalConfig
+# Of what begins with a checkpoint: the same class in and out.
+Inference = TypeVar('Inference', EvalConfig, ClassifyConfig)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,17 +6,14 @@ run's checkpoints.
 
 import os
 import zipfile
-from typing import TypeVar
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from engine.common import console, runtime
-from engine.config.scripts import ClassifyConfig, EvalConfig, NetworkConfig
+from engine.config.scripts import Inference, NetworkConfig
 from engine.input.pipeline import Source
 from preprocessing import preprocessing_factory
-
-Given = TypeVar('Given', EvalConfig, ClassifyConfig)
 
 FILENAME = 'per_pixel_mean.npy'
 _BATCH = 100  # images at once
@@ -79,7 +76,7 @@ def read(path: str) -> np.ndarray:
   return mean
 
 
-def found(config: Given, checkpoint: str) -> Given:
+def found(config: Inference, checkpoint: str) -> Inference:
   """Returns the configuration with the mean image that lies beside.
 
   Args:

@@ -13,7 +13,7 @@ from datasets.specification import Specification
 from engine.checkpoints import architecture, contents
 from engine.common import console
 from engine.config.fields import fill
-from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.config.scripts import Inference, TrainConfig
 from engine.model import build
 from engine.tasks.segmentation import sizes
 from metrics import segmentation
@@ -177,11 +177,8 @@ def training(
 
 
 def inference(
-  given: EvalConfig | ClassifyConfig,
-  config: EvalConfig | ClassifyConfig,
-  checkpoint: str,
-  run: Mapping[str, Any],
-) -> EvalConfig | ClassifyConfig:
+  given: Inference, config: Inference, checkpoint: str, run: Mapping[str, Any]
+) -> Inference:
   """Returns the configuration with its decoder and its output stride.
 
   Args:
