@@ -3,7 +3,7 @@
 import types
 from unittest import mock
 
-from engine import evaluate
+from engine.evaluation.evaluator import Evaluator
 from tests import fakes
 
 FLAGS = {
@@ -24,5 +24,5 @@ def call(script, **flags) -> types.SimpleNamespace:
 
   The last evaluation of a training leaves out the files that it would write.
   """
-  with mock.patch.object(evaluate._Run, 'finish', lambda *arguments: None):
+  with mock.patch.object(Evaluator, 'finish', lambda *arguments: None):
     return fakes.call(script, **{**FLAGS, **flags})
