@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_utils
-from engine.checkpoints import architecture, warm_start
+from engine.checkpoints import contents, warm_start
 from engine.config import scripts as configs
 from engine.resolve import resolve
 from nets import nets_factory, resnet_generator
@@ -220,7 +220,7 @@ def test_only_moving_averages(flags, released):
   shadows = rewrite(
     checkpoint,
     'shadows.ckpt',
-    lambda name, value: (name + architecture.SHADOW, value),
+    lambda name, value: (name + contents.SHADOW, value),
   )
   printed = fakes.train(
     **flags, checkpoint_path=shadows, trainable_scopes='resnet_v1_tiny/logits'
@@ -247,7 +247,7 @@ def test_the_new_moving_averages_begin_at_the_restored_weights(flags, released):
   before, after = fakes.tensors(checkpoint), fakes.tensors('run')
   for name, value in before.items():
     if '/logits/' not in name and 'moving' not in name:
-      assert (after[name + architecture.SHADOW] == value).all(), name
+      assert (after[name + contents.SHADOW] == value).all(), name
 
 
 # ImageNet.
