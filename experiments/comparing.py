@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from engine import inspect
-from engine.checkpoints import best, locate
+from engine.checkpoints import best, inspection, locate
 from engine.common import console
 from engine.config.scripts import TrainConfig
 from engine.resolve.training import training
@@ -236,7 +235,7 @@ def _write(config, runs):
 
 def _result(runs):
   last = [_last(run) for run in runs]
-  told = inspect.describe(locate.find(runs[0].config.train_dir))
+  told = inspection.describe(locate.find(runs[0].config.train_dir))
   return Result(
     told['parameters'], {name: [row[name] for row in last] for name in ERRORS}
   )
