@@ -11,7 +11,7 @@ from datasets import dataset_factory, dataset_utils, label_kinds
 from datasets.convert import registry
 from datasets.records import description
 from datasets.sources import archives, download
-from datasets.verifying import verify
+from datasets.verifying import table, verify
 from datasets.writing import folders, writer
 from datasets.writing.plan import Options
 from engine.common import console
@@ -133,7 +133,7 @@ def check(config: ConvertConfig) -> None:
   report = verify.verify(
     name, config.dataset_dir, config.max_image_pixels, config.num_threads, _bar
   )
-  for line in report.lines():
+  for line in table.describe(report):
     console.say(line)
   sheet = os.path.join(config.dataset_dir, 'contact_sheet.png')
   kind = label_kinds.get(report.task)

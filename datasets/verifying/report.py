@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from datasets import label_kinds
-from datasets.verifying import table
 
 
 class Values(NamedTuple):
@@ -90,7 +89,3 @@ class Report:
   def paths(self) -> dict[str, tuple[str, ...]]:
     """The files of each split that can be read."""
     return {name: split.paths for name, split in self.splits.items()}
-
-  def lines(self) -> list[str]:
-    """Returns it as text; see `table.describe`."""
-    return table.describe(self)

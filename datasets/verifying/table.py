@@ -1,18 +1,13 @@
 """A report as a table for people."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from datasets import label_kinds
 from datasets.limits import MOST_IDS
 from datasets.text import columns, cut
-
-if TYPE_CHECKING:  # which imports this module
-  from datasets.verifying.report import Report, SplitReport
+from datasets.verifying.report import Report, SplitReport
 
 _WIDTH, _ROWS, _SPLITS, _SENTENCES = 100, 40, 6, 20  # that are shown
 

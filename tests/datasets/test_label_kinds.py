@@ -17,7 +17,7 @@ from datasets.label_kinds import LabelKind
 from datasets.records import description, examples, tfrecord
 from datasets.records.label_readers import BadExample
 from datasets.records.slim_decoders import Form
-from datasets.verifying import samples, verify
+from datasets.verifying import samples, table, verify
 from datasets.writing import writer
 from datasets.writing.plan import Item, Labelled, Plan
 from tests import fakes
@@ -228,7 +228,7 @@ def test_a_further_kind_is_verified(folder, tmp_path):
     'Scores of test are 0.5 to 0.5.',
   )
   assert report.splits['train'].examples == 3
-  lines = [line.split() for line in report.lines()]
+  lines = [line.split() for line in table.describe(report)]
   assert ['class', 'train', 'test', 'all'] in lines
   assert ['scored', '3', '1', 'yes'] in lines
   assert ['examples', '3', '1'] in lines

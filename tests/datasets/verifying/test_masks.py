@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from datasets.text import columns
-from datasets.verifying import report, verify
+from datasets.verifying import report, table, verify
 from tests.datasets import dense
 
 NAMES = ('background', 'cat', 'dog')
@@ -90,7 +90,7 @@ def test_the_table(tmp_path):
     train=filled((0, 600), (1, 300), (2, 90), (255, 10)),
     val=filled((0, 500), (1, 499), (77, 1), each=1, start=9),
   )
-  lines = check(folder).lines()
+  lines = table.describe(check(folder))
   assert lines[0] == f'tfrecord in {folder}: 3 classes, 255 is ignored'
   cells = [line.split() for line in lines]
   first = cells.index(['class', 'train', 'val', 'share', 'masks'])
@@ -102,8 +102,8 @@ def test_the_table(tmp_path):
     ['255', 'ignored', '1.00%', '0.00%', '0.67%', '2'],
   ]
   assert ['examples', '2', '1'] in cells
-  table = lines[first : first + 7]
-  assert len({len(line) for line in table}) == 1  # aligned
+  rows = lines[first : first + 7]
+  assert len({len(line) for line in rows}) == 1  # aligned
 
 
 def test_a_class_that_is_ignored_in_the_table(tmp_path):
@@ -111,7 +111,7 @@ def test_a_class_that_is_ignored_in_the_table(tmp_path):
     tmp_path, NAMES, 0, train=filled((0, 500), (1, 250), (2, 250))
   )
   found = check(folder)
-  cells = [line.split() for line in found.lines()]
+  cells = [line.split() for line in table.describe(found)]
   assert ['0', 'background,', 'ignored', '50.00%', '50.00%', '2'] in cells
   assert found.problems == found.notes == ()
   assert found.splits['train'].examples_per_class == (0, 2, 2)
@@ -145,7 +145,7 @@ def test_every_line_has_at_most_100_columns(values, splits):
     'segmentation',
     255,
   )
-  lines = found.lines()
+  lines = table.describe(found)
   assert max(map(columns, lines)) <= 100
   rows = [line for line in lines if '%' in line]
   assert len(rows) == min(values, 40) + min(256 - values, 40)
@@ -368,7 +368,7 @@ def test_no_good_record(tmp_path):
   found = check(folder)
   assert len(found.problems) == len(found.splits['train'].bad) == 2
   assert found.splits['train'].examples == 0
-  assert found.lines()[-1] == '2 problems.'
+  assert table.describe(found)[-1] == '2 problems.'
 
 
 def test_figures_that_dataset_json_does_not_say(sound):

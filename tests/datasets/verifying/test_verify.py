@@ -350,7 +350,7 @@ def test_all_files_are_missing(folder):
   report = check(folder)
   assert sum('is missing' in text for text in report.problems) == 4
   only(report.problems, 'The split train has no records')
-  assert '\n'.join(report.lines())
+  assert '\n'.join(table.describe(report))
 
 
 def test_a_folder_in_the_place_of_a_file(folder):
@@ -381,7 +381,7 @@ def test_a_split_without_records(tmp_path):
   dataset_utils.write_label_file({0: 'a', 1: 'b'}, tmp_path)
   report = check(tmp_path)
   assert report.problems == ('The split train has no records.',)
-  assert report.lines()
+  assert table.describe(report)
 
 
 def test_classes_without_examples(tmp_path):
@@ -612,7 +612,7 @@ def made(
 
 
 def test_the_table_of_a_data_set(folder):
-  lines = check(folder).lines()
+  lines = table.describe(check(folder))
   assert lines == table.describe(check(folder))
   assert lines[0] == f'tfrecord in {folder}: 5 classes'
   cells = [line.split() for line in lines]
@@ -636,7 +636,7 @@ def test_every_line_has_at_most_100_columns(classes, name, splits):
     ['word ' * 90, '薔薇 ' * 90],
     ['n ' * 200],
   )
-  lines = report.lines()
+  lines = table.describe(report)
   assert max(map(columns, lines)) <= 100
   assert all(line.isprintable() for line in lines)
   rows = [line for line in lines if line.endswith('%')]
@@ -646,7 +646,7 @@ def test_every_line_has_at_most_100_columns(classes, name, splits):
 
 
 def test_of_many_classes_the_largest_and_the_smallest_are_shown():
-  lines = made(1000).lines()
+  lines = table.describe(made(1000))
   cells = [line.split() for line in lines if line.endswith('%')]
   counts = [int(row[2].replace(',', '')) for row in cells]
   assert counts == [
@@ -657,17 +657,17 @@ def test_of_many_classes_the_largest_and_the_smallest_are_shown():
 
 
 def test_sentences_beyond_the_first_twenty_are_counted():
-  lines = made(
-    problems=[f'Problem {i}.' for i in range(23)], notes=['A note.']
-  ).lines()
+  lines = table.describe(
+    made(problems=[f'Problem {i}.' for i in range(23)], notes=['A note.'])
+  )
   assert lines[lines.index('Notes') + 1] == '- A note.'
   first = lines.index('Problems') + 1
   assert lines[first : first + 20] == [f'- Problem {i}.' for i in range(20)]
   assert lines[first + 20] == '- and 3 more'
   assert lines[-1] == '23 problems.'
-  assert made(problems=['One.']).lines()[-1] == 'One problem.'
+  assert table.describe(made(problems=['One.']))[-1] == 'One problem.'
 
 
 def test_a_path_is_not_broken():
   path = '/a' * 80
-  assert f'- {path}' in made(problems=[f'{path} is missing.']).lines()
+  assert f'- {path}' in table.describe(made(problems=[f'{path} is missing.']))
