@@ -9,16 +9,15 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_utils
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture
 def flags(colours):
-  return fakes.fast(colours)
+  return builders.fast(colours)
 
 
 @pytest.mark.parametrize(
@@ -74,26 +73,30 @@ def flags(colours):
   ],
 )
 def test_a_wrong_flag(wrong, words, flags):
-  fakes.refused(fakes.train(**{**flags, **wrong}), *words)
+  builders.refused(builders.train(**{**flags, **wrong}), *words)
 
 
 def test_nothing_is_written_for_a_wrong_flag(flags, workplace):
-  fakes.train(**{**flags, 'model_name': 'resnet'})
+  builders.train(**{**flags, 'model_name': 'resnet'})
   assert list(workplace.iterdir()) == []
 
 
 def test_missing_dataset_dir(flags):
   flags.pop('dataset_dir')
-  fakes.refused(fakes.train(**flags), '--dataset_name=flowers', '--dataset_dir')
+  builders.refused(
+    builders.train(**flags), '--dataset_name=flowers', '--dataset_dir'
+  )
 
 
 def test_an_argument_that_is_no_flag(flags):
-  fakes.refused(fakes.train('batch_size=3', **flags), "'batch_size=3'", '--')
+  builders.refused(
+    builders.train('batch_size=3', **flags), "'batch_size=3'", '--'
+  )
 
 
 def test_train_dir_is_a_file(flags, workplace):
   (workplace / 'run').write_text('precious')
-  assert fakes.train(**flags).err == (
+  assert builders.train(**flags).err == (
     'error: --train_dir=run is a file; it must be a folder.\n'
   )
   assert (workplace / 'run').read_text() == 'precious'
@@ -102,8 +105,8 @@ def test_train_dir_is_a_file(flags, workplace):
 def test_records_that_are_none(flags, workplace):
   (workplace / 'data').mkdir()
   (workplace / 'data/flowers_train_0.tfrecord').write_text('<html>' * 9)
-  fakes.refused(
-    fakes.train(**{**flags, 'dataset_dir': 'data'}),
+  builders.refused(
+    builders.train(**{**flags, 'dataset_dir': 'data'}),
     'data/flowers_train_0.tfrecord',
     'not a TFRecord',
     'again',
@@ -113,8 +116,8 @@ def test_records_that_are_none(flags, workplace):
 def test_an_empty_record_file(flags, workplace):
   (workplace / 'data').mkdir()
   (workplace / 'data/flowers_train_0.tfrecord').touch()
-  fakes.refused(
-    fakes.train(**{**flags, 'dataset_dir': 'data'}),
+  builders.refused(
+    builders.train(**{**flags, 'dataset_dir': 'data'}),
     'data/flowers_train_0.tfrecord',
     'no records',
   )
@@ -127,34 +130,38 @@ def write_records(folder, *examples):
   return path
 
 
-def test_a_picture_that_is_none(flags, workplace):
+def test_a_image_that_is_none(flags, workplace):
   path = write_records(
     workplace / 'data',
-    fakes.example(0, 0),
-    fakes.example(1, 2),
+    builders.colour_example(0, 0),
+    builders.colour_example(1, 2),
     dataset_utils.image_to_tfexample(b'no image', b'jpg', 40, 40, 2),
   )
   flags = {**flags, 'dataset_dir': 'data', 'batch_size': 3}
-  fakes.refused(fakes.train(**flags), f'record 2 of data/{path.name}', 'image')
+  builders.refused(
+    builders.train(**flags), f'record 2 of data/{path.name}', 'image'
+  )
 
 
 def test_a_record_of_another_kind(flags, workplace):
   path = write_records(workplace / 'data', tf.train.Example())
   flags = {**flags, 'dataset_dir': 'data', 'batch_size': 1}
-  fakes.refused(fakes.train(**flags), f'record 0 of data/{path.name}', 'image/')
+  builders.refused(
+    builders.train(**flags), f'record 0 of data/{path.name}', 'image/'
+  )
 
 
 def test_a_label_that_is_too_large(flags, workplace):
   path = write_records(
     workplace / 'data',
-    fakes.example(0, 0),
+    builders.colour_example(0, 0),
     dataset_utils.image_to_tfexample(
-      fakes.encode(fakes.picture(0, 0), 'png'), b'png', 40, 40, 7
+      builders.encode(builders.colour_image(0, 0), 'png'), b'png', 40, 40, 7
     ),
   )
   flags = {**flags, 'dataset_dir': 'data', 'batch_size': 2}
-  fakes.refused(
-    fakes.train(**flags),
+  builders.refused(
+    builders.train(**flags),
     f'record 1 of data/{path.name}',
     'label 7',
     '0 to 4',
@@ -163,19 +170,19 @@ def test_a_label_that_is_too_large(flags, workplace):
 
 
 def test_a_flipped_bit(flags, workplace):
-  path = write_records(workplace / 'data', fakes.example(0, 0))
+  path = write_records(workplace / 'data', builders.colour_example(0, 0))
   data = bytearray(path.read_bytes())
   data[len(data) // 2] ^= 1
   path.write_bytes(data)
   flags = {**flags, 'dataset_dir': 'data', 'batch_size': 1}
-  fakes.refused(
-    fakes.train(**flags), f'record 0 of data/{path.name}', 'damaged', 'again'
+  builders.refused(
+    builders.train(**flags), f'record 0 of data/{path.name}', 'damaged', 'again'
   )
 
 
 def test_the_script_itself_says_one_line(workplace):
   """In a process of its own, whose stderr has TensorFlow's lines too."""
-  path = write_records(workplace / 'data', fakes.example(0, 0))
+  path = write_records(workplace / 'data', builders.colour_example(0, 0))
   path.write_bytes(path.read_bytes()[:-7])
   result = subprocess.run(
     [

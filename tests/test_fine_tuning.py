@@ -10,11 +10,10 @@ import tensorflow.compat.v1 as tf
 from datasets import dataset_utils
 from engine.checkpoints import architecture, warm_start
 from engine.config import scripts as configs
-from engine.resolve import resolve
+from engine.resolve.training import training
 from nets import nets_factory, resnet_generator
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace', 'unevaluated')
 V1 = nets_factory.Released(1000, 40, 1)
 
@@ -22,7 +21,7 @@ V1 = nets_factory.Released(1000, 40, 1)
 @pytest.fixture
 def flags(colours):
   """The flags of a short training on the colours."""
-  return {**fakes.fast(colours), 'learning_rate': 0.1}
+  return {**builders.fast(colours), 'learning_rate': 0.1}
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def released(workplace):
   """released(num_classes=1000, version=2, model_name=...): a checkpoint."""
 
   def write(num_classes=1000, version=2, model_name='resnet_v1_tiny'):
-    return fakes.write_released(
+    return builders.write_released(
       workplace / 'released/resnet.ckpt', model_name, num_classes, version
     )
 
@@ -40,11 +39,11 @@ def released(workplace):
 def rewrite(path, new, change):
   """Writes the checkpoint again, with `change(name, value)` or None."""
   values = {}
-  for name, value in fakes.tensors(path).items():
+  for name, value in builders.tensors(path).items():
     changed = change(name, value)
     if changed:
       values[changed[0]] = changed[1]
-  fakes.write_checkpoint(new, values)
+  builders.write_checkpoint(new, values)
   return new
 
 
@@ -55,7 +54,7 @@ def test_the_last_layer_alone(version, excluded, flags, released):
   if excluded:
     flags['checkpoint_exclude_scopes'] = 'resnet_v1_tiny/logits'
   folder = str(pathlib.Path(checkpoint).parent)
-  printed = fakes.train(
+  printed = builders.train(
     **flags,
     checkpoint_path=(checkpoint, folder)[excluded],
     trainable_scopes='resnet_v1_tiny/logits',
@@ -74,7 +73,7 @@ def test_the_last_layer_alone(version, excluded, flags, released):
     f'Left out ({reason}): resnet_v1_tiny/logits/weights '
     '[1, 1, 64, 5], resnet_v1_tiny/logits/biases [5].\n'
   ) in printed.out
-  before, after = fakes.tensors(checkpoint), fakes.tensors('run')
+  before, after = builders.tensors(checkpoint), builders.tensors('run')
   kept = [
     name
     for name in before
@@ -96,20 +95,20 @@ def test_the_last_layer_alone(version, excluded, flags, released):
 
 def test_from_a_run_of_ones_own(flags, digits_run):
   """With an optimizer, a step and moving averages of batch norm."""
-  printed = fakes.train(
+  printed = builders.train(
     **{**flags, 'model_name': 'resnet_v2_tiny'},
     checkpoint_path=digits_run.folder,
   )
   assert printed.status == 0, printed.err
   assert '2 left out, 0 missing, 0 unexpected; not needed: ' in printed.out
   assert ' of the optimizer, global_step.' in printed.out
-  assert int(fakes.tensors('run')['global_step']) == 2
+  assert int(builders.tensors('run')['global_step']) == 2
 
 
-def test_continuing_does_not_start_again(flags, released):
+def test_resuming_does_not_start_again(flags, released):
   flags['checkpoint_path'] = released()
-  assert fakes.train(**flags).status == 0
-  printed = fakes.train(**{**flags, 'max_number_of_steps': 3})
+  assert builders.train(**flags).status == 0
+  printed = builders.train(**{**flags, 'max_number_of_steps': 3})
   assert printed.status == 0, printed.err
   assert 'Resuming from' in printed.out
   assert 'restored from' not in printed.out
@@ -117,14 +116,14 @@ def test_continuing_does_not_start_again(flags, released):
 
 def test_scopes_that_match_nothing(flags, released):
   flags['checkpoint_path'] = released()
-  fakes.refused(
-    fakes.train(**flags, checkpoint_exclude_scopes='resnet_v1_tiny/logit'),
+  builders.refused(
+    builders.train(**flags, checkpoint_exclude_scopes='resnet_v1_tiny/logit'),
     '--checkpoint_exclude_scopes',
     "'resnet_v1_tiny/logit'",
     'resnet_v1_tiny/logits',
   )
-  fakes.refused(
-    fakes.train(**flags, trainable_scopes='blok1'),
+  builders.refused(
+    builders.train(**flags, trainable_scopes='blok1'),
     '--trainable_scopes',
     "'blok1'",
   )
@@ -134,8 +133,8 @@ def test_another_family(flags, released):
   """To ignore what is missing does not help."""
   checkpoint = released()
   for more in {}, {'ignore_missing_vars': True}:
-    fakes.refused(
-      fakes.train(
+    builders.refused(
+      builders.train(
         **{**flags, 'model_name': 'resnet_v2_tiny'},
         **more,
         checkpoint_path=checkpoint,
@@ -149,13 +148,13 @@ def test_another_family(flags, released):
 
 def test_another_depth(flags, released, workplace, monkeypatch):
   """Told though the deeper one has all that the network needs."""
-  monkeypatch.setitem(fakes.UNITS, 'deep', (1, 2))
-  fakes.register_tiny_networks(monkeypatch.setitem)
+  monkeypatch.setitem(builders.UNITS, 'deep', (1, 2))
+  builders.register_tiny_networks(monkeypatch.setitem)
   monkeypatch.setitem(resnet_generator.UNITS, 'tiny', (1, 2))
   checkpoint = released()
   monkeypatch.setitem(resnet_generator.UNITS, 'tiny', (1, 1))
-  fakes.refused(
-    fakes.train(**flags, checkpoint_path=checkpoint),
+  builders.refused(
+    builders.train(**flags, checkpoint_path=checkpoint),
     f'{checkpoint} is of resnet_v1_deep (its block2 has 2 units, the '
     "network's 1): pass --model_name=resnet_v1_deep.",
   )
@@ -165,8 +164,8 @@ def test_another_scope(flags, released):
   renamed = rewrite(
     released(), 'renamed.ckpt', lambda name, value: (f'module/{name}', value)
   )
-  fakes.refused(
-    fakes.train(**flags, checkpoint_path=renamed),
+  builders.refused(
+    builders.train(**flags, checkpoint_path=renamed),
     renamed,
     "but its variables begin with 'module/resnet_v1_tiny/' where those of "
     "the network begin with 'resnet_v1_tiny/'",
@@ -176,14 +175,14 @@ def test_another_scope(flags, released):
 def test_one_channel(flags, released):
   checkpoint = released()
   flags.update(checkpoint_path=checkpoint, use_grayscale=True)
-  fakes.refused(
-    fakes.train(**flags),
+  builders.refused(
+    builders.train(**flags),
     checkpoint,
     'for images of 3 channels, the network for 1',
     '--use_grayscale',
     '--checkpoint_exclude_scopes=resnet_v1_tiny/conv1',
   )
-  printed = fakes.train(
+  printed = builders.train(
     **flags, checkpoint_exclude_scopes='resnet_v1_tiny/conv1'
   )
   assert printed.status == 0, printed.err
@@ -197,13 +196,13 @@ def test_a_checkpoint_without_logits(flags, released):
     lambda name, value: None if '/logits/' in name else (name, value),
   )
   flags['checkpoint_path'] = bare
-  fakes.refused(
-    fakes.train(**flags),
+  builders.refused(
+    builders.train(**flags),
     'lacks 2 of the 47 variables to restore',
     '--checkpoint_exclude_scopes=resnet_v1_tiny/logits or '
     '--ignore_missing_vars',
   )
-  printed = fakes.train(**flags, ignore_missing_vars=True)
+  printed = builders.train(**flags, ignore_missing_vars=True)
   assert printed.status == 0, printed.err
   assert (
     'Missing in the checkpoint, and trained afresh: '
@@ -222,7 +221,7 @@ def test_only_moving_averages(flags, released):
     'shadows.ckpt',
     lambda name, value: (name + architecture.SHADOW, value),
   )
-  printed = fakes.train(
+  printed = builders.train(
     **flags, checkpoint_path=shadows, trainable_scopes='resnet_v1_tiny/logits'
   )
   assert printed.status == 0, printed.err
@@ -230,13 +229,15 @@ def test_only_moving_averages(flags, released):
     printed.out
   )
   name = 'resnet_v1_tiny/conv1/weights'
-  assert (fakes.tensors('run')[name] == fakes.tensors(checkpoint)[name]).all()
+  assert (
+    builders.tensors('run')[name] == builders.tensors(checkpoint)[name]
+  ).all()
 
 
 def test_the_new_moving_averages_begin_at_the_restored_weights(flags, released):
   """Those of what is not trained stay what they began as."""
   checkpoint = released()
-  printed = fakes.train(
+  printed = builders.train(
     **flags,
     checkpoint_path=checkpoint,
     trainable_scopes='resnet_v1_tiny/logits',
@@ -244,7 +245,7 @@ def test_the_new_moving_averages_begin_at_the_restored_weights(flags, released):
     recalibrate_batch_norm_batches=0,
   )
   assert printed.status == 0, printed.err
-  before, after = fakes.tensors(checkpoint), fakes.tensors('run')
+  before, after = builders.tensors(checkpoint), builders.tensors('run')
   for name, value in before.items():
     if '/logits/' not in name and 'moving' not in name:
       assert (after[name + architecture.SHADOW] == value).all(), name
@@ -269,7 +270,7 @@ def imagenet(workplace, monkeypatch):
       folder / f'{split}-00000-of-00001',
       (
         dataset_utils.image_to_tfexample(
-          fakes.encode(fakes.picture(i % 5, i), 'png'),
+          builders.encode(builders.colour_image(i % 5, i), 'png'),
           b'png',
           40,
           40,
@@ -291,7 +292,7 @@ def imagenet(workplace, monkeypatch):
 
 def test_the_offset_of_a_released_checkpoint(imagenet, released):
   checkpoint = released()
-  printed = fakes.train(**imagenet, checkpoint_path=checkpoint)
+  printed = builders.train(**imagenet, checkpoint_path=checkpoint)
   assert printed.status == 0, printed.err
   assert (
     f'note: {checkpoint} has 1,000 classes, as TF-Slim released '
@@ -308,7 +309,9 @@ def test_the_offset_of_a_released_checkpoint(imagenet, released):
 
 
 def test_the_offset_of_a_flag_wins(imagenet, released):
-  printed = fakes.train(**imagenet, checkpoint_path=released(), labels_offset=0)
+  printed = builders.train(
+    **imagenet, checkpoint_path=released(), labels_offset=0
+  )
   assert printed.status == 0, printed.err
   assert 'labels_offset 0.\n' in printed.out
   assert 'in 1001 classes' in printed.out
@@ -322,11 +325,11 @@ def test_no_offset_for_other_data_or_checkpoints(
   imagenet, colours, released, capsys
 ):
   def offset(**flags):
-    return resolve.training(configs.TrainConfig(**flags))[0].labels_offset
+    return training(configs.TrainConfig(**flags))[0].labels_offset
 
   checkpoint = released()
   assert offset(**imagenet) == 0
-  assert offset(**fakes.fast(colours), checkpoint_path=checkpoint) == 0
+  assert offset(**builders.fast(colours), checkpoint_path=checkpoint) == 0
   assert 'labels_offset' not in capsys.readouterr().out
   # A run of one's own is not released, though it has as many classes.
   pathlib.Path('released/config.json').write_text('{"labels_offset": 0}')
@@ -340,11 +343,11 @@ def test_no_offset_for_other_data_or_checkpoints(
 @pytest.mark.slow
 def test_resnet_v1_50_as_released(workplace, colours):
   """V1 format and 1000 classes, into 5; and refused for resnet_v1_101."""
-  checkpoint = fakes.write_released(
+  checkpoint = builders.write_released(
     workplace / 'resnet_v1_50.ckpt', 'resnet_v1_50', 1000, 1
   )
   flags = {
-    **fakes.fast(colours),
+    **builders.fast(colours),
     'model_name': 'resnet_v1_50',
     'max_number_of_steps': 1,
     'batch_size': 2,
@@ -359,13 +362,15 @@ def test_resnet_v1_50_as_released(workplace, colours):
     f'The checkpoint {checkpoint} is of resnet_v1_50 (its block3 has 6 '
     "units, the network's 23): pass --model_name=resnet_v1_50."
   )
-  printed = fakes.train(**flags, trainable_scopes='resnet_v1_50/logits')
+  printed = builders.train(**flags, trainable_scopes='resnet_v1_50/logits')
   assert printed.status == 0, printed.err
   assert '265 variables restored' in printed.out
   assert 'the checkpoint has 1000 classes, the network 5' in printed.out
   assert 'as TF-Slim released resnet_v1_50' in printed.out
   name = 'resnet_v1_50/block4/unit_3/bottleneck_v1/conv3/weights'
-  assert (fakes.tensors('run')[name] == fakes.tensors(checkpoint)[name]).all()
+  assert (
+    builders.tensors('run')[name] == builders.tensors(checkpoint)[name]
+  ).all()
 
 
 def kind_of(name):
@@ -382,12 +387,12 @@ def kind_of(name):
 def test_frozen_batch_norm(flags, released):
   """Its statistics keep their bits, and are what normalizes."""
   checkpoint = released()
-  printed = fakes.train(
+  printed = builders.train(
     **flags, checkpoint_path=checkpoint, freeze_batch_norm=True
   )
   assert printed.status == 0, printed.err
   assert 'Recalibrating' not in printed.out and 'note:' not in printed.out
-  before, after = fakes.tensors(checkpoint), fakes.tensors('run')
+  before, after = builders.tensors(checkpoint), builders.tensors('run')
   same = {
     kind: {
       before[name].tobytes() == after[name].tobytes()
@@ -405,7 +410,7 @@ def test_frozen_batch_norm(flags, released):
 
 
 def test_frozen_batch_norm_without_a_checkpoint(flags):
-  printed = fakes.train(**flags, freeze_batch_norm=True)
+  printed = builders.train(**flags, freeze_batch_norm=True)
   assert printed.status == 0, printed.err
   assert (
     'note: --freeze_batch_norm without --checkpoint_path normalizes by '
@@ -417,7 +422,7 @@ def test_learning_rates_of_scopes(flags, released):
   """By plain gradient descent a step is as large as its multiplier."""
   steps = {}
   for factor in 1, 10:
-    printed = fakes.train(
+    printed = builders.train(
       **{**flags, 'train_dir': f'times{factor}', 'max_number_of_steps': 1},
       checkpoint_path=released(),
       optimizer='sgd',
@@ -428,8 +433,8 @@ def test_learning_rates_of_scopes(flags, released):
       ),
     )
     assert printed.status == 0, printed.err
-    steps[factor] = fakes.tensors(f'times{factor}')
-  before = fakes.tensors(released())
+    steps[factor] = builders.tensors(f'times{factor}')
+  before = builders.tensors(released())
   logits, block = (
     'resnet_v1_tiny/logits/biases',
     ('resnet_v1_tiny/block1/unit_1/bottleneck_v1/conv1/weights'),
@@ -454,12 +459,12 @@ def test_other_shortcuts(flags, workplace):
     )
     session.run(tf.global_variables_initializer())
     tf.train.Saver().save(session, path)
-  fakes.refused(
-    fakes.train(**flags, checkpoint_path=path),
+  builders.refused(
+    builders.train(**flags, checkpoint_path=path),
     "the shortcut of its block1/unit_1 is a convolution, the network's is none",
     'pass --model_name=cifar_residual_8 --shortcut=C',
   )
-  printed = fakes.train(
+  printed = builders.train(
     **flags,
     checkpoint_path=path,
     checkpoint_exclude_scopes='cifar_residual_8/logits',

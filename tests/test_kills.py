@@ -15,9 +15,8 @@ import time
 import pytest
 
 from engine.training import metrics_log
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 ROOT = pathlib.Path(__file__).parents[1]
 KILLS = int(os.environ.get('KILLS', 2))
@@ -29,8 +28,8 @@ SCRIPT = """
 import sys
 import train_image_classifier
 from nets import resnet_generator
-from tests import fakes
-fakes.register_tiny_networks()
+from tests import builders
+builders.register_tiny_networks()
 from nets import nets_factory, resnet_v2
 resnet_generator.UNITS['wide'] = (1, 1)
 nets_factory.NETWORKS['resnet_v2_wide'] = nets_factory.Network.of(
@@ -47,7 +46,7 @@ def argv(colours):
   return [
     f'--{name}={value}'
     for name, value in {
-      **fakes.fast(colours),
+      **builders.fast(colours),
       'model_name': 'resnet_v2_wide',
       'max_number_of_steps': 6 * (KILLS + 1),
       'save_interval_secs': 1,
@@ -129,8 +128,8 @@ def facts(folder):
     pathlib.Path(folder, name).read_text()
     for name in ('evaluations.csv', 'best.json')
   ]
-  figures = pathlib.Path(folder, 'eval/eval.json').read_text()
-  return rows, texts, figures.replace(folder, 'FOLDER')
+  metrics = pathlib.Path(folder, 'eval/eval.json').read_text()
+  return rows, texts, metrics.replace(folder, 'FOLDER')
 
 
 def test_any_moment(argv):
@@ -150,9 +149,9 @@ def test_any_moment(argv):
   assert cut >= max(1, KILLS // 5), 'no checkpoint was being written at a kill'
   assert 'Resuming from run/model.ckpt-' in printed
   assert facts('run') == facts('whole')
-  assert fakes.differing('run', 'whole') == []
+  assert builders.differing('run', 'whole') == []
   assert sorted(os.listdir('run/best')) == sorted(os.listdir('whole/best'))
   for best in glob.glob('run/best/*.index'):
     best = best.removesuffix('.index')
-    assert fakes.differing(best, best.replace('run', 'whole', 1)) == []
+    assert builders.differing(best, best.replace('run', 'whole', 1)) == []
   assert not being_written()

@@ -13,14 +13,12 @@ import train_image_classifier
 from datasets import dataset_factory, dataset_utils
 from datasets.writing import writer
 from engine.config import flags, parsing
+from engine.config.fields import fill
 from engine.config.scripts import TrainConfig
-from engine.tasks import task
 from engine.training import optimizers, schedules
 from nets import nets_factory, resnet_generator
 from nets.slim_compat import slim
-from tests import fakes
-
-pytest_plugins = ['tests.fakes']
+from tests import builders
 
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPES = sorted((ROOT / 'recipes').glob('*.cfg'))
@@ -49,7 +47,7 @@ def complete(path, *arguments):
   config = parse(path, *arguments)
   examples = EXAMPLES[config.dataset_name]
   specification = dataset_factory.registered(config.dataset_name)
-  config = task.fill(
+  config = fill(
     config, specification.task, specification.suggestions, config.fallbacks()
   )
   if config.num_epochs:
@@ -294,7 +292,7 @@ def test_mistakes_in_a_file(tmp_path, capsys, text, found):
 
 
 # Images of the right shape, by the dataset: form and side.
-PICTURES = {
+IMAGES = {
   'cifar10': ('png', 32),
   'idenprof': ('jpeg', 224),
   'signs': ('png', 64),
@@ -307,7 +305,7 @@ COUNTS = 8, 3  # examples in the split for training, and in the other
 def write_data(name):
   """Writes a small dataset to a folder of its name; returns the name."""
   specification = dataset_factory.registered(name)
-  form, side = PICTURES[name]
+  form, side = IMAGES[name]
   pathlib.Path(name).mkdir()
   for split, count in zip(specification.splits, COUNTS, strict=True):
     (file,) = writer.shard_names(specification.file_pattern, split, 1)
@@ -315,7 +313,7 @@ def write_data(name):
       f'{name}/{file}',
       [
         dataset_utils.image_to_tfexample(
-          fakes.encode(fakes.picture(i % 5, i, side), form),
+          builders.encode(builders.colour_image(i % 5, i, side), form),
           form.encode(),
           side,
           side,
@@ -330,7 +328,7 @@ def write_data(name):
 @pytest.fixture
 def small(workplace, monkeypatch):
   """Makes resnet_v1_50 small; returns the flags of two epochs of two steps."""
-  monkeypatch.setitem(resnet_generator.UNITS, 50, fakes.UNITS['tiny'])
+  monkeypatch.setitem(resnet_generator.UNITS, 50, builders.UNITS['tiny'])
   network = nets_factory.get_network('resnet_v1_50')
   function = functools.partial(network.function, depth_multiplier=1 / 8)
   functools.update_wrapper(function, network.function)
@@ -357,7 +355,7 @@ def record(path):
 def follow(name, data, **changes):
   """Trains by a recipe, which succeeds; returns its folder, and the rates."""
   path = ROOT / f'recipes/{name}.cfg'
-  printed = fakes.train(flagfile=path, dataset_dir=data, **changes)
+  printed = builders.train(flagfile=path, dataset_dir=data, **changes)
   assert printed.status == 0, printed.err
   run = changes.get('train_dir') or parse(path).train_dir
   evaluated = record(f'{run}/eval/eval.json')
@@ -403,19 +401,21 @@ def test_it_trains(small, name, model, shape, rates):
     assert (kept['step'], kept['value']) == (best['step'], best['accuracy'])
 
 
-def test_the_second_phase_goes_on_from_the_first(small):
+def test_the_second_phase_starts_from_the_first(small):
   """From a released checkpoint, in the folders that the recipes name."""
   data = write_data('flowers')
-  fakes.write_released(pathlib.Path('resnet_v1_50.ckpt'), 'resnet_v1_50', 1000)
+  builders.write_released(
+    pathlib.Path('resnet_v1_50.ckpt'), 'resnet_v1_50', 1000
+  )
   first, rates = follow('flowers_finetune_head', data, **small)
   assert rates == pytest.approx([0.01] * 4)
   second, rates = follow('flowers_finetune_all', data, **small, warmup=2)
   assert rates == pytest.approx([0, 0.0005, 0.001, 0.0005])
   logits = {f'resnet_v1_50/logits/{name}' for name in ('weights', 'biases')}
-  model = fakes.tensors('resnet_v1_50.ckpt').keys()
-  assert model & {*fakes.differing('resnet_v1_50.ckpt', first)} == logits
+  model = builders.tensors('resnet_v1_50.ckpt').keys()
+  assert model & {*builders.differing('resnet_v1_50.ckpt', first)} == logits
   warm = record(f'{second}/warm_start.json')
   assert warm['checkpoint'].startswith(first)
   assert {found['name'] for found in warm['restored']} == model
-  changed = {*fakes.differing(first, second)}
+  changed = {*builders.differing(first, second)}
   assert {name for name in model if name.endswith('weights')} <= changed

@@ -14,9 +14,8 @@ import tensorflow.compat.v1 as tf
 from datasets.records import tfrecord
 from engine.training import hooks, resume
 from engine.training import metrics_log as records
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace', 'unevaluated')
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -24,8 +23,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 SCRIPT = """
 import sys
 import train_image_classifier
-from tests import fakes
-fakes.register_tiny_networks()
+from tests import builders
+builders.register_tiny_networks()
 sys.exit(train_image_classifier.main(sys.argv))
 """
 
@@ -34,7 +33,7 @@ sys.exit(train_image_classifier.main(sys.argv))
 def flags(colours):
   """Six steps, with batch norm's statistics as the steps leave them."""
   return {
-    **fakes.fast(colours),
+    **builders.fast(colours),
     'max_number_of_steps': 6,
     'learning_rate': 0.05,
     'recalibrate_batch_norm_batches': 0,
@@ -58,16 +57,16 @@ def stop_at(monkeypatch, step, stop):
 
 
 def test_more_steps_later(flags):
-  whole = fakes.train(**{**flags, 'train_dir': 'whole'})
+  whole = builders.train(**{**flags, 'train_dir': 'whole'})
   assert whole.status == 0, whole.err
-  half = fakes.train(**{**flags, 'max_number_of_steps': 3})
+  half = builders.train(**{**flags, 'max_number_of_steps': 3})
   assert half.status == 0 and steps('run') == [1, 2, 3]
-  assert 'resnet_v1_tiny/conv1/weights' in fakes.differing('whole', 'run')
-  rest = fakes.train(**flags)
+  assert 'resnet_v1_tiny/conv1/weights' in builders.differing('whole', 'run')
+  rest = builders.train(**flags)
   assert rest.status == 0, rest.err
   assert 'Resuming from run/model.ckpt-3, step 3.' in rest.out
   assert 'step 3 of 6' not in rest.out and 'step 4 of 6' in rest.out
-  assert fakes.differing('whole', 'run') == []
+  assert builders.differing('whole', 'run') == []
   assert steps('run') == [1, 2, 3, 4, 5, 6]
   losses = [
     [row['loss'] for row in records.read_metrics(folder)]
@@ -79,11 +78,11 @@ def test_more_steps_later(flags):
 def test_another_seed_ends_elsewhere(flags):
   """Else the tests here would hold for a training that does nothing."""
   for seed in (0, 1):
-    fakes.train(
+    builders.train(
       **{**flags, 'max_number_of_steps': 1, 'train_dir': f'seed{seed}'},
       seed=seed,
     )
-  assert len(fakes.differing('seed0', 'seed1')) > 20
+  assert len(builders.differing('seed0', 'seed1')) > 20
 
 
 def test_stop_by_sigterm(flags, monkeypatch):
@@ -93,16 +92,16 @@ def test_stop_by_sigterm(flags, monkeypatch):
   with monkeypatch.context() as patch:
     stop_at(patch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as stopped:
-      fakes.train(**flags)
+      builders.train(**flags)
   assert stopped.value.code == 128 + signal.SIGTERM
   assert signal.getsignal(signal.SIGTERM) is before
   assert pathlib.Path('run/curves.png').exists()
-  step = int(fakes.tensors('run')['global_step'])
+  step = int(builders.tensors('run')['global_step'])
   assert step in (4, 5)  # the one in progress may have been begun
-  rest = fakes.train(**flags)
+  rest = builders.train(**flags)
   assert f'step {step}.' in rest.out and 'Recalibrating' in rest.out
-  fakes.train(**{**flags, 'train_dir': 'whole'})
-  assert fakes.differing('whole', 'run') == []
+  builders.train(**{**flags, 'train_dir': 'whole'})
+  assert builders.differing('whole', 'run') == []
 
 
 def test_crash_before_the_first_checkpoint(flags, monkeypatch):
@@ -112,10 +111,10 @@ def test_crash_before_the_first_checkpoint(flags, monkeypatch):
   with monkeypatch.context() as patch:
     stop_at(patch, 3, fall)
     with pytest.raises(ZeroDivisionError):  # a bug is not explained away
-      fakes.train(**flags)
+      builders.train(**flags)
   assert tf.train.latest_checkpoint('run') is None
   assert steps('run') == [1, 2, 3]
-  assert fakes.train(**flags).status == 0
+  assert builders.train(**flags).status == 0
   assert steps('run') == [1, 2, 3, 4, 5, 6]
 
 
@@ -137,13 +136,13 @@ def test_mixed_augmented_and_without_a_bad_record(flags, workplace):
     'rand_augment_layers': 1,
   }
   for total, run in (6, 'whole'), (3, 'run'), (6, 'run'):
-    printed = fakes.train(
+    printed = builders.train(
       **{**flags, 'max_number_of_steps': total, 'train_dir': run}
     )
     assert printed.status == 0, printed.err
     assert printed.out.count(f'left out: record 6 of {path}') == 1
   assert 'Resuming from run/model.ckpt-3, step 3.' in printed.out
-  assert fakes.differing('whole', 'run') == []
+  assert builders.differing('whole', 'run') == []
 
 
 def went_on_after_a_save():
@@ -180,29 +179,29 @@ def test_sigkill(flags):
   finally:
     process.kill()
     process.wait()
-  saved = int(fakes.tensors('run')['global_step'])
+  saved = int(builders.tensors('run')['global_step'])
   assert 0 < saved <= steps('run')[-1]
   flags['max_number_of_steps'] = saved + 5
-  rest = fakes.train(**flags)
+  rest = builders.train(**flags)
   assert rest.status == 0, rest.err
   assert f'Resuming from run/model.ckpt-{saved}, ' in rest.out
   assert steps('run') == list(range(1, saved + 6))
-  assert fakes.train(**{**flags, 'train_dir': 'whole'}).status == 0
-  assert fakes.differing('whole', 'run') == []
+  assert builders.train(**{**flags, 'train_dir': 'whole'}).status == 0
+  assert builders.differing('whole', 'run') == []
 
 
 def test_a_cut_checkpoint_is_passed_over(flags):
   """The disk was full: the newest file ends early."""
-  fakes.train(**{**flags, 'max_number_of_steps': 2})
-  fakes.train(**{**flags, 'max_number_of_steps': 3})
+  builders.train(**{**flags, 'max_number_of_steps': 2})
+  builders.train(**{**flags, 'max_number_of_steps': 3})
   newest = pathlib.Path('run/model.ckpt-3.data-00000-of-00001')
   newest.write_bytes(newest.read_bytes()[:1000])
-  rest = fakes.train(**flags)
+  rest = builders.train(**flags)
   assert rest.status == 0, rest.err
   assert 'Resuming from run/model.ckpt-2, step 2.' in rest.out
-  fakes.train(**{**flags, 'train_dir': 'whole'})
-  assert fakes.differing('whole', 'run') == []
-  assert int(fakes.tensors('run')['global_step']) == 6
+  builders.train(**{**flags, 'train_dir': 'whole'})
+  assert builders.differing('whole', 'run') == []
+  assert int(builders.tensors('run')['global_step']) == 6
 
 
 def test_a_finished_run_is_only_evaluated(
@@ -211,11 +210,11 @@ def test_a_finished_run_is_only_evaluated(
   monkeypatch.undo()  # with the evaluation
   monkeypatch.chdir(workplace)
   monkeypatch.setenv('XDG_CACHE_HOME', str(cache_home))
-  fakes.register_tiny_networks(monkeypatch.setitem)
+  builders.register_tiny_networks(monkeypatch.setitem)
   shutil.copytree(digits_run.folder, 'copy')
   shutil.rmtree('copy/eval')
   metrics = pathlib.Path('copy/metrics.csv').read_bytes()
-  again = fakes.train(
+  again = builders.train(
     model_name='resnet_v2_tiny',
     max_number_of_steps=6,
     batch_size=16,
@@ -226,7 +225,7 @@ def test_a_finished_run_is_only_evaluated(
   assert 'has been trained to the end' in again.out
   assert 'images/s' not in again.out
   assert 'Recalibrating' not in again.out
-  assert fakes.differing('copy', str(digits_run.folder)) == []
+  assert builders.differing('copy', str(digits_run.folder)) == []
   assert pathlib.Path('copy/metrics.csv').read_bytes() == metrics
   assert pathlib.Path('copy/eval/eval.json').read_text().replace(
     'copy/', ''
@@ -237,7 +236,7 @@ def test_a_finished_run_is_only_evaluated(
 
 def test_a_flag_that_contradicts_the_run(flags):
   """Neither its checkpoints nor its config.json are touched."""
-  fakes.train(**{**flags, 'max_number_of_steps': 2})
+  builders.train(**{**flags, 'max_number_of_steps': 2})
   config = pathlib.Path('run/config.json').read_text()
   for name, begun, given in (
     ('model_name', 'resnet_v1_tiny', 'resnet_v2_tiny'),
@@ -246,44 +245,46 @@ def test_a_flag_that_contradicts_the_run(flags):
     ('use_grayscale', False, True),
     ('moving_average_decay', None, 0.9),
   ):
-    fakes.refused(
-      fakes.train(**{**flags, name: given, 'accept_changes': True}),
+    builders.refused(
+      builders.train(**{**flags, name: given, 'accept_changes': True}),
       'The run in run was begun with',
       f'{name}={begun}, not {given}',
       'name another --train_dir',
     )
   assert pathlib.Path('run/config.json').read_text() == config
-  assert fakes.train(**{**flags, 'max_number_of_steps': 3}).status == 0
+  assert builders.train(**{**flags, 'max_number_of_steps': 3}).status == 0
 
 
 def test_a_loss_that_is_no_number(flags):
-  """The last good checkpoint is kept, and a lower rate goes on from it."""
-  fakes.train(**{**flags, 'max_number_of_steps': 3})
-  good = fakes.tensors('run')
-  wild = fakes.train(**{**flags, 'learning_rate': 1e30, 'accept_changes': True})
-  fakes.refused(
+  """The last good checkpoint is kept, and a lower rate resumes from it."""
+  builders.train(**{**flags, 'max_number_of_steps': 3})
+  good = builders.tensors('run')
+  wild = builders.train(
+    **{**flags, 'learning_rate': 1e30, 'accept_changes': True}
+  )
+  builders.refused(
     wild,
     'not finite',
     'resumes from run/model.ckpt-3',
     '--learning_rate',
     'run/non_finite.json',
   )
-  assert fakes.tensors('run').keys() == good.keys()
-  assert int(fakes.tensors('run')['global_step']) == 3
-  fakes.refused(fakes.train(**flags), 'learning_rate=1e+30, not 0.05')
-  rest = fakes.train(**flags, accept_changes=True)
+  assert builders.tensors('run').keys() == good.keys()
+  assert int(builders.tensors('run')['global_step']) == 3
+  builders.refused(builders.train(**flags), 'learning_rate=1e+30, not 0.05')
+  rest = builders.train(**flags, accept_changes=True)
   assert rest.status == 0 and 'step 3.' in rest.out
 
 
 def test_a_second_training_in_the_folder(flags):
   """Nothing of the first one's is touched, and its end frees the folder."""
-  fakes.train(**{**flags, 'max_number_of_steps': 1})
+  builders.train(**{**flags, 'max_number_of_steps': 1})
   before = sorted(os.listdir('run'))
   with resume.alone('run'):
-    fakes.refused(
-      fakes.train(**flags),
+    builders.refused(
+      builders.train(**flags),
       'Another training is writing to run',
       'another --train_dir',
     )
     assert sorted(os.listdir('run')) == before
-  assert fakes.train(**{**flags, 'max_number_of_steps': 2}).status == 0
+  assert builders.train(**{**flags, 'max_number_of_steps': 2}).status == 0

@@ -11,9 +11,8 @@ import tensorflow.compat.v1 as tf
 import eval_image_classifier
 from datasets.records import tfrecord
 from engine.training import metrics_log as recorded
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 BAD = 4
 
@@ -39,12 +38,12 @@ def damage(folder, split='train_00000-of-00002', number=BAD):
 @pytest.fixture
 def folder(workplace):
   """A small dataset, for each test to damage."""
-  return fakes.write_colours(workplace / 'data', 16, 12)
+  return builders.write_colours(workplace / 'data', 16, 12)
 
 
 @pytest.fixture
 def flags(folder):
-  return fakes.fast(folder)
+  return builders.fast(folder)
 
 
 def losses(folder='run'):
@@ -53,46 +52,46 @@ def losses(folder='run'):
 
 def test_a_bad_record_is_refused(flags, folder, unevaluated):
   named = damage(folder)
-  printed = fakes.train(**flags)
-  fakes.refused(printed, named, '--skip_bad_examples=1')
+  printed = builders.train(**flags)
+  builders.refused(printed, named, '--skip_bad_examples=1')
   assert 'left out' not in printed.out
 
 
 def test_a_bad_record_is_left_out(flags, folder):
   """In training, and then in the evaluation, which counts it."""
   named = damage(folder)
-  printed = fakes.train(**flags, skip_bad_examples=1)
+  printed = builders.train(**flags, skip_bad_examples=1)
   assert printed.status == 0 and printed.err == '', printed.err
   (line,) = [line for line in printed.out.splitlines() if 'left out' in line]
   assert line.startswith(f'note: left out: {named} ')
   assert '--skip_bad_examples' not in line
   assert len(losses()) == 2
-  figures = json.loads(pathlib.Path('run/eval/eval.json').read_text())
-  assert (figures['examples'], figures['left_out']) == (12, 0)
+  metrics = json.loads(pathlib.Path('run/eval/eval.json').read_text())
+  assert (metrics['examples'], metrics['left_out']) == (12, 0)
 
   named = damage(folder, 'validation_00000-of-00001', 7)
 
   def evaluate(**flags):
-    return fakes.call(
+    return builders.call(
       eval_image_classifier, checkpoint_path='run', batch_size=5, **flags
     )
 
-  fakes.refused(evaluate(), named, '--skip_bad_examples=1')
+  builders.refused(evaluate(), named, '--skip_bad_examples=1')
   printed = evaluate(skip_bad_examples=1)
   assert printed.status == 0, printed.err
   assert printed.out.count('left out') == 1 and named in printed.out
-  figures = json.loads(pathlib.Path('run/eval/eval.json').read_text())
-  assert (figures['examples'], figures['left_out']) == (11, 1)
-  assert figures['batch_statistics']['examples'] == 11
+  metrics = json.loads(pathlib.Path('run/eval/eval.json').read_text())
+  assert (metrics['examples'], metrics['left_out']) == (11, 1)
+  assert metrics['batch_statistics']['examples'] == 11
 
 
 def test_the_evaluation_of_a_training_has_its_flags(flags, folder):
   named = damage(folder, 'validation_00000-of-00001', 7)
-  printed = fakes.train(**flags, skip_bad_examples=1)
+  printed = builders.train(**flags, skip_bad_examples=1)
   assert printed.status == 0, printed.err
   assert f'note: left out: {named} ' in printed.out
-  figures = json.loads(pathlib.Path('run/eval/eval.json').read_text())
-  assert (figures['examples'], figures['left_out']) == (11, 1)
+  metrics = json.loads(pathlib.Path('run/eval/eval.json').read_text())
+  assert (metrics['examples'], metrics['left_out']) == (11, 1)
 
 
 def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
@@ -109,14 +108,14 @@ def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   found[BAD] = found[BAD + 1]
   tfrecord.write(path, found)
   named = damage(folder)
-  printed = fakes.train(**flags, skip_bad_examples=1)
+  printed = builders.train(**flags, skip_bad_examples=1)
   assert printed.status == 0, printed.err
   assert named in printed.out.split('Recalibrating')[1]  # not in the step
-  printed = fakes.train(
+  printed = builders.train(
     **{**flags, 'dataset_dir': 'mended', 'train_dir': 'whole'}
   )
   assert printed.status == 0, printed.err
-  assert fakes.differing('run', 'whole') == []
+  assert builders.differing('run', 'whole') == []
 
 
 @pytest.mark.parametrize('kind', ['memory', 'file'])
@@ -125,22 +124,22 @@ def test_caches(flags, folder, unevaluated, kind, monkeypatch, workplace):
   monkeypatch.setenv('XDG_CACHE_HOME', str(workplace / 'cache'))
   named = damage(folder)
   flags = {**flags, 'cache': kind}
-  refused = fakes.train(**flags)
-  fakes.refused(refused, named, '--skip_bad_examples=1')
+  refused = builders.train(**flags)
+  builders.refused(refused, named, '--skip_bad_examples=1')
   assert 'step 1' not in refused.out
-  first = fakes.train(**flags, skip_bad_examples=1)
+  first = builders.train(**flags, skip_bad_examples=1)
   assert first.status == 0, first.err
-  again = fakes.train(**{**flags, 'train_dir': 'again'}, skip_bad_examples=1)
+  again = builders.train(**{**flags, 'train_dir': 'again'}, skip_bad_examples=1)
   assert again.status == 0, again.err
   for printed in first, again:
     assert printed.out.count('left out') == 1 and named in printed.out
   assert 'Decoding 16 images for --cache.' in first.out
   assert ('Decoding' in again.out) == (kind == 'memory')
-  assert fakes.differing('run', 'again') == []
+  assert builders.differing('run', 'again') == []
 
 
 def test_augmentation_and_mixing(flags, unevaluated):
-  printed = fakes.train(
+  printed = builders.train(
     **flags,
     rand_augment_layers=2,
     random_erasing=0.25,
@@ -170,16 +169,16 @@ def test_augmentation_and_mixing(flags, unevaluated):
   ],
 )
 def test_wrong_values(colours, flag, value, word):
-  fakes.refused(
-    fakes.train(**fakes.fast(colours), **{flag: value}),
+  builders.refused(
+    builders.train(**builders.fast(colours), **{flag: value}),
     f'--{flag}={value}',
     word,
   )
 
 
 def test_too_many_pixels(flags, folder):
-  fakes.refused(
-    fakes.train(**flags, max_image_pixels=1599),
+  builders.refused(
+    builders.train(**flags, max_image_pixels=1599),
     ' of ' + folder,
     '40x40 = 1,600 pixels',
     '--max_image_pixels=1599',

@@ -4,7 +4,7 @@ import types
 from unittest import mock
 
 from engine import evaluate
-from tests import fakes
+from tests import builders
 
 FLAGS = {
   'seeds': 1,
@@ -20,9 +20,9 @@ FLAGS = {
 
 
 def call(script, **flags) -> types.SimpleNamespace:
-  """Runs a script's main with `FLAGS` and others; see `fakes.call`.
+  """Runs a script's main with `FLAGS` and others; see `builders.call`.
 
   The last evaluation of a training leaves out the files that it would write.
   """
   with mock.patch.object(evaluate._Run, 'finish', lambda *arguments: None):
-    return fakes.call(script, **{**FLAGS, **flags})
+    return builders.call(script, **{**FLAGS, **flags})

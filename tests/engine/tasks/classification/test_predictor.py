@@ -9,9 +9,8 @@ from engine.config import scripts
 from engine.resolve.evaluation import evaluation
 from engine.tasks.classification import predictor
 from nets import nets_factory
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 
 
@@ -50,7 +49,7 @@ def _images(size=32):
   with tf.Graph().as_default(), tf.Session() as session:
     for seed in range(1000, 1023):
       data = (
-        fakes.example(seed // 2 % 5, seed)
+        builders.colour_example(seed // 2 % 5, seed)
         .features.feature['image/encoded']
         .bytes_list.value[0]
       )
@@ -150,7 +149,7 @@ def test_a_checkpoint_of_another_network(predict, digits_run):
 
 
 def test_reading_averages(workplace):
-  fakes.write_checkpoint(
+  builders.write_checkpoint(
     'a.ckpt',
     {
       'w': np.float32([1]),
@@ -161,7 +160,7 @@ def test_reading_averages(workplace):
   assert read_values('a.ckpt') == {'w': [1], 'v': [3]}
   assert read_values('a.ckpt', 0.9) == {'w': [2]}
   assert read_values('a.ckpt', names=['v', 'x']) == {'v': [3]}
-  fakes.write_checkpoint('b.ckpt', {'w': np.float32([1])})
+  builders.write_checkpoint('b.ckpt', {'w': np.float32([1])})
   with pytest.raises(
     ValueError,
     match=(
