@@ -9,6 +9,7 @@ import io
 import itertools
 import os
 import pathlib
+import shutil
 import types
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ from datasets import dataset_utils
 from datasets.records import description, tfrecord
 from engine.input.pipeline import Source
 from engine.tasks.classification.labels import ClassLabels
+from engine.training import hooks, metrics_log
 from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
 from tests import golden
 
@@ -236,6 +238,38 @@ def finished(
   assert printed.status == 0, printed.err
   printed.folder = folder
   return printed
+
+
+def save_every_step(patch: pytest.MonkeyPatch) -> None:
+  """Lets trainings write a checkpoint after each step; see `rewind`."""
+  begin = hooks.Save.__init__
+
+  def eagerly(save, scaffold, path, seconds, *others):
+    begin(save, scaffold, path, 0, *others)
+
+  patch.setattr(hooks.Save, '__init__', eagerly)
+
+
+def rewind(run: str | pathlib.Path, step: int, folder: str) -> None:
+  """Copies a run as if it had been killed after a step that it has saved."""
+  shutil.copytree(run, folder)
+  kept = []
+  for path in pathlib.Path(folder).glob('model.ckpt-*.index'):
+    number = int(path.stem.rpartition('-')[2])
+    if number <= step:
+      kept.append(number)
+      continue
+    for file in path.parent.glob(f'{path.stem}.*'):
+      file.unlink()
+  assert step in kept
+  paths = [f'{folder}/model.ckpt-{number}' for number in sorted(kept)]
+  tf.train.update_checkpoint_state(folder, paths[-1], paths)
+  path = pathlib.Path(folder, metrics_log.METRICS_FILENAME)
+  header, *rows = path.read_text().splitlines(keepends=True)
+  column = header.split(',').index('step')
+  path.write_text(
+    header + ''.join(row for row in rows if int(row.split(',')[column]) <= step)
+  )
 
 
 @pytest.fixture(scope='session')

@@ -155,9 +155,7 @@ class Config:
     ]
 
 
-def fill(
-  given: Config, task: str | None, *sources: dict[str, Any]
-) -> Config:
+def fill(given: Config, task: str | None, *sources: dict[str, Any]) -> Config:
   """Returns the configuration with what the sources have for its gaps.
 
   Args:
