@@ -49,9 +49,8 @@ def _downloaded(converter, name):
 
 
 @contextlib.contextmanager
-def _opened(config) -> Iterator[str | None]:
+def _opened(config: ConvertConfig, name: str) -> Iterator[str | None]:
   """Yields the source, unpacked to a folder for as long as it is needed."""
-  name = config.dataset_name
   converter = registry.get_converter(name)
   registry.check_source(name, config.source)
   path = None
@@ -161,7 +160,8 @@ def convert(config: ConvertConfig) -> description.Description | None:
   if not config.dataset_dir:
     raise ValueError('--dataset_dir is missing: the folder of the TFRecords.')
   if config.verify:
-    return check(config)
+    check(config)
+    return None
   if not config.dataset_name:
     raise ValueError(
       '--dataset_name is missing: '
@@ -173,7 +173,7 @@ def convert(config: ConvertConfig) -> description.Description | None:
       f'{path} is left from a conversion that was stopped, unless '
       'one is under way: remove it.'
     )
-  with _opened(config) as source:
+  with _opened(config, config.dataset_name) as source:
     plan = registry.get_converter(config.dataset_name).plan(
       source,
       Options(

@@ -352,7 +352,8 @@ def _profile(config, start):
   """Returns the hook that profiles, [] if none is asked for."""
   if config.profile_steps is None:
     return []
-  return [hooks.Profile(config.train_dir, *config.profile_steps, start)]
+  first, last = config.profile_steps
+  return [hooks.Profile(config.train_dir, first, last, start)]
 
 
 def _find_eval_data(config):

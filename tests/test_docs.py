@@ -372,7 +372,10 @@ def test_measurements_are_in_the_docs():
 
 def test_files_that_are_named_exist():
   """Paths in the text, such as `nets/decoders.py`, in what is there."""
-  folders = '|'.join(('nets', 'preprocessing', 'tests', 'recipes'))
+  folders = '|'.join(
+    ('datasets', 'engine', 'metrics', 'nets', 'preprocessing')
+    + ('recipes', 'tests')
+  )
   for page, text in TODAY.items():
     for span in code_spans(text):
       if re.fullmatch(rf'(?:{folders})/[\w/]+\.(?:py|cfg)', span):

@@ -9,7 +9,7 @@ import numpy as np
 
 _NAMED = 3  # images in a sentence
 # A split here has a name, call(index), which names a record, and rows, the
-# figures of each record: whether it is good, its label, its image's digest.
+# numbers of each record: whether it is good, its label, its image's digest.
 
 
 class Duplicates(NamedTuple):

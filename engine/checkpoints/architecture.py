@@ -171,11 +171,16 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
   matches = [match for match in map(_UNIT.match, shapes) if match]
   if not matches:
     return None
-  sizes = collections.Counter(match[1] for match in matches)
-  if scope not in sizes:
+  sizes: collections.Counter[str] = collections.Counter(
+    match[1] for match in matches
+  )
+  if scope is None or scope not in sizes:
     scope = sizes.most_common(1)[0][0]
-  units, depths, projected = {}, {}, set()
-  kinds, biased = collections.Counter(), False
+  units: dict[int, int] = {}
+  depths: dict[int, int] = {}
+  projected: set[tuple[int, int]] = set()
+  kinds: collections.Counter[str] = collections.Counter()
+  biased = False
   for match in matches:
     if match[1] == scope:
       block, unit, rest = int(match[2]), int(match[3]), match[5]

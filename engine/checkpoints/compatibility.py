@@ -65,30 +65,30 @@ def check(
       ResNets pass.
   """
   here = architecture.network(wanted)
-  there = here and architecture.network(there, here.scope)
-  if not there:
+  found = here and architecture.network(there, here.scope)
+  if not here or not found:
     return
-  difference = _difference(here, there)
+  difference = _difference(here, found)
   if difference:
-    _refuse(path, there, difference)
-  for block in here.depths.keys() & there.depths.keys():
-    if here.depths[block] != there.depths[block]:
+    _refuse(path, found, difference)
+  for block in here.depths.keys() & found.depths.keys():
+    if here.depths[block] != found.depths[block]:
       raise ValueError(
-        f'The checkpoint {path} is of {there} in another width (its '
-        f"block{block} has {there.depths[block]} channels, the network's "
+        f'The checkpoint {path} is of {found} in another width (its '
+        f"block{block} has {found.depths[block]} channels, the network's "
         f'{here.depths[block]}): no --model_name builds it, so pass another '
         '--checkpoint_path.'
       )
-  if here.scope != there.scope:
+  if here.scope != found.scope:
     raise ValueError(
-      f'The checkpoint {path} is of {there}, but its variables begin with '
-      f'{there.scope!r} where those of the network begin with '
+      f'The checkpoint {path} is of {found}, but its variables begin with '
+      f'{found.scope!r} where those of the network begin with '
       f'{here.scope!r}: save them by the names that the network has, and '
       'pass that as --checkpoint_path.'
     )
-  difference = shortcuts and _other_shortcut(here, there)
+  difference = shortcuts and _other_shortcut(here, found)
   if difference:
-    _refuse(path, there, difference)
+    _refuse(path, found, difference)
 
 
 def check_channels(path: str, wanted: Shapes, there: Shapes) -> None:
@@ -102,13 +102,13 @@ def check_channels(path: str, wanted: Shapes, there: Shapes) -> None:
   Raises:
     ValueError: it has more or less.
   """
-  here, there = architecture.network(wanted), architecture.network(there)
-  if not here or not there or None in (here.channels, there.channels):
+  here, found = architecture.network(wanted), architecture.network(there)
+  if not here or not found or here.root is None or found.root is None:
     return
-  if here.channels != there.channels:
+  if here.channels != found.channels:
     scope = resnet_generator.ROOT_BLOCKS[here.root].convolutions[0][0]
     raise ValueError(
-      f'The checkpoint {path} is for images of {there.channels} channels, '
+      f'The checkpoint {path} is for images of {found.channels} channels, '
       f'the network for {here.channels}: change --use_grayscale, or begin '
       f'with a new root by --checkpoint_exclude_scopes={here.scope}{scope}.'
     )

@@ -1,6 +1,7 @@
 """A network in a session of its own, for inference with any weights."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -8,6 +9,8 @@ import tensorflow.compat.v1 as tf
 from engine.checkpoints import compatibility, contents
 from engine.common import runtime, variables
 from nets.slim_compat import slim
+
+Session = TypeVar('Session', bound='InferenceSession')
 
 
 class InferenceSession:
@@ -86,7 +89,7 @@ class InferenceSession:
     """Frees the session."""
     self.session.close()
 
-  def __enter__(self) -> 'InferenceSession':
+  def __enter__(self: Session) -> Session:
     return self
 
   def __exit__(self, *exception: object) -> None:

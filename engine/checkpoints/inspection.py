@@ -23,7 +23,7 @@ KINDS = {
 _STATISTICS = ('/moving_mean', '/moving_variance')
 
 
-def natural(name):
+def natural(name: str) -> list[str]:
   """Returns a key by which unit_2 comes before unit_10."""
   return [part.zfill(9) for part in re.split(r'(\d+)', name)]
 

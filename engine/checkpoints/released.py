@@ -5,7 +5,7 @@ import os
 from engine.checkpoints import architecture, contents, locate
 from engine.common import console
 from engine.config import runs
-from engine.config.fields import Config
+from engine.config.scripts import DataConfig
 from nets import nets_factory
 from nets.nets_factory import Network, Released
 
@@ -22,7 +22,9 @@ def of_architecture(
     The network of the registry and what is known of its checkpoint; None if
     TF-Slim released none like that.
   """
-  for name in found.names if found else []:
+  if found is None:
+    return None
+  for name in found.names:
     network = nets_factory.get_network(name)
     if (
       network.released
@@ -53,7 +55,11 @@ def start_from(
 
 
 def tell(
-  checkpoint: str, released: Released, complete: Config, size: int, *more: str
+  checkpoint: str,
+  released: Released,
+  complete: DataConfig,
+  size: int,
+  *more: str,
 ) -> None:
   """Says what follows from it: preprocessing, the size in pixels, and more."""
   console.note(

@@ -106,12 +106,13 @@ def prepare(config: TrainConfig) -> WarmStart:
   averages of its weights, if there are any.
 
   Args:
-    config: the complete configuration.
+    config: the complete configuration, with a checkpoint_path.
 
   Raises:
     ValueError: a scope that does not exist, a checkpoint of another network,
       a variable that it lacks or that has another shape or type there.
   """
+  assert config.checkpoint_path is not None  # see Args
   path = locate.find(config.checkpoint_path)
   variables = {v.op.name: v for v in slim.get_model_variables()}
   shapes = {name: v.shape.as_list() for name, v in variables.items()}

@@ -1,6 +1,7 @@
 """What a person sees: lines, notes, errors and progress bars."""
 
 import sys
+from typing import Any
 
 import tqdm
 
@@ -22,8 +23,8 @@ def say(text: str) -> None:
 
 
 def progress(
-  total: int | None, initial: int = 0, unit: str = 'step', **options
-):
+  total: int | None, initial: int = 0, unit: str = 'step', **options: Any
+) -> tqdm.tqdm:
   """Returns a progress bar of tqdm, which is shown on a terminal only."""
   return tqdm.tqdm(
     total=total,

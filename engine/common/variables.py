@@ -43,7 +43,7 @@ def matching(
 
 
 def _scopes(variables):
-  found = {}
+  found: dict[str, None] = {}
   for variable in variables:
     parts = variable.op.name.split('/')
     for depth in range(1, len(parts) + 1):
@@ -68,7 +68,7 @@ def some(names: Sequence[str], shown: int = 3, more: str = '') -> str:
 
 
 def assign(
-  session: tf.Session, values: Mapping[tf.Variable, np.ndarray]
+  session: tf.Session, values: Mapping[tf.Variable, np.ndarray | float]
 ) -> None:
   """Sets variables, without adding to the graph."""
   session.run(

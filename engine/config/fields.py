@@ -11,10 +11,12 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from datasets.suggestions import did_you_mean
 from engine.config.parsing import Form
+
+Given = TypeVar('Given', bound='Config')
 
 
 def option(
@@ -142,7 +144,7 @@ class Config:
       and getattr(self, field.name) != field.default
     ]
 
-  def replace(self, **changes: Any) -> 'Config':
+  def replace(self: Given, **changes: Any) -> Given:
     """Returns a copy with other values."""
     return dataclasses.replace(self, **changes)
 
@@ -155,7 +157,7 @@ class Config:
     ]
 
 
-def fill(given: Config, task: str | None, *sources: dict[str, Any]) -> Config:
+def fill(given: Given, task: str | None, *sources: dict[str, Any]) -> Given:
   """Returns the configuration with what the sources have for its gaps.
 
   Args:
@@ -163,7 +165,7 @@ def fill(given: Config, task: str | None, *sources: dict[str, Any]) -> Config:
     task: fields of another task stay None; with None all are filled.
     *sources: values by field; the first that is not None counts.
   """
-  changes = {}
+  changes: dict[str, Any] = {}
   for source in sources:
     for name, value in source.items():
       if (

@@ -10,15 +10,16 @@ import sys
 import traceback
 import types
 import typing
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
 
 from engine.common import console, logs
 from engine.common.loading import load
-from engine.config.fields import Config
+from engine.config.fields import Config, Given
 
-_DEFINE = {
+_DEFINE: dict[type, Callable[..., Any]] = {
   int: flags.DEFINE_integer,
   float: flags.DEFINE_float,
   bool: flags.DEFINE_bool,
@@ -37,8 +38,8 @@ def _kind(field: dataclasses.Field) -> type:
 
 
 def parse(
-  config_class: type[Config], argv: list[str]
-) -> tuple[Config, list[str]]:
+  config_class: type[Given], argv: list[str]
+) -> tuple[Given, list[str]]:
   """Returns the configuration that `argv` gives, and its other arguments.
 
   Args:
@@ -77,12 +78,11 @@ def parse(
     raise ValueError(f'{text}{end} --help lists the flags.') from None
   if values.help:
     raise SystemExit(_help(config_class, argv[0]))
-  return config_class(
-    **{
-      field.name: values[field.name].value
-      for field in dataclasses.fields(config_class)
-    }
-  ), arguments
+  given: dict[str, Any] = {
+    field.name: values[field.name].value
+    for field in dataclasses.fields(config_class)
+  }
+  return config_class(**given), arguments
 
 
 def _own_first(config_class):

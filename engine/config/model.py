@@ -5,9 +5,9 @@ Nothing here imports TensorFlow.
 
 import dataclasses
 
+from datasets.label_kinds import CLASSIFICATION, SEGMENTATION
 from engine.config import parsing, tasks
 from engine.config.fields import Config, option
-from engine.config.tasks import CLASSIFICATION, SEGMENTATION
 
 _STRIDES = (1, 2, 4, 8, 16, 32)
 

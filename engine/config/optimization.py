@@ -5,9 +5,9 @@ Nothing here imports TensorFlow.
 
 import dataclasses
 
+from datasets.label_kinds import CLASSIFICATION
 from engine.config import optimizers, parsing, schedules, tasks
 from engine.config.fields import Config, option
-from engine.config.tasks import CLASSIFICATION
 
 
 @dataclasses.dataclass(frozen=True)

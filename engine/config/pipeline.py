@@ -5,9 +5,9 @@ Nothing here imports TensorFlow.
 
 import dataclasses
 
+from datasets.label_kinds import CLASSIFICATION
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.config.fields import Config, option
-from engine.config.tasks import CLASSIFICATION
 
 CACHES = ('memory', 'file')
 

@@ -5,10 +5,11 @@ Nothing here imports TensorFlow.
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from engine.common import files
-from engine.config.fields import Config
+from engine.config.fields import Config, Given
 from engine.config.scripts import TrainConfig
 
 CONFIG_FILENAME = 'config.json'
@@ -45,11 +46,11 @@ def read(folder: str) -> dict[str, Any]:
 
 
 def complete(
-  config: Config,
+  config: Given,
   run: dict[str, Any],
-  names: dict[str, str],
+  names: Mapping[str, str],
   fixed: tuple[str, ...],
-) -> Config:
+) -> Given:
   """Fills the fields that are None from the configuration of a run.
 
   Args:

@@ -4,7 +4,9 @@ Nothing here imports TensorFlow, so that a mistaken flag is answered at once.
 """
 
 import dataclasses
+from typing import TypeVar
 
+from datasets.label_kinds import CLASSIFICATION, SEGMENTATION
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.config import optimizers, parsing, schedules, tasks
 from engine.config.fields import Config, option
@@ -13,7 +15,6 @@ from engine.config.optimization import OptimizationConfig
 from engine.config.pipeline import PipelineConfig
 from engine.config.retired import RetiredEvalConfig, RetiredTrainConfig
 from engine.config.segmentation import SegmentationConfig
-from engine.config.tasks import CLASSIFICATION, SEGMENTATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,7 +240,7 @@ class TrainConfig(
 class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
   """What `eval_image_classifier.py` is told."""
 
-  checkpoint_path: tuple[str, ...] | None = option(
+  checkpoint_path: tuple[str, ...] = option(
     None,
     'Checkpoint or run folder; several, comma-separated, are an ensemble. '
     'Default: runs/MODEL-DATASET.',
@@ -366,7 +367,7 @@ class InspectConfig(Config):
 class ClassifyConfig(ModelConfig):
   """What `classify_image.py` is told, besides the images."""
 
-  checkpoint_path: str | None = option(
+  checkpoint_path: str = option(
     None, 'The checkpoint, or a run folder whose newest is taken. Required.'
   )
   model_name: str = option(
@@ -410,6 +411,13 @@ class ClassifyConfig(ModelConfig):
   batch_size: int = option(32, 'Images in a step.', low=1)
 
 
+# The scripts that have a network, and those that have a dataset too.
+NetworkConfig = TrainConfig | EvalConfig | ClassifyConfig
+DataConfig = TrainConfig | EvalConfig
+# Of what begins with a checkpoint: the same class in and out.
+Inference = TypeVar('Inference', EvalConfig, ClassifyConfig)
+
+
 @dataclasses.dataclass(frozen=True)
 class ConvertConfig(Config):
   """What `download_and_convert_data.py` is told."""
@@ -419,7 +427,7 @@ class ConvertConfig(Config):
     'What to convert (an unknown name lists all), or tfds:NAME. With '
     '--verify: what the folder holds.',
   )
-  dataset_dir: str | None = option(
+  dataset_dir: str = option(
     None, 'The folder to write TFRecords to, or to verify.'
   )
   source: str | None = option(

@@ -5,12 +5,11 @@ TensorFlow.
 """
 
 import dataclasses
-from typing import Literal
 
+from datasets.label_kinds import SEGMENTATION
 from engine.config import parsing
 from engine.config.fields import option
 from engine.config.model import ModelConfig
-from engine.config.tasks import SEGMENTATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +33,7 @@ class SegmentationConfig(ModelConfig):
     changes='never',
     task=SEGMENTATION,
   )
-  class_weights: tuple[float, ...] | Literal['auto'] | None = option(
+  class_weights: tuple[float, ...] | None = option(
     None,
     'Weights of the classes in the loss, such as 0.5,1,1; auto: more for '
     'rarer classes. Default: all 1.',

@@ -9,6 +9,7 @@ import numpy as np
 from engine.config.pipeline import PipelineConfig
 from engine.config.scripts import EvalConfig, TrainConfig
 from engine.resolve.evaluation import evaluation
+from engine.tasks.predictor import SplitPredictor
 
 Values = Mapping[str, np.ndarray]  # by the names of the network's variables
 
@@ -30,7 +31,8 @@ class Validator:
 
   def __init__(self, config: TrainConfig):
     """Sets the run, by its complete configuration."""
-    self._config, self._predictor = config, None
+    self._config = config
+    self._predictor: SplitPredictor | None = None
 
   def _open(self):
     if self._predictor is None:

@@ -32,7 +32,8 @@ class _Memory:
   """Pixels in memory, no more than half of what is free."""
 
   def __init__(self):
-    self._pixels, self._size, self._most = [], 0, _free_memory() // 2
+    self._pixels: list[bytes] = []
+    self._size, self._most = 0, _free_memory() // 2
 
   def append(self, pixels: bytes) -> None:
     """Keeps the next image."""
@@ -76,10 +77,11 @@ class Cache:
     """
     self._examples = examples
     self._threads = threads
+    self._pixels: _Memory | _Mapped
     self._progress = progress or no_progress
     if kind == 'memory':
-      self._pixels = _Memory()
-      self._shapes, self._labels = self._fill(self._pixels.append)
+      self._pixels = memory = _Memory()
+      self._shapes, self._labels = self._fill(memory.append)
     else:
       self._open(pathlib.Path(dataset_utils.cache_dir(), 'decoded'))
 
@@ -171,7 +173,10 @@ class _Mapped:
   """Pixels in a file."""
 
   def __init__(self, path, sizes):
-    self._data = np.memmap(path, np.uint8, 'r') if sizes.any() else b''
+    # An empty file cannot be mapped.
+    self._data = (
+      np.memmap(path, np.uint8, 'r') if sizes.any() else np.empty(0, np.uint8)
+    )
     self._ends = np.cumsum(sizes)
     self._begins = self._ends - sizes
 

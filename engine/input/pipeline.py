@@ -11,13 +11,14 @@ import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from datasets.limits import MAX_PIXELS
 from datasets.records.examples import Examples
 from engine.common import console
-from engine.config.scripts import PipelineConfig
+from engine.config.scripts import DataConfig
 from engine.input.cache import Cache
 from engine.input.labels import Labels
 from preprocessing.encoded import Encoded
@@ -125,7 +126,9 @@ class Source:
     )
     self._threads = num_threads
     # Blocks of record numbers, as many as may be read ahead.
-    self._recent = collections.deque(maxlen=32 + num_threads)
+    self._recent: collections.deque[np.ndarray] = collections.deque(
+      maxlen=32 + num_threads
+    )
     self._told = len(self.left_out) if examples else 0
     self.num_examples = len(self.examples)
 
@@ -169,8 +172,9 @@ class Source:
   def _example(self, seed, evaluates):
     def make(number, index, *loaded):
       *record, found = loaded
+      image, label = self._records.decode(*record)
       image, label = self._labels.prepare(
-        *self._records.decode(*record), tf.stack([seed, number])
+        image, label, tf.stack([seed, number])
       )
       if evaluates:
         found = tf.where(tf.equal(index, found), found, -1)
@@ -232,13 +236,6 @@ class Source:
     block = tf.range(batch_size, dtype=tf.int64)
     classes = self.examples.classes
 
-    def mixed(images, labels, records, step):
-      return *mix(
-        images,
-        tf.one_hot(labels, classes),
-        tf.stack([tf.constant(seed, tf.int64), step]),
-      ), records
-
     def batches(start):
       steps = tf.data.Dataset.range(start, tf.int64.max // batch_size)
       numbers = steps.map(_as_is(lambda step: step * batch_size + block))
@@ -247,9 +244,16 @@ class Source:
       )
       if mix is None:
         return found
-      return tf.data.Dataset.zip((found, steps)).map(
-        _as_is(lambda batch, step: mixed(*batch, step))
-      )
+
+      def mixed(batch, step):
+        images, labels, records = batch
+        return *mix(
+          images,
+          tf.one_hot(labels, classes),
+          tf.stack([tf.constant(seed, tf.int64), step]),
+        ), records
+
+      return tf.data.Dataset.zip((found, steps)).map(_as_is(mixed))
 
     return Stream(self, batches, start)
 
@@ -277,7 +281,7 @@ class Source:
 
 
 def open_source(
-  config: PipelineConfig,
+  config: DataConfig,
   dataset: Dataset,
   labels: Labels,
   examples: Examples | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from engine.common import console, runtime
-from engine.config.model import ModelConfig
+from engine.config.scripts import Inference, NetworkConfig
 from engine.input.pipeline import Source
 from preprocessing import preprocessing_factory
 
@@ -19,12 +19,12 @@ FILENAME = 'per_pixel_mean.npy'
 _BATCH = 100  # images at once
 
 
-def is_needed(config: ModelConfig) -> bool:
+def is_needed(config: NetworkConfig) -> bool:
   """Whether the preprocessing of a configuration subtracts a mean image."""
   return preprocessing_factory.needs_mean(config.preprocessing_name)
 
 
-def check(config: ModelConfig, folder: str = '') -> None:
+def check(config: NetworkConfig, folder: str = '') -> None:
   """Makes sure that the flag --per_pixel_mean fits, if it is given.
 
   Args:
@@ -76,7 +76,7 @@ def read(path: str) -> np.ndarray:
   return mean
 
 
-def found(config: ModelConfig, checkpoint: str) -> ModelConfig:
+def found(config: Inference, checkpoint: str) -> Inference:
   """Returns the configuration with the mean image that lies beside.
 
   Args:
@@ -103,7 +103,8 @@ def measure(source: Source) -> np.ndarray:
   Returns:
     float32 [height, width, channels], the same bits every time.
   """
-  total, good = 0.0, 0
+  total: np.ndarray = np.zeros(())
+  good = 0
   with tf.Graph().as_default():
     stream = source.evaluation(_BATCH)
     with (
@@ -115,7 +116,7 @@ def measure(source: Source) -> np.ndarray:
       for _ in range(-(-source.num_examples // _BATCH)):
         images, _, records = stream.run(session, stream.batch)
         images = images[records >= 0]  # else one stands in for a bad one
-        total += images.sum(0, dtype=np.float64)
+        total = total + images.sum(0, dtype=np.float64)
         good += len(images)
         bar.update(len(records))
   return (total / good).astype(np.float32)

@@ -63,7 +63,9 @@ class Population:
   """Mean and variance of all that was added (Chan et al., 1979)."""
 
   def __init__(self):
-    self.count, self.mean, self._squares = 0, 0.0, 0.0
+    self.count = 0
+    self.mean: np.ndarray = np.zeros(())
+    self._squares: np.ndarray = np.zeros(())
 
   def add(self, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
     """Adds `count` values of this mean and unbiased variance."""
@@ -107,7 +109,7 @@ def measure(
     ):
       population.add(*batch)
     on_batch()
-  values = {}
+  values: dict[tf.Variable, np.ndarray] = {}
   for layer, population in zip(found, populations, strict=True):
     values[layer.mean] = population.mean
     values[layer.variance] = population.variance
@@ -152,7 +154,7 @@ class Recalibration:
       return {}
     run = functools.partial(self._stream.run, session)
     position = self._stream.position
-    values = {}
+    values: dict[tf.Variable, np.ndarray] = {}
     with console.progress(self.batches, unit='batch') as bar:
       values.update(measure(run, self._layers, self.batches, bar.update))
       if self._shadows:

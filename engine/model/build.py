@@ -1,14 +1,21 @@
 """A network and its decoder, as a configuration says."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow.compat.v1 as tf
 
-from engine.config.model import ModelConfig
+from engine.config.scripts import (
+  ClassifyConfig,
+  EvalConfig,
+  NetworkConfig,
+  TrainConfig,
+)
 from nets import decoders, nets_factory, resnet_generator, resnet_utils
 
+Given = TypeVar('Given', TrainConfig, EvalConfig, ClassifyConfig)
 
-def complete(config: ModelConfig) -> ModelConfig:
+
+def complete(config: Given) -> Given:
   """Returns the configuration with the options that its network takes.
 
   Raises:
@@ -55,7 +62,7 @@ def _check_root(config):
     )
 
 
-def output_stride(config: ModelConfig) -> int:
+def output_stride(config: NetworkConfig) -> int:
   """Returns the default output stride of dense features, 16 or less."""
   network = nets_factory.get_network(config.model_name)
   root = resnet_generator.get_root(config.root_block or network.root_block)
@@ -64,7 +71,7 @@ def output_stride(config: ModelConfig) -> int:
   )
 
 
-def network_options(config: ModelConfig) -> dict[str, str]:
+def network_options(config: NetworkConfig) -> dict[str, str]:
   """Returns the arguments of its network that a configuration gives."""
   return {
     option: getattr(config, option)
@@ -73,7 +80,7 @@ def network_options(config: ModelConfig) -> dict[str, str]:
   }
 
 
-def decoder_options(config: ModelConfig) -> dict[str, Any]:
+def decoder_options(config: NetworkConfig) -> dict[str, Any]:
   """Returns what `decoders.check` is told of a complete configuration."""
   return {
     'network_name': config.model_name,
@@ -86,7 +93,7 @@ def decoder_options(config: ModelConfig) -> dict[str, Any]:
 
 
 def build_network(
-  config: ModelConfig,
+  config: NetworkConfig,
   images: tf.Tensor,
   num_classes: int,
   is_training: bool = False,
@@ -113,7 +120,7 @@ def build_network(
 
 
 def build_dense(
-  config: ModelConfig,
+  config: NetworkConfig,
   images: tf.Tensor,
   num_classes: int,
   is_training: bool = False,

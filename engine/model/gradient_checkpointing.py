@@ -243,7 +243,8 @@ def gradients(
   gradient, *found = tf.gradients(
     loss, [last.enters, *variables], stop_gradients=[last.enters]
   )
-  values, trained = {}, _dependent(each.op.outputs[0] for each in variables)
+  values: dict[tf.Tensor, list[tf.Tensor]] = {}
+  trained = _dependent(each.op.outputs[0] for each in variables)
   for i, segment in reversed(list(enumerate(segments))):
     gradient, new = _backward(segment, gradient, trained, f'recomputed_{i}')
     for tensor, each in new.items():

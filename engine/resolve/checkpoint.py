@@ -3,16 +3,14 @@
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from engine.checkpoints import architecture, contents, locate
 from engine.config import runs
 from engine.config.fields import fill
 from engine.config.model import ModelConfig
-from engine.config.scripts import ClassifyConfig, EvalConfig
+from engine.config.scripts import Inference
 from engine.model import build
-
-Given = TypeVar('Given', EvalConfig, ClassifyConfig)
 
 # What the scripts take over from the run, by the same name.
 _SHARED = (
@@ -30,10 +28,10 @@ _FIXED = (*_SHARED, 'labels_offset')
 
 
 def open_run(
-  given: Given,
-  path: str | None,
+  given: Inference,
+  path: str,
   names: Callable[[Mapping[str, Any]], Mapping[str, str]],
-) -> tuple[Given, str, dict[str, Any]]:
+) -> tuple[Inference, str, dict[str, Any]]:
   """Returns a configuration filled from its run, the checkpoint, the run.
 
   Args:

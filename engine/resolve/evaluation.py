@@ -48,7 +48,7 @@ def with_path(given: EvalConfig) -> EvalConfig:
         places.run_dir(given.model_name, name, given.dataset_dir),
       )
     )
-  check_path(given.checkpoint_path and given.checkpoint_path[0])
+  check_path(given.checkpoint_path[0] if given.checkpoint_path else None)
   return given
 
 

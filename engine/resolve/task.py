@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasets import label_kinds
-from datasets.dataset_factory import Specification
+from datasets.specification import Specification
 from engine.config.model import ModelConfig
+from engine.config.scripts import DataConfig
 from engine.config.tasks import TASKS, get_task
 from engine.tasks.base import Task
 
@@ -56,6 +57,6 @@ def choose(given: ModelConfig, name: str, where: str) -> Task:
   return task
 
 
-def of_data(given: ModelConfig, specification: Specification) -> Task:
+def of_data(given: DataConfig, specification: Specification) -> Task:
   """Returns the task of a dataset; see `choose`."""
   return choose(given, specification.task, f'the dataset {given.dataset_name}')

@@ -100,7 +100,7 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
     dict(specification.suggestions),
     {
       'train_image_size': start and start.image_size,
-      'labels_offset': start.labels_offset if same_classes else None,
+      'labels_offset': start.labels_offset if start and same_classes else None,
     },
     {
       'preprocessing_name': task.preprocessing(network),
@@ -118,7 +118,7 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
   complete = _with_metric(complete)
   if complete.labels_offset is None:  # the task has no such flag
     complete = complete.replace(labels_offset=0)
-  if start:
+  if start and given.checkpoint_path:
     offset = f'labels_offset {complete.labels_offset}'
     released.tell(
       given.checkpoint_path,

@@ -11,10 +11,15 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.dataset_factory import Specification
 from datasets.records.examples import Examples
-from engine.config.model import ModelConfig
-from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from datasets.specification import Specification
+from engine.config.scripts import (
+  ClassifyConfig,
+  EvalConfig,
+  Inference,
+  NetworkConfig,
+  TrainConfig,
+)
 from engine.input.pipeline import Batch, Source
 from engine.tasks.predictor import SplitPredictor
 from nets.nets_factory import Network
@@ -106,11 +111,11 @@ class Task(Protocol):
 
   def complete_inference(
     self,
-    given: EvalConfig | ClassifyConfig,
-    config: EvalConfig | ClassifyConfig,
+    given: Inference,
+    config: Inference,
     checkpoint: str,
     run: Mapping[str, Any],
-  ) -> EvalConfig | ClassifyConfig:
+  ) -> Inference:
     """Returns the configuration, complete, of evaluation or of files.
 
     Args:
@@ -141,7 +146,7 @@ class Task(Protocol):
 
   def build(
     self,
-    config: ModelConfig,
+    config: NetworkConfig,
     images: tf.Tensor,
     num_classes: int,
     is_training: bool = False,

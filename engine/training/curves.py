@@ -18,7 +18,7 @@ def _panels():
   The metrics are those of evaluations, as far as they have them, with what is
   written behind 'evaluation'.
   """
-  accuracies = {}
+  accuracies: dict[str, str] = {}
   for entry in TASKS.values():
     accuracies.update(entry.accuracies)
   return {'loss': ({'loss': ''}, 1), 'accuracy': (accuracies, 100)}

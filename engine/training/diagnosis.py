@@ -50,7 +50,7 @@ class Diagnosis:
     )
 
   @staticmethod
-  def _checks(tensors):
+  def _checks(tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {
       name: tf.reduce_all(tf.math.is_finite(tensor))
       for name, tensor in tensors.items()

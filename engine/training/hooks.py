@@ -54,9 +54,10 @@ class Report(tf.train.SessionRunHook):
     self._fetches, self._train_dir = fetches, train_dir
     self._start, self._total, self._every = start_step, total, every
     self._batch_size = batch_size
-    self._sums, self._count = {}, 0
+    self._sums: dict[str, float] = {}
+    self._count = 0
     self._timed, self._warming_up = 0, True
-    self._bar = None
+    self._begun = False
 
   def begin(self) -> None:
     self._log = MetricsLog(
@@ -75,11 +76,18 @@ class Report(tf.train.SessionRunHook):
     self._events = tf.summary.FileWriterCache.get(self._train_dir)
     self._bar = console.progress(self._total, self._start)
     self._time = time.perf_counter()
+    self._begun = True
 
-  def before_run(self, run_context):
+  def before_run(
+    self, run_context: tf.train.SessionRunContext
+  ) -> tf.train.SessionRunArgs:
     return tf.train.SessionRunArgs(self._fetches)
 
-  def after_run(self, run_context, run_values) -> None:
+  def after_run(
+    self,
+    run_context: tf.train.SessionRunContext,
+    run_values: tf.train.SessionRunValues,
+  ) -> None:
     values = run_values.results
     step = int(values['step'])
     self._bar.update(step - self._bar.n)
@@ -140,12 +148,12 @@ class Report(tf.train.SessionRunHook):
     )
     self._sums, self._count, self._timed = {}, 0, 0
 
-  def end(self, session) -> None:
+  def end(self, session: tf.Session) -> None:
     self.close()
 
   def close(self) -> None:
     """Ends the progress bar and the files, if they have been begun."""
-    if self._bar is None:
+    if not self._begun:
       return
     self._bar.close()
     self._log.close()
@@ -186,7 +194,7 @@ class Save(tf.train.SessionRunHook):
     self._step, self._is_last, self._finish = step, is_last, finish
     self._explain = explain
     self._last = time.monotonic()
-    self._saved = None
+    self._saved: int | None = None
 
   def begin(self) -> None:
     self._finite = tf.reduce_all(
@@ -229,14 +237,22 @@ class Save(tf.train.SessionRunHook):
         os.remove(path)
     shutil.rmtree(f'{self._path}-{step}_temp', ignore_errors=True)
 
-  def after_create_session(self, session, coord) -> None:
+  def after_create_session(
+    self, session: tf.Session, coord: tf.train.Coordinator
+  ) -> None:
     self._now = int(session.run(tf.train.get_global_step(session.graph)))
     self._saved = self._now if self._now else None
 
-  def before_run(self, run_context):
+  def before_run(
+    self, run_context: tf.train.SessionRunContext
+  ) -> tf.train.SessionRunArgs:
     return tf.train.SessionRunArgs(self._step)
 
-  def after_run(self, run_context, run_values) -> None:
+  def after_run(
+    self,
+    run_context: tf.train.SessionRunContext,
+    run_values: tf.train.SessionRunValues,
+  ) -> None:
     self._now = int(run_values.results)
     if self._is_last(self._now):
       run_context.request_stop()
@@ -246,7 +262,7 @@ class Save(tf.train.SessionRunHook):
     ):
       self.save(run_context.session, self._now)
 
-  def end(self, session) -> None:
+  def end(self, session: tf.Session) -> None:
     if self._is_last(self._now):
       self._finish(session)
     elif self._now == self._saved:
@@ -269,17 +285,21 @@ class Profile(tf.train.SessionRunHook):
     self._train_dir, self._first, self._last = train_dir, first, last
     self._step, self._active = start_step, False
 
-  def before_run(self, run_context) -> None:
+  def before_run(self, run_context: tf.train.SessionRunContext) -> None:
     self._step += 1
     if self._step == self._first:
       tf2.profiler.experimental.start(self._train_dir)
       self._active = True
 
-  def after_run(self, run_context, run_values) -> None:
+  def after_run(
+    self,
+    run_context: tf.train.SessionRunContext,
+    run_values: tf.train.SessionRunValues,
+  ) -> None:
     if self._active and self._step >= self._last:
       self._stop()
 
-  def end(self, session) -> None:
+  def end(self, session: tf.Session) -> None:
     self._stop()
 
   def close(self) -> None:
@@ -322,7 +342,11 @@ class StopOnSignal(tf.train.SessionRunHook):
         for number in (signal.SIGINT, signal.SIGTERM)
       }
 
-  def after_run(self, run_context, run_values) -> None:
+  def after_run(
+    self,
+    run_context: tf.train.SessionRunContext,
+    run_values: tf.train.SessionRunValues,
+  ) -> None:
     if self.received is not None:
       run_context.request_stop()
 

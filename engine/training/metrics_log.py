@@ -3,6 +3,7 @@
 import csv
 import os
 from collections.abc import Mapping, Sequence
+from typing import IO
 
 from datasets.files import atomic
 
@@ -45,11 +46,11 @@ class MetricsLog:
     self._rows = self._writer(self._file, columns)
 
   @staticmethod
-  def _writer(file, columns):
+  def _writer(file: IO[str], columns: Sequence[str]) -> csv.DictWriter:
     return csv.DictWriter(file, columns, restval='nan', extrasaction='ignore')
 
   @staticmethod
-  def _text(row):
+  def _text(row: Mapping[str, float]) -> dict[str, str | int]:
     return {
       **{name: f'{value:.6g}' for name, value in row.items()},
       'step': int(row['step']),

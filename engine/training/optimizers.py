@@ -125,7 +125,7 @@ def apply_gradients(
       '--learning_rate_multipliers.'
     )
   clipped = _clipped(config, [g for g, _ in pairs])
-  groups = {}
+  groups: dict[float, list[tuple[tf.Tensor, tf.Variable]]] = {}
   for gradient, (_, variable), factor in zip(
     clipped, pairs, factors, strict=True
   ):

@@ -81,7 +81,7 @@ def check(config: TrainConfig) -> None:
   """
   folder = config.train_dir
   run = runs.read(folder) if locate.listed(folder) else {}
-  found = {}
+  found: dict[str, list[str]] = {}
   for field in dataclasses.fields(config):
     given = getattr(config, field.name)
     if field.name in run and run[field.name] != given:

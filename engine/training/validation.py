@@ -77,19 +77,27 @@ class Validation(tf.train.SessionRunHook):
     self._best.settle(self._evaluations.rows)
     self._events = tf.summary.FileWriterCache.get(self._config.train_dir)
 
-  def after_create_session(self, session, coord) -> None:
+  def after_create_session(
+    self, session: tf.Session, coord: tf.train.Coordinator
+  ) -> None:
     self._state.multiply_learning_rate(session, self._evaluations.factor)
     step = int(session.run(tf.train.get_global_step(session.graph)))
     if step and self._is_due(step) and not self._evaluations.has(step):
       self._evaluate(session, step)
 
-  def before_run(self, run_context):
+  def before_run(
+    self, run_context: tf.train.SessionRunContext
+  ) -> tf.train.SessionRunArgs:
     return tf.train.SessionRunArgs(self._state.step)
 
   def _is_due(self, step):
     return step % self._every == 0 and step != self._config.max_number_of_steps
 
-  def after_run(self, run_context, run_values) -> None:
+  def after_run(
+    self,
+    run_context: tf.train.SessionRunContext,
+    run_values: tf.train.SessionRunValues,
+  ) -> None:
     step = int(run_values.results)
     if not self._is_due(step):
       return
@@ -148,8 +156,8 @@ class Validation(tf.train.SessionRunHook):
       ),
       row['step'],
     )
-    if self._evaluations.over:
-      first = self._evaluations.best
+    first = self._evaluations.best
+    if first is not None and self._evaluations.over:
       console.say(
         f'Stopping: no better {tasks.display_name(metric)} than '
         f'{first[metric]:.4f} at step {int(first["step"])} in '
@@ -163,6 +171,7 @@ class Validation(tf.train.SessionRunHook):
     row = row_of(self._task.name, metrics, metrics['step'])
     self._record(row, kept, finished=True)
     first = self._evaluations.best
+    assert first is not None  # as one was recorded
     console.say(
       f'The best {tasks.display_name(self._config.best_metric)} was '
       f'{first[self._config.best_metric]:.4f} at step {int(first["step"])}; '

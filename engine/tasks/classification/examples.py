@@ -9,9 +9,12 @@ from tf_slim.data.dataset import Dataset
 
 from datasets.files import atomic
 from engine.common import console
-from engine.config.model import ModelConfig
-from engine.config.pipeline import PipelineConfig
-from engine.config.scripts import TrainConfig
+from engine.config.scripts import (
+  ClassifyConfig,
+  DataConfig,
+  EvalConfig,
+  TrainConfig,
+)
 from engine.input import pixel_mean
 from engine.input.pipeline import Source, open_source
 from engine.tasks.classification.labels import ClassLabels
@@ -19,7 +22,7 @@ from preprocessing import preprocessing_factory
 
 
 def open_examples(
-  config: PipelineConfig, dataset: Dataset, preprocess: Callable, size: int
+  config: DataConfig, dataset: Dataset, preprocess: Callable, size: int
 ) -> Source:
   """Returns a split's examples.
 
@@ -39,12 +42,12 @@ def _labels(config, dataset, preprocess, size):
   return ClassLabels(preprocess, size, dataset.num_classes - offset, offset)
 
 
-def for_evaluation(config: ModelConfig) -> Callable:
+def for_evaluation(config: EvalConfig | ClassifyConfig) -> Callable:
   """Returns what prepares an image for evaluation; see its factory."""
   prepare = preprocessing_factory.get_preprocessing(
     config.preprocessing_name, False, config.use_grayscale
   )
-  if not pixel_mean.is_needed(config):
+  if not config.per_pixel_mean:
     return prepare
   return functools.partial(
     prepare, per_pixel_mean=pixel_mean.read(config.per_pixel_mean)

@@ -1,6 +1,6 @@
 """One class an image: how it is read, checked and prepared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -11,7 +11,9 @@ from engine.input.labels import Features, checked
 class ClassLabels:
   """One class an image: int64 scalars in [0, classes)."""
 
-  features = {'image/class/label': tf.FixedLenFeature([], tf.int64)}
+  features: Mapping[str, Any] = {
+    'image/class/label': tf.FixedLenFeature([], tf.int64)
+  }
 
   def __init__(
     self, preprocess: Callable, size: int, classes: int, labels_offset: int = 0

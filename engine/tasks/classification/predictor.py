@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from engine.config.scripts import EvalConfig
+from engine.input.pipeline import Stream
 from engine.model.build import build_network
 from engine.tasks.classification import examples, views
 from engine.tasks.predictor import SplitPredictor
@@ -73,6 +74,8 @@ class Predictor(SplitPredictor):
       ValueError: an unknown name, or data that cannot be read.
     """
     self._config, self._num_classes = config, num_classes
+    assert config.batch_size is not None  # Classification has a default
+    self._batch_size = config.batch_size
     self._plans = views.plan(config)
     self.views = views.count(self._plans)
     graph = tf.Graph()
@@ -83,7 +86,7 @@ class Predictor(SplitPredictor):
         views.preprocessing(config, self._plans),
         config.eval_image_size,
       )
-      self._stream = self.source.evaluation(config.batch_size)
+      self._stream = self.source.evaluation(self._batch_size)
       images = self._stream.batch.images
       self._view = None
       if isinstance(images, tuple):  # of which a view is fed at a time
@@ -91,7 +94,7 @@ class Predictor(SplitPredictor):
           tf.float32, [None, None, None, images[0].shape[-1]]
         )
       self._logits = self._network(images, False, None)
-    self._compared = None
+    self._compared: tuple[Stream, tf.Tensor] | None = None
     super().__init__(config, graph)
 
   def _network(self, images, is_training, reuse):
@@ -103,7 +106,7 @@ class Predictor(SplitPredictor):
     self, max_batches: int | None = None, title: str = 'evaluating'
   ) -> Predictions:
     """Returns what the network says of every image; see `SplitPredictor`."""
-    batches = -(-self.source.num_examples // self._config.batch_size)
+    batches = -(-self.source.num_examples // self._batch_size)
     batches = min(self._limit(max_batches) or batches, batches)
     return _joined(self._passes(self._stream, self._batch, batches, title))
 
@@ -114,7 +117,7 @@ class Predictor(SplitPredictor):
     """
     if self._view is not None:
       return None
-    size = _even(self.source.num_examples, self._config.batch_size)
+    size = _even(self.source.num_examples, self._batch_size)
     if self._compared is None:
       with self.graph.as_default():
         self._compared = self._build_comparison(size)
@@ -129,7 +132,7 @@ class Predictor(SplitPredictor):
     )
     return tuple(found._replace(logits=found.logits[:, i]) for i in (0, 1))
 
-  def _build_comparison(self, size):
+  def _build_comparison(self, size: int) -> tuple[Stream, tf.Tensor]:
     """Returns shuffled batches, and what both kinds of batch norm say."""
     stream = self.source.evaluation(size, shuffle=True)
     both = [

@@ -6,10 +6,15 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.dataset_factory import Specification
 from datasets.label_kinds import CLASSIFICATION
-from engine.config.model import ModelConfig
-from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from datasets.specification import Specification
+from engine.config.scripts import (
+  ClassifyConfig,
+  EvalConfig,
+  Inference,
+  NetworkConfig,
+  TrainConfig,
+)
 from engine.input import pixel_mean
 from engine.input.pipeline import Batch, Source
 from engine.model.build import build_network
@@ -73,11 +78,11 @@ class Classification:
 
   def complete_inference(
     self,
-    given: EvalConfig | ClassifyConfig,
-    config: EvalConfig | ClassifyConfig,
+    given: Inference,
+    config: Inference,
     checkpoint: str,
     run: Mapping[str, Any],
-  ) -> EvalConfig | ClassifyConfig:
+  ) -> Inference:
     """Finds the mean image beside the checkpoint."""
     return pixel_mean.found(config, checkpoint)
 
@@ -96,7 +101,7 @@ class Classification:
 
   def build(
     self,
-    config: ModelConfig,
+    config: NetworkConfig,
     images: tf.Tensor,
     num_classes: int,
     is_training: bool = False,

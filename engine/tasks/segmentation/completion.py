@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from tf_slim.data.dataset import Dataset
 
-from datasets.dataset_factory import Specification
+from datasets.label_kinds import SEGMENTATION
 from datasets.records import pixel_counts
+from datasets.specification import Specification
 from engine.checkpoints import architecture, contents
 from engine.common import console
 from engine.config.fields import fill
-from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
-from engine.config.tasks import SEGMENTATION
+from engine.config.scripts import Inference, TrainConfig
 from engine.model import build
 from engine.tasks.segmentation import sizes
 from metrics import segmentation
@@ -177,11 +177,8 @@ def training(
 
 
 def inference(
-  given: EvalConfig | ClassifyConfig,
-  config: EvalConfig | ClassifyConfig,
-  checkpoint: str,
-  run: Mapping[str, Any],
-) -> EvalConfig | ClassifyConfig:
+  given: Inference, config: Inference, checkpoint: str, run: Mapping[str, Any]
+) -> Inference:
   """Returns the configuration with its decoder and its output stride.
 
   Args:

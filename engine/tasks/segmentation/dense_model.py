@@ -133,7 +133,7 @@ class DenseModel:
   def _windows(self, session, images):
     """Returns the mean probabilities over the windows of images."""
     height, width = images.shape[1:3]
-    if self._fits(height, width):
+    if self._crop is None or self._fits(height, width):
       return session.run(self._probabilities, {self._images: images})
     down, right = self._crop
     total = np.zeros((*images.shape[:3], self._found.shape[-1]), np.float32)

@@ -7,16 +7,19 @@ import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from datasets.records.examples import Examples
-from engine.config.model import ModelConfig
-from engine.config.pipeline import PipelineConfig
-from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.config.scripts import (
+  ClassifyConfig,
+  DataConfig,
+  EvalConfig,
+  TrainConfig,
+)
 from engine.input.pipeline import Source, open_source
 from engine.tasks.segmentation.labels import MaskLabels
 from preprocessing import preprocessing_factory
 
 
 def open_examples(
-  config: PipelineConfig,
+  config: DataConfig,
   dataset: Dataset,
   preprocess: Callable,
   size: tuple[int, int] | None,
@@ -38,7 +41,7 @@ def open_examples(
   return open_source(config, dataset, labels, examples)
 
 
-def for_evaluation(config: ModelConfig) -> Callable:
+def for_evaluation(config: EvalConfig | ClassifyConfig) -> Callable:
   """Returns what prepares image and mask for evaluation; see its factory."""
   return preprocessing_factory.get_segmentation_preprocessing(
     config.preprocessing_name, False, config.use_grayscale

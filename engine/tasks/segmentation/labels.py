@@ -1,6 +1,6 @@
 """One class a pixel: how it is read, checked and prepared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -12,7 +12,7 @@ from engine.input.labels import Features, checked
 class MaskLabels:
   """One class a pixel: int32 [height, width] in [0, classes), or ignored."""
 
-  features = {
+  features: Mapping[str, Any] = {
     'image/segmentation/class/encoded': tf.FixedLenFeature([], tf.string)
   }
 
@@ -34,7 +34,7 @@ class MaskLabels:
       ignore_label: the value of pixels that do not count; None if all do.
     """
     self._preprocess, self._classes = preprocess, classes
-    self._height, self._width = size or (None, None)
+    self._size: tuple[int | None, int | None] = size or (None, None)
     self._ignore = -1 if ignore_label is None else ignore_label
 
   def decode(self, features: Features) -> tf.Tensor:
@@ -70,4 +70,4 @@ class MaskLabels:
       ['A mask has a value that is no class.'],
     ):
       label = tf.identity(label)
-    return self._preprocess(image, label, self._height, self._width, seed=seed)
+    return self._preprocess(image, label, *self._size, seed=seed)

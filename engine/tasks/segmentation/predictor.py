@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from engine.config.scripts import EvalConfig
+from engine.input.pipeline import Stream
 from engine.model.build import build_dense
 from engine.tasks.predictor import SplitPredictor
 from engine.tasks.segmentation import dense_model, examples, sizes
@@ -104,7 +105,7 @@ class DensePredictor(SplitPredictor):
     )
     views = dense_model.views(config.scales, config.flip)
     self.views = len(views)
-    self._compared = None
+    self._compared: tuple[Stream, int, list[tf.Tensor]] | None = None
     graph = tf.Graph()
     with graph.as_default():
       self.source = examples.open_examples(
@@ -134,6 +135,7 @@ class DensePredictor(SplitPredictor):
     found = []
     for images, labels, records in self._groups(count, title):
       masks = self._model.predict(self.session, images, labels)
+      assert masks.losses is not None  # as there are labels
       for each in zip(
         labels, masks.classes, masks.losses, records, strict=True
       ):
@@ -164,9 +166,11 @@ class DensePredictor(SplitPredictor):
       1, min(_IMAGES, _VALUES // (height * width * self._classes))
     )
 
-  def _groups(self, count, title) -> Iterator[list[np.ndarray]]:
+  def _groups(self, count: int, title: str) -> Iterator[list[np.ndarray]]:
     """Yields images, labels and records, of images of one size each."""
-    waiting, most = {}, max(_WAITING, self._config.batch_size or 0)
+    # By height and width: images, labels and records of each.
+    waiting: dict[tuple[int, ...], list[list[np.ndarray]]] = {}
+    most = max(_WAITING, self._config.batch_size or 0)
 
     def is_full():
       count = sum(map(len, waiting.values()))
@@ -199,6 +203,7 @@ class DensePredictor(SplitPredictor):
 
   def _measure(self, labels, classes, loss, record):
     """Returns the confusion matrix and the metrics of an image."""
+    height, width = labels.shape
     own = segmentation.confusion_matrix(
       labels, classes, self._classes, self._ignore
     )
@@ -206,7 +211,8 @@ class DensePredictor(SplitPredictor):
     f1 = boundaries.boundary_f1(labels, classes, self._classes, self._ignore)
     return own, ImageMetrics(
       int(record),
-      *labels.shape,
+      height,
+      width,
       int(own.sum()),
       metrics['miou'],
       metrics['pixel_accuracy'],
@@ -238,12 +244,17 @@ class DensePredictor(SplitPredictor):
         confusion += segmentation.confusion_matrix(
           labels, each, self._classes, self._ignore
         )
-    return tuple(DensePredictions(confusion, seen, []) for confusion in total)
+    by_moving, by_batch = [
+      DensePredictions(confusion, seen, []) for confusion in total
+    ]
+    return by_moving, by_batch
 
-  def _build_comparison(self):
+  def _build_comparison(self) -> tuple[Stream, int, list[tf.Tensor]]:
     """Returns shuffled crops, and what both kinds of batch norm say of them."""
     records = self.source.examples
-    shape = records.example(records.stand_in(0)).image.shape
+    example = records.example(records.stand_in(0))
+    assert example is not None  # what stands in is good
+    shape = example.image.shape
     largest = self._config.eval_crop_size or (_LARGEST, _LARGEST)
     height, width = sizes.aligned(
       tuple(map(min, shape, largest)), self._config.output_stride

@@ -67,7 +67,7 @@ def more(split: EvaluatedSplit, found: DensePredictions) -> dict:
   }
 
 
-def _chosen(images: list[ImageMetrics]):
+def _chosen(images: list[ImageMetrics]) -> list[ImageMetrics]:
   """Returns the worst images, and some evenly between worst and best."""
   ranked = sorted(
     images, key=lambda image: image.pixel_accuracy if image.pixels else math.inf

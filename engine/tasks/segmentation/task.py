@@ -7,12 +7,17 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets.dataset_factory import Specification
 from datasets.images import overlays
 from datasets.label_kinds import SEGMENTATION
+from datasets.specification import Specification
 from engine.checkpoints import architecture
-from engine.config.model import ModelConfig
-from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.config.scripts import (
+  ClassifyConfig,
+  EvalConfig,
+  Inference,
+  NetworkConfig,
+  TrainConfig,
+)
 from engine.input.pipeline import Batch, Source
 from engine.model import build
 from engine.tasks.base import EvaluatedSplit, Shares
@@ -86,11 +91,11 @@ class Segmentation:
 
   def complete_inference(
     self,
-    given: EvalConfig | ClassifyConfig,
-    config: EvalConfig | ClassifyConfig,
+    given: Inference,
+    config: Inference,
     checkpoint: str,
     run: Mapping[str, Any],
-  ) -> EvalConfig | ClassifyConfig:
+  ) -> Inference:
     """Finds the decoder, its output stride and its rates."""
     return completion.inference(given, config, checkpoint, run)
 
@@ -114,7 +119,7 @@ class Segmentation:
 
   def build(
     self,
-    config: ModelConfig,
+    config: NetworkConfig,
     images: tf.Tensor,
     num_classes: int,
     is_training: bool = False,

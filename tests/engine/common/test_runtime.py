@@ -1,0 +1,48 @@
+"""How graphs are built and run; the process is left as it was."""
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from engine.common import runtime
+
+
+def equal():
+  """Whether two eager tensors of one value are equal, or None by identity."""
+  found = tf.constant(1) == tf.constant(1)
+  return None if found is False else bool(found)
+
+
+@pytest.fixture
+def restored():
+  yield
+  tf.disable_tensor_equality()  # as tests/conftest.py has it
+
+
+@pytest.mark.parametrize('enabled', [True, False])
+def test_tensor_equality_is_set_back(restored, enabled):
+  """Also after an error; within, tensors are told apart by identity."""
+  (tf.enable_tensor_equality if enabled else tf.disable_tensor_equality)()
+  before = equal()
+  assert before is (True if enabled else None)
+  with pytest.raises(ZeroDivisionError):
+    with runtime.graph_building():
+      assert equal() is None
+      raise ZeroDivisionError
+  assert equal() is before
+
+
+def test_as_a_decorator(restored):
+  tf.enable_tensor_equality()
+  compare = runtime.graph_building()(equal)
+  assert compare() is None and compare() is None
+  assert equal() is True
+
+
+def test_sessions_share_a_gpu_or_leave_it_alone(graph):
+  for gpu in (True, False):
+    config = runtime.session_config(gpu=gpu)
+    assert config.gpu_options.allow_growth
+    assert dict(config.device_count) == ({} if gpu else {'GPU': 0})
+  value = tf.constant(3)
+  with runtime.session(graph, gpu=False) as session:
+    assert session.run(value) == 3
