@@ -11,7 +11,7 @@ import os
 import pathlib
 import shutil
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -496,6 +496,32 @@ def write_shapes(
   return str(folder)
 
 
+def write_broken_shapes(
+  folder: str, change: Callable[[Image.Image], Image.Image]
+) -> str:
+  """Writes the shapes, and changes the mask of record 5 for training."""
+
+  def broken(seed):
+    example = shape_example(seed)
+    if seed == 5:
+      changed = change(Image.fromarray(shape(seed)[1]))
+      replace_mask(example, changed)
+    return example
+
+  path = write_shapes(pathlib.Path(folder))
+  dataset_utils.write_tfrecord(
+    pathlib.Path(path, 'train-00000-of-00001.tfrecord'),
+    map(broken, SHAPE_TRAIN),
+  )
+  return path
+
+
+def replace_mask(example: tf.train.Example, mask: Image.Image) -> None:
+  """Puts another mask into a record."""
+  data = example.features.feature['image/segmentation/class/encoded'].bytes_list
+  data.value[0] = encode(mask, 'png')
+
+
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory) -> str:
   """The folder of the shapes, for --dataset_dir."""
@@ -506,7 +532,9 @@ def shapes(tmp_path_factory) -> str:
 def shapes_run(tmp_path_factory, cache_home, shapes) -> types.SimpleNamespace:
   """A finished run of two steps on the shapes: folder, status, out, err."""
   return finished(
-    tmp_path_factory.mktemp('runs') / 'shapes', cache_home, shape_flags(shapes)
+    tmp_path_factory.mktemp('runs') / 'shapes',
+    cache_home,
+    shape_flags(shapes, evaluate_every=1),
   )
 
 

@@ -93,24 +93,24 @@ def register_wide(setitem):
   )
 
 
-def test_eight_scenes_are_learnt(monkeypatch):
+def test_scenes_are_learnt(monkeypatch):
   """By heart; then finer features by the same weights."""
   register_wide(monkeypatch.setitem)
   for name, value in {
-    'SCENES': {'train': 8, 'test': 1},
+    'SCENES': {'train': 4, 'test': 1},
     'SIZE': 49,
     'HEIGHTS': (28, 40),
     'COUNTS': (1, 2),
   }.items():
     monkeypatch.setattr(scenes, name, value)
-  scenes.ensure('eight')
+  scenes.ensure('four')
   printed = train(
-    dataset_dir='eight',
+    dataset_dir='four',
     model_name='resnet_v1_wide',
     train_dir='run',
     eval_split_name='train',
-    max_number_of_steps=220,
-    batch_size=8,
+    max_number_of_steps=140,
+    batch_size=4,
     train_crop_size=scenes.SIZE,
     decoder='deeplabv3plus',
     decoder_depth=32,
@@ -134,9 +134,10 @@ def test_eight_scenes_are_learnt(monkeypatch):
 
 
 @pytest.mark.usefixtures('unevaluated')
-def test_resumed_with_the_same_bits(shapes):
+def test_resumed_with_the_same_bits(shapes, monkeypatch):
   given = builders.shape_flags(
     shapes,
+    max_number_of_steps=4,
     recalibrate_batch_norm_batches=0,
     decoder='deeplabv3plus',
     num_micro_batches=2,
@@ -147,25 +148,25 @@ def test_resumed_with_the_same_bits(shapes):
     upsample_logits=False,
     moving_average_decay=0.9,
   )
-  for folder, steps in (('whole', 4), ('parts', 2), ('parts', 4)):
-    printed = train(
-      **{**given, 'train_dir': folder, 'max_number_of_steps': steps}
-    )
+  builders.save_every_step(monkeypatch)
+  for folder in 'whole', 'parts':
+    printed = train(**{**given, 'train_dir': folder})
     assert printed.status == 0, printed.err
+    if folder == 'whole':
+      builders.rewind('whole', 2, 'parts')
+  assert 'Resuming from parts/model.ckpt-2, step 2.' in printed.out
   assert builders.differing('whole/model.ckpt-4', 'parts/model.ckpt-4') == []
 
 
 @pytest.mark.usefixtures('uncompared')
-def test_the_best_is_kept_by_miou(shapes):
-  printed = train(
-    **builders.shape_flags(shapes, max_number_of_steps=4, evaluate_every=2)
-  )
-  assert printed.status == 0, printed.err
-  assert 'evaluation at step 2: mIOU ' in printed.out
-  best = json.loads(pathlib.Path('run/best.json').read_text())
+def test_the_best_is_kept_by_miou(shapes_run):
+  folder = shapes_run.folder
+  assert 'evaluation at step 1: mIOU ' in shapes_run.out
+  best = json.loads((folder / 'best.json').read_text())
   assert best['metric'] == 'miou'
-  assert evaluate(checkpoint_path='run', checkpoints='best').status == 0
-  assert metrics('run/best/eval')['miou'] == pytest.approx(
+  again = evaluate(checkpoint_path=folder, checkpoints='best', eval_dir='best')
+  assert again.status == 0, again.err
+  assert metrics('best')['miou'] == pytest.approx(
     best['best'][0]['value'], abs=1e-3
   )
 
@@ -258,58 +259,11 @@ def test_an_ensemble_of_masks_is_refused(shapes_run):
   )
 
 
-def _broken(folder, change):
-  """Writes the shapes with one mask that is changed."""
-
-  def wrong(seed):
-    example = builders.shape_example(seed)
-    if seed == 5:
-      image, mask = builders.shape(seed)
-      data = example.features.feature[
-        'image/segmentation/class/encoded'
-      ].bytes_list
-      data.value[0] = builders.encode(change(Image.fromarray(mask)), 'png')
-    return example
-
-  path = pathlib.Path(builders.write_shapes(pathlib.Path(folder)))
-  dataset_utils.write_tfrecord(
-    path / 'train-00000-of-00001.tfrecord', map(wrong, builders.SHAPE_TRAIN)
-  )
-  return str(path)
-
-
-def _palette(mask):
-  image = Image.fromarray(np.asarray(mask), 'P')
-  image.putpalette(overlays.palette(256).tobytes())
-  return image
-
-
-@pytest.mark.parametrize(
-  'change, words',
-  [
-    (lambda mask: mask.resize((9, 8)), ('record 5 of', 'mask of 9x8')),
-    (
-      lambda mask: Image.fromarray(np.asarray(mask) + np.uint8(3)),
-      ('record 5 of', 'the values 3, 4, 5 in its mask'),
-    ),
-    (_palette, ('record 5 of', 'palette', 'mask_folder')),
-    (lambda mask: mask.convert('RGB'), ('record 5 of', 'mask_folder')),
-    (lambda mask: mask.convert('1'), ('record 5 of',)),
-  ],
-  ids=['size', 'values', 'palette', 'rgb', 'bits'],
-)
-def test_bad_masks(change, words):
-  folder = _broken('broken', change)
-  refused(
-    train(**builders.shape_flags(folder, batch_size=12)),
-    *words,
-    '--skip_bad_examples=1',
-  )
-
-
 def test_a_bad_mask_is_left_out():
   """In training, and as the first one in evaluation, which says it once."""
-  folder = _broken('broken', lambda mask: mask.resize((9, 8)))
+  folder = builders.write_broken_shapes(
+    'broken', lambda mask: mask.resize((9, 8))
+  )
   broken = builders.shape_example(100)
   broken.features.feature['image/encoded'].bytes_list.value[0] = b'none'
   dataset_utils.write_tfrecord(
@@ -348,25 +302,6 @@ def test_masks_of_which_nothing_can_be_learnt(value, words):
     path / 'train-00000-of-00001.tfrecord', map(example, builders.SHAPE_TRAIN)
   )
   refused(train(**builders.shape_flags(str(path))), *words)
-
-
-@pytest.mark.parametrize('ignored, label', [(0, -1), (0, 0)])
-@pytest.mark.usefixtures('uncompared')
-def test_another_ignore_label(ignored, label):
-  """In the padding, in the images for TensorBoard, in the evaluation."""
-  folder = builders.write_shapes(pathlib.Path('data'), ignored=ignored)
-  printed = train(
-    **builders.shape_flags(folder, ignore_label=label, train_crop_size=49)
-  )
-  assert printed.status == 0, printed.err
-  counted = 0
-  for seed in builders.SHAPE_VAL:
-    _, mask = builders.shape(seed)
-    mask[mask == builders.IGNORED] = ignored
-    counted += (mask != label).sum()
-  assert (
-    sum(int(row['pixels']) for row in rows('run/eval/per_image.csv')) == counted
-  )
 
 
 def test_nothing_to_evaluate(shapes_run):

@@ -31,7 +31,6 @@ from datasets.convert import cifar, csv_list, idx
 from datasets.images import image_files
 from datasets.records import description, examples, tfrecord
 from datasets.writing.plan import Options
-from engine.input import pipeline
 from preprocessing import preprocessing_factory
 from tests import builders
 
@@ -480,7 +479,7 @@ class Split:
 
   def source(self, train):
     preprocess = preprocessing_factory.get_preprocessing('vgg', train)
-    return pipeline.Source(
+    return builders.source(
       dataset_factory.get_dataset('tfrecord', 'train', self.folder),
       preprocess,
       32,

@@ -3,7 +3,7 @@
 import types
 from unittest import mock
 
-from engine import evaluate
+from engine.evaluation import evaluator
 from tests import builders
 
 FLAGS = {
@@ -24,5 +24,7 @@ def call(script, **flags) -> types.SimpleNamespace:
 
   The last evaluation of a training leaves out the files that it would write.
   """
-  with mock.patch.object(evaluate._Run, 'finish', lambda *arguments: None):
+  with mock.patch.object(
+    evaluator.Evaluator, 'finish', lambda *arguments: None
+  ):
     return builders.call(script, **{**FLAGS, **flags})
