@@ -47,12 +47,36 @@ def rewrite(path, new, change):
   return new
 
 
+def prepare(classes=5, **flags):
+  """What a training would start from: its configuration, and the start.
+
+  The network of the flags is built in the current graph.
+  """
+  config, dataset = training(configs.TrainConfig(**flags))
+  size = config.train_image_size
+  channels = 1 if config.use_grayscale else 3
+  nets_factory.get_network_fn(config.model_name, classes)(
+    tf.zeros([1, size, size, channels])
+  )
+  return config, warm_start.prepare(config)
+
+
+def complaint(**flags):
+  """What is said to a start that is refused."""
+  with tf.Graph().as_default(), pytest.raises(ValueError) as error:
+    prepare(**flags)
+  assert '\n' not in str(error.value)
+  return str(error.value)
+
+
 @pytest.mark.parametrize('version, excluded', [(1, True), (2, False)])
 def test_the_last_layer_alone(version, excluded, flags, released):
   """All else keeps the restored bits, whether the logits are named or not."""
   checkpoint = released(version=version)
   if excluded:
     flags['checkpoint_exclude_scopes'] = 'resnet_v1_tiny/logits'
+  else:
+    flags.update(moving_average_decay=0.9, recalibrate_batch_norm_batches=0)
   folder = str(pathlib.Path(checkpoint).parent)
   printed = builders.train(
     **flags,
@@ -91,23 +115,26 @@ def test_the_last_layer_alone(version, excluded, flags, released):
     name for name in before if '/logits/' not in name
   }
   assert [v['reason'] for v in written['skipped']] == [reason] * 2
+  # Moving averages of what is not trained stay at the restored weights.
+  for name in before if not excluded else ():
+    if '/logits/' not in name and 'moving' not in name:
+      shadow = after[name + architecture.SHADOW]
+      assert (shadow == before[name]).all(), name
 
 
 def test_from_a_run_of_ones_own(flags, digits_run):
-  """With an optimizer, a step and moving averages of batch norm."""
-  printed = builders.train(
-    **{**flags, 'model_name': 'resnet_v2_tiny'},
-    checkpoint_path=digits_run.folder,
+  """With an optimizer, a step and moving averages of batch norm.
+
+  When it is resumed it does not start there again.
+  """
+  flags.update(
+    model_name='resnet_v2_tiny', checkpoint_path=str(digits_run.folder)
   )
+  printed = builders.train(**flags)
   assert printed.status == 0, printed.err
   assert '2 left out, 0 missing, 0 unexpected; not needed: ' in printed.out
   assert ' of the optimizer, global_step.' in printed.out
   assert int(builders.tensors('run')['global_step']) == 2
-
-
-def test_resuming_does_not_start_again(flags, released):
-  flags['checkpoint_path'] = released()
-  assert builders.train(**flags).status == 0
   printed = builders.train(**{**flags, 'max_number_of_steps': 3})
   assert printed.status == 0, printed.err
   assert 'Resuming from' in printed.out
@@ -116,33 +143,28 @@ def test_resuming_does_not_start_again(flags, released):
 
 def test_scopes_that_match_nothing(flags, released):
   flags['checkpoint_path'] = released()
-  builders.refused(
-    builders.train(**flags, checkpoint_exclude_scopes='resnet_v1_tiny/logit'),
-    '--checkpoint_exclude_scopes',
-    "'resnet_v1_tiny/logit'",
-    'resnet_v1_tiny/logits',
-  )
-  builders.refused(
-    builders.train(**flags, trainable_scopes='blok1'),
-    '--trainable_scopes',
-    "'blok1'",
-  )
+  for flag, value, nearest in (
+    (
+      'checkpoint_exclude_scopes',
+      'resnet_v1_tiny/logit',
+      'resnet_v1_tiny/logits',
+    ),
+    ('trainable_scopes', 'blok1', ''),
+  ):
+    said = complaint(**flags, **{flag: value})
+    assert f'--{flag}' in said and f"'{value}'" in said and nearest in said
 
 
 def test_another_family(flags, released):
   """To ignore what is missing does not help."""
-  checkpoint = released()
-  for more in {}, {'ignore_missing_vars': True}:
-    builders.refused(
-      builders.train(
-        **{**flags, 'model_name': 'resnet_v2_tiny'},
-        **more,
-        checkpoint_path=checkpoint,
-      ),
-      f'The checkpoint {checkpoint} is of resnet_v1_tiny (its units are '
-      "bottleneck_v1, the network's bottleneck_v2): pass "
-      '--model_name=resnet_v1_tiny.',
-    )
+  flags.update(model_name='resnet_v2_tiny', checkpoint_path=released())
+  said = (
+    f'The checkpoint {flags["checkpoint_path"]} is of resnet_v1_tiny (its '
+    "units are bottleneck_v1, the network's bottleneck_v2): pass "
+    '--model_name=resnet_v1_tiny.'
+  )
+  assert complaint(**flags, ignore_missing_vars=True) == said
+  builders.refused(builders.train(**flags), said)
   assert not pathlib.Path('run/warm_start.json').exists()
 
 
@@ -153,67 +175,62 @@ def test_another_depth(flags, released, workplace, monkeypatch):
   monkeypatch.setitem(resnet_generator.UNITS, 'tiny', (1, 2))
   checkpoint = released()
   monkeypatch.setitem(resnet_generator.UNITS, 'tiny', (1, 1))
-  builders.refused(
-    builders.train(**flags, checkpoint_path=checkpoint),
+  assert (
     f'{checkpoint} is of resnet_v1_deep (its block2 has 2 units, the '
-    "network's 1): pass --model_name=resnet_v1_deep.",
-  )
+    "network's 1): pass --model_name=resnet_v1_deep."
+  ) in complaint(**flags, checkpoint_path=checkpoint)
 
 
 def test_another_scope(flags, released):
   renamed = rewrite(
     released(), 'renamed.ckpt', lambda name, value: (f'module/{name}', value)
   )
-  builders.refused(
-    builders.train(**flags, checkpoint_path=renamed),
-    renamed,
+  said = complaint(**flags, checkpoint_path=renamed)
+  assert renamed in said
+  assert (
     "but its variables begin with 'module/resnet_v1_tiny/' where those of "
-    "the network begin with 'resnet_v1_tiny/'",
-  )
+    "the network begin with 'resnet_v1_tiny/'"
+  ) in said
 
 
-def test_one_channel(flags, released):
+def test_one_channel(graph, flags, released):
   checkpoint = released()
   flags.update(checkpoint_path=checkpoint, use_grayscale=True)
-  builders.refused(
-    builders.train(**flags),
+  said = complaint(**flags)
+  for words in (
     checkpoint,
     'for images of 3 channels, the network for 1',
     '--use_grayscale',
     '--checkpoint_exclude_scopes=resnet_v1_tiny/conv1',
-  )
-  printed = builders.train(
-    **flags, checkpoint_exclude_scopes='resnet_v1_tiny/conv1'
-  )
-  assert printed.status == 0, printed.err
-  assert '7 left out' in printed.out
+  ):
+    assert words in said
+  _, start = prepare(**flags, checkpoint_exclude_scopes='resnet_v1_tiny/conv1')
+  assert '7 left out' in start.lines[0]
 
 
-def test_a_checkpoint_without_logits(flags, released):
+def test_a_checkpoint_without_logits(graph, flags, released):
   bare = rewrite(
     released(),
     'bare.ckpt',
     lambda name, value: None if '/logits/' in name else (name, value),
   )
   flags['checkpoint_path'] = bare
-  builders.refused(
-    builders.train(**flags),
-    'lacks 2 of the 47 variables to restore',
-    '--checkpoint_exclude_scopes=resnet_v1_tiny/logits or '
-    '--ignore_missing_vars',
-  )
-  printed = builders.train(**flags, ignore_missing_vars=True)
-  assert printed.status == 0, printed.err
+  said = complaint(**flags)
+  assert 'lacks 2 of the 47 variables to restore' in said
+  assert (
+    '--checkpoint_exclude_scopes=resnet_v1_tiny/logits or --ignore_missing_vars'
+  ) in said
+  _, start = prepare(**flags, ignore_missing_vars=True)
   assert (
     'Missing in the checkpoint, and trained afresh: '
     'resnet_v1_tiny/logits/weights [1, 1, 64, 5], '
-  ) in printed.out
+  ) in start.lines[1]
 
 
 # Moving averages.
 
 
-def test_only_moving_averages(flags, released):
+def test_only_moving_averages(graph, flags, released):
   """Of a checkpoint that holds nothing else, as one for evaluation may."""
   checkpoint = released()
   shadows = rewrite(
@@ -221,34 +238,19 @@ def test_only_moving_averages(flags, released):
     'shadows.ckpt',
     lambda name, value: (name + architecture.SHADOW, value),
   )
-  printed = builders.train(
+  _, start = prepare(
     **flags, checkpoint_path=shadows, trainable_scopes='resnet_v1_tiny/logits'
   )
-  assert printed.status == 0, printed.err
-  assert '45 of them are there only as moving averages, which are' in (
-    printed.out
+  assert (
+    '45 of them are there only as moving averages, which are'
+    in (start.lines[1])
   )
   name = 'resnet_v1_tiny/conv1/weights'
-  assert (
-    builders.tensors('run')[name] == builders.tensors(checkpoint)[name]
-  ).all()
-
-
-def test_the_new_moving_averages_begin_at_the_restored_weights(flags, released):
-  """Those of what is not trained stay what they began as."""
-  checkpoint = released()
-  printed = builders.train(
-    **flags,
-    checkpoint_path=checkpoint,
-    trainable_scopes='resnet_v1_tiny/logits',
-    moving_average_decay=0.9,
-    recalibrate_batch_norm_batches=0,
-  )
-  assert printed.status == 0, printed.err
-  before, after = builders.tensors(checkpoint), builders.tensors('run')
-  for name, value in before.items():
-    if '/logits/' not in name and 'moving' not in name:
-      assert (after[name + architecture.SHADOW] == value).all(), name
+  with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    start.init_fn(None, session)
+    found = session.run(start.variables[name])
+  assert (found == builders.tensors(checkpoint)[name]).all()
 
 
 # ImageNet.
@@ -290,22 +292,17 @@ def imagenet(workplace, monkeypatch):
   }
 
 
-def test_the_offset_of_a_released_checkpoint(imagenet, released):
+def test_the_offset_of_a_released_checkpoint(graph, imagenet, released, capsys):
   checkpoint = released()
-  printed = builders.train(**imagenet, checkpoint_path=checkpoint)
-  assert printed.status == 0, printed.err
+  config, start = prepare(1000, **imagenet, checkpoint_path=checkpoint)
   assert (
     f'note: {checkpoint} has 1,000 classes, as TF-Slim released '
     'resnet_v1_tiny: preprocessing vgg, images of 40x40, labels_offset '
     '1.\n'
-  ) in printed.out
-  assert 'in 1000 classes' in printed.out
-  assert '47 variables restored' in printed.out and ', 0 left out' in (
-    printed.out
-  )
-  config = json.loads(pathlib.Path('run/config.json').read_text())
-  assert config['labels_offset'] == 1
-  assert len(config['class_names']) == 1000
+  ) in capsys.readouterr().out
+  assert '47 variables restored' in start.lines[0]
+  assert ', 0 left out' in start.lines[0]
+  assert config.labels_offset == 1
 
 
 def test_the_offset_of_a_flag_wins(imagenet, released):
@@ -449,7 +446,7 @@ def test_learning_rates_of_scopes(flags, released):
   assert (steps[1][root] != before[root]).any()
 
 
-def test_other_shortcuts(flags, workplace):
+def test_other_shortcuts(graph, flags, workplace):
   """Those of a checkpoint would be dropped; exclude them to begin anew."""
   flags['model_name'] = 'cifar_residual_8'
   path = str(workplace / 'released/projected.ckpt')
@@ -459,14 +456,13 @@ def test_other_shortcuts(flags, workplace):
     )
     session.run(tf.global_variables_initializer())
     tf.train.Saver().save(session, path)
-  builders.refused(
-    builders.train(**flags, checkpoint_path=path),
-    "the shortcut of its block1/unit_1 is a convolution, the network's is none",
-    'pass --model_name=cifar_residual_8 --shortcut=C',
+  flags['checkpoint_path'] = path
+  said = complaint(**flags)
+  assert (
+    "the shortcut of its block1/unit_1 is a convolution, the network's is none"
+  ) in said
+  assert 'pass --model_name=cifar_residual_8 --shortcut=C' in said
+  _, start = prepare(
+    **flags, checkpoint_exclude_scopes='cifar_residual_8/logits'
   )
-  printed = builders.train(
-    **flags,
-    checkpoint_path=path,
-    checkpoint_exclude_scopes='cifar_residual_8/logits',
-  )
-  assert printed.status == 0, printed.err
+  assert start.restored

@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics
 import tensorflow.compat.v1 as tf
 
-from engine.training import early_stopping
+from engine.config import tasks
 from metrics import classification
 
 
@@ -199,7 +199,7 @@ def test_metrics():
 
 def test_metrics_are_what_can_select():
   """A best checkpoint is told by one of them."""
-  names = early_stopping.TASK_METRICS['classification'].keys()
+  names = tasks.TASKS['classification'].metrics.keys()
   assert names <= classification.metrics(*_random()).keys()
 
 
