@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.common import console
+from engine.common import console, logs
 from engine.config import flags, parsing
 from engine.config.fields import Config, option
 from experiments import common
@@ -108,12 +108,13 @@ def _read(path):
 
 def _measure(network, batch_size, steps, recompute):
   """Measures in a process of its own, where nothing is imported yet."""
-  with console.quiet(-1):
-    from experiments import step_cost
-
-    step_cost.tf.disable_tensor_equality()  # builds the graph in half the time
-  cost = step_cost.measure(network, batch_size, steps, recompute)
-  return tuple(round(figure, 3) for figure in cost)
+  with logs.quiet(-1):
+    with logs.stderr_hidden(-1):
+      from engine.common import runtime
+      from experiments import step_cost
+    with runtime.graph_building():
+      cost = step_cost.measure(network, batch_size, steps, recompute)
+  return tuple(round(value, 3) for value in cost)
 
 
 def _apart(*arguments):
@@ -267,7 +268,7 @@ def run(config: DepthConfig) -> None:
     ValueError: there is no network of some depth, the table is not one of
       ours, or a measurement ran out of memory.
   """
-  with console.quiet(config.verbosity):
+  with logs.stderr_hidden(config.verbosity):
     from metrics import reports
     from nets import nets_factory
   networks = config.networks()

@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_utils
-from engine.checkpoints import architecture, warm_start
+from engine.checkpoints import contents, warm_start
 from engine.config import scripts as configs
 from engine.resolve.training import training
 from nets import nets_factory, resnet_generator
@@ -118,7 +118,7 @@ def test_the_last_layer_alone(version, excluded, flags, released):
   # Moving averages of what is not trained stay at the restored weights.
   for name in before if not excluded else ():
     if '/logits/' not in name and 'moving' not in name:
-      shadow = after[name + architecture.SHADOW]
+      shadow = after[name + contents.SHADOW]
       assert (shadow == before[name]).all(), name
 
 
@@ -236,7 +236,7 @@ def test_only_moving_averages(graph, flags, released):
   shadows = rewrite(
     checkpoint,
     'shadows.ckpt',
-    lambda name, value: (name + architecture.SHADOW, value),
+    lambda name, value: (name + contents.SHADOW, value),
   )
   _, start = prepare(
     **flags, checkpoint_path=shadows, trainable_scopes='resnet_v1_tiny/logits'

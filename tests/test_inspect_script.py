@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import inspect_checkpoint
-from engine.checkpoints import architecture
+from engine.checkpoints import contents
 from nets import nets_factory
 from tests import builders
 
@@ -229,7 +229,7 @@ def test_a_checkpoint_that_is_not_known(released):
     'mlp.ckpt',
     {
       'dense/kernel': np.zeros([2, 3], np.float32),
-      'dense/kernel' + architecture.SHADOW: np.zeros([2, 3], np.float32),
+      'dense/kernel' + contents.SHADOW: np.zeros([2, 3], np.float32),
     },
   )
   printed = inspect('mlp.ckpt')

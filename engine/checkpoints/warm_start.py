@@ -11,7 +11,7 @@ from engine.checkpoints.contents import SHADOW
 from engine.common import files
 from engine.common.variables import assign, matching, some
 from engine.config.scripts import TrainConfig
-from nets import decoders
+from nets import resnet_generator
 from nets.slim_compat import slim
 
 FILENAME = 'warm_start.json'
@@ -179,7 +179,7 @@ def _other_classes(config, wanted, there):
   skipped = {}
   for name, shape in wanted.items():
     if (
-      decoders.LOGITS in name.split('/')[:-1]
+      resnet_generator.LOGITS in name.split('/')[:-1]
       and name in there
       and list(there[name][:-1]) == shape[:-1]
       and there[name][-1] != shape[-1]

@@ -411,13 +411,6 @@ class ClassifyConfig(ModelConfig):
   batch_size: int = option(32, 'Images in a step.', low=1)
 
 
-# The scripts that have a network, and those that have a dataset too.
-NetworkConfig = TrainConfig | EvalConfig | ClassifyConfig
-DataConfig = TrainConfig | EvalConfig
-# Of what begins with a checkpoint: the same class in and out.
-Inference = TypeVar('Inference', EvalConfig, ClassifyConfig)
-
-
 @dataclasses.dataclass(frozen=True)
 class ConvertConfig(Config):
   """What `download_and_convert_data.py` is told."""
@@ -493,3 +486,10 @@ class ConvertConfig(Config):
     'Convert nothing: read every record of --dataset_dir and report what '
     'is there and what is wrong.',
   )
+
+
+# The scripts that have a network, and those that have a dataset too.
+NetworkConfig = TrainConfig | EvalConfig | ClassifyConfig
+DataConfig = TrainConfig | EvalConfig
+# Of what begins with a checkpoint: the same class in and out.
+Inference = TypeVar('Inference', EvalConfig, ClassifyConfig)

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from engine.common import console
+from engine.common.variables import assign
 from engine.input.pipeline import Stream
 
 
@@ -114,17 +115,6 @@ def measure(
     values[layer.mean] = population.mean
     values[layer.variance] = population.variance
   return values
-
-
-def assign(session: tf.Session, values: dict[tf.Variable, np.ndarray]) -> None:
-  """Sets variables, without adding to the graph."""
-  session.run(
-    [variable.initializer for variable in values],
-    {
-      variable.initializer.inputs[1]: value
-      for variable, value in values.items()
-    },
-  )
 
 
 class Recalibration:

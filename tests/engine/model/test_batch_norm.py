@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from engine.common.variables import assign
 from engine.model import batch_norm
 from tests import builders
 
@@ -135,9 +136,7 @@ def trained(graph, tiny):
 
 
 def _recalibrate(session, found, batches, on_batch=lambda: None):
-  batch_norm.assign(
-    session, batch_norm.measure(session.run, found, batches, on_batch)
-  )
+  assign(session, batch_norm.measure(session.run, found, batches, on_batch))
 
 
 def _values(session, found):
@@ -209,7 +208,7 @@ def test_batches_of_a_run_of_its_own(graph, trained):
 
     values = batch_norm.measure(run, found, 3)
     np.testing.assert_equal(session.run(tf.global_variables()), before)
-    batch_norm.assign(session, values)
+    assign(session, values)
     for variable, value in values.items():
       np.testing.assert_allclose(session.run(variable), value, rtol=1e-6)
   assert len(taken) == 3
@@ -230,7 +229,7 @@ def test_averages_by_a_run_of_its_own(graph, trained):
   with tf.Session() as session:
     session.run([tf.global_variables_initializer(), initializer])
     # Twice the kernel has twice the mean, and four times the variance.
-    batch_norm.assign(session, {shadows[kernel]: 2 * session.run(kernel)})
+    assign(session, {shadows[kernel]: 2 * session.run(kernel)})
     raw = batch_norm.measure(session.run, found, 3)
     before = session.run(variables)
     session.run(initializer)
