@@ -352,6 +352,20 @@ def write_colours(
   return str(folder)
 
 
+def damage_colours(
+  folder: str, split: str = 'train_00000-of-00002', number: int = 4
+) -> str:
+  """Cuts the image of a record short; returns the record's name."""
+  path = pathlib.Path(folder, f'flowers_{split}.tfrecord')
+  records = list(tf.io.tf_record_iterator(str(path)))
+  example = tf.train.Example.FromString(records[number])
+  data = example.features.feature['image/encoded'].bytes_list.value
+  data[0] = data[0][: len(data[0]) // 2]
+  records[number] = example.SerializeToString()
+  tfrecord.write(path, records)
+  return f'record {number} of {path}'
+
+
 def write_released(
   path: pathlib.Path, model_name: str, num_classes: int, version: int = 2
 ) -> str:

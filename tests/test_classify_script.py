@@ -153,9 +153,8 @@ def test_not_an_image(data, reason, colours_run, workplace):
   ]
 
 
-@pytest.mark.parametrize(
-  'mode,form',
-  [
+def test_kinds_of_images(colours_run):
+  kinds = [
     ('RGB', 'jpeg'),
     ('RGB', 'png'),
     ('RGB', 'gif'),
@@ -164,23 +163,28 @@ def test_not_an_image(data, reason, colours_run, workplace):
     ('P', 'png'),
     ('P', 'gif'),
     ('CMYK', 'jpeg'),
-  ],
-)
-def test_kinds_of_images(mode, form, colours_run):
-  path = f'red.{form}'
-  builders.colour_image(0, 9).convert(mode).save(path)
-  (one,) = objects(classify(colours_run, path, json=True, top=1))
-  assert one['predictions'][0]['name'] == 'red'
+  ]
+  paths = [f'{mode}.{form}' for mode, form in kinds]
+  for (mode, _), path in zip(kinds, paths, strict=True):
+    builders.colour_image(0, 9).convert(mode).save(path)
+  found = objects(classify(colours_run, *paths, json=True, top=1))
+  assert {one['file']: one['predictions'][0]['name'] for one in found} == (
+    dict.fromkeys(paths, 'red')
+  )
 
 
-@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'I;16'])
-def test_images_without_colours(mode, colours_run):
-  image = builders.colour_image(4, 9).convert('L' if mode == 'I;16' else mode)
-  if mode == 'I;16':
-    image = image.convert('I').point(lambda value: value * 257).convert(mode)
-  image.save('white.png')
-  (one,) = objects(classify(colours_run, 'white.png', json=True, top=1))
-  assert one['predictions'][0]['name'] == 'white'
+def test_images_without_colours(colours_run):
+  paths = []
+  for mode in '1', 'L', 'LA', 'I;16':
+    image = builders.colour_image(4, 9).convert('L' if mode == 'I;16' else mode)
+    if mode == 'I;16':
+      image = image.convert('I').point(lambda value: value * 257).convert(mode)
+    paths.append(f'{mode}.png')
+    image.save(paths[-1])
+  found = objects(classify(colours_run, *paths, json=True, top=1))
+  assert {one['file']: one['predictions'][0]['name'] for one in found} == (
+    dict.fromkeys(paths, 'white')
+  )
 
 
 def test_an_animation_is_its_first_image(colours_run):

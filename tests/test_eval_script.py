@@ -29,7 +29,7 @@ def evaluate(run, **flags):
   return printed
 
 
-@pytest.mark.parametrize('batch_size', [1, 7, 100, 1000])
+@pytest.mark.parametrize('batch_size', [7, 1000])
 def test_each_example_counts_once(batch_size, digits_run):
   printed = evaluate(
     digits_run, batch_size=batch_size, compare_batch_statistics=0
@@ -60,16 +60,13 @@ def test_accuracy_is_that_of_the_confusion_matrix(colours_run, monkeypatch):
   # builders.write_colours: the colours of the seeds 1000 to 1022.
   assert confusion.sum(1).tolist() == [6, 5, 4, 4, 4]
   assert metrics['accuracy'] == np.trace(confusion) / 23
+  assert metrics['top_5_accuracy'] == 1  # of five classes
   assert seen['names'] == list(builders.COLOURS)
   with open('out/per_class.csv', newline='') as file:
     for i, row in enumerate(csv.DictReader(file)):
       assert float(row['recall']) == pytest.approx(
         confusion[i, i] / confusion[i].sum(), abs=1e-6
       )
-
-
-def test_top_5_of_five_classes(colours_run):
-  assert evaluate(colours_run).metrics['top_5_accuracy'] == 1
 
 
 def test_max_num_batches(digits_run):
@@ -392,7 +389,6 @@ def test_averages_that_a_checkpoint_has_not(colours_run):
 
 def test_views_through_the_script(colours_run):
   for flags, count in (
-    ({'flip': True}, 2),
     ({'ten_crop': True}, 10),
     ({'scales': '0.75,1', 'flip': True}, 4),
   ):

@@ -77,6 +77,7 @@ def rows(path):
     return list(csv.DictReader(file))
 
 
+@pytest.mark.usefixtures('unevaluated')  # as test_evaluates does
 def test_resumes(run):
   before = json.loads((OLD / run / 'config.json').read_text())
   printed = builders.train(**FLAGS[run], train_dir=run)

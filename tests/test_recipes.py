@@ -326,7 +326,7 @@ def write_data(name):
 
 
 @pytest.fixture
-def small(workplace, monkeypatch):
+def small(workplace, uncompared, monkeypatch):
   """Makes resnet_v1_50 small; returns the flags of two epochs of two steps."""
   monkeypatch.setitem(resnet_generator.UNITS, 50, builders.UNITS['tiny'])
   network = nets_factory.get_network('resnet_v1_50')

@@ -1,4 +1,7 @@
-"""Bad records, caches and augmentation, through the scripts' flags."""
+"""Bad records and augmentation, through the scripts' flags.
+
+Caches are in engine/tasks/classification/test_examples.py.
+"""
 
 import json
 import math
@@ -21,20 +24,6 @@ def records(path):
   return list(tf.io.tf_record_iterator(str(path)))
 
 
-def damage(folder, split='train_00000-of-00002', number=BAD):
-  """Cuts the image of a record short; returns the record's name."""
-  path = pathlib.Path(folder, f'flowers_{split}.tfrecord')
-  found = records(path)
-  example = tf.train.Example.FromString(found[number])
-  (data,) = example.features.feature['image/encoded'].bytes_list.value
-  example.features.feature['image/encoded'].bytes_list.value[:] = [
-    data[: len(data) // 2]
-  ]
-  found[number] = example.SerializeToString()
-  tfrecord.write(path, found)
-  return f'record {number} of {path}'
-
-
 @pytest.fixture
 def folder(workplace):
   """A small dataset, for each test to damage."""
@@ -50,48 +39,34 @@ def losses(folder='run'):
   return [row['total_loss'] for row in recorded.read_metrics(folder)]
 
 
-def test_a_bad_record_is_refused(flags, folder, unevaluated):
-  named = damage(folder)
-  printed = builders.train(**flags)
-  builders.refused(printed, named, '--skip_bad_examples=1')
-  assert 'left out' not in printed.out
-
-
 def test_a_bad_record_is_left_out(flags, folder):
-  """In training, and then in the evaluation, which counts it."""
-  named = damage(folder)
+  """In training, and in the evaluation, which counts its own."""
+  named = [
+    builders.damage_colours(folder),
+    builders.damage_colours(folder, 'validation_00000-of-00001', 7),
+  ]
   printed = builders.train(**flags, skip_bad_examples=1)
   assert printed.status == 0 and printed.err == '', printed.err
-  (line,) = [line for line in printed.out.splitlines() if 'left out' in line]
-  assert line.startswith(f'note: left out: {named} ')
-  assert '--skip_bad_examples' not in line
+  lines = [line for line in printed.out.splitlines() if 'left out' in line]
+  for line, name in zip(lines, named, strict=True):
+    assert line.startswith(f'note: left out: {name} ')
+    assert '--skip_bad_examples' not in line
   assert len(losses()) == 2
   metrics = json.loads(pathlib.Path('run/eval/eval.json').read_text())
-  assert (metrics['examples'], metrics['left_out']) == (12, 0)
-
-  named = damage(folder, 'validation_00000-of-00001', 7)
+  assert (metrics['examples'], metrics['left_out']) == (11, 1)
 
   def evaluate(**flags):
     return builders.call(
       eval_image_classifier, checkpoint_path='run', batch_size=5, **flags
     )
 
-  builders.refused(evaluate(), named, '--skip_bad_examples=1')
+  builders.refused(evaluate(), named[1], '--skip_bad_examples=1')
   printed = evaluate(skip_bad_examples=1)
   assert printed.status == 0, printed.err
-  assert printed.out.count('left out') == 1 and named in printed.out
+  assert printed.out.count('left out') == 1 and named[1] in printed.out
   metrics = json.loads(pathlib.Path('run/eval/eval.json').read_text())
   assert (metrics['examples'], metrics['left_out']) == (11, 1)
   assert metrics['batch_statistics']['examples'] == 11
-
-
-def test_the_evaluation_of_a_training_has_its_flags(flags, folder):
-  named = damage(folder, 'validation_00000-of-00001', 7)
-  printed = builders.train(**flags, skip_bad_examples=1)
-  assert printed.status == 0, printed.err
-  assert f'note: left out: {named} ' in printed.out
-  metrics = json.loads(pathlib.Path('run/eval/eval.json').read_text())
-  assert (metrics['examples'], metrics['left_out']) == (11, 1)
 
 
 def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
@@ -107,7 +82,7 @@ def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   found = records(path)
   found[BAD] = found[BAD + 1]
   tfrecord.write(path, found)
-  named = damage(folder)
+  named = builders.damage_colours(folder)
   printed = builders.train(**flags, skip_bad_examples=1)
   assert printed.status == 0, printed.err
   assert named in printed.out.split('Recalibrating')[1]  # not in the step
@@ -116,26 +91,6 @@ def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   )
   assert printed.status == 0, printed.err
   assert builders.differing('run', 'whole') == []
-
-
-@pytest.mark.parametrize('kind', ['memory', 'file'])
-def test_caches(flags, folder, unevaluated, kind, monkeypatch, workplace):
-  """Decoded at the start, where a bad record is found; the file but once."""
-  monkeypatch.setenv('XDG_CACHE_HOME', str(workplace / 'cache'))
-  named = damage(folder)
-  flags = {**flags, 'cache': kind}
-  refused = builders.train(**flags)
-  builders.refused(refused, named, '--skip_bad_examples=1')
-  assert 'step 1' not in refused.out
-  first = builders.train(**flags, skip_bad_examples=1)
-  assert first.status == 0, first.err
-  again = builders.train(**{**flags, 'train_dir': 'again'}, skip_bad_examples=1)
-  assert again.status == 0, again.err
-  for printed in first, again:
-    assert printed.out.count('left out') == 1 and named in printed.out
-  assert 'Decoding 16 images for --cache.' in first.out
-  assert ('Decoding' in again.out) == (kind == 'memory')
-  assert builders.differing('run', 'again') == []
 
 
 def test_augmentation_and_mixing(flags, unevaluated):
@@ -173,13 +128,4 @@ def test_wrong_values(colours, flag, value, word):
     builders.train(**builders.fast(colours), **{flag: value}),
     f'--{flag}={value}',
     word,
-  )
-
-
-def test_too_many_pixels(flags, folder):
-  builders.refused(
-    builders.train(**flags, max_image_pixels=1599),
-    ' of ' + folder,
-    '40x40 = 1,600 pixels',
-    '--max_image_pixels=1599',
   )

@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import itertools
 import json
 import re
 import shutil
@@ -256,7 +255,7 @@ SCHEDULES = {
 
 @pytest.mark.parametrize(
   'optimizer,schedule',
-  list(zip(optimizers.OPTIMIZERS, itertools.cycle(SCHEDULES), strict=False)),
+  list(zip(optimizers.OPTIMIZERS, SCHEDULES, strict=False)),
 )
 @pytest.mark.usefixtures('unevaluated')
 def test_optimizers_and_schedules(optimizer, schedule, flags):
@@ -293,14 +292,6 @@ def test_labels_offset(flags, workplace, colours):
   assert builders.tensors('run')['resnet_v1_tiny/logits/biases'].shape == (4,)
   config = json.loads((workplace / 'run/config.json').read_text())
   assert config['class_names'] == ['green', 'blue', 'grey', 'white']
-  # The colours have the label 0, which becomes -1.
-  builders.refused(
-    builders.train(**{**flags, 'train_dir': 'other'}, labels_offset=1),
-    'flowers_train_0000',
-    'label 0',
-    '1 to 4',
-    '--labels_offset=1',
-  )
 
 
 @pytest.mark.usefixtures('uncompared')

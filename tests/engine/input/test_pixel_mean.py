@@ -13,6 +13,8 @@ from datasets import dataset_factory
 from datasets.records.examples import Examples
 from engine.config import scripts
 from engine.input import pixel_mean
+from engine.resolve.evaluation import evaluation
+from engine.resolve.training import training
 from engine.tasks.classification import examples
 from tests import builders
 
@@ -86,73 +88,87 @@ def test_evaluation_and_classification_find_it(workplace, run, where):
   folder, other = f'copy{where}', '' if where else '/best'
   os.remove(f'copy{other}/{FILE}')
 
-  def call(script, *arguments, **flags):
-    return builders.call(script, *arguments, checkpoint_path=folder, **flags)
+  def classify(**flags):
+    return builders.call(
+      classify_image, 'a.png', checkpoint_path=folder, **flags
+    )
 
-  printed = call(eval_image_classifier, scales='0.9,1')
-  assert printed.status == 0, printed.err
-  known = call(classify_image, 'a.png')
+  def evaluate(**flags):
+    return builders.call(eval_image_classifier, checkpoint_path=folder, **flags)
+
+  if not where:
+    printed = evaluate(scales='0.9,1')
+    assert printed.status == 0, printed.err
+  config = evaluation(scripts.EvalConfig(checkpoint_path=folder)).config
+  assert config.per_pixel_mean == f'{folder}/{FILE}'
+  known = classify()
   assert known.status == 0, known.err
   os.rename(f'{folder}/{FILE}', 'mean.npy')
-  for printed in call(eval_image_classifier), call(classify_image, 'a.png'):
+  for printed in evaluate(), classify():
     builders.refused(
       printed,
       f'There is no {folder}/{FILE}, the mean image of the training',
       'copy it',
       'or name it with --per_pixel_mean',
     )
-  again = call(classify_image, 'a.png', per_pixel_mean='mean.npy')
+  again = classify(per_pixel_mean='mean.npy')
   assert again.out == known.out
 
 
 @pytest.mark.usefixtures('unevaluated')
-def test_a_restart_ends_with_the_same_bits(flags):
+def test_a_restart_ends_with_the_same_bits(flags, monkeypatch):
   """It takes the run's own, or measures it again where it was lost."""
-  three = {**flags, 'max_number_of_steps': 3, 'train_dir': 'whole'}
-  assert builders.train(**three).status == 0
-  assert builders.train(**flags).status == 0
-  shutil.copytree('run', 'lost')
-  os.remove(f'lost/{FILE}')
+  builders.save_every_step(monkeypatch)
+  flags['max_number_of_steps'] = 3
+  assert builders.train(**{**flags, 'train_dir': 'whole'}).status == 0
   for folder in 'run', 'lost':
-    again = builders.train(**{**three, 'train_dir': folder})
+    builders.rewind('whole', 2, folder)
+    if folder == 'lost':
+      os.remove(f'lost/{FILE}')
+    again = builders.train(**{**flags, 'train_dir': folder})
     assert again.status == 0, again.err
+    assert 'Resuming from' in again.out
     assert ('Measuring' in again.out) == (folder == 'lost')
     assert builders.differing('whole', folder) == []
 
 
-@pytest.mark.usefixtures('unevaluated')
-def test_a_new_run_does_not_take_what_lies_there(flags, colours):
+def opened(resumes=False, **flags):
+  """The examples of a training, which keeps its mean image."""
+  config, dataset = training(scripts.TrainConfig(**flags))
+  os.makedirs(config.train_dir, exist_ok=True)
+  return config, examples.open_training(config, dataset, resumes)
+
+
+def test_a_new_run_does_not_take_what_lies_there(flags):
   os.mkdir('run')
   np.save(f'run/{FILE}', np.zeros((40, 40, 3), np.float32))
-  assert builders.train(**flags).status == 0
+  opened(**flags)
   assert np.load(f'run/{FILE}').mean() > 0.1
 
 
-@pytest.mark.usefixtures('unevaluated')
-def test_one_channel_another_size_and_a_cache(flags, colours):
-  printed = builders.train(
-    '--use_grayscale', **{**flags, 'train_image_size': 16, 'cache': 'memory'}
-  )
-  assert printed.status == 0, printed.err
-  assert printed.out.count('Decoding') == 1
+def test_one_channel_another_size_and_a_cache(graph, flags, colours, capsys):
+  flags.update(use_grayscale=True, train_image_size=16, cache='memory')
+  config, source = opened(**flags)
+  stream = source.training(config.batch_size, config.seed, 0)
+  with tf.Session() as session:
+    session.run(stream.initializer)
+    assert stream.run(session, stream.batch).images.shape == (8, 16, 16, 1)
+  assert capsys.readouterr().out.count('Decoding') == 1
   kept = np.load(f'run/{FILE}')
   assert kept.shape == (16, 16, 1)
   grey = images(colours) @ [0.2989, 0.587, 0.114] / 255
   assert kept.mean() == pytest.approx(grey.mean(), abs=2e-3)
 
 
-@pytest.mark.usefixtures('unevaluated')
 def test_the_mean_of_another_run(flags, run):
   """As for fine-tuning; it is kept with the new run."""
   given = np.load(run.folder / FILE) / 2
   np.save('given.npy', given)
-  printed = builders.train(**flags, per_pixel_mean='given.npy')
-  assert printed.status == 0, printed.err
+  opened(**flags, per_pixel_mean='given.npy')
   np.testing.assert_array_equal(np.load(f'run/{FILE}'), given)
   os.remove('given.npy')  # the run has its own
   for more in {}, {'per_pixel_mean': 'given.npy'}:
-    printed = builders.train(**flags, **more)
-    assert printed.status == 0, printed.err
+    opened(resumes=True, **flags, **more)
     np.testing.assert_array_equal(np.load(f'run/{FILE}'), given)
 
 
