@@ -1,5 +1,6 @@
 """What every test shares: a quiet TensorFlow and a graph of its own."""
 
+import gc
 import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -10,8 +11,20 @@ os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 import pytest  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 
+pytest_plugins = ['tests.builders']
+
 # As the scripts do: halves the time in which a network's graph is built.
 tf.disable_tensor_equality()
+
+
+def pytest_collection_finish():
+  """Spares the collector what stays: modules and tests.
+
+  Graphs are full of cycles, so it runs often while one is built.
+  """
+  gc.collect()
+  gc.freeze()
+  gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture

@@ -7,14 +7,13 @@ import shutil
 import pytest
 
 import classify_image
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 
 
 def classify(run, *arguments, **flags):
-  return fakes.call(
+  return builders.call(
     classify_image, *map(str, arguments), checkpoint_path=run.folder, **flags
   )
 
@@ -26,22 +25,22 @@ def objects(printed):
 
 
 @pytest.fixture
-def pictures(workplace):
+def images(workplace):
   """A folder with an image of each colour, one of them deeper inside."""
   folder = workplace / 'pictures'
   (folder / 'deeper').mkdir(parents=True)
-  for label, name in enumerate(fakes.COLOURS):
+  for label, name in enumerate(builders.COLOURS):
     inside = folder / 'deeper' if name == 'white' else folder
-    fakes.picture(label, 5000 + label).save(inside / f'{name}.png')
+    builders.colour_image(label, 5000 + label).save(inside / f'{name}.png')
   (folder / 'notes.txt').write_text('no image')
   return folder
 
 
-def test_a_file(colours_run, pictures):
-  printed = classify(colours_run, pictures / 'blue.png')
+def test_a_file(colours_run, images):
+  printed = classify(colours_run, images / 'blue.png')
   assert printed.status == 0 and printed.err == ''
   lines = printed.out.splitlines()
-  assert lines[0] == str(pictures / 'blue.png')
+  assert lines[0] == str(images / 'blue.png')
   assert len(lines) == 6
   assert lines[1].split()[1] == 'blue'
   shares = [float(line.split()[0].rstrip('%')) for line in lines[1:]]
@@ -49,11 +48,11 @@ def test_a_file(colours_run, pictures):
   assert sum(shares) == pytest.approx(100, abs=0.05)
 
 
-def test_a_folder(colours_run, pictures):
-  found = objects(classify(colours_run, pictures, json=True, batch_size=2))
+def test_a_folder(colours_run, images):
+  found = objects(classify(colours_run, images, json=True, batch_size=2))
   files = [pathlib.Path(one['file']) for one in found]
   assert files == [
-    pictures / name
+    images / name
     for name in (
       'blue.png',
       'deeper/white.png',
@@ -69,19 +68,19 @@ def test_a_folder(colours_run, pictures):
     )
 
 
-def test_several_arguments(colours_run, pictures):
+def test_several_arguments(colours_run, images):
   found = objects(
     classify(
-      colours_run, pictures / 'red.png', pictures / 'deeper', json=True, top=1
+      colours_run, images / 'red.png', images / 'deeper', json=True, top=1
     )
   )
   assert [one['predictions'][0]['name'] for one in found] == ['red', 'white']
 
 
 @pytest.mark.parametrize('top,shown', [(1, 1), (3, 3), (100, 5)])
-def test_top(top, shown, colours_run, pictures):
+def test_top(top, shown, colours_run, images):
   (one,) = objects(
-    classify(colours_run, pictures / 'red.png', top=top, json=True)
+    classify(colours_run, images / 'red.png', top=top, json=True)
   )
   assert len(one['predictions']) == shown
 
@@ -96,12 +95,10 @@ def test_top(top, shown, colours_run, pictures):
     ),
   ],
 )
-def test_names_from_a_file(filename, text, colours_run, pictures, workplace):
+def test_names_from_a_file(filename, text, colours_run, images, workplace):
   (workplace / filename).write_text(text, 'utf-8')
   (one,) = objects(
-    classify(
-      colours_run, pictures / 'green.png', labels_file=filename, json=True
-    )
+    classify(colours_run, images / 'green.png', labels_file=filename, json=True)
   )
   assert one['predictions'][0]['name'] == 'grün'
 
@@ -115,22 +112,22 @@ def test_names_from_a_file(filename, text, colours_run, pictures, workplace):
     ('cut.json', '{"0": "a', ('cut.json', 'JSON object')),
   ],
 )
-def test_a_wrong_file_of_names(filename, text, words, colours_run, pictures):
+def test_a_wrong_file_of_names(filename, text, words, colours_run, images):
   pathlib.Path(filename).write_text(text)
-  fakes.refused(classify(colours_run, pictures, labels_file=filename), *words)
+  builders.refused(classify(colours_run, images, labels_file=filename), *words)
 
 
-def test_no_file_of_names(colours_run, pictures):
-  fakes.refused(
-    classify(colours_run, pictures, labels_file='none.txt'), 'none.txt'
+def test_no_file_of_names(colours_run, images):
+  builders.refused(
+    classify(colours_run, images, labels_file='none.txt'), 'none.txt'
   )
 
 
 def test_nothing_to_classify(colours_run, workplace):
   (workplace / 'empty').mkdir()
-  fakes.refused(classify(colours_run), 'Name images', 'classify_image.py')
-  fakes.refused(classify(colours_run, 'empty'), 'empty', 'no images')
-  fakes.refused(classify(colours_run, 'missing.png'), 'missing.png')
+  builders.refused(classify(colours_run), 'Name images', 'classify_image.py')
+  builders.refused(classify(colours_run, 'empty'), 'empty', 'no images')
+  builders.refused(classify(colours_run, 'missing.png'), 'missing.png')
 
 
 @pytest.mark.parametrize(
@@ -139,13 +136,13 @@ def test_nothing_to_classify(colours_run, workplace):
     (b'', 'is empty'),
     (b'just text', 'is no image, or is damaged'),
     (b'\x89PNG\r\n\x1a\n and no more', 'is no image, or is damaged'),
-    (fakes.encode(fakes.picture(0, 0), 'png')[:500], 'is damaged'),
+    (builders.encode(builders.colour_image(0, 0), 'png')[:500], 'is damaged'),
   ],
 )
-def test_not_a_picture(data, reason, colours_run, workplace):
+def test_not_an_image(data, reason, colours_run, workplace):
   (workplace / 'broken.png').write_bytes(data)
   (workplace / 'sound.png').write_bytes(
-    fakes.encode(fakes.picture(0, 0), 'png')
+    builders.encode(builders.colour_image(0, 0), 'png')
   )
   printed = classify(colours_run, 'broken.png', 'sound.png')
   assert printed.status == 1
@@ -156,9 +153,8 @@ def test_not_a_picture(data, reason, colours_run, workplace):
   ]
 
 
-@pytest.mark.parametrize(
-  'mode,form',
-  [
+def test_kinds_of_images(colours_run):
+  kinds = [
     ('RGB', 'jpeg'),
     ('RGB', 'png'),
     ('RGB', 'gif'),
@@ -167,27 +163,32 @@ def test_not_a_picture(data, reason, colours_run, workplace):
     ('P', 'png'),
     ('P', 'gif'),
     ('CMYK', 'jpeg'),
-  ],
-)
-def test_kinds_of_pictures(mode, form, colours_run):
-  path = f'red.{form}'
-  fakes.picture(0, 9).convert(mode).save(path)
-  (one,) = objects(classify(colours_run, path, json=True, top=1))
-  assert one['predictions'][0]['name'] == 'red'
+  ]
+  paths = [f'{mode}.{form}' for mode, form in kinds]
+  for (mode, _), path in zip(kinds, paths, strict=True):
+    builders.colour_image(0, 9).convert(mode).save(path)
+  found = objects(classify(colours_run, *paths, json=True, top=1))
+  assert {one['file']: one['predictions'][0]['name'] for one in found} == (
+    dict.fromkeys(paths, 'red')
+  )
 
 
-@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'I;16'])
-def test_pictures_without_colours(mode, colours_run):
-  image = fakes.picture(4, 9).convert('L' if mode == 'I;16' else mode)
-  if mode == 'I;16':
-    image = image.convert('I').point(lambda value: value * 257).convert(mode)
-  image.save('white.png')
-  (one,) = objects(classify(colours_run, 'white.png', json=True, top=1))
-  assert one['predictions'][0]['name'] == 'white'
+def test_images_without_colours(colours_run):
+  paths = []
+  for mode in '1', 'L', 'LA', 'I;16':
+    image = builders.colour_image(4, 9).convert('L' if mode == 'I;16' else mode)
+    if mode == 'I;16':
+      image = image.convert('I').point(lambda value: value * 257).convert(mode)
+    paths.append(f'{mode}.png')
+    image.save(paths[-1])
+  found = objects(classify(colours_run, *paths, json=True, top=1))
+  assert {one['file']: one['predictions'][0]['name'] for one in found} == (
+    dict.fromkeys(paths, 'white')
+  )
 
 
-def test_an_animation_is_its_first_picture(colours_run):
-  first, *others = (fakes.picture(label, 1) for label in (1, 0, 0))
+def test_an_animation_is_its_first_image(colours_run):
+  first, *others = (builders.colour_image(label, 1) for label in (1, 0, 0))
   first.save('moving.gif', save_all=True, append_images=others)
   (one,) = objects(classify(colours_run, 'moving.gif', json=True, top=1))
   assert one['predictions'][0]['name'] == 'green'
@@ -205,41 +206,43 @@ def test_a_run_that_was_moved(digits_run, colours_run, workplace):
   )
   shutil.move(original, workplace / 'moved')
   shutil.copytree(digits_run.folder, original)
-  fakes.picture(0, 9).save('red.png')
+  builders.colour_image(0, 9).save('red.png')
   (one,) = objects(
-    fakes.call(
+    builders.call(
       classify_image, 'red.png', checkpoint_path='moved', json=True, top=1
     )
   )
   assert one['predictions'][0]['name'] == 'red'
 
 
-def test_wrong_checkpoints(digits_run, workplace, pictures):
-  fakes.refused(fakes.call(classify_image, str(pictures)), '--checkpoint_path')
-  released = fakes.write_released(
+def test_wrong_checkpoints(digits_run, workplace, images):
+  builders.refused(
+    builders.call(classify_image, str(images)), '--checkpoint_path'
+  )
+  released = builders.write_released(
     workplace / 'resnet.ckpt', 'resnet_v1_tiny', 1000
   )
-  fakes.refused(
-    fakes.call(classify_image, str(pictures), checkpoint_path=released),
+  builders.refused(
+    builders.call(classify_image, str(images), checkpoint_path=released),
     'resnet.ckpt',
     '--model_name',
   )
-  fakes.refused(
-    classify(digits_run, pictures, model_name='resnet_v1_tiny'),
+  builders.refused(
+    classify(digits_run, images, model_name='resnet_v1_tiny'),
     '--model_name=resnet_v1_tiny',
     'model_name=resnet_v2_tiny',
   )
 
 
-def test_a_released_checkpoint(workplace, pictures):
+def test_a_released_checkpoint(workplace, images):
   """Without a run beside it: the numbers of the classes are their names."""
-  released = fakes.write_released(
+  released = builders.write_released(
     workplace / 'resnet.ckpt', 'resnet_v1_tiny', 1000, version=1
   )
   (one,) = objects(
-    fakes.call(
+    builders.call(
       classify_image,
-      str(pictures / 'red.png'),
+      str(images / 'red.png'),
       checkpoint_path=released,
       model_name='resnet_v1_tiny',
       json=True,

@@ -1,5 +1,6 @@
 """The conversion script on images with masks: values, and bad sources."""
 
+import io
 import os
 import pathlib
 import shutil
@@ -14,9 +15,8 @@ from datasets import class_names, dataset_utils
 from datasets.convert import registry
 from datasets.records import description
 from datasets.records.tfrecord import Reader
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 NAMES = ['sky', 'tree', 'house']
 TABLE = 'name,r,g,b\nsky,0,0,255\ntree,0,128,0\nVoid,0,0,0\nhouse,200,40,9\n'
 COLOURS = {0: (0, 0, 255), 1: (0, 128, 0), 2: (200, 40, 9), 255: (0, 0, 0)}
@@ -31,7 +31,7 @@ def place(workplace, monkeypatch):
 
 def convert(*arguments, dataset_name='mask_folder', source='s', **flags):
   """Runs the script."""
-  return fakes.call(
+  return builders.call(
     download_and_convert_data,
     *arguments,
     dataset_dir='new',
@@ -43,7 +43,7 @@ def convert(*arguments, dataset_name='mask_folder', source='s', **flags):
 
 def refused(printed, *words):
   """Asserts a failure of one line, which leaves nothing behind."""
-  fakes.refused(printed, *words)
+  builders.refused(printed, *words)
   assert not os.path.exists('new') and not [
     path for path in os.listdir() if path.startswith('.')
   ]
@@ -80,7 +80,7 @@ def masks(split):
     data = values['image/segmentation/class/encoded']
     with tf.Graph().as_default(), tf.Session() as session:
       found[name] = session.run(tf.io.decode_png(data, channels=1))[..., 0]
-    image = Image.open(fakes.io.BytesIO(data))
+    image = Image.open(io.BytesIO(data))
     assert image.mode == 'L'
     np.testing.assert_array_equal(found[name], np.asarray(image))
   return found
@@ -104,7 +104,7 @@ def save(path, image):
   image.save(path)
 
 
-def picture(seed, height=9, width=11):
+def noise(seed, height=9, width=11):
   return Image.fromarray(
     np.random.RandomState(seed)
     .randint(0, 256, (height, width, 3))
@@ -159,7 +159,7 @@ def write(
   for seed in range(start, start + count):
     suffix = ('png', 'jpg', 'bmp', 'webp')[seed % 4]
     mask = ids(seed, classes, **options)
-    save(f'{images}/p{seed}.{suffix}', picture(seed))
+    save(f'{images}/p{seed}.{suffix}', noise(seed))
     save(f'{folder}/p{seed}.png', form(mask))
     found[f'{images.removeprefix("s/")}/p{seed}.{suffix}'] = mask
   return found
@@ -372,18 +372,18 @@ def test_one_bit():
 
 
 def turn(mask=None):
-  """An image that EXIF turns by a quarter: 9x11 in its file, 11x9 upright."""
+  """An image of 9x11 in its file, 11x9 upright: its orientation is 6."""
   image = Image.fromarray(np.zeros((11, 9, 3), np.uint8))
   exif = image.getexif()
   exif[0x0112] = 6
-  data = fakes.io.BytesIO()
+  data = io.BytesIO()
   image.save(data, 'jpeg', exif=exif)
   pathlib.Path('s/images/p1.jpg').write_bytes(data.getvalue())
   if mask is not None:
     save('s/masks/p1.png', grey(mask))
 
 
-def test_a_picture_that_exif_turns():
+def test_an_image_with_an_orientation():
   """Its mask is that of the image as people see it."""
   expected = write()
   turn()
@@ -441,7 +441,7 @@ def one_class():
   write(lambda mask: grey(np.ones_like(mask)))
 
 
-def lonely_pictures():
+def lonely_images():
   write(count=8)
   for i in (1, 2):
     os.remove(f's/masks/p{i}.png')
@@ -489,7 +489,7 @@ def half_split():
 
 def twice():
   write()
-  save('s/images/p1.png', picture(1))
+  save('s/images/p1.png', noise(1))
 
 
 def transparent():
@@ -578,7 +578,7 @@ CASES = [
   ),
   (one_class, {}, "have one class only, 1 'class 1'. Training needs two"),
   (
-    lonely_pictures,
+    lonely_images,
     {},
     '2 of 8 files of s/images have no partner of the '
     'same name in s/masks: images/p1.jpg, images/p2.bmp. Add the partners',
@@ -688,7 +688,7 @@ def test_bad_sources(source, flags, words):
 def test_flags_of_masks_without_masks():
   for name in ('red', 'blue'):
     for i in range(2):
-      save(f's/{name}/{i}.png', picture(i))
+      save(f's/{name}/{i}.png', noise(i))
   refused(
     convert(dataset_name='image_folder', ignore_label=0),
     '--ignore_label is for images with masks, and image_folder has '
@@ -728,7 +728,7 @@ def test_masks_that_are_ignored_are_noted():
 def write_voc(root='s/VOCdevkit/VOC2012', form=palette, aug=False):
   """Writes eight images: 0 to 3 are train, 4 and 5 val, 6 and 7 more."""
   for seed in range(8):
-    save(f'{root}/JPEGImages/p{seed}.jpg', picture(seed))
+    save(f'{root}/JPEGImages/p{seed}.jpg', noise(seed))
     if seed < 6:
       save(f'{root}/SegmentationClass/p{seed}.png', form(ids(seed)))
     elif aug:
@@ -846,7 +846,9 @@ def test_verify_draws_masks():
   """Over their images, with a legend in PASCAL VOC's colours."""
   write()
   converted(labels_file=labels())
-  printed = fakes.call(download_and_convert_data, '--verify', dataset_dir='new')
+  printed = builders.call(
+    download_and_convert_data, '--verify', dataset_dir='new'
+  )
   assert 'Some of the images are in new/contact_sheet.png.' in printed.out
   sheet = np.asarray(Image.open('new/contact_sheet.png').convert('RGB'))
   for colour in ((128, 0, 0), (0, 128, 0)):

@@ -31,11 +31,10 @@ from datasets.records import description
 from datasets.records.examples import Examiner
 from datasets.records.tfrecord import Reader
 from datasets.sources import download
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 ROOT = pathlib.Path(__file__).parents[1]
-COLOURS = list(fakes.COLOURS)[:3]
+COLOURS = list(builders.COLOURS)[:3]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +52,7 @@ def convert(
 ):
   """Runs the script; flags that are None are left out."""
   flags = {'dataset_name': dataset_name, 'dataset_dir': dataset_dir, **flags}
-  return fakes.call(
+  return builders.call(
     download_and_convert_data,
     *arguments,
     **{name: value for name, value in flags.items() if value is not None},
@@ -94,7 +93,7 @@ def check(folder):
 
 def refused(printed, *words, left=()):
   """Asserts a failure of one line, which leaves nothing behind."""
-  fakes.refused(printed, *words)
+  builders.refused(printed, *words)
   assert set(os.listdir()) - {'cache'} == {*left}
 
 
@@ -121,7 +120,7 @@ def write_folders(root, classes=tuple(COLOURS), count=4):
       form = ('png', 'jpeg', 'webp', 'bmp')[seed % 4]
       put(
         f'{root}/{name}/{seed}.{form}',
-        fakes.encode(fakes.picture(label, seed, 24), form),
+        builders.encode(builders.colour_image(label, seed, 24), form),
       )
   return str(root)
 
@@ -197,9 +196,9 @@ SYNSETS = ('n03', 'n01')
 def write_imagenet(folder, tars=False):
   for number, synset in enumerate(SYNSETS):
     for seed in range(3):
-      picture = fakes.encode(fakes.picture(number, seed), 'jpeg')
-      put(f'{folder}/train/{synset}/{synset}_{seed}.JPEG', picture)
-      put(f'{folder}/validation/{synset}/val_{number}_{seed}.JPEG', picture)
+      data = builders.encode(builders.colour_image(number, seed), 'jpeg')
+      put(f'{folder}/train/{synset}/{synset}_{seed}.JPEG', data)
+      put(f'{folder}/validation/{synset}/val_{number}_{seed}.JPEG', data)
   put(f'{folder}/synsets.txt', '\n'.join(SYNSETS).encode())
   if tars:
     for synset in SYNSETS:
@@ -240,7 +239,7 @@ def address(tmp_path):
 
 def trained(**flags):
   """Trains two steps on the new folder and evaluates, naming only that."""
-  printed = fakes.train(
+  printed = builders.train(
     model_name='resnet_v1_tiny',
     dataset_dir='new',
     max_number_of_steps=2,
@@ -249,7 +248,7 @@ def trained(**flags):
     **flags,
   )
   assert printed.status == 0, printed.err
-  printed = fakes.call(eval_image_classifier, checkpoint_path='run')
+  printed = builders.call(eval_image_classifier, checkpoint_path='run')
   assert printed.status == 0, printed.err
 
 
@@ -259,7 +258,9 @@ def test_image_folder(place):
   turned[0x0112] = 6
   put(
     'source/red/turned.jpg',
-    encode(fakes.picture(0, 9, 24).resize((30, 20)), 'jpeg', exif=turned),
+    encode(
+      builders.colour_image(0, 9, 24).resize((30, 20)), 'jpeg', exif=turned
+    ),
   )
   found = converted(source='source', validation_fraction=0.25)
   assert found.class_names == tuple(sorted(COLOURS))
@@ -316,7 +317,7 @@ def write_download(name):
     stratified('source/idenprof', 'train', 'test')
     return [write_zip('idenprof-jpg.zip', 'source')]
   if name == 'flowers':
-    write_folders('source/flower_photos', list(fakes.COLOURS))
+    write_folders('source/flower_photos', list(builders.COLOURS))
     put('source/flower_photos/LICENSE.txt', b'CC BY')
     return [write_tar('flower_photos.tgz', 'source')]
   if name.startswith('cifar'):
@@ -392,7 +393,7 @@ def test_a_download_that_is_not_there(monkeypatch, address):
   )
 
 
-class Picture:
+class ImageFeature:
   """Stands for tfds.features.Image."""
 
 
@@ -405,14 +406,14 @@ class ClassLabel:
 def test_tfds(monkeypatch):
   examples = [
     {
-      'image': fakes.encode(fakes.picture(i % 3, i), 'png'),
+      'image': builders.encode(builders.colour_image(i % 3, i), 'png'),
       'label': np.int64(i % 3),
     }
     for i in range(9)
   ]
   builder = types.SimpleNamespace(
     info=types.SimpleNamespace(
-      features={'image': Picture(), 'label': ClassLabel()},
+      features={'image': ImageFeature(), 'label': ClassLabel()},
       splits={'train': 9, 'test': 9},
     ),
     download_and_prepare=lambda: None,
@@ -424,7 +425,7 @@ def test_tfds(monkeypatch):
     types.SimpleNamespace(
       builder={'pets': builder}.get,
       as_numpy=iter,
-      features=types.SimpleNamespace(Image=Picture, ClassLabel=ClassLabel),
+      features=types.SimpleNamespace(Image=ImageFeature, ClassLabel=ClassLabel),
       decode=types.SimpleNamespace(SkipDecoding=object),
     ),
   )
@@ -471,7 +472,7 @@ def one_class():
   return write_folders('source', ('red',))
 
 
-def no_pictures():
+def no_images():
   for name in COLOURS:
     pathlib.Path('source', name).mkdir(parents=True)
   return 'source'
@@ -507,13 +508,13 @@ def cut(write):
 
 def huge():
   write_folders('source')
-  put('source/red/huge.png', fakes.encode(Image.new('L', (40, 60)), 'png'))
+  put('source/red/huge.png', builders.encode(Image.new('L', (40, 60)), 'png'))
   return 'source'
 
 
 def broken():
   write_folders('source')
-  data = fakes.encode(fakes.picture(0, 7), 'png')
+  data = builders.encode(builders.colour_image(0, 7), 'png')
   put('source/red/broken.png', data[:-40])
   return 'source'
 
@@ -528,7 +529,7 @@ def link():
   'source,words',
   [
     (one_class, ('source has one class only, red',)),
-    (no_pictures, ('No images in', 'source/blue')),
+    (no_images, ('No images in', 'source/blue')),
     (texts, ('.png of source is no image', '--skip_bad_examples=')),
     (line_break, ("'bl\\nue'", 'control character', 'Rename')),
     (evil_zip, ('source', "'../evil'", 'outside of its folder')),
@@ -549,13 +550,15 @@ def test_remarks_of_pillow_are_hidden(monkeypatch, caplog):
   write_folders('source')
   put(
     'source/red/exif.jpg',
-    encode(fakes.picture(0, 1, 24), 'jpeg', exif=b'Exif\0\0II*\0\b\0\0\0\x09'),
+    encode(
+      builders.colour_image(0, 1, 24), 'jpeg', exif=b'Exif\0\0II*\0\b\0\0\0\x09'
+    ),
   )
   assert convert(source='source').status == 0
   assert caplog.records == []
 
 
-def test_a_picture_that_is_too_large():
+def test_a_image_that_is_too_large():
   refused(
     convert(source=huge(), max_image_pixels=2399),
     'red/huge.png of source',
@@ -565,7 +568,7 @@ def test_a_picture_that_is_too_large():
   assert converted(source='source', max_image_pixels=2400).largest == (60, 40)
 
 
-def test_bad_pictures_are_left_out():
+def test_bad_images_are_left_out():
   flags = {'source': broken(), 'skip_bad_examples': 1}
   printed = convert(**flags)
   assert (printed.status, printed.err) == (0, '')
@@ -599,7 +602,9 @@ def test_a_file_that_cannot_be_read():
 
 def test_verify():
   converted(source=write_folders('source'))
-  printed = fakes.call(download_and_convert_data, '--verify', dataset_dir='new')
+  printed = builders.call(
+    download_and_convert_data, '--verify', dataset_dir='new'
+  )
   assert (printed.status, printed.err) == (0, ''), printed.err
   for word in (*COLOURS, 'train', 'validation', 'contact_sheet.png'):
     assert word in printed.out
@@ -618,8 +623,10 @@ def test_verify_what_is_damaged():
   data = bytearray(path.read_bytes())
   data[len(data) - 50] ^= 4
   path.write_bytes(data)
-  printed = fakes.call(download_and_convert_data, '--verify', dataset_dir='new')
-  fakes.refused(printed, 'new', 'problems')
+  printed = builders.call(
+    download_and_convert_data, '--verify', dataset_dir='new'
+  )
+  builders.refused(printed, 'new', 'problems')
   last = description.read('new').splits['train'].examples - 1
   assert f'record {last} of {path.name} is damaged' in printed.out
 
@@ -630,7 +637,7 @@ def test_verify_what_is_damaged():
 def test_verify_nothing(folder, words):
   os.mkdir('empty')
   refused(
-    fakes.call(download_and_convert_data, '--verify', dataset_dir=folder),
+    builders.call(download_and_convert_data, '--verify', dataset_dir=folder),
     *words,
     left=['empty'],
   )

@@ -14,32 +14,31 @@ import pytest
 import classify_image
 import eval_image_classifier
 from metrics import reports
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 
 
 def evaluate(run, **flags):
-  """Evaluates a run into the folder 'out'; returns the figures too."""
-  printed = fakes.call(
+  """Evaluates a run into the folder 'out'; returns the metrics too."""
+  printed = builders.call(
     eval_image_classifier, checkpoint_path=run.folder, eval_dir='out', **flags
   )
   path = pathlib.Path('out/eval.json')
-  printed.figures = json.loads(path.read_text()) if path.exists() else None
+  printed.metrics = json.loads(path.read_text()) if path.exists() else None
   return printed
 
 
-@pytest.mark.parametrize('batch_size', [1, 7, 100, 1000])
+@pytest.mark.parametrize('batch_size', [7, 1000])
 def test_each_example_counts_once(batch_size, digits_run):
   printed = evaluate(
     digits_run, batch_size=batch_size, compare_batch_statistics=0
   )
   assert printed.status == 0, printed.err
   expected = json.loads((digits_run.folder / 'eval/eval.json').read_text())
-  assert printed.figures['examples'] == 360
-  assert printed.figures['accuracy'] == expected['accuracy']
-  assert printed.figures['loss'] == pytest.approx(expected['loss'], rel=1e-5)
+  assert printed.metrics['examples'] == 360
+  assert printed.metrics['accuracy'] == expected['accuracy']
+  assert printed.metrics['loss'] == pytest.approx(expected['loss'], rel=1e-5)
   assert printed.err == '' and '360 examples' in printed.out
   with open('out/per_class.csv', newline='') as file:
     rows = list(csv.DictReader(file))
@@ -55,13 +54,14 @@ def test_accuracy_is_that_of_the_confusion_matrix(colours_run, monkeypatch):
     seen.update(confusion=confusion, names=names)
 
   monkeypatch.setattr(reports, 'draw_confusion_matrix', draw)
-  figures = evaluate(colours_run, batch_size=5).figures
+  metrics = evaluate(colours_run, batch_size=5).metrics
   confusion = seen['confusion']
   assert confusion.shape == (5, 5) and confusion.sum() == 23
-  # fakes.write_colours: the colours of the seeds 1000 to 1022.
+  # builders.write_colours: the colours of the seeds 1000 to 1022.
   assert confusion.sum(1).tolist() == [6, 5, 4, 4, 4]
-  assert figures['accuracy'] == np.trace(confusion) / 23
-  assert seen['names'] == list(fakes.COLOURS)
+  assert metrics['accuracy'] == np.trace(confusion) / 23
+  assert metrics['top_5_accuracy'] == 1  # of five classes
+  assert seen['names'] == list(builders.COLOURS)
   with open('out/per_class.csv', newline='') as file:
     for i, row in enumerate(csv.DictReader(file)):
       assert float(row['recall']) == pytest.approx(
@@ -69,17 +69,13 @@ def test_accuracy_is_that_of_the_confusion_matrix(colours_run, monkeypatch):
       )
 
 
-def test_top_5_of_five_classes(colours_run):
-  assert evaluate(colours_run).figures['top_5_accuracy'] == 1
-
-
 def test_max_num_batches(digits_run):
   printed = evaluate(
     digits_run, batch_size=7, max_num_batches=2, compare_batch_statistics=0
   )
-  assert printed.figures['examples'] == 14
+  assert printed.metrics['examples'] == 14
   assert '(14 examples)' in printed.out
-  assert 'batch_statistics' not in printed.figures
+  assert 'batch_statistics' not in printed.metrics
 
 
 def test_another_split(digits_run):
@@ -90,9 +86,9 @@ def test_another_split(digits_run):
     compare_batch_statistics=0,
   )
   assert printed.status == 0, printed.err
-  assert printed.figures['examples'] == 1437
-  assert printed.figures['split'] == 'train'
-  fakes.refused(
+  assert printed.metrics['examples'] == 1437
+  assert printed.metrics['split'] == 'train'
+  builders.refused(
     evaluate(digits_run, dataset_split_name='validation'),
     "'validation'",
     'train and test',
@@ -108,7 +104,7 @@ def test_another_split(digits_run):
   ],
 )
 def test_a_flag_that_contradicts_the_run(flag, trained, given, digits_run):
-  fakes.refused(
+  builders.refused(
     evaluate(digits_run, **{flag: given}),
     f'--{flag}={given}',
     f'{flag}={trained}',
@@ -129,19 +125,19 @@ def test_a_flag_that_agrees_with_the_run(digits_run):
 
 def test_there_is_no_checkpoint(workplace):
   def evaluate(**flags):
-    return fakes.call(eval_image_classifier, **flags)
+    return builders.call(eval_image_classifier, **flags)
 
-  fakes.refused(evaluate(), '--checkpoint_path')
-  fakes.refused(
+  builders.refused(evaluate(), '--checkpoint_path')
+  builders.refused(
     evaluate(checkpoint_path='runs/none'), 'runs/none', '--checkpoint_path'
   )
   (workplace / 'empty').mkdir()
-  fakes.refused(evaluate(checkpoint_path='empty'), 'empty', 'train first')
+  builders.refused(evaluate(checkpoint_path='empty'), 'empty', 'train first')
   (workplace / 'notes.txt').write_text('no checkpoint')
-  fakes.refused(
+  builders.refused(
     evaluate(checkpoint_path='notes.txt'), 'notes.txt', 'another kind of file'
   )
-  fakes.refused(
+  builders.refused(
     evaluate(model_name='resnet_v1_tiny'), 'runs/resnet_v1_tiny-digits'
   )
 
@@ -150,27 +146,27 @@ def test_a_checkpoint_without_its_config(digits_run):
   shutil.copytree(digits_run.folder, 'bare')
   pathlib.Path('bare/config.json').unlink()
   flags = {'checkpoint_path': 'bare', 'compare_batch_statistics': 0}
-  fakes.refused(
-    fakes.call(eval_image_classifier, **flags),
+  builders.refused(
+    builders.call(eval_image_classifier, **flags),
     'bare/model.ckpt-6',
     '--model_name',
   )
-  printed = fakes.call(
+  printed = builders.call(
     eval_image_classifier, **flags, model_name='resnet_v2_tiny'
   )
   assert printed.status == 0, printed.err
   expected = json.loads((digits_run.folder / 'eval/eval.json').read_text())
   found = json.loads(pathlib.Path('bare/eval/eval.json').read_text())
   assert found['loss'] == pytest.approx(expected['loss'], rel=1e-5)
-  fakes.refused(
-    fakes.call(eval_image_classifier, **flags, model_name='resnet_v1_tiny'),
+  builders.refused(
+    builders.call(eval_image_classifier, **flags, model_name='resnet_v1_tiny'),
     'bare/model.ckpt-6 is of resnet_v2_tiny',
     'pass --model_name=resnet_v2_tiny',
   )
 
 
 def test_a_data_set_of_another_number_of_classes(digits_run, colours):
-  fakes.refused(
+  builders.refused(
     evaluate(digits_run, dataset_name='flowers', dataset_dir=colours),
     'logits/weights',
     '[1, 1, 64, 5]',
@@ -183,8 +179,8 @@ def test_a_config_that_is_cut_short(digits_run):
   shutil.copytree(digits_run.folder, 'copy')
   path = pathlib.Path('copy/config.json')
   path.write_text(path.read_text()[:100])
-  fakes.refused(
-    fakes.call(eval_image_classifier, checkpoint_path='copy'),
+  builders.refused(
+    builders.call(eval_image_classifier, checkpoint_path='copy'),
     'copy/config.json',
   )
 
@@ -198,9 +194,9 @@ def rows_of(path):
 
 
 def test_every_prediction_with_its_file(digits_run):
-  """From which the figures follow."""
+  """From which the metrics follow."""
   printed = evaluate(digits_run, batch_size=50, compare_batch_statistics=0)
-  rows, figures = rows_of('out/predictions.csv'), printed.figures
+  rows, metrics = rows_of('out/predictions.csv'), printed.metrics
   assert len(rows) == 360 and rows[0]['file'].startswith('digit ')
   assert len({row['file'] for row in rows}) == 360
   for i, row in enumerate(rows):
@@ -214,23 +210,23 @@ def test_every_prediction_with_its_file(digits_run):
   assert correct.tolist() == [
     int(row['label'] == row['predicted']) for row in rows
   ]
-  assert figures['accuracy'] == correct.mean()
+  assert metrics['accuracy'] == correct.mean()
   losses = np.array([float(row['loss']) for row in rows])
-  assert figures['loss'] == pytest.approx(losses.mean(), abs=1e-6)
+  assert metrics['loss'] == pytest.approx(losses.mean(), abs=1e-6)
   confidence = np.array([float(row['probability']) for row in rows])
   number = np.ceil(confidence * 15)
-  assert figures['expected_calibration_error'] == pytest.approx(
+  assert metrics['expected_calibration_error'] == pytest.approx(
     sum(abs((correct - confidence)[number == n].sum()) for n in range(1, 16))
     / 360,
     abs=1e-5,
   )
   per_class = rows_of('out/per_class.csv')
-  for figure, column in ('mean_recall', 'recall'), ('mean_f1', 'f1'):
-    assert figures[figure] == pytest.approx(
+  for metric, column in ('mean_recall', 'recall'), ('mean_f1', 'f1'):
+    assert metrics[metric] == pytest.approx(
       np.mean([float(row[column]) for row in per_class]), abs=1e-6
     )
-  assert f'{figures["mean_f1"]:.2%}' in printed.out
-  assert f'{figures["expected_calibration_error"]:.2%}' in printed.out
+  assert f'{metrics["mean_f1"]:.2%}' in printed.out
+  assert f'{metrics["expected_calibration_error"]:.2%}' in printed.out
 
 
 def test_the_worst_mistakes(digits_run, monkeypatch):
@@ -264,7 +260,7 @@ def test_the_sheet_of_mistakes_is_drawn_and_removed(digits_run, colours_run):
   path = pathlib.Path('out/worst_mistakes.png')
   assert path.read_bytes()[:4] == b'\x89PNG'
   printed = evaluate(colours_run)
-  assert printed.figures['accuracy'] == 1
+  assert printed.metrics['accuracy'] == 1
   assert not path.exists()
   assert 'no worst_mistakes.png, as there are no mistakes' in printed.out
   assert not list(pathlib.Path('out').glob('*.tmp'))
@@ -272,22 +268,22 @@ def test_the_sheet_of_mistakes_is_drawn_and_removed(digits_run, colours_run):
 
 def test_labels_offset_in_what_is_written(colours_run, colours, monkeypatch):
   """Labels are those of the data again."""
-  values = fakes.tensors(str(colours_run.folder))
+  values = builders.tensors(str(colours_run.folder))
   values = {
     name: value[..., 1:] if '/logits/' in name else value
     for name, value in values.items()
     if 'Momentum' not in name
   }
   pathlib.Path('run').mkdir()
-  data = fakes.write_colours(
+  data = builders.write_colours(
     pathlib.Path('four').absolute(), labels=(1, 2, 3, 4)
   )
-  fakes.add_checkpoint('run', 30, values)
+  builders.add_checkpoint('run', 30, values)
   run = json.loads((colours_run.folder / 'config.json').read_text())
   pathlib.Path('run/config.json').write_text(
     json.dumps({**run, 'labels_offset': 1, 'dataset_dir': data})
   )
-  printed = fakes.call(eval_image_classifier, checkpoint_path='run')
+  printed = builders.call(eval_image_classifier, checkpoint_path='run')
   assert printed.status == 0, printed.err
   assert (
     json.loads(pathlib.Path('run/eval/eval.json').read_text())['accuracy'] == 1
@@ -312,11 +308,11 @@ def averaged(colours_run):
   """A copy of the run whose averages are right and whose weights are not."""
   values = {
     name: value
-    for name, value in fakes.tensors(str(colours_run.folder)).items()
+    for name, value in builders.tensors(str(colours_run.folder)).items()
     if name.startswith('resnet_v1_tiny/') and 'Momentum' not in name
   }
   pathlib.Path('averaged').mkdir()
-  fakes.add_checkpoint(
+  builders.add_checkpoint(
     'averaged',
     30,
     {
@@ -335,14 +331,14 @@ def averaged(colours_run):
   return pathlib.Path('averaged')
 
 
-def figures_of(path='averaged/eval/eval.json'):
+def metrics_of(path='averaged/eval/eval.json'):
   return json.loads(pathlib.Path(path).read_text())
 
 
 def test_moving_averages_and_the_weights_beside(averaged):
-  printed = fakes.call(eval_image_classifier, checkpoint_path=averaged)
+  printed = builders.call(eval_image_classifier, checkpoint_path=averaged)
   assert printed.status == 0, printed.err
-  found = figures_of()
+  found = metrics_of()
   assert found['accuracy'] == 1 and found['moving_averages'] is True
   raw = found['raw_weights']
   assert raw.keys() == {'accuracy', 'loss'}
@@ -352,13 +348,13 @@ def test_moving_averages_and_the_weights_beside(averaged):
     f'without moving averages: accuracy 21.74%, loss {raw["loss"]:.4f}'
     in printed.out
   )
-  fakes.call(
+  builders.call(
     eval_image_classifier,
     checkpoint_path=averaged,
     eval_dir='raw',
     raw_weights=True,
   )
-  found = figures_of('raw/eval.json')
+  found = metrics_of('raw/eval.json')
   assert found['accuracy'] == raw['accuracy']
   assert found['loss'] == pytest.approx(raw['loss'], rel=1e-6)
   assert found['moving_averages'] is False and 'raw_weights' not in found
@@ -366,13 +362,13 @@ def test_moving_averages_and_the_weights_beside(averaged):
 
 def test_averages_that_a_checkpoint_has_not(colours_run):
   """Asked for, it is an error; a run's, as in its best, they are left out."""
-  fakes.refused(
+  builders.refused(
     evaluate(colours_run, moving_average_decay=0.9),
     'model.ckpt-30 lacks moving averages of the weights',
     'trained with --moving_average_decay',
     '--raw_weights',
   )
-  fakes.refused(
+  builders.refused(
     evaluate(colours_run, moving_average_decay=0.9, raw_weights=True),
     '--raw_weights',
     '--moving_average_decay=0.9',
@@ -383,9 +379,9 @@ def test_averages_that_a_checkpoint_has_not(colours_run):
   path.write_text(
     json.dumps({**json.loads(path.read_text()), 'moving_average_decay': 0.9})
   )
-  printed = fakes.call(eval_image_classifier, checkpoint_path='plain')
+  printed = builders.call(eval_image_classifier, checkpoint_path='plain')
   assert printed.status == 0, printed.err
-  assert figures_of('plain/eval/eval.json')['moving_averages'] is False
+  assert metrics_of('plain/eval/eval.json')['moving_averages'] is False
 
 
 # Several views.
@@ -393,26 +389,27 @@ def test_averages_that_a_checkpoint_has_not(colours_run):
 
 def test_views_through_the_script(colours_run):
   for flags, count in (
-    ({'flip': True}, 2),
     ({'ten_crop': True}, 10),
     ({'scales': '0.75,1', 'flip': True}, 4),
   ):
     printed = evaluate(colours_run, **flags)
     assert printed.status == 0, printed.err
     assert f'at 32x32, averaging {count} views of each' in printed.out
-    assert printed.figures['views'] == count
-    assert printed.figures['accuracy'] > 0.9
-    assert 'batch_statistics' not in printed.figures
-  fakes.refused(evaluate(colours_run, scales='1,0'), '--scales=1,0', 'above 0')
+    assert printed.metrics['views'] == count
+    assert printed.metrics['accuracy'] > 0.9
+    assert 'batch_statistics' not in printed.metrics
+  builders.refused(
+    evaluate(colours_run, scales='1,0'), '--scales=1,0', 'above 0'
+  )
 
 
 def test_the_best_by_its_folder(colours_run):
   """TRAIN_DIR/best is a run's folder for the other scripts, too."""
   shutil.copytree(colours_run.folder, 'run/best')
-  fakes.picture(2, 5).save('blue.png')
-  printed = fakes.call(eval_image_classifier, checkpoint_path='run/best')
+  builders.colour_image(2, 5).save('blue.png')
+  printed = builders.call(eval_image_classifier, checkpoint_path='run/best')
   assert printed.status == 0, printed.err
-  printed = fakes.call(
+  printed = builders.call(
     classify_image, 'blue.png', checkpoint_path='run/best', top=1
   )
   assert printed.status == 0 and 'blue\n' in printed.out.replace('  ', '')

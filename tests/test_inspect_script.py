@@ -12,9 +12,8 @@ import pytest
 import inspect_checkpoint
 from engine.checkpoints import contents
 from nets import nets_factory
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 ROOT = pathlib.Path(__file__).parents[1]
 FACTS = {
@@ -24,7 +23,7 @@ FACTS = {
 
 
 def inspect(*arguments, **flags):
-  return fakes.call(inspect_checkpoint, *map(str, arguments), **flags)
+  return builders.call(inspect_checkpoint, *map(str, arguments), **flags)
 
 
 def summary(printed):
@@ -61,7 +60,7 @@ def released(workplace, monkeypatch):
       name,
       nets_factory.NETWORKS[name]._replace(released=FACTS[family]),
     )
-    return fakes.write_released(
+    return builders.write_released(
       workplace / f'{name}.ckpt', name, FACTS[family].num_classes, version
     )
 
@@ -78,7 +77,7 @@ def released(workplace, monkeypatch):
 def test_a_released_checkpoint(released, family, version, facts):
   path = released(family, version)
   printed = inspect(path)
-  values = fakes.tensors(path)
+  values = builders.tensors(path)
   moving = sum(value.size for name, value in values.items() if 'moving' in name)
   total = sum(value.size for value in values.values())
   assert printed.out.splitlines()[0] == path
@@ -151,7 +150,7 @@ def test_json(released, digits_run):
     'counters': 0,
   }
   names = {v['name'] for v in told['variables']}
-  assert names == set(fakes.tensors(path))
+  assert names == set(builders.tensors(path))
   told = json.loads(
     inspect(digits_run.folder, json=True, model_name='resnet_v2_tiny').out
   )
@@ -185,15 +184,15 @@ def test_it_does_not_fit(released):
 def test_it_fits_in_part(released):
   """More than the network, less than it, and another shape."""
   path = released(1)
-  values = fakes.tensors(path)
-  fakes.write_checkpoint(
+  values = builders.tensors(path)
+  builders.write_checkpoint(
     'more.ckpt', {**values, 'aspp/weights': np.zeros(2, np.float32)}
   )
   printed = inspect('more.ckpt', model_name='resnet_v1_tiny')
   assert 'It fits resnet_v1_tiny, and holds more than that.' in printed.out
   assert '      1 unexpected: aspp/weights\n' in printed.out
   name = 'resnet_v1_tiny/logits/biases'
-  fakes.write_checkpoint(
+  builders.write_checkpoint(
     'other.ckpt', {**values, name: np.zeros(7, np.float32)}
   )
   printed = inspect('other.ckpt', model_name='resnet_v1_tiny')
@@ -202,15 +201,15 @@ def test_it_fits_in_part(released):
     f'      1 of another shape: {name} [7], in the network [1000]\n'
   ) in printed.out
   del values[name]
-  fakes.write_checkpoint('less.ckpt', values)
+  builders.write_checkpoint('less.ckpt', values)
   printed = inspect('less.ckpt', model_name='resnet_v1_tiny')
   assert 'It does not fit resnet_v1_tiny.' in printed.out
   assert f'      1 missing: {name}\n' in printed.out
 
 
 def test_a_checkpoint_that_is_not_known(released):
-  values = fakes.tensors(released(1))
-  fakes.write_checkpoint(
+  values = builders.tensors(released(1))
+  builders.write_checkpoint(
     'renamed.ckpt',
     {
       name.replace('resnet_v1_tiny', 'my/net'): value
@@ -226,7 +225,7 @@ def test_a_checkpoint_that_is_not_known(released):
   assert found['classes'] == 'no logits, features only'
   for what in 'labels_offset', 'preprocessing', 'image size':
     assert found[what] == unknown
-  fakes.write_checkpoint(
+  builders.write_checkpoint(
     'mlp.ckpt',
     {
       'dense/kernel': np.zeros([2, 3], np.float32),
@@ -246,7 +245,7 @@ def test_a_checkpoint_that_is_not_known(released):
 
 
 def test_units_are_in_their_order(workplace):
-  fakes.write_checkpoint(
+  builders.write_checkpoint(
     'a.ckpt',
     {
       f'n/block1/unit_{i}/bottleneck_v1/conv1/weights': np.zeros(
@@ -283,21 +282,21 @@ def test_what_is_refused(workplace, arguments, words):
   (workplace / 'empty').mkdir()
   (workplace / 'notes.txt').write_text('no checkpoint')
   for name in 'good.ckpt', 'half.ckpt':
-    fakes.write_checkpoint(name, {'a': np.zeros(1000, np.float32)})
+    builders.write_checkpoint(name, {'a': np.zeros(1000, np.float32)})
   data = workplace / 'half.ckpt.data-00000-of-00001'
   data.write_bytes(data.read_bytes()[:100])
-  fakes.refused(inspect(*arguments), *words)
+  builders.refused(inspect(*arguments), *words)
 
 
 def test_a_damaged_description(digits_run):
   shutil.copytree(digits_run.folder, 'copy')
   pathlib.Path('copy/config.json').write_text('{')
-  fakes.refused(inspect('copy'), 'copy/config.json is not the JSON object')
+  builders.refused(inspect('copy'), 'copy/config.json is not the JSON object')
 
 
 def test_a_reader_that_has_seen_enough(workplace):
   """`| head` is no error."""
-  fakes.write_checkpoint(
+  builders.write_checkpoint(
     'many.ckpt',
     {f'{"long" * 80}/{i}': np.zeros(1, np.float32) for i in range(250)},
   )

@@ -13,9 +13,8 @@ import pytest
 
 import classify_image
 import eval_image_classifier
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 OLD = pathlib.Path(__file__).parent / 'data' / 'old_runs'
 TASKS = ('classification', 'segmentation')
 
@@ -78,9 +77,10 @@ def rows(path):
     return list(csv.DictReader(file))
 
 
+@pytest.mark.usefixtures('unevaluated')  # as test_evaluates does
 def test_resumes(run):
   before = json.loads((OLD / run / 'config.json').read_text())
-  printed = fakes.train(**FLAGS[run], train_dir=run)
+  printed = builders.train(**FLAGS[run], train_dir=run)
   assert printed.status == 0, printed.err
   steps = 6 - 4 if run == 'classification' else 3 - 2
   found = [float(row['loss']) for row in rows(f'{run}/metrics.csv')]
@@ -97,13 +97,13 @@ def test_other_text_is_refused(run):
     'classification': ('learning_rate_boundaries', '2,4'),
     'segmentation': ('train_crop_size', '33'),
   }[run]
-  printed = fakes.train(**{**FLAGS[run], flag: text}, train_dir=run)
-  fakes.refused(printed, f'{flag}={FLAGS[run][flag]}, not {text}')
+  printed = builders.train(**{**FLAGS[run], flag: text}, train_dir=run)
+  builders.refused(printed, f'{flag}={FLAGS[run][flag]}, not {text}')
 
 
 def test_evaluates(run):
   then = json.loads((OLD / run / 'eval.json').read_text())
-  printed = fakes.call(eval_image_classifier, checkpoint_path=run)
+  printed = builders.call(eval_image_classifier, checkpoint_path=run)
   assert printed.status == 0, printed.err
   now = json.loads(pathlib.Path(run, 'eval', 'eval.json').read_text())
   assert now.keys() == then.keys()
@@ -114,7 +114,7 @@ def test_evaluates(run):
 
 def test_the_best_evaluates(workplace):
   shutil.copytree(OLD / 'classification', workplace / 'classification')
-  printed = fakes.call(
+  printed = builders.call(
     eval_image_classifier, checkpoint_path='classification', checkpoints='best'
   )
   assert printed.status == 0, printed.err
@@ -122,7 +122,7 @@ def test_the_best_evaluates(workplace):
 
 
 def test_classifies(run, workplace):
-  fakes.picture(0, 1).save('a.png')
-  printed = fakes.call(classify_image, 'a.png', checkpoint_path=run)
+  builders.colour_image(0, 1).save('a.png')
+  printed = builders.call(classify_image, 'a.png', checkpoint_path=run)
   assert printed.status == 0, printed.err
   assert 'a.png' in printed.out and '%' in printed.out

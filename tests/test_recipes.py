@@ -18,7 +18,7 @@ from engine.config.scripts import TrainConfig
 from engine.training import optimizers, schedules
 from nets import nets_factory, resnet_generator
 from nets.slim_compat import slim
-from tests import fakes
+from tests import builders
 
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPES = sorted((ROOT / 'recipes').glob('*.cfg'))
@@ -313,7 +313,7 @@ def write_data(name):
       f'{name}/{file}',
       [
         dataset_utils.image_to_tfexample(
-          fakes.encode(fakes.colour_image(i % 5, i, side), form),
+          builders.encode(builders.colour_image(i % 5, i, side), form),
           form.encode(),
           side,
           side,
@@ -326,9 +326,9 @@ def write_data(name):
 
 
 @pytest.fixture
-def small(workplace, monkeypatch):
+def small(workplace, uncompared, monkeypatch):
   """Makes resnet_v1_50 small; returns the flags of two epochs of two steps."""
-  monkeypatch.setitem(resnet_generator.UNITS, 50, fakes.UNITS['tiny'])
+  monkeypatch.setitem(resnet_generator.UNITS, 50, builders.UNITS['tiny'])
   network = nets_factory.get_network('resnet_v1_50')
   function = functools.partial(network.function, depth_multiplier=1 / 8)
   functools.update_wrapper(function, network.function)
@@ -355,7 +355,7 @@ def record(path):
 def follow(name, data, **changes):
   """Trains by a recipe, which succeeds; returns its folder, and the rates."""
   path = ROOT / f'recipes/{name}.cfg'
-  printed = fakes.train(flagfile=path, dataset_dir=data, **changes)
+  printed = builders.train(flagfile=path, dataset_dir=data, **changes)
   assert printed.status == 0, printed.err
   run = changes.get('train_dir') or parse(path).train_dir
   evaluated = record(f'{run}/eval/eval.json')
@@ -404,16 +404,18 @@ def test_it_trains(small, name, model, shape, rates):
 def test_the_second_phase_starts_from_the_first(small):
   """From a released checkpoint, in the folders that the recipes name."""
   data = write_data('flowers')
-  fakes.write_released(pathlib.Path('resnet_v1_50.ckpt'), 'resnet_v1_50', 1000)
+  builders.write_released(
+    pathlib.Path('resnet_v1_50.ckpt'), 'resnet_v1_50', 1000
+  )
   first, rates = follow('flowers_finetune_head', data, **small)
   assert rates == pytest.approx([0.01] * 4)
   second, rates = follow('flowers_finetune_all', data, **small, warmup=2)
   assert rates == pytest.approx([0, 0.0005, 0.001, 0.0005])
   logits = {f'resnet_v1_50/logits/{name}' for name in ('weights', 'biases')}
-  model = fakes.tensors('resnet_v1_50.ckpt').keys()
-  assert model & {*fakes.differing('resnet_v1_50.ckpt', first)} == logits
+  model = builders.tensors('resnet_v1_50.ckpt').keys()
+  assert model & {*builders.differing('resnet_v1_50.ckpt', first)} == logits
   warm = record(f'{second}/warm_start.json')
   assert warm['checkpoint'].startswith(first)
   assert {found['name'] for found in warm['restored']} == model
-  changed = {*fakes.differing(first, second)}
+  changed = {*builders.differing(first, second)}
   assert {name for name in model if name.endswith('weights')} <= changed

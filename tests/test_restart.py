@@ -1,12 +1,12 @@
-"""A run stopped anywhere and started again ends with the same bits."""
+"""A run stopped anywhere and started again ends with the same bits.
+
+By SIGKILL it is stopped in test_kills.py.
+"""
 
 import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -14,31 +14,37 @@ import tensorflow.compat.v1 as tf
 from datasets.records import tfrecord
 from engine.training import hooks, resume
 from engine.training import metrics_log as records
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace', 'unevaluated')
-ROOT = pathlib.Path(__file__).parents[1]
-
-# The training script with the tiny networks.
-SCRIPT = """
-import sys
-import train_image_classifier
-from tests import fakes
-fakes.register_tiny_networks()
-sys.exit(train_image_classifier.main(sys.argv))
-"""
 
 
-@pytest.fixture
-def flags(colours):
-  """Six steps, with batch norm's statistics as the steps leave them."""
+def six_steps(colours):
+  """Flags of six steps, with batch norm's statistics as they leave them."""
   return {
-    **fakes.fast(colours),
+    **builders.fast(colours),
     'max_number_of_steps': 6,
     'learning_rate': 0.05,
     'recalibrate_batch_norm_batches': 0,
   }
+
+
+@pytest.fixture
+def flags(colours):
+  return six_steps(colours)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory, cache_home, colours):
+  """The folder of a run that was not stopped, with all its checkpoints."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr('engine.train._evaluate', lambda config: None)
+    builders.save_every_step(patch)
+    return builders.finished(
+      tmp_path_factory.mktemp('runs') / 'whole',
+      cache_home,
+      {**six_steps(colours), 'keep_checkpoints': 9},
+    ).folder
 
 
 def steps(folder):
@@ -57,33 +63,27 @@ def stop_at(monkeypatch, step, stop):
   monkeypatch.setattr(hooks.Report, '_line', then_stop)
 
 
-def test_more_steps_later(flags):
-  whole = fakes.train(**{**flags, 'train_dir': 'whole'})
-  assert whole.status == 0, whole.err
-  half = fakes.train(**{**flags, 'max_number_of_steps': 3})
+def test_more_steps_later(flags, whole):
+  half = builders.train(**{**flags, 'max_number_of_steps': 3})
   assert half.status == 0 and steps('run') == [1, 2, 3]
-  assert 'resnet_v1_tiny/conv1/weights' in fakes.differing('whole', 'run')
-  rest = fakes.train(**flags)
+  assert 'resnet_v1_tiny/conv1/weights' in builders.differing(whole, 'run')
+  rest = builders.train(**flags)
   assert rest.status == 0, rest.err
   assert 'Resuming from run/model.ckpt-3, step 3.' in rest.out
   assert 'step 3 of 6' not in rest.out and 'step 4 of 6' in rest.out
-  assert fakes.differing('whole', 'run') == []
+  assert builders.differing(whole, 'run') == []
   assert steps('run') == [1, 2, 3, 4, 5, 6]
   losses = [
     [row['loss'] for row in records.read_metrics(folder)]
-    for folder in ('whole', 'run')
+    for folder in (whole, 'run')
   ]
   assert losses[0] == losses[1]
 
 
-def test_another_seed_ends_elsewhere(flags):
+def test_another_seed_ends_elsewhere(flags, whole):
   """Else the tests here would hold for a training that does nothing."""
-  for seed in (0, 1):
-    fakes.train(
-      **{**flags, 'max_number_of_steps': 1, 'train_dir': f'seed{seed}'},
-      seed=seed,
-    )
-  assert len(fakes.differing('seed0', 'seed1')) > 20
+  builders.train(**{**flags, 'max_number_of_steps': 1}, seed=1)
+  assert len(builders.differing(f'{whole}/model.ckpt-1', 'run')) > 20
 
 
 def test_stop_by_sigterm(flags, monkeypatch):
@@ -93,16 +93,16 @@ def test_stop_by_sigterm(flags, monkeypatch):
   with monkeypatch.context() as patch:
     stop_at(patch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as stopped:
-      fakes.train(**flags)
+      builders.train(**flags)
   assert stopped.value.code == 128 + signal.SIGTERM
   assert signal.getsignal(signal.SIGTERM) is before
   assert pathlib.Path('run/curves.png').exists()
-  step = int(fakes.tensors('run')['global_step'])
+  step = int(builders.tensors('run')['global_step'])
   assert step in (4, 5)  # the one in progress may have been begun
-  rest = fakes.train(**flags)
+  rest = builders.train(**flags)
   assert f'step {step}.' in rest.out and 'Recalibrating' in rest.out
-  fakes.train(**{**flags, 'train_dir': 'whole'})
-  assert fakes.differing('whole', 'run') == []
+  builders.train(**{**flags, 'train_dir': 'whole'})
+  assert builders.differing('whole', 'run') == []
 
 
 def test_crash_before_the_first_checkpoint(flags, monkeypatch):
@@ -112,14 +112,16 @@ def test_crash_before_the_first_checkpoint(flags, monkeypatch):
   with monkeypatch.context() as patch:
     stop_at(patch, 3, fall)
     with pytest.raises(ZeroDivisionError):  # a bug is not explained away
-      fakes.train(**flags)
+      builders.train(**flags)
   assert tf.train.latest_checkpoint('run') is None
   assert steps('run') == [1, 2, 3]
-  assert fakes.train(**flags).status == 0
+  assert builders.train(**flags).status == 0
   assert steps('run') == [1, 2, 3, 4, 5, 6]
 
 
-def test_mixed_augmented_and_without_a_bad_record(flags, workplace):
+def test_mixed_augmented_and_without_a_bad_record(
+  flags, workplace, monkeypatch
+):
   """What is left out, and how the rest is mixed, does not depend on it."""
   folder = workplace / 'data'
   shutil.copytree(flags['dataset_dir'], folder)
@@ -136,73 +138,27 @@ def test_mixed_augmented_and_without_a_bad_record(flags, workplace):
     'cutmix_alpha': 1,
     'rand_augment_layers': 1,
   }
-  for total, run in (6, 'whole'), (3, 'run'), (6, 'run'):
-    printed = fakes.train(
-      **{**flags, 'max_number_of_steps': total, 'train_dir': run}
-    )
+  builders.save_every_step(monkeypatch)
+  for run in 'whole', 'run':
+    printed = builders.train(**{**flags, 'train_dir': run})
     assert printed.status == 0, printed.err
     assert printed.out.count(f'left out: record 6 of {path}') == 1
+    if run == 'whole':
+      builders.rewind('whole', 3, 'run')
   assert 'Resuming from run/model.ckpt-3, step 3.' in printed.out
-  assert fakes.differing('whole', 'run') == []
+  assert builders.differing('whole', 'run') == []
 
 
-def went_on_after_a_save():
-  try:
-    newest = tf.train.latest_checkpoint('run')
-    return newest and steps('run')[-1] > int(newest.rpartition('-')[2])
-  except (OSError, IndexError):  # while it is being written
-    return False
-
-
-@pytest.mark.usefixtures('optimized')  # as the process is
-def test_sigkill(flags):
-  """Killed between two checkpoints, by a signal that cannot be caught."""
-  flags = {**flags, 'learning_rate_decay_type': 'fixed'}
-  argv = [
-    f'--{k}={v}'
-    for k, v in {
-      **flags,
-      'max_number_of_steps': 10**6,
-      'save_interval_secs': 1,
-    }.items()
-  ]
-  process = subprocess.Popen(
-    [sys.executable, '-c', SCRIPT, *argv],
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL,
-    env={**os.environ, 'PYTHONPATH': str(ROOT)},
-  )
-  try:
-    deadline = time.monotonic() + 120
-    while not went_on_after_a_save():
-      assert process.poll() is None and time.monotonic() < deadline
-      time.sleep(0.01)
-  finally:
-    process.kill()
-    process.wait()
-  saved = int(fakes.tensors('run')['global_step'])
-  assert 0 < saved <= steps('run')[-1]
-  flags['max_number_of_steps'] = saved + 5
-  rest = fakes.train(**flags)
-  assert rest.status == 0, rest.err
-  assert f'Resuming from run/model.ckpt-{saved}, ' in rest.out
-  assert steps('run') == list(range(1, saved + 6))
-  assert fakes.train(**{**flags, 'train_dir': 'whole'}).status == 0
-  assert fakes.differing('whole', 'run') == []
-
-
-def test_a_cut_checkpoint_is_passed_over(flags):
+def test_a_cut_checkpoint_is_passed_over(flags, whole):
   """The disk was full: the newest file ends early."""
-  fakes.train(**{**flags, 'max_number_of_steps': 2})
-  fakes.train(**{**flags, 'max_number_of_steps': 3})
+  builders.rewind(whole, 3, 'run')
   newest = pathlib.Path('run/model.ckpt-3.data-00000-of-00001')
   newest.write_bytes(newest.read_bytes()[:1000])
-  rest = fakes.train(**flags)
+  rest = builders.train(**flags)
   assert rest.status == 0, rest.err
   assert 'Resuming from run/model.ckpt-2, step 2.' in rest.out
-  fakes.train(**{**flags, 'train_dir': 'whole'})
-  assert fakes.differing('whole', 'run') == []
-  assert int(fakes.tensors('run')['global_step']) == 6
+  assert builders.differing(whole, 'run') == []
+  assert int(builders.tensors('run')['global_step']) == 6
 
 
 def test_a_finished_run_is_only_evaluated(
@@ -211,11 +167,11 @@ def test_a_finished_run_is_only_evaluated(
   monkeypatch.undo()  # with the evaluation
   monkeypatch.chdir(workplace)
   monkeypatch.setenv('XDG_CACHE_HOME', str(cache_home))
-  fakes.register_tiny_networks(monkeypatch.setitem)
+  builders.register_tiny_networks(monkeypatch.setitem)
   shutil.copytree(digits_run.folder, 'copy')
   shutil.rmtree('copy/eval')
   metrics = pathlib.Path('copy/metrics.csv').read_bytes()
-  again = fakes.train(
+  again = builders.train(
     model_name='resnet_v2_tiny',
     max_number_of_steps=6,
     batch_size=16,
@@ -226,7 +182,7 @@ def test_a_finished_run_is_only_evaluated(
   assert 'has been trained to the end' in again.out
   assert 'images/s' not in again.out
   assert 'Recalibrating' not in again.out
-  assert fakes.differing('copy', str(digits_run.folder)) == []
+  assert builders.differing('copy', str(digits_run.folder)) == []
   assert pathlib.Path('copy/metrics.csv').read_bytes() == metrics
   assert pathlib.Path('copy/eval/eval.json').read_text().replace(
     'copy/', ''
@@ -235,10 +191,19 @@ def test_a_finished_run_is_only_evaluated(
   )
 
 
-def test_a_flag_that_contradicts_the_run(flags):
+def contents(folder):
+  """The bytes of the files in a folder, by name."""
+  return {
+    path.name: path.read_bytes()
+    for path in pathlib.Path(folder).iterdir()
+    if path.is_file()
+  }
+
+
+def test_a_flag_that_contradicts_the_run(flags, whole):
   """Neither its checkpoints nor its config.json are touched."""
-  fakes.train(**{**flags, 'max_number_of_steps': 2})
-  config = pathlib.Path('run/config.json').read_text()
+  builders.rewind(whole, 2, 'run')
+  before = contents('run')
   for name, begun, given in (
     ('model_name', 'resnet_v1_tiny', 'resnet_v2_tiny'),
     ('optimizer', 'momentum', 'adam'),
@@ -246,44 +211,46 @@ def test_a_flag_that_contradicts_the_run(flags):
     ('use_grayscale', False, True),
     ('moving_average_decay', None, 0.9),
   ):
-    fakes.refused(
-      fakes.train(**{**flags, name: given, 'accept_changes': True}),
+    builders.refused(
+      builders.train(**{**flags, name: given, 'accept_changes': True}),
       'The run in run was begun with',
       f'{name}={begun}, not {given}',
       'name another --train_dir',
     )
-  assert pathlib.Path('run/config.json').read_text() == config
-  assert fakes.train(**{**flags, 'max_number_of_steps': 3}).status == 0
+  assert contents('run') == before
 
 
-def test_a_loss_that_is_no_number(flags):
-  """The last good checkpoint is kept, and a lower rate goes on from it."""
-  fakes.train(**{**flags, 'max_number_of_steps': 3})
-  good = fakes.tensors('run')
-  wild = fakes.train(**{**flags, 'learning_rate': 1e30, 'accept_changes': True})
-  fakes.refused(
+def test_a_loss_that_is_no_number(flags, whole):
+  """The last good checkpoint is kept, and a lower rate resumes from it."""
+  builders.rewind(whole, 3, 'run')
+  good = builders.tensors('run')
+  wild = builders.train(
+    **{**flags, 'learning_rate': 1e30, 'accept_changes': True}
+  )
+  builders.refused(
     wild,
     'not finite',
     'resumes from run/model.ckpt-3',
     '--learning_rate',
     'run/non_finite.json',
   )
-  assert fakes.tensors('run').keys() == good.keys()
-  assert int(fakes.tensors('run')['global_step']) == 3
-  fakes.refused(fakes.train(**flags), 'learning_rate=1e+30, not 0.05')
-  rest = fakes.train(**flags, accept_changes=True)
+  assert builders.tensors('run').keys() == good.keys()
+  assert int(builders.tensors('run')['global_step']) == 3
+  builders.refused(builders.train(**flags), 'learning_rate=1e+30, not 0.05')
+  rest = builders.train(**flags, accept_changes=True)
   assert rest.status == 0 and 'step 3.' in rest.out
 
 
-def test_a_second_training_in_the_folder(flags):
-  """Nothing of the first one's is touched, and its end frees the folder."""
-  fakes.train(**{**flags, 'max_number_of_steps': 1})
-  before = sorted(os.listdir('run'))
+def test_a_second_training_in_the_folder(flags, whole):
+  """Nothing of the first one's is touched."""
+  builders.rewind(whole, 1, 'run')
+  before = contents('run')
   with resume.alone('run'):
-    fakes.refused(
-      fakes.train(**flags),
+    builders.refused(
+      builders.train(**flags),
       'Another training is writing to run',
       'another --train_dir',
     )
-    assert sorted(os.listdir('run')) == before
-  assert fakes.train(**{**flags, 'max_number_of_steps': 2}).status == 0
+  after = contents('run')
+  assert after.pop('.lock', b'') == before.pop('.lock', b'') == b''
+  assert after == before

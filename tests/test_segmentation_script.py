@@ -13,14 +13,13 @@ from PIL import Image
 import classify_image
 import eval_image_classifier
 import inspect_checkpoint
+from datasets import dataset_utils
 from datasets.convert import scenes
 from datasets.images import overlays
 from nets import nets_factory, resnet_generator, resnet_v1
-from tests import fakes
-from tests import shapes as fake
-from tests.fakes import call, refused, train
+from tests import builders
+from tests.builders import call, refused, train
 
-pytest_plugins = ['tests.fakes', 'tests.shapes']
 pytestmark = pytest.mark.usefixtures('workplace')
 
 
@@ -28,7 +27,7 @@ def evaluate(*arguments, **flags):
   return call(eval_image_classifier, *arguments, **flags)
 
 
-def figures(folder):
+def metrics(folder):
   return json.loads(pathlib.Path(folder, 'eval.json').read_text())
 
 
@@ -58,7 +57,7 @@ def test_a_run(shapes_run):
     'confusion_matrix.png',
     'overlays.png',
   }
-  found = figures(folder / 'eval')
+  found = metrics(folder / 'eval')
   per_class = rows(folder / 'eval' / 'per_class.csv')
   iou = [float(row['iou']) for row in per_class]
   assert found['miou'] == pytest.approx(np.mean(iou), abs=1e-5)
@@ -67,13 +66,13 @@ def test_a_run(shapes_run):
   )
   images = rows(folder / 'eval' / 'per_image.csv')
   assert [row['file'] for row in images] == [
-    f'shape {seed}.png' for seed in fake.VAL
+    f'shape {seed}.png' for seed in builders.SHAPE_VAL
   ]
   assert sum(int(row['pixels']) for row in images) == sum(
     int(row['pixels']) for row in per_class
   )
   config = json.loads((folder / 'config.json').read_text())
-  assert config['class_names'] == list(fake.NAMES)
+  assert config['class_names'] == list(builders.SHAPE_NAMES)
   assert (folder / 'curves.png').exists()
 
 
@@ -94,24 +93,24 @@ def register_wide(setitem):
   )
 
 
-def test_eight_scenes_are_learnt(monkeypatch):
+def test_scenes_are_learnt(monkeypatch):
   """By heart; then finer features by the same weights."""
   register_wide(monkeypatch.setitem)
   for name, value in {
-    'SCENES': {'train': 8, 'test': 1},
+    'SCENES': {'train': 4, 'test': 1},
     'SIZE': 49,
     'HEIGHTS': (28, 40),
     'COUNTS': (1, 2),
   }.items():
     monkeypatch.setattr(scenes, name, value)
-  scenes.ensure('eight')
+  scenes.ensure('four')
   printed = train(
-    dataset_dir='eight',
+    dataset_dir='four',
     model_name='resnet_v1_wide',
     train_dir='run',
     eval_split_name='train',
-    max_number_of_steps=220,
-    batch_size=8,
+    max_number_of_steps=140,
+    batch_size=4,
     train_crop_size=scenes.SIZE,
     decoder='deeplabv3plus',
     decoder_depth=32,
@@ -127,17 +126,18 @@ def test_eight_scenes_are_learnt(monkeypatch):
     log_every_n_steps=50,
   )
   assert printed.status == 0, printed.err
-  assert figures('run/eval')['miou'] > 0.95
+  assert metrics('run/eval')['miou'] > 0.95
   finer = evaluate(checkpoint_path='run', output_stride=8, eval_dir='finer')
   assert finer.status == 0 and 'output stride 8' in finer.out
-  assert figures('finer')['output_stride'] == 8
-  assert figures('finer')['miou'] > 0.5
+  assert metrics('finer')['output_stride'] == 8
+  assert metrics('finer')['miou'] > 0.5
 
 
 @pytest.mark.usefixtures('unevaluated')
-def test_continued_with_the_same_bits(shapes):
-  given = fake.flags(
+def test_resumed_with_the_same_bits(shapes, monkeypatch):
+  given = builders.shape_flags(
     shapes,
+    max_number_of_steps=4,
     recalibrate_batch_norm_batches=0,
     decoder='deeplabv3plus',
     num_micro_batches=2,
@@ -148,23 +148,25 @@ def test_continued_with_the_same_bits(shapes):
     upsample_logits=False,
     moving_average_decay=0.9,
   )
-  for folder, steps in (('whole', 4), ('parts', 2), ('parts', 4)):
-    printed = train(
-      **{**given, 'train_dir': folder, 'max_number_of_steps': steps}
-    )
+  builders.save_every_step(monkeypatch)
+  for folder in 'whole', 'parts':
+    printed = train(**{**given, 'train_dir': folder})
     assert printed.status == 0, printed.err
-  assert fakes.differing('whole/model.ckpt-4', 'parts/model.ckpt-4') == []
+    if folder == 'whole':
+      builders.rewind('whole', 2, 'parts')
+  assert 'Resuming from parts/model.ckpt-2, step 2.' in printed.out
+  assert builders.differing('whole/model.ckpt-4', 'parts/model.ckpt-4') == []
 
 
 @pytest.mark.usefixtures('uncompared')
-def test_the_best_is_kept_by_miou(shapes):
-  printed = train(**fake.flags(shapes, max_number_of_steps=4, evaluate_every=2))
-  assert printed.status == 0, printed.err
-  assert 'evaluation at step 2: mIOU ' in printed.out
-  best = json.loads(pathlib.Path('run/best.json').read_text())
+def test_the_best_is_kept_by_miou(shapes_run):
+  folder = shapes_run.folder
+  assert 'evaluation at step 1: mIOU ' in shapes_run.out
+  best = json.loads((folder / 'best.json').read_text())
   assert best['metric'] == 'miou'
-  assert evaluate(checkpoint_path='run', checkpoints='best').status == 0
-  assert figures('run/best/eval')['miou'] == pytest.approx(
+  again = evaluate(checkpoint_path=folder, checkpoints='best', eval_dir='best')
+  assert again.status == 0, again.err
+  assert metrics('best')['miou'] == pytest.approx(
     best['best'][0]['value'], abs=1e-3
   )
 
@@ -183,15 +185,15 @@ def test_views_and_windows(shapes_run):
   assert printed.status == 0, printed.err
   assert 'through windows of 17, output stride 8' in printed.out
   assert 'averaging 4 views of each' in printed.out
-  assert figures('all')['examples'] == 7
+  assert metrics('all')['examples'] == 7
 
 
-def test_classifying_pictures(shapes_run, tmp_path):
+def test_classifying_images(shapes_run, tmp_path):
   paths = []
   for seed, folder in ((0, 'a'), (1, 'b')):
     pathlib.Path(folder).mkdir()
     paths.append(f'{folder}/shape.png')
-    Image.fromarray(fake.shape(seed)[0]).save(paths[-1])
+    Image.fromarray(builders.shape(seed)[0]).save(paths[-1])
   printed = call(
     classify_image,
     *paths,
@@ -214,18 +216,21 @@ def test_classifying_pictures(shapes_run, tmp_path):
     )
     shares = {each['name']: each['share'] for each in line['classes']}
     assert shares == pytest.approx(
-      {fake.NAMES[i]: float((ids == i).mean()) for i in np.unique(ids)}
+      {
+        builders.SHAPE_NAMES[i]: float((ids == i).mean())
+        for i in np.unique(ids)
+      }
     )
     assert Image.open(line['overlay']).size[0] > 0
 
 
 @pytest.mark.usefixtures('unevaluated')
 def test_fine_tuning_from_a_classifier(shapes, tmp_path):
-  released = fakes.write_released(
+  released = builders.write_released(
     tmp_path / 'old' / 'a.ckpt', 'resnet_v1_small', 1000
   )
   printed = train(
-    **fake.flags(shapes, decoder='aspp', checkpoint_path=released)
+    **builders.shape_flags(shapes, decoder='aspp', checkpoint_path=released)
   )
   assert printed.status == 0, printed.err
   assert (
@@ -236,8 +241,8 @@ def test_fine_tuning_from_a_classifier(shapes, tmp_path):
     '4 crops at once are too few for the statistics of batch norm'
     in printed.out
   )
-  start = fakes.tensors(released)
-  end = fakes.tensors('run')
+  start = builders.tensors(released)
+  end = builders.tensors('run')
   frozen = [name for name in start if 'moving_' in name]
   assert frozen and all((start[name] == end[name]).all() for name in frozen)
   told = call(inspect_checkpoint, 'run', model_name='resnet_v1_small')
@@ -254,69 +259,26 @@ def test_an_ensemble_of_masks_is_refused(shapes_run):
   )
 
 
-def _broken(folder, change):
-  """Writes the shapes with one mask that is changed."""
-
-  def wrong(seed):
-    example = fake.example(seed)
-    if seed == 5:
-      image, mask = fake.shape(seed)
-      data = example.features.feature[
-        'image/segmentation/class/encoded'
-      ].bytes_list
-      data.value[0] = fakes.encode(change(Image.fromarray(mask)), 'png')
-    return example
-
-  path = pathlib.Path(fake.write(pathlib.Path(folder)))
-  fake.dataset_utils.write_tfrecord(
-    path / 'train-00000-of-00001.tfrecord', map(wrong, fake.TRAIN)
-  )
-  return str(path)
-
-
-def _palette(mask):
-  image = Image.fromarray(np.asarray(mask), 'P')
-  image.putpalette(overlays.palette(256).tobytes())
-  return image
-
-
-@pytest.mark.parametrize(
-  'change, words',
-  [
-    (lambda mask: mask.resize((9, 8)), ('record 5 of', 'mask of 9x8')),
-    (
-      lambda mask: Image.fromarray(np.asarray(mask) + np.uint8(3)),
-      ('record 5 of', 'the values 3, 4, 5 in its mask'),
-    ),
-    (_palette, ('record 5 of', 'palette', 'mask_folder')),
-    (lambda mask: mask.convert('RGB'), ('record 5 of', 'mask_folder')),
-    (lambda mask: mask.convert('1'), ('record 5 of',)),
-  ],
-  ids=['size', 'values', 'palette', 'rgb', 'bits'],
-)
-def test_bad_masks(change, words):
-  folder = _broken('broken', change)
-  refused(
-    train(**fake.flags(folder, batch_size=12)), *words, '--skip_bad_examples=1'
-  )
-
-
 def test_a_bad_mask_is_left_out():
   """In training, and as the first one in evaluation, which says it once."""
-  folder = _broken('broken', lambda mask: mask.resize((9, 8)))
-  broken = fake.example(100)
-  broken.features.feature['image/encoded'].bytes_list.value[0] = b'none'
-  fake.dataset_utils.write_tfrecord(
-    pathlib.Path(folder, 'val-00000-of-00001.tfrecord'),
-    [broken, *map(fake.example, fake.VAL)],
+  folder = builders.write_broken_shapes(
+    'broken', lambda mask: mask.resize((9, 8))
   )
-  printed = train(**fake.flags(folder, batch_size=12, skip_bad_examples=1))
+  broken = builders.shape_example(100)
+  broken.features.feature['image/encoded'].bytes_list.value[0] = b'none'
+  dataset_utils.write_tfrecord(
+    pathlib.Path(folder, 'val-00000-of-00001.tfrecord'),
+    [broken, *map(builders.shape_example, builders.SHAPE_VAL)],
+  )
+  printed = train(
+    **builders.shape_flags(folder, batch_size=12, skip_bad_examples=1)
+  )
   assert printed.status == 0, printed.err
   said = [line for line in printed.out.splitlines() if 'left out: ' in line]
   assert (
     len(said) == 2 and 'record 5 of' in said[0] and 'record 0 of' in (said[1])
   )
-  assert figures('run/eval')['examples'] == len(fake.VAL)
+  assert metrics('run/eval')['examples'] == len(builders.SHAPE_VAL)
 
 
 @pytest.mark.parametrize(
@@ -328,46 +290,29 @@ def test_a_bad_mask_is_left_out():
 )
 def test_masks_of_which_nothing_can_be_learnt(value, words):
   def example(seed):
-    image, mask = fake.shape(seed)
-    found = fake.example(seed)
+    image, mask = builders.shape(seed)
+    found = builders.shape_example(seed)
     found.features.feature['image/segmentation/class/encoded'].bytes_list.value[
       0
-    ] = fakes.encode(Image.fromarray(np.full_like(mask, value)), 'png')
+    ] = builders.encode(Image.fromarray(np.full_like(mask, value)), 'png')
     return found
 
-  path = pathlib.Path(fake.write(pathlib.Path('same')))
-  fake.dataset_utils.write_tfrecord(
-    path / 'train-00000-of-00001.tfrecord', map(example, fake.TRAIN)
+  path = pathlib.Path(builders.write_shapes(pathlib.Path('same')))
+  dataset_utils.write_tfrecord(
+    path / 'train-00000-of-00001.tfrecord', map(example, builders.SHAPE_TRAIN)
   )
-  refused(train(**fake.flags(str(path))), *words)
-
-
-@pytest.mark.parametrize('ignored, label', [(0, -1), (0, 0)])
-@pytest.mark.usefixtures('uncompared')
-def test_another_ignore_label(ignored, label):
-  """In the padding, in the images for TensorBoard, in the evaluation."""
-  folder = fake.write(pathlib.Path('data'), ignored=ignored)
-  printed = train(**fake.flags(folder, ignore_label=label, train_crop_size=49))
-  assert printed.status == 0, printed.err
-  counted = 0
-  for seed in fake.VAL:
-    _, mask = fake.shape(seed)
-    mask[mask == fake.IGNORED] = ignored
-    counted += (mask != label).sum()
-  assert (
-    sum(int(row['pixels']) for row in rows('run/eval/per_image.csv')) == counted
-  )
+  refused(train(**builders.shape_flags(str(path))), *words)
 
 
 def test_nothing_to_evaluate(shapes_run):
-  path = pathlib.Path(fake.write(pathlib.Path('ignored')))
-  example = fake.example(0)
+  path = pathlib.Path(builders.write_shapes(pathlib.Path('ignored')))
+  example = builders.shape_example(0)
   example.features.feature['image/segmentation/class/encoded'].bytes_list.value[
     0
-  ] = fakes.encode(Image.fromarray(np.full_like(fake.shape(0)[1], 255)), 'png')
-  fake.dataset_utils.write_tfrecord(
-    path / 'val-00000-of-00001.tfrecord', [example]
+  ] = builders.encode(
+    Image.fromarray(np.full_like(builders.shape(0)[1], 255)), 'png'
   )
+  dataset_utils.write_tfrecord(path / 'val-00000-of-00001.tfrecord', [example])
   refused(
     evaluate(
       checkpoint_path=shapes_run.folder,
@@ -379,20 +324,22 @@ def test_nothing_to_evaluate(shapes_run):
 
 
 @pytest.mark.usefixtures('unevaluated')
-def test_a_copied_run_goes_on(shapes_run, shapes):
+def test_a_copied_run_resumes(shapes_run, shapes):
   shutil.copytree(shapes_run.folder, 'run')
-  printed = train(**fake.flags(shapes, max_number_of_steps=3))
+  printed = train(**builders.shape_flags(shapes, max_number_of_steps=3))
   assert printed.status == 0, printed.err
   refused(
-    train(**fake.flags(shapes, max_number_of_steps=4, decoder='aspp')),
+    train(
+      **builders.shape_flags(shapes, max_number_of_steps=4, decoder='aspp')
+    ),
     'decoder=fcn, not aspp',
   )
 
 
 @pytest.mark.usefixtures('uncompared')
-def test_a_network_for_small_pictures(shapes):
+def test_a_network_for_small_images(shapes):
   """Its nominal stride, 4, is the default; another root's follows."""
-  flags = {**fake.flags(shapes), 'max_number_of_steps': 1}
+  flags = {**builders.shape_flags(shapes), 'max_number_of_steps': 1}
   for name in 'output_stride', 'decoder', 'decoder_depth':
     flags.pop(name, None)
   printed = train(
@@ -406,5 +353,7 @@ def test_a_network_for_small_pictures(shapes):
   assert printed.status == 0, printed.err
   assert 'output stride 4,' in printed.out
   assert 'preprocessing inception' in printed.out
-  told = fakes.call(inspect_checkpoint, 'small', model_name='cifar_residual_8')
+  told = builders.call(
+    inspect_checkpoint, 'small', model_name='cifar_residual_8'
+  )
   assert told.status == 0 and 'It fits' in told.out, told.out + told.err

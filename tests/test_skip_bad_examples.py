@@ -1,4 +1,7 @@
-"""Bad records, caches and augmentation, through the scripts' flags."""
+"""Bad records and augmentation, through the scripts' flags.
+
+Caches are in engine/tasks/classification/test_examples.py.
+"""
 
 import json
 import math
@@ -11,9 +14,8 @@ import tensorflow.compat.v1 as tf
 import eval_image_classifier
 from datasets.records import tfrecord
 from engine.training import metrics_log as recorded
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 BAD = 4
 
@@ -22,77 +24,49 @@ def records(path):
   return list(tf.io.tf_record_iterator(str(path)))
 
 
-def damage(folder, split='train_00000-of-00002', number=BAD):
-  """Cuts the image of a record short; returns the record's name."""
-  path = pathlib.Path(folder, f'flowers_{split}.tfrecord')
-  found = records(path)
-  example = tf.train.Example.FromString(found[number])
-  (data,) = example.features.feature['image/encoded'].bytes_list.value
-  example.features.feature['image/encoded'].bytes_list.value[:] = [
-    data[: len(data) // 2]
-  ]
-  found[number] = example.SerializeToString()
-  tfrecord.write(path, found)
-  return f'record {number} of {path}'
-
-
 @pytest.fixture
 def folder(workplace):
   """A small dataset, for each test to damage."""
-  return fakes.write_colours(workplace / 'data', 16, 12)
+  return builders.write_colours(workplace / 'data', 16, 12)
 
 
 @pytest.fixture
 def flags(folder):
-  return fakes.fast(folder)
+  return builders.fast(folder)
 
 
 def losses(folder='run'):
   return [row['total_loss'] for row in recorded.read_metrics(folder)]
 
 
-def test_a_bad_record_is_refused(flags, folder, unevaluated):
-  named = damage(folder)
-  printed = fakes.train(**flags)
-  fakes.refused(printed, named, '--skip_bad_examples=1')
-  assert 'left out' not in printed.out
-
-
 def test_a_bad_record_is_left_out(flags, folder):
-  """In training, and then in the evaluation, which counts it."""
-  named = damage(folder)
-  printed = fakes.train(**flags, skip_bad_examples=1)
+  """In training, and in the evaluation, which counts its own."""
+  named = [
+    builders.damage_colours(folder),
+    builders.damage_colours(folder, 'validation_00000-of-00001', 7),
+  ]
+  printed = builders.train(**flags, skip_bad_examples=1)
   assert printed.status == 0 and printed.err == '', printed.err
-  (line,) = [line for line in printed.out.splitlines() if 'left out' in line]
-  assert line.startswith(f'note: left out: {named} ')
-  assert '--skip_bad_examples' not in line
+  lines = [line for line in printed.out.splitlines() if 'left out' in line]
+  for line, name in zip(lines, named, strict=True):
+    assert line.startswith(f'note: left out: {name} ')
+    assert '--skip_bad_examples' not in line
   assert len(losses()) == 2
-  figures = json.loads(pathlib.Path('run/eval/eval.json').read_text())
-  assert (figures['examples'], figures['left_out']) == (12, 0)
-
-  named = damage(folder, 'validation_00000-of-00001', 7)
+  metrics = json.loads(pathlib.Path('run/eval/eval.json').read_text())
+  assert (metrics['examples'], metrics['left_out']) == (11, 1)
 
   def evaluate(**flags):
-    return fakes.call(
+    return builders.call(
       eval_image_classifier, checkpoint_path='run', batch_size=5, **flags
     )
 
-  fakes.refused(evaluate(), named, '--skip_bad_examples=1')
+  builders.refused(evaluate(), named[1], '--skip_bad_examples=1')
   printed = evaluate(skip_bad_examples=1)
   assert printed.status == 0, printed.err
-  assert printed.out.count('left out') == 1 and named in printed.out
-  figures = json.loads(pathlib.Path('run/eval/eval.json').read_text())
-  assert (figures['examples'], figures['left_out']) == (11, 1)
-  assert figures['batch_statistics']['examples'] == 11
-
-
-def test_the_evaluation_of_a_training_has_its_flags(flags, folder):
-  named = damage(folder, 'validation_00000-of-00001', 7)
-  printed = fakes.train(**flags, skip_bad_examples=1)
-  assert printed.status == 0, printed.err
-  assert f'note: left out: {named} ' in printed.out
-  figures = json.loads(pathlib.Path('run/eval/eval.json').read_text())
-  assert (figures['examples'], figures['left_out']) == (11, 1)
+  assert printed.out.count('left out') == 1 and named[1] in printed.out
+  metrics = json.loads(pathlib.Path('run/eval/eval.json').read_text())
+  assert (metrics['examples'], metrics['left_out']) == (11, 1)
+  assert metrics['batch_statistics']['examples'] == 11
 
 
 def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
@@ -108,39 +82,19 @@ def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   found = records(path)
   found[BAD] = found[BAD + 1]
   tfrecord.write(path, found)
-  named = damage(folder)
-  printed = fakes.train(**flags, skip_bad_examples=1)
+  named = builders.damage_colours(folder)
+  printed = builders.train(**flags, skip_bad_examples=1)
   assert printed.status == 0, printed.err
   assert named in printed.out.split('Recalibrating')[1]  # not in the step
-  printed = fakes.train(
+  printed = builders.train(
     **{**flags, 'dataset_dir': 'mended', 'train_dir': 'whole'}
   )
   assert printed.status == 0, printed.err
-  assert fakes.differing('run', 'whole') == []
-
-
-@pytest.mark.parametrize('kind', ['memory', 'file'])
-def test_caches(flags, folder, unevaluated, kind, monkeypatch, workplace):
-  """Decoded at the start, where a bad record is found; the file but once."""
-  monkeypatch.setenv('XDG_CACHE_HOME', str(workplace / 'cache'))
-  named = damage(folder)
-  flags = {**flags, 'cache': kind}
-  refused = fakes.train(**flags)
-  fakes.refused(refused, named, '--skip_bad_examples=1')
-  assert 'step 1' not in refused.out
-  first = fakes.train(**flags, skip_bad_examples=1)
-  assert first.status == 0, first.err
-  again = fakes.train(**{**flags, 'train_dir': 'again'}, skip_bad_examples=1)
-  assert again.status == 0, again.err
-  for printed in first, again:
-    assert printed.out.count('left out') == 1 and named in printed.out
-  assert 'Decoding 16 images for --cache.' in first.out
-  assert ('Decoding' in again.out) == (kind == 'memory')
-  assert fakes.differing('run', 'again') == []
+  assert builders.differing('run', 'whole') == []
 
 
 def test_augmentation_and_mixing(flags, unevaluated):
-  printed = fakes.train(
+  printed = builders.train(
     **flags,
     rand_augment_layers=2,
     random_erasing=0.25,
@@ -170,17 +124,8 @@ def test_augmentation_and_mixing(flags, unevaluated):
   ],
 )
 def test_wrong_values(colours, flag, value, word):
-  fakes.refused(
-    fakes.train(**fakes.fast(colours), **{flag: value}),
+  builders.refused(
+    builders.train(**builders.fast(colours), **{flag: value}),
     f'--{flag}={value}',
     word,
-  )
-
-
-def test_too_many_pixels(flags, folder):
-  fakes.refused(
-    fakes.train(**flags, max_image_pixels=1599),
-    ' of ' + folder,
-    '40x40 = 1,600 pixels',
-    '--max_image_pixels=1599',
   )

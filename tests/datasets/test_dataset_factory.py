@@ -15,7 +15,7 @@ from datasets.records import description, tfrecord
 from datasets.writing import writer
 from datasets.writing.plan import Item, Plan
 from nets.slim_compat import slim
-from tests.datasets import dense
+from tests import builders
 
 CIFAR = {'preprocessing_name': 'cifar', 'train_image_size': 32}
 # Name -> (its pattern, files of one split, that split, the other one, classes).
@@ -754,7 +754,11 @@ def test_data_provider(tmp_path):
 
 def _write_masks(path, *numbers):
   tfrecord.write(
-    path, [dense.record(i, dense.mask(i, 4, 5, [0, 1, 255])) for i in numbers]
+    path,
+    [
+      builders.mask_record(i, builders.noise_mask(i, 4, 5, [0, 1, 255]))
+      for i in numbers
+    ],
   )
 
 
@@ -823,12 +827,12 @@ def test_the_split_train_is_none_of_cityscapes(tmp_path):
   ],
 )
 def test_described_masks(tmp_path, name, ignore_label):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path,
     ['background', 'a'],
     ignore_label,
     data_name=name,
-    train=[dense.record(0, dense.mask(0, 4, 4, [0, 1]))],
+    train=[builders.mask_record(0, builders.noise_mask(0, 4, 4, [0, 1]))],
   )
   assert dataset_factory.name_of(folder) == name
   found = dataset_factory.get_specification(name, folder)
@@ -876,9 +880,9 @@ def test_decoder_of_masks(tmp_path):
   items = ['height', 'image', 'image_name', 'labels_class', 'width']
   assert sorted(dataset.decoder.list_items()) == items
   assert sorted(dataset.items_to_descriptions) == items
-  label = dense.mask(3, 6, 5, [0, 20, 255])
-  found = _decode(dataset, dense.record(3, label))
-  np.testing.assert_array_equal(found['image'], dense.image(3, 6, 5))
+  label = builders.noise_mask(3, 6, 5, [0, 20, 255])
+  found = _decode(dataset, builders.mask_record(3, label))
+  np.testing.assert_array_equal(found['image'], builders.noise_image(3, 6, 5))
   assert found['labels_class'].dtype == np.uint8
   np.testing.assert_array_equal(found['labels_class'], label[..., None])
   assert (found['height'], found['width'], found['image_name']) == (

@@ -31,9 +31,8 @@ from datasets.convert import cifar, csv_list, idx
 from datasets.images import image_files
 from datasets.records import description, examples, tfrecord
 from datasets.writing.plan import Options
-from engine.input import pipeline
 from preprocessing import preprocessing_factory
-from tests import fakes
+from tests import builders
 
 FUZZ = int(os.environ.get('FUZZ', 50))
 SECONDS = 10  # for a mutation
@@ -301,7 +300,7 @@ SMOOTH = Image.fromarray(
     -1,
   ).astype(np.uint8)
 )
-NOISE = fakes.picture(1, 1)
+NOISE = builders.colour_image(1, 1)
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
 
@@ -367,7 +366,7 @@ def with_checksums(data):
   return bytes(data)
 
 
-PICTURES = {  # kind: sources, and what is done after
+IMAGES = {  # kind: sources, and what is done after
   'jpeg': (JPEGS, bytes),
   'png': (PNGS, bytes),
   'png with checksums': (PNGS, with_checksums),
@@ -384,10 +383,10 @@ def decoder():
   return image_files.Decoder()
 
 
-@pytest.mark.parametrize('kind', PICTURES)
-def test_picture_files(decoder, kind):
+@pytest.mark.parametrize('kind', IMAGES)
+def test_image_files(decoder, kind):
   """What is taken is what TensorFlow decodes, and is taken again."""
-  sources, finish = PICTURES[kind]
+  sources, finish = IMAGES[kind]
   for data in sources.values():
     if kind != 'tiff':
       image_files.standard(data, decoder)
@@ -425,13 +424,13 @@ def example(data, label=0):
 EXAMPLES = {
   f'{kind} {name}': example(data, label % CLASSES)
   for kind in ('jpeg', 'png', 'gif', 'bmp', 'webp', 'tiff')
-  for label, (name, data) in enumerate(PICTURES[kind][0].items())
+  for label, (name, data) in enumerate(IMAGES[kind][0].items())
 }
 HOLDERS = {
   'example': (EXAMPLES, bytes),
   **{
     kind: (sources, lambda data, finish=finish: example(finish(data)))
-    for kind, (sources, finish) in PICTURES.items()
+    for kind, (sources, finish) in IMAGES.items()
     if kind not in ('png', 'webp', 'tiff')
   },
 }
@@ -480,7 +479,7 @@ class Split:
 
   def source(self, train):
     preprocess = preprocessing_factory.get_preprocessing('vgg', train)
-    return pipeline.Source(
+    return builders.source(
       dataset_factory.get_dataset('tfrecord', 'train', self.folder),
       preprocess,
       32,

@@ -20,7 +20,7 @@ from datasets.records.slim_decoders import Form
 from datasets.verifying import samples, table, verify
 from datasets.writing import writer
 from datasets.writing.plan import Item, Labelled, Plan
-from tests import fakes
+from tests import builders
 
 SCORE = 'image/score'
 
@@ -138,7 +138,7 @@ def scoring(monkeypatch):
 
 
 def png(shade):
-  return fakes.encode(
+  return builders.encode(
     Image.fromarray(np.full((8, 9, 3), shade, np.uint8)), 'png'
   )
 

@@ -3,8 +3,8 @@
 import types
 from unittest import mock
 
-from engine.evaluation.evaluator import Evaluator
-from tests import fakes
+from engine.evaluation import evaluator
+from tests import builders
 
 FLAGS = {
   'seeds': 1,
@@ -20,9 +20,11 @@ FLAGS = {
 
 
 def call(script, **flags) -> types.SimpleNamespace:
-  """Runs a script's main with `FLAGS` and others; see `fakes.call`.
+  """Runs a script's main with `FLAGS` and others; see `builders.call`.
 
   The last evaluation of a training leaves out the files that it would write.
   """
-  with mock.patch.object(Evaluator, 'finish', lambda *arguments: None):
-    return fakes.call(script, **{**FLAGS, **flags})
+  with mock.patch.object(
+    evaluator.Evaluator, 'finish', lambda *arguments: None
+  ):
+    return builders.call(script, **{**FLAGS, **flags})

@@ -10,10 +10,9 @@ from PIL import Image
 
 from engine.training import early_stopping, metrics_log
 from experiments import comparing, degradation
-from tests import fakes
+from tests import builders
 from tests.experiments import short
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 NETWORKS = 'cifar_plain_8,cifar_residual_8'
 
@@ -47,7 +46,7 @@ def table(folder):
     return list(csv.DictReader(file))
 
 
-def test_the_figures_are_those_of_the_runs(whole):
+def test_the_metrics_are_those_of_the_runs(whole):
   rows = table(whole.folder)
   assert [(row['model_name'], row['seed'], row['step']) for row in rows] == [
     (name, '0', step)
@@ -109,7 +108,7 @@ def test_a_finished_experiment_trains_nothing(copied, monkeypatch):
   assert again.out.splitlines()[1:] == copied.out.splitlines()[3:]
 
 
-def test_goes_on_after_a_stop(copied, monkeypatch):
+def test_resumes_after_a_stop(copied, monkeypatch):
   """One run stopped half way: the figures are as if it never was."""
   stopped, train = 'out/cifar_residual_8-seed0', comparing.train
   shutil.rmtree(stopped)
@@ -133,17 +132,19 @@ def test_goes_on_after_a_stop(copied, monkeypatch):
 
 
 def test_other_flags_than_it_was_begun_with(copied):
-  fakes.refused(
+  builders.refused(
     call(learning_rate=0.2), 'learning_rate=0.01, not 0.2', '--output_dir'
   )
-  fakes.refused(
+  builders.refused(
     call(max_number_of_steps=1), 'trained to step 2', '--max_number_of_steps=1'
   )
 
 
 def test_a_file_that_is_lost(copied):
   pathlib.Path('out/cifar_plain_8-seed0/metrics.csv').unlink()
-  fakes.refused(call(), 'out/cifar_plain_8-seed0', 'metrics.csv', 'restore it')
+  builders.refused(
+    call(), 'out/cifar_plain_8-seed0', 'metrics.csv', 'restore it'
+  )
 
 
 @pytest.mark.parametrize(
@@ -164,13 +165,13 @@ def test_a_file_that_is_lost(copied):
   ],
 )
 def test_mistakes(flags, words):
-  fakes.refused(call(**flags), *words)
+  builders.refused(call(**flags), *words)
   assert not pathlib.Path('out').exists()
 
 
 def test_a_file_in_the_way():
   pathlib.Path('out').write_text('')
-  fakes.refused(call(), '--output_dir=out')
+  builders.refused(call(), '--output_dir=out')
 
 
 def claims(**errors):

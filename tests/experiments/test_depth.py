@@ -6,7 +6,7 @@ import os
 import pytest
 
 from experiments import depth, step_cost
-from tests import fakes
+from tests import builders
 
 
 def cost(network, batch_size, steps, recompute):
@@ -40,7 +40,7 @@ def rows(path='runs/experiments/depth/depth.csv'):
 
 
 def test_growth_and_trade_are_told(measured):
-  printed = fakes.call(depth, '--recompute', depths='1001,29,110')
+  printed = builders.call(depth, '--recompute', depths='1001,29,110')
   assert printed.status == 0, printed.err
   assert [(row['network'], row['recompute'], row['step_ms']) for row in rows()][
     :2
@@ -62,7 +62,7 @@ def test_growth_and_trade_are_told(measured):
     assert sentence in printed.out
 
 
-def test_goes_on_where_it_was_stopped(measured, monkeypatch):
+def test_resumes_where_it_was_stopped(measured, monkeypatch):
   apart = depth._apart
 
   def stopped(network, *others):
@@ -72,14 +72,14 @@ def test_goes_on_where_it_was_stopped(measured, monkeypatch):
 
   flags = {'family': 'cifar_plain', 'depths': '8,14,20'}
   monkeypatch.setattr(depth, '_apart', stopped)
-  assert fakes.call(depth, **flags).status == 130
+  assert builders.call(depth, **flags).status == 130
   monkeypatch.setattr(depth, '_apart', apart)
-  assert fakes.call(depth, **flags).status == 0
+  assert builders.call(depth, **flags).status == 0
   assert measured == [(f'cifar_plain_{n}', False) for n in (8, 14, 20)]
-  printed = fakes.call(depth, **flags)
+  printed = builders.call(depth, **flags)
   assert len(measured) == 3
   assert '3 measurements, 3 of them made' in printed.out
-  fakes.call(depth, batch_size=2, **flags)
+  builders.call(depth, batch_size=2, **flags)
   assert len(measured) == len(rows()) == 6
 
 
@@ -107,7 +107,7 @@ def test_a_killed_measurement_is_told(monkeypatch):
   ],
 )
 def test_mistakes_are_told_before_anything_is_measured(flags, words, measured):
-  fakes.refused(fakes.call(depth, **flags), *words)
+  builders.refused(builders.call(depth, **flags), *words)
   assert not measured and not os.path.exists('runs')
 
 
@@ -115,8 +115,8 @@ def test_a_table_of_another_kind_is_left_alone(measured):
   os.makedirs('other')
   with open('other/depth.csv', 'w') as file:
     file.write('metres,fish\n3,herring\n')
-  fakes.refused(
-    fakes.call(depth, output_dir='other'),
+  builders.refused(
+    builders.call(depth, output_dir='other'),
     'other/depth.csv',
     'name another --output_dir',
   )

@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from experiments import comparing, gradient_norms, gradients
-from tests import fakes
+from tests import builders
 from tests.experiments import short
 
-pytest_plugins = ['tests.fakes']
 KERNELS = [
   'conv1',
   *(
@@ -51,7 +50,7 @@ def test_the_norms_of_what_changes_the_weights(workplace, monkeypatch):
     for step in '01'
     for number, kernel in enumerate(KERNELS, 1)
   ]
-  one, two = (fakes.tensors(f'{RUN}/model.ckpt-{step}') for step in (1, 2))
+  one, two = (builders.tensors(f'{RUN}/model.ckpt-{step}') for step in (1, 2))
   for row in rows[len(KERNELS) :]:
     name = f'cifar_plain_8/{row["kernel"]}/weights'
     np.testing.assert_allclose(
@@ -67,13 +66,13 @@ def test_the_norms_of_what_changes_the_weights(workplace, monkeypatch):
   monkeypatch.setattr(comparing, 'train', None)  # nothing is left to train
   assert call().status == 0
   assert pathlib.Path('out/gradients.csv').read_bytes() == before
-  fakes.refused(
+  builders.refused(
     call(measure_every=2),
     'was not measured with --measure_every=2',
     '--output_dir',
   )
   (RUN / 'gradients.csv').unlink()
-  fakes.refused(call(), 'was trained without gradients.csv', '--output_dir')
+  builders.refused(call(), 'was trained without gradients.csv', '--output_dir')
 
 
 def test_a_restart_measures_again_what_it_does_again(tmp_path):

@@ -5,10 +5,8 @@ import csv
 import pytest
 
 from experiments import comparing, shortcuts
-from tests import fakes
+from tests import builders
 from tests.experiments import short
-
-pytest_plugins = ['tests.fakes']
 
 
 def call(**flags):
@@ -41,7 +39,7 @@ def test_each_option_is_trained(workplace):
   ],
 )
 def test_mistakes(workplace, flags, words):
-  fakes.refused(call(**flags), *words)
+  builders.refused(call(**flags), *words)
   assert not (workplace / 'out').exists()
 
 

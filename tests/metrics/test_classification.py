@@ -1,4 +1,4 @@
-"""Losses and figures of classification, against NumPy and sklearn."""
+"""Losses and metrics of classification, against NumPy and sklearn."""
 
 import warnings
 

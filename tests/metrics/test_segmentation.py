@@ -1,4 +1,4 @@
-"""Dense losses and figures, against NumPy, loops and tf.metrics."""
+"""Dense losses and metrics, against NumPy, loops and tf.metrics."""
 
 import warnings
 
@@ -281,8 +281,8 @@ def test_metrics(seed):
   if seed % 2:
     confusion[:, gone] = 0
   confusion[:, unseen] = 0  # never predicted
-  figures = segmentation.metrics(confusion, boundary_f1=0.5, loss=1.25)
-  assert list(figures) == [
+  metrics = segmentation.metrics(confusion, boundary_f1=0.5, loss=1.25)
+  assert list(metrics) == [
     'miou',
     'pixel_accuracy',
     'mean_accuracy',
@@ -290,8 +290,8 @@ def test_metrics(seed):
     'boundary_f1',
     'loss',
   ]
-  assert (figures.pop('boundary_f1'), figures.pop('loss')) == (0.5, 1.25)
-  assert figures == pytest.approx(_loop(confusion), rel=1e-12)
+  assert (metrics.pop('boundary_f1'), metrics.pop('loss')) == (0.5, 1.25)
+  assert metrics == pytest.approx(_loop(confusion), rel=1e-12)
 
 
 @pytest.mark.parametrize('ignore_label', [255, 0])
@@ -319,12 +319,12 @@ def test_per_class():
   confusion = np.array([[6, 2, 1, 0], [0, 0, 4, 0], [0, 0, 0, 0], [0] * 4])
   with warnings.catch_warnings():
     warnings.simplefilter('error')
-    figures = segmentation.per_class_iou(confusion)
+    metrics = segmentation.per_class_iou(confusion)
     nothing = segmentation.metrics(0 * confusion)
-  np.testing.assert_array_equal(figures.pixels, [9, 4, 0, 0])
-  np.testing.assert_allclose(figures.iou, [6 / 9, 0, 0, NAN])
-  np.testing.assert_allclose(figures.precision, [1, 0, 0, NAN])
-  np.testing.assert_allclose(figures.recall, [6 / 9, 0, NAN, NAN])
+  np.testing.assert_array_equal(metrics.pixels, [9, 4, 0, 0])
+  np.testing.assert_allclose(metrics.iou, [6 / 9, 0, 0, NAN])
+  np.testing.assert_allclose(metrics.precision, [1, 0, 0, NAN])
+  np.testing.assert_allclose(metrics.recall, [6 / 9, 0, NAN, NAN])
   assert len(nothing) == 4 and np.isnan([*nothing.values()]).all()
 
 

@@ -38,7 +38,7 @@ def test_the_names_must_be_as_many(tmp_path):
 
 def test_per_image(tmp_path):
   path = tmp_path / 'per_image.csv'
-  figures = segmentation.metrics(CONFUSION)
+  metrics = segmentation.metrics(CONFUSION)
   segmentation_reports.write_per_image(
     path,
     iter(
@@ -49,8 +49,8 @@ def test_per_image(tmp_path):
           10,
           14,
           130,
-          figures['miou'],
-          figures['pixel_accuracy'],
+          metrics['miou'],
+          metrics['pixel_accuracy'],
           np.float32(0.5),
           2.0,
         ),

@@ -1,5 +1,6 @@
 """The networks hold the original's variables and compute its values."""
 
+import collections
 import functools
 import json
 import re
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import nets_factory
+from nets import nets_factory, resnet_generator
 from nets.slim_compat import slim
 from tests import golden
 
@@ -42,10 +43,8 @@ def assert_close(actual, expected, tolerance=1e-4):
   assert np.abs(actual - expected).max() <= tolerance * np.abs(expected).max()
 
 
-@pytest.mark.parametrize('name', ORIGINALS)
-def test_variables_are_the_originals(graph, name):
-  images = tf.placeholder(tf.float32, [None, None, None, 3])
-  nets_factory.get_network_fn(name, 1000, is_training=True)(images)
+def check_variables(name):
+  """Those of the current graph are the original's, with 1000 classes."""
   trainable = {v.op.name for v in tf.trainable_variables()}
   assert [
     {
@@ -60,15 +59,48 @@ def test_variables_are_the_originals(graph, name):
   }
 
 
+def is_deep(name):
+  """The deepest share all but their numbers of units with the others."""
+  return name.endswith(('_152', '_200'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', filter(is_deep, ORIGINALS))
+def test_variables_are_the_originals(graph, name):
+  images = tf.placeholder(tf.float32, [None, None, None, 3])
+  nets_factory.get_network_fn(name, 1000, is_training=True)(images)
+  check_variables(name)
+
+
+@pytest.mark.parametrize('name', ORIGINALS)
+def test_units_are_the_originals(name):
+  found = {
+    match.groups()
+    for variable in golden.variables(name)
+    if (match := re.search(r'/(block\d)/(unit_\d+)/', variable['name']))
+  }
+  units = collections.Counter(block for block, _ in sorted(found))
+  depth = int(name.rpartition('_')[2])
+  assert tuple(units.values()) == resnet_generator.UNITS[depth]
+
+
 def test_every_network_with_golden_variables_is_tested():
   files = (golden.DATA / 'variables').iterdir()
   assert sorted(file.stem for file in files) == sorted(ORIGINALS)
 
 
-def case_of(name):
-  """The deepest share all but their variables with the others."""
-  deep = any(depth in name for depth in ('_152/', '_200/'))
-  return pytest.param(name, marks=[pytest.mark.slow] * deep)
+def test_variables_of_every_network_are_compared():
+  classified = {
+    case.split('/')[0]
+    for case, expected in CASES.items()
+    if expected['call'].get('num_classes') == 1000
+  }
+  assert classified | {*filter(is_deep, ORIGINALS)} == {*ORIGINALS}
+
+
+def case_of(case):
+  deep = is_deep(case.split('/')[0])
+  return pytest.param(case, marks=[pytest.mark.slow] * deep)
 
 
 @pytest.mark.parametrize('case', [*map(case_of, CASES)])
@@ -78,10 +110,13 @@ def test_values_are_the_originals(graph, case):
   training = call.pop('train', False)
   size = call.pop('hw')
   images = golden.images(0, call.pop('batch', 2), size, size)
+  classes = call.pop('num_classes', None)
   network_fn = nets_factory.get_network_fn(
-    name, call.pop('num_classes', None), weight_decay=1e-4, is_training=training
+    name, classes, weight_decay=1e-4, is_training=training
   )
   output, end_points = network_fn(tf.constant(images), **call)
+  if classes == 1000:
+    check_variables(name)
   with tf.Session() as session:
     set_golden_weights(session)
     values, points = session.run([output, end_points])

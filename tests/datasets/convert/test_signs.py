@@ -15,7 +15,7 @@ from datasets.records import description
 from datasets.records.examples import Examiner
 from datasets.records.tfrecord import Reader
 from datasets.writing.plan import Options
-from tests import fakes
+from tests import builders
 
 SIZES = {'train': 7, 'test': 6}
 
@@ -135,7 +135,7 @@ def test_another_file(tmp_path, changes, words):
 
 
 def convert(**flags):
-  return fakes.call(
+  return builders.call(
     download_and_convert_data,
     dataset_name='signs',
     dataset_dir='signs',
@@ -175,8 +175,8 @@ def test_by_the_script(tmp_path, monkeypatch, packed):
 
 def test_mistakes_of_the_script(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  fakes.refused(convert(), 'signs needs --source', 'no public address')
-  fakes.refused(convert(source='none'), 'none does not exist', '--source')
+  builders.refused(convert(), 'signs needs --source', 'no public address')
+  builders.refused(convert(source='none'), 'none does not exist', '--source')
   (tmp_path / 'source').mkdir()
-  fakes.refused(convert(source='source'), 'train_signs.h5 and test_signs.h5')
+  builders.refused(convert(source='source'), 'train_signs.h5 and test_signs.h5')
   assert not (tmp_path / 'signs').exists()

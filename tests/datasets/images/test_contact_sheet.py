@@ -9,9 +9,9 @@ from PIL import Image
 from datasets.images import contact_sheet
 from datasets.images.contact_sheet import CELL, Shown
 from datasets.verifying import samples
-from tests import fakes
+from tests import builders
 
-NAMES = tuple(fakes.COLOURS)
+NAMES = tuple(builders.COLOURS)
 STEP = CELL + 8, CELL + 40  # from a cell to the next: across, down
 
 
@@ -144,7 +144,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 
 def test_from_the_records_to_the_sheet(tmp_path):
-  fakes.write_colours(tmp_path, 20, 10)
+  builders.write_colours(tmp_path, 20, 10)
   paths = {
     split: sorted(map(str, tmp_path.glob(f'*_{split}_*')))
     for split in ('train', 'validation')
@@ -154,4 +154,4 @@ def test_from_the_records_to_the_sheet(tmp_path):
   assert [p.title.split()[1] for p in shown] == [*NAMES, *NAMES]
   for number, name in enumerate(NAMES * 2):
     mean = cell(sheet, number).mean((0, 1))
-    assert np.abs(mean - fakes.COLOURS[name]).max() < 10
+    assert np.abs(mean - builders.COLOURS[name]).max() < 10

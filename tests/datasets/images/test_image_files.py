@@ -259,7 +259,7 @@ def test_on_white_by_hand(decoder):
   ],
   ids=lambda value: getattr(value, 'mode', value),
 )
-def test_turned_by_exif(decoder, orientation, image, form, tolerance):
+def test_orientation(decoder, orientation, image, form, tolerance):
   data = _encode(image, form, exif=_turn(orientation))
   found = _accepted(data, decoder, tolerance)
   assert found.data != data
@@ -280,7 +280,7 @@ def test_turned_by_exif(decoder, orientation, image, form, tolerance):
   ] == [orientation]
 
 
-def test_turned_mpo(decoder):
+def test_orientation_of_an_mpo(decoder):
   data = _encode(
     SMOOTH, 'mpo', save_all=True, append_images=[RGB], exif=_turn(6)
   )

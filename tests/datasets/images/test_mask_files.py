@@ -132,7 +132,7 @@ def test_chosen_values():
   )
 
 
-def test_turned():
+def test_orientation():
   exif = Image.Exif()
   exif[0x0112] = 6
   data = encoded(Image.fromarray(IDS), exif=exif)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from datasets.images import overlays
 from datasets.images.overlays import CELL, IGNORED, Row
-from tests.datasets import dense
+from tests import builders
 
 STEP = CELL + 16 + 8  # from a row of images to the next
 NAMES = ('background', 'a', 'b')
@@ -45,7 +45,7 @@ def test_palette():
 
 @pytest.mark.parametrize('ignore_label', [255, 0, 3, None])
 def test_colour(ignore_label):
-  mask = dense.mask(0, 9, 7, [0, 1, 3, 255])
+  mask = builders.noise_mask(0, 9, 7, [0, 1, 3, 255])
   found = overlays.colour(mask, ignore_label)
   assert found.dtype == np.uint8
   expected = [
@@ -63,8 +63,8 @@ def test_colour(ignore_label):
   [(255, 0, 0.55), (0, 0, 0.55), (None, 1, 0.2), (255, None, 1.0), (3, 0, 0.0)],
 )
 def test_blend(ignore_label, transparent, alpha):
-  mask = dense.mask(0, 9, 7, [0, 1, 3, 255])
-  image = dense.image(1, 9, 7)
+  mask = builders.noise_mask(0, 9, 7, [0, 1, 3, 255])
+  image = builders.noise_image(1, 9, 7)
   found = overlays.blend(image, mask, ignore_label, alpha, transparent)
   assert found.dtype == np.uint8
   for row, column in np.ndindex(9, 7):
@@ -158,7 +158,7 @@ def test_wide_images_leave_no_room_above_them(tmp_path):
 
 
 def test_ids_are_not_mixed_when_a_mask_is_made_smaller(tmp_path):
-  mask = dense.mask(0, 500, 500, [1, 2])
+  mask = builders.noise_mask(0, 500, 500, [1, 2])
   sheet = drawn(tmp_path, [Row(plain((0, 0, 0), 500, 500), [mask])])
   found = {*map(tuple, cell(sheet, 8 + CELL + 2, 8).reshape(-1, 3).tolist())}
   assert found == {(70, 0, 0), (0, 70, 0)}

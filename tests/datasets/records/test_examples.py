@@ -69,7 +69,7 @@ def _huge_png():
 
 
 JPEG = _image(1, 'jpeg', 32)
-NO_PICTURE = 'holds an image that is no image, or is damaged'
+NO_IMAGE = 'holds an image that is no image, or is damaged'
 BAD = {  # name: (the record, what is said of it)
   'no proto': (b'\xff' * 50, 'is no tf.train.Example'),
   'text': (b'hello, world', 'is no tf.train.Example'),
@@ -116,7 +116,7 @@ BAD = {  # name: (the record, what is said of it)
     'has the label 9223372036854775807, which is not in 0',
   ),
   'empty image': (_record(0, data=b''), 'holds an image that is empty'),
-  'text for an image': (_record(0, data=b'<html>'), NO_PICTURE),
+  'text for an image': (_record(0, data=b'<html>'), NO_IMAGE),
   'JPEG cut short': (
     _record(0, data=JPEG[:-200]),
     'holds an image that is damaged, or is no JPEG',

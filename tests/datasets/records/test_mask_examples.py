@@ -11,7 +11,7 @@ from PIL import Image
 from datasets import dataset_factory, dataset_utils
 from datasets.records import examples, tfrecord
 from datasets.records.examples import BadExample, Examiner
-from tests.datasets import dense
+from tests import builders
 
 CLASSES = 21
 
@@ -27,17 +27,19 @@ def examiner():
 
 
 def ids(seed, height=20, width=24, values=(0, 1, 20, 255)):
-  return dense.mask(seed, height, width, values)
+  return builders.noise_mask(seed, height, width, values)
 
 
 @pytest.mark.parametrize('height, width', [(20, 24), (1, 7), (9, 1)])
 def test_a_good_record(examiner, height, width):
   label = ids(3, height, width)
-  found = examiner(dense.record(3, label))
+  found = examiner(builders.mask_record(3, label))
   assert found.label.dtype == np.uint8 and found.label.shape == label.shape
   np.testing.assert_array_equal(found.label, label)
-  np.testing.assert_array_equal(found.image, dense.image(3, height, width))
-  assert found.filename == 'Bild 3' and found.data == dense.png(found.image)
+  np.testing.assert_array_equal(
+    found.image, builders.noise_image(3, height, width)
+  )
+  assert found.filename == 'Bild 3' and found.data == builders.png(found.image)
 
 
 def with_bits(bits):
@@ -64,7 +66,7 @@ def jpeg():
   return data.getvalue()
 
 
-MASK = dense.png(ids(0))
+MASK = builders.png(ids(0))
 NONE = 'has no single value of image/segmentation/class/encoded'
 ONE = ', where class ids should be one grey channel of 8 bits: '
 SCRIPT = (
@@ -73,75 +75,78 @@ SCRIPT = (
 )
 BAD = {  # name: (the record, what is said of it)
   'no proto': (b'\xff' * 50, 'is no tf.train.Example'),
-  'no mask': (dense.record(0, ids(0), seg=None), NONE),
-  'two masks': (dense.record(0, ids(0), seg=[MASK] * 2), NONE),
-  'a number': (dense.record(0, ids(0), seg=7), NONE),
+  'no mask': (builders.mask_record(0, ids(0), seg=None), NONE),
+  'two masks': (builders.mask_record(0, ids(0), seg=[MASK] * 2), NONE),
+  'a number': (builders.mask_record(0, ids(0), seg=7), NONE),
   'no image': (
-    dense.record(0, ids(0), data=None),
+    builders.mask_record(0, ids(0), data=None),
     'has no single value of image/encoded',
   ),
   'bad image': (
-    dense.record(0, ids(0), data=b'<html>'),
+    builders.mask_record(0, ids(0), data=b'<html>'),
     'holds an image that is no image, or is damaged',
   ),
   'empty mask': (
-    dense.record(0, ids(0), seg=b''),
+    builders.mask_record(0, ids(0), seg=b''),
     'has an empty mask: convert the data again',
   ),
   'text': (
-    dense.record(0, ids(0), seg=b'<html>'),
+    builders.mask_record(0, ids(0), seg=b'<html>'),
     f'has a mask that is no PNG: {SCRIPT}',
   ),
   'JPEG': (
-    dense.record(0, ids(0), seg=jpeg()),
+    builders.mask_record(0, ids(0), seg=jpeg()),
     f'has a mask that is no PNG: {SCRIPT}',
   ),
   'header alone': (
-    dense.record(0, ids(0), seg=MASK[:20]),
+    builders.mask_record(0, ids(0), seg=MASK[:20]),
     f'has a mask that is no PNG: {SCRIPT}',
   ),
-  'cut short': (dense.record(0, ids(0), seg=MASK[:60]), 'has a damaged mask'),
+  'cut short': (
+    builders.mask_record(0, ids(0), seg=MASK[:60]),
+    'has a damaged mask',
+  ),
   'RGB': (
-    dense.record(0, ids(0), seg=dense.png(ids(0), 'RGB')),
+    builders.mask_record(0, ids(0), seg=builders.png(ids(0), 'RGB')),
     f'has a mask of 3 channels, RGB{ONE}{SCRIPT}',
   ),
   'RGBA': (
-    dense.record(0, ids(0), seg=dense.png(ids(0), 'RGBA')),
+    builders.mask_record(0, ids(0), seg=builders.png(ids(0), 'RGBA')),
     f'has a mask of 4 channels, RGB and alpha{ONE}{SCRIPT}',
   ),
   'LA': (
-    dense.record(0, ids(0), seg=dense.png(ids(0), 'LA')),
+    builders.mask_record(0, ids(0), seg=builders.png(ids(0), 'LA')),
     f'has a mask of 2 channels, grey and alpha{ONE}{SCRIPT}',
   ),
   'palette': (
-    dense.record(0, ids(0), seg=dense.png(ids(0), 'P')),
+    builders.mask_record(0, ids(0), seg=builders.png(ids(0), 'P')),
     'has a mask with a palette, of which TensorFlow would read '
     f'how bright the colours are{ONE}{SCRIPT}',
   ),
   **{
     f'{bits} bits': (
-      dense.record(0, ids(0), seg=with_bits(bits)),
+      builders.mask_record(0, ids(0), seg=with_bits(bits)),
       f'has a mask of {bits} bits a pixel{ONE}{SCRIPT}',
     )
     for bits in (1, 2, 4, 16)
   },
   'size': (
-    dense.record(0, ids(0), seg=dense.png(ids(0, 12, 10))),
+    builders.mask_record(0, ids(0), seg=builders.png(ids(0, 12, 10))),
     'has a mask of 10x12 pixels for an image of 24x20: convert the data again',
   ),
   'turned': (
-    dense.record(0, ids(0), seg=dense.png(ids(0, 24, 20))),
+    builders.mask_record(0, ids(0), seg=builders.png(ids(0, 24, 20))),
     'has a mask of 20x24 pixels for an image of 24x20: convert the data again',
   ),
   'bomb': (
-    dense.record(
+    builders.mask_record(
       0, ids(0), seg=MASK[:16] + struct.pack('>II', 60_000, 60_000) + MASK[24:]
     ),
     'has a mask of 60000x60000 pixels for an image of 24x20: convert '
     'the data again',
   ),
   'too large': (
-    dense.record(0, ids(0, 30, 30)),
+    builders.mask_record(0, ids(0, 30, 30)),
     'holds an image that has 30x30 = 900 pixels, more than '
     '--max_image_pixels=500: shrink it, or raise the limit',
   ),
@@ -162,7 +167,7 @@ def value_error(values, ignore_label=255, classes=CLASSES):
   label = np.repeat(np.array(values, np.uint8)[:, None], 10, 1)
   with pytest.raises(BadExample) as error:
     Examiner(range(classes), task='segmentation', ignore_label=ignore_label)(
-      dense.record(0, label)
+      builders.mask_record(0, label)
     )
   return str(error.value)
 
@@ -215,10 +220,10 @@ def test_values_that_are_no_class(values, ignore_label, text):
   ],
 )
 def test_values_that_may_occur(classes, ignore_label, values):
-  label = dense.mask(1, 9, 8, values)
+  label = builders.noise_mask(1, 9, 8, values)
   found = Examiner(
     range(classes), task='segmentation', ignore_label=ignore_label
-  )(dense.record(1, label)).label
+  )(builders.mask_record(1, label)).label
   np.testing.assert_array_equal(found, label)
 
 
@@ -238,7 +243,7 @@ def dataset(tmp_path, records, ignore_label=255):
 
 def test_examples_of_a_data_set(tmp_path):
   labels = [ids(i, 8 + i, 9) for i in range(4)]
-  records = [dense.record(i, label) for i, label in enumerate(labels)]
+  records = [builders.mask_record(i, label) for i, label in enumerate(labels)]
   records[2] = BAD['palette'][0]
   found = examples.Examples(dataset(tmp_path, records), skip=1)
   assert (len(found), found.classes) == (4, CLASSES)
@@ -252,7 +257,7 @@ def test_examples_of_a_data_set(tmp_path):
 
 
 def test_what_is_bad_is_named_with_its_cure(tmp_path):
-  records = [dense.record(0, ids(0)), BAD['cut short'][0]]
+  records = [builders.mask_record(0, ids(0)), BAD['cut short'][0]]
   with pytest.raises(ValueError) as error:
     examples.Examples(dataset(tmp_path, records)).examine([0, 1])
   assert str(error.value) == (
@@ -264,14 +269,14 @@ def test_what_is_bad_is_named_with_its_cure(tmp_path):
 def test_a_data_set_without_an_ignore_label(tmp_path):
   with pytest.raises(ValueError, match='the value 255 .* is no class'):
     examples.Examples(
-      dataset(tmp_path, [dense.record(0, ids(0))], None)
+      dataset(tmp_path, [builders.mask_record(0, ids(0))], None)
     ).example(0)
 
 
 @pytest.mark.parametrize(
   'data, expected',
   [
-    (dense.record(0, ids(0)), True),
+    (builders.mask_record(0, ids(0)), True),
     (BAD['RGB'][0], True),
     (BAD['no mask'][0], False),
     (b'', False),

@@ -7,7 +7,7 @@ import pytest
 
 from datasets import dataset_factory
 from datasets.records import pixel_counts
-from tests.datasets import dense
+from tests import builders
 
 NAMES = ('background', 'a', 'b', 'c')
 
@@ -45,13 +45,15 @@ def equal(found, expected):
   [(255, [0, 2, 255]), (0, [0, 1, 3]), (None, [1, 3]), (255, [3])],
 )
 def test_counts(tmp_path, described, ignore_label, values):
-  labels = [dense.mask(i, 9, 5 + i, values[: 1 + i % 3]) for i in range(7)]
-  dense.write(
+  labels = [
+    builders.noise_mask(i, 9, 5 + i, values[: 1 + i % 3]) for i in range(7)
+  ]
+  builders.write_masks(
     tmp_path,
     NAMES,
     ignore_label,
     described=True,
-    train=[dense.record(i, label) for i, label in enumerate(labels)],
+    train=[builders.mask_record(i, label) for i, label in enumerate(labels)],
   )
   dataset = dataset_factory.get_dataset('tfrecord', 'train', str(tmp_path))
   if not described:
@@ -63,11 +65,11 @@ def test_counts(tmp_path, described, ignore_label, values):
 
 def test_a_description_is_believed_for_its_own_files_only(tmp_path):
   label = np.full((4, 4), 2, np.uint8)
-  dense.write(
+  builders.write_masks(
     tmp_path,
     NAMES,
-    train=[dense.record(0, label)],
-    val=[dense.record(1, label)] * 2,
+    train=[builders.mask_record(0, label)],
+    val=[builders.mask_record(1, label)] * 2,
   )
   path = tmp_path / 'dataset.json'
   path.write_text(path.read_text().replace('16', '1600'))
@@ -80,16 +82,16 @@ def test_a_description_is_believed_for_its_own_files_only(tmp_path):
 
 
 def test_bad_masks_are_passed_over(tmp_path):
-  good = dense.mask(1, 6, 6, [0, 1])
-  dense.write(
+  good = builders.noise_mask(1, 6, 6, [0, 1])
+  builders.write_masks(
     tmp_path,
     NAMES,
     described=False,
     train=[
-      dense.record(0, np.full((6, 6), 99, np.uint8)),
-      dense.record(1, good),
-      dense.record(2, good, seg=None),
-      dense.record(3, good, seg=dense.png(good, 'P')),
+      builders.mask_record(0, np.full((6, 6), 99, np.uint8)),
+      builders.mask_record(1, good),
+      builders.mask_record(2, good, seg=None),
+      builders.mask_record(3, good, seg=builders.png(good, 'P')),
     ],
   )
   dataset = dataset_factory.get_dataset('tfrecord', 'train', str(tmp_path))
@@ -97,12 +99,12 @@ def test_bad_masks_are_passed_over(tmp_path):
 
 
 def test_a_damaged_record_is_passed_over(tmp_path):
-  good = dense.mask(1, 6, 6, [0, 1])
-  dense.write(
+  good = builders.noise_mask(1, 6, 6, [0, 1])
+  builders.write_masks(
     tmp_path,
     NAMES,
     described=False,
-    train=[dense.record(i, good) for i in range(2)],
+    train=[builders.mask_record(i, good) for i in range(2)],
   )
   path = next(tmp_path.glob('train-*'))
   data = bytearray(path.read_bytes())
@@ -113,12 +115,13 @@ def test_a_damaged_record_is_passed_over(tmp_path):
 
 
 def test_no_good_mask(tmp_path):
-  dense.write(
+  builders.write_masks(
     tmp_path,
     NAMES,
     described=False,
     train=[
-      dense.record(i, np.full((6, 6), 90 + i, np.uint8)) for i in range(3)
+      builders.mask_record(i, np.full((6, 6), 90 + i, np.uint8))
+      for i in range(3)
     ],
   )
   dataset = dataset_factory.get_dataset('tfrecord', 'train', str(tmp_path))
@@ -149,11 +152,13 @@ def test_progress(tmp_path):
     def update(self, n):
       seen.append(n)
 
-  dense.write(
+  builders.write_masks(
     tmp_path,
     NAMES,
     described=False,
-    train=[dense.record(i, np.zeros((2, 2), np.uint8)) for i in range(3)],
+    train=[
+      builders.mask_record(i, np.zeros((2, 2), np.uint8)) for i in range(3)
+    ],
   )
   pixel_counts.count(
     dataset_factory.get_dataset('tfrecord', 'train', str(tmp_path)),
@@ -163,7 +168,7 @@ def test_progress(tmp_path):
 
 
 def test_a_tally_of_many_threads():
-  labels = [dense.mask(i, 30, 40, [0, 1, 2, 255]) for i in range(60)]
+  labels = [builders.noise_mask(i, 30, 40, [0, 1, 2, 255]) for i in range(60)]
   tally = pixel_counts.Tally()
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
     each = list(pool.map(tally.add, labels))

@@ -286,7 +286,7 @@ def test_broken_cache_is_scanned_again(tmp_path, scans, size):
     tfrecord.find_records(path, str(cache)).records, expected.records
   )
   assert scans == [path, path]
-  tfrecord.find_records(path, str(cache))  # mended
+  tfrecord.find_records(path, str(cache))  # repaired
   assert scans == [path, path]
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from datasets.text import columns
 from datasets.verifying import report, table, verify
-from tests.datasets import dense
+from tests import builders
 
 NAMES = ('background', 'cat', 'dog')
 
@@ -21,7 +21,7 @@ def cache(monkeypatch, tmp_path):
 def masks(*values, each=3, start=0):
   """Records of noisy masks of 10 x 12 pixels; the values as often."""
   ids = np.resize(np.array(values, np.uint8), (10, 12))
-  return [dense.record(start + i, np.roll(ids, i)) for i in range(each)]
+  return [builders.mask_record(start + i, np.roll(ids, i)) for i in range(each)]
 
 
 def filled(*shares, each=2, start=0):
@@ -29,7 +29,7 @@ def filled(*shares, each=2, start=0):
   ids = np.concatenate(
     [np.full(count, value, np.uint8) for value, count in shares]
   ).reshape(20, 50)
-  return [dense.record(start + i, ids) for i in range(each)]
+  return [builders.mask_record(start + i, ids) for i in range(each)]
 
 
 def check(folder, name='tfrecord', **options):
@@ -45,7 +45,7 @@ def only(texts, *words):
 
 @pytest.fixture
 def sound(tmp_path):
-  return dense.write(
+  return builders.write_masks(
     tmp_path / 'data',
     NAMES,
     train=masks(0, 1, 2, each=4),
@@ -68,7 +68,7 @@ def test_values_of_sound_masks(sound):
 
 
 def test_threads_do_not_change_the_report(tmp_path):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path,
     NAMES,
     described=False,
@@ -76,7 +76,7 @@ def test_threads_do_not_change_the_report(tmp_path):
       *masks(0, 1, 9),
       *masks(255),
       *masks(0, 2, start=50),
-      dense.record(7, np.zeros((3, 3), np.uint8), seg=b''),
+      builders.mask_record(7, np.zeros((3, 3), np.uint8), seg=b''),
     ],
   )
   found = [check(folder, threads=threads) for threads in (1, 2, 7)]
@@ -84,7 +84,7 @@ def test_threads_do_not_change_the_report(tmp_path):
 
 
 def test_the_table(tmp_path):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path,
     NAMES,
     train=filled((0, 600), (1, 300), (2, 90), (255, 10)),
@@ -107,7 +107,7 @@ def test_the_table(tmp_path):
 
 
 def test_a_class_that_is_ignored_in_the_table(tmp_path):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path, NAMES, 0, train=filled((0, 500), (1, 250), (2, 250))
   )
   found = check(folder)
@@ -156,7 +156,7 @@ def test_every_line_has_at_most_100_columns(values, splits):
   'split, problem', [('train', True), ('train_aug', True), ('val', False)]
 )
 def test_a_class_that_never_occurs(tmp_path, split, problem):
-  folder = dense.write(tmp_path, NAMES, **{split: masks(0, 2)})
+  folder = builders.write_masks(tmp_path, NAMES, **{split: masks(0, 2)})
   found = check(folder)
   text = (f'The split {split} has no example of 1 of the 3 classes: cat.',)
   assert (found.problems, found.notes) == (
@@ -165,12 +165,15 @@ def test_a_class_that_never_occurs(tmp_path, split, problem):
 
 
 def test_the_background_may_lack(tmp_path):
-  assert check(dense.write(tmp_path, NAMES, train=masks(1, 2))).problems == ()
+  assert (
+    check(builders.write_masks(tmp_path, NAMES, train=masks(1, 2))).problems
+    == ()
+  )
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_values_that_are_no_class(tmp_path, split):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path,
     NAMES,
     described=False,
@@ -195,7 +198,9 @@ def test_values_that_are_no_class(tmp_path, split):
 
 
 def test_values_where_none_is_ignored(tmp_path):
-  folder = dense.write(tmp_path, NAMES, None, train=masks(0, 1, 2, 255))
+  folder = builders.write_masks(
+    tmp_path, NAMES, None, train=masks(0, 1, 2, 255)
+  )
   assert 'The classes are 0 to 2, and no value is ignored.' in only(
     check(folder).problems, 'no class'
   )
@@ -209,11 +214,11 @@ def test_values_of_smoothed_masks(tmp_path):
     np.asarray(Image.fromarray(ids).resize((50, 50), Image.Resampling.BILINEAR))
     // 2
   )
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path,
     NAMES,
     described=False,
-    train=[*masks(0, 1, 2), dense.record(9, smooth)],
+    train=[*masks(0, 1, 2), builders.mask_record(9, smooth)],
   )
   text = only(check(folder).problems, 'no class')
   assert text.endswith(
@@ -225,7 +230,9 @@ def test_values_of_smoothed_masks(tmp_path):
 
 def test_black_and_white_masks(tmp_path):
   """What ends at a mIOU of 0 most often: 255 was meant to be a class."""
-  folder = dense.write(tmp_path, ('background', 'cat'), train=masks(0, 255))
+  folder = builders.write_masks(
+    tmp_path, ('background', 'cat'), train=masks(0, 255)
+  )
   assert check(folder).problems == (
     'The masks of train hold one class only, 0 background; the rest is 255, '
     'which is ignored. If 255 stands for a class, as in masks of black and '
@@ -241,14 +248,14 @@ def test_one_class_only(tmp_path):
     '--dataset_name=mask_folder.'
   )
   found = check(
-    dense.write(tmp_path, NAMES, train=masks(1), val=masks(1, start=9))
+    builders.write_masks(tmp_path, NAMES, train=masks(1), val=masks(1, start=9))
   )
   assert found.problems == (text.format('train'),)
   assert found.notes == (text.format('val'),)
 
 
 def test_masks_without_a_class(tmp_path):
-  found = check(dense.write(tmp_path, NAMES, train=masks(255)))
+  found = check(builders.write_masks(tmp_path, NAMES, train=masks(255)))
   assert only(found.problems, 'hold no class').startswith(
     'The masks of train hold no class; the rest is 255, which is ignored.'
   )
@@ -256,7 +263,7 @@ def test_masks_without_a_class(tmp_path):
 
 
 def test_masks_that_are_ignored_altogether(tmp_path):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path,
     NAMES,
     train=[*masks(0, 1, 2, each=9), *masks(255, each=1, start=50)],
@@ -271,7 +278,7 @@ def test_masks_that_are_ignored_altogether(tmp_path):
 
 @pytest.mark.parametrize('ignored, noted', [(500, False), (502, True)])
 def test_much_that_is_ignored(tmp_path, ignored, noted):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path,
     NAMES,
     train=filled((0, 300), (1, 100), (2, 600 - ignored), (255, ignored)),
@@ -291,7 +298,7 @@ def test_much_that_is_ignored(tmp_path, ignored, noted):
 
 @pytest.mark.parametrize('most, noted', [(950, False), (952, True)])
 def test_a_class_that_has_nearly_all(tmp_path, most, noted):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path, NAMES, train=filled((0, most), (1, 20), (2, 980 - most))
   )
   found = check(folder)
@@ -308,7 +315,7 @@ def test_a_class_that_has_nearly_all(tmp_path, most, noted):
 
 
 def test_shares_are_of_the_pixels_that_count(tmp_path):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path, NAMES, train=filled((0, 480), (1, 10), (2, 10), (255, 500))
   )
   assert '96.0% of the pixels of train that count are 0 background' in only(
@@ -320,8 +327,11 @@ def test_rare_classes(tmp_path):
   ids = np.zeros((100, 50), np.uint8)
   ids[:40] = 1
   ids[0, :4] = 2
-  folder = dense.write(
-    tmp_path, NAMES, train=[dense.record(0, ids)], val=[dense.record(9, ids)]
+  folder = builders.write_masks(
+    tmp_path,
+    NAMES,
+    train=[builders.mask_record(0, ids)],
+    val=[builders.mask_record(9, ids)],
   )
   assert check(folder).notes == (
     'Classes with less than 0.1% of the pixels of train: 2 dog. '
@@ -331,15 +341,15 @@ def test_rare_classes(tmp_path):
 
 def test_bad_records_are_problems(sound):
   ids = np.resize(np.array([0, 1, 2], np.uint8), (10, 12))
-  folder = dense.write(
+  folder = builders.write_masks(
     pathlib.Path(sound),
     NAMES,
     described=False,
     train=[
       *masks(0, 1, 2),
-      dense.record(50, ids, seg=dense.png(ids[:5])),
-      dense.record(51, ids, seg=dense.png(ids, 'P')),
-      dense.record(52, ids, seg=None),
+      builders.mask_record(50, ids, seg=builders.png(ids[:5])),
+      builders.mask_record(51, ids, seg=builders.png(ids, 'P')),
+      builders.mask_record(52, ids, seg=None),
     ],
   )
   (pathlib.Path(folder) / 'dataset.json').unlink()
@@ -358,11 +368,12 @@ def test_bad_records_are_problems(sound):
 
 
 def test_no_good_record(tmp_path):
-  folder = dense.write(
+  folder = builders.write_masks(
     tmp_path,
     NAMES,
     train=[
-      dense.record(i, np.zeros((4, 4), np.uint8), data=b'') for i in range(2)
+      builders.mask_record(i, np.zeros((4, 4), np.uint8), data=b'')
+      for i in range(2)
     ],
   )
   found = check(folder)
@@ -371,7 +382,7 @@ def test_no_good_record(tmp_path):
   assert table.describe(found)[-1] == '2 problems.'
 
 
-def test_figures_that_dataset_json_does_not_say(sound):
+def test_metrics_that_dataset_json_does_not_say(sound):
   path = pathlib.Path(sound, 'dataset.json')
   text = path.read_text()
   assert text.count('160') == 3  # 4 masks of 40 pixels of each class
@@ -393,7 +404,7 @@ def test_a_flipped_bit(sound):
 def test_images_in_two_splits(tmp_path):
   records = masks(0, 1, 2)
   found = check(
-    dense.write(
+    builders.write_masks(
       tmp_path, NAMES, train=records, val=[records[1], *masks(0, 1, 2, start=9)]
     )
   )
@@ -407,7 +418,9 @@ def test_images_in_two_splits(tmp_path):
 
 def test_images_that_repeat(tmp_path):
   records = masks(0, 1, 2)
-  found = check(dense.write(tmp_path, NAMES, train=[*records, records[0]]))
+  found = check(
+    builders.write_masks(tmp_path, NAMES, train=[*records, records[0]])
+  )
   assert found.notes == (
     'Images of train that repeat another one with its mask: 1 of 4.',
   )
@@ -418,11 +431,14 @@ def test_images_that_repeat(tmp_path):
 def test_images_with_two_masks(tmp_path, name):
   ids = np.resize(np.array([0, 1, 2], np.uint8), (10, 12))
   found = check(
-    dense.write(
+    builders.write_masks(
       tmp_path,
       NAMES,
       data_name=name,
-      train=[dense.record(0, ids), dense.record(0, ids[:, ::-1])],
+      train=[
+        builders.mask_record(0, ids),
+        builders.mask_record(0, ids[:, ::-1]),
+      ],
     ),
     name,
   )
@@ -437,7 +453,7 @@ def test_images_with_two_masks(tmp_path, name):
 
 def test_many_classes_are_named_in_short(tmp_path):
   names = ['background', *(f'class {i}' for i in range(1, 30))]
-  found = check(dense.write(tmp_path, names, train=masks(0, 1)))
+  found = check(builders.write_masks(tmp_path, names, train=masks(0, 1)))
   assert found.problems == (
     'The split train has no example of 28 of the 30 classes: class 2, class '
     '3, class 4, class 5, class 6 and 23 more.',

@@ -7,10 +7,9 @@ from PIL import Image
 from datasets import dataset_utils
 from datasets.images import overlays
 from datasets.verifying import samples
-from tests import fakes
-from tests.datasets import dense
+from tests import builders
 
-NAMES = tuple(fakes.COLOURS)
+NAMES = tuple(builders.COLOURS)
 MASK_NAMES = ('background', 'a', 'b')
 
 
@@ -28,7 +27,7 @@ def ids(value, height=24, width=24):
 
 
 def example(label, value=9, height=4, width=6):
-  data = fakes.encode(Image.fromarray(plain(value, height, width)), 'png')
+  data = builders.encode(Image.fromarray(plain(value, height, width)), 'png')
   return dataset_utils.image_to_tfexample(data, b'png', height, width, label)
 
 
@@ -148,15 +147,15 @@ def test_a_large_data_set_is_not_read_to_its_end(tmp_path, monkeypatch):
 def test_picked_masks_show_every_class(tmp_path):
   """One mask of 40 has each of three classes: all three are picked."""
   records = [
-    dense.record(i, ids({7: 1, 19: 2, 33: 200}.get(i, 0), 9, 8))
+    builders.mask_record(i, ids({7: 1, 19: 2, 33: 200}.get(i, 0), 9, 8))
     for i in range(40)
   ]
-  dense.write(
+  builders.write_masks(
     tmp_path,
     MASK_NAMES,
     described=False,
     train=records,
-    val=[dense.record(90, ids(1, 300, 100))],
+    val=[builders.mask_record(90, ids(1, 300, 100))],
   )
   paths = {
     split: [str(tmp_path / f'{split}-00000-of-00001.tfrecord')]
@@ -170,7 +169,9 @@ def test_picked_masks_show_every_class(tmp_path):
   for row in rows[:5]:
     split, size, _, number = row.caption.split()
     assert (split, size) == ('train', '8x9')
-    np.testing.assert_array_equal(row.image, dense.image(int(number), 9, 8))
+    np.testing.assert_array_equal(
+      row.image, builders.noise_image(int(number), 9, 8)
+    )
     assert (row.masks[0] == {7: 1, 19: 2, 33: 200}.get(int(number), 0)).all()
   assert rows[5].caption == 'val 100x300 Bild 90'
   assert rows[5].image.shape == (overlays.CELL, overlays.CELL // 3, 3)
@@ -183,15 +184,15 @@ def test_picked_masks_show_every_class(tmp_path):
 
 def test_bad_masks_are_not_picked(tmp_path):
   path = tmp_path / 'train-00000-of-00001.tfrecord'
-  dense.write(
+  builders.write_masks(
     tmp_path,
     MASK_NAMES,
     described=False,
     train=[
-      dense.record(0, ids(1)),
-      dense.record(1, ids(1), seg=None),
-      dense.record(2, ids(1), data=b''),
-      dense.record(3, ids(1), seg=b''),
+      builders.mask_record(0, ids(1)),
+      builders.mask_record(1, ids(1), seg=None),
+      builders.mask_record(2, ids(1), data=b''),
+      builders.mask_record(3, ids(1), seg=b''),
     ],
   )
   data = bytearray(path.read_bytes())

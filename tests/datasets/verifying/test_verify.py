@@ -1,4 +1,4 @@
-"""The report on a dataset: its figures, its problems, its notes."""
+"""The report on a dataset: its numbers, its problems, its notes."""
 
 import gc
 import json
@@ -20,9 +20,9 @@ from datasets.verifying import report as reports
 from datasets.verifying import table, verify
 from datasets.writing import writer
 from datasets.writing.plan import Item, Plan
-from tests import fakes
+from tests import builders
 
-NAMES = tuple(fakes.COLOURS)
+NAMES = tuple(builders.COLOURS)
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def cache(monkeypatch, tmp_path):
 
 
 def item(label, seed, size=16):
-  data = fakes.encode(fakes.picture(label, seed, size), 'png')
+  data = builders.encode(builders.colour_image(label, seed, size), 'png')
   return Item(f'{NAMES[label]}/{seed}.png', label, lambda: data)
 
 
@@ -101,8 +101,8 @@ def test_sizes_and_bytes(tmp_path):
       tmp_path / f'{split}.tfrecord',
       [
         dataset_utils.image_to_tfexample(
-          fakes.encode(
-            fakes.picture(i, i, 40).crop((0, 0, width, height)), 'png'
+          builders.encode(
+            builders.colour_image(i, i, 40).crop((0, 0, width, height)), 'png'
           ),
           b'png',
           height,
@@ -117,7 +117,9 @@ def test_sizes_and_bytes(tmp_path):
   assert train.heights == (8, 10, 40) and train.widths == (10, 20, 30)
   examples = [
     len(
-      fakes.encode(fakes.picture(i, i, 40).crop((0, 0, width, height)), 'png')
+      builders.encode(
+        builders.colour_image(i, i, 40).crop((0, 0, width, height)), 'png'
+      )
     )
     for i, (height, width) in enumerate(shapes)
   ]
@@ -166,7 +168,7 @@ def test_a_failure_of_ones_own_ends_all_threads(folder, monkeypatch):
 
 
 def test_images_are_not_held(tmp_path):
-  data = fakes.encode(fakes.picture(0, 0, 200), 'jpeg')
+  data = builders.encode(builders.colour_image(0, 0, 200), 'jpeg')
   dataset_utils.write_tfrecord(
     tmp_path / 'train.tfrecord',
     [
@@ -196,7 +198,11 @@ def test_images_are_not_held(tmp_path):
 
 
 def record(label=0, data=None, **features):
-  data = fakes.encode(fakes.picture(0, 5), 'png') if data is None else data
+  data = (
+    builders.encode(builders.colour_image(0, 5), 'png')
+    if data is None
+    else data
+  )
   example = dataset_utils.image_to_tfexample(
     data, b'png', 40, 40, label, features
   )
@@ -223,11 +229,11 @@ BAD = {
   'empty bytes': (record(data=b''), 'image that is empty'),
   'other bytes': (record(data=b'GIF87a rubbish'), 'image that is'),
   'half an image': (
-    record(data=fakes.encode(fakes.picture(0, 5), 'png')[:900]),
+    record(data=builders.encode(builders.colour_image(0, 5), 'png')[:900]),
     'image that is damaged',
   ),
   'too large': (
-    record(data=fakes.encode(fakes.picture(0, 5, 70), 'png')),
+    record(data=builders.encode(builders.colour_image(0, 5, 70), 'png')),
     '70x70 = 4,900 pixels',
   ),
 }
@@ -236,7 +242,7 @@ BAD = {
 @pytest.mark.parametrize('kind', BAD)
 def test_a_bad_record_is_counted_once(tmp_path, kind):
   bad, words = BAD[kind]
-  good = [fakes.example(label, label) for label in range(5)]
+  good = [builders.colour_example(label, label) for label in range(5)]
   dataset_utils.write_tfrecord(
     tmp_path / 'train.tfrecord', [*good[:3], bad, *good[3:]]
   )
@@ -255,7 +261,7 @@ def test_bad_records_of_every_kind_at_once(tmp_path):
     tmp_path / 'train.tfrecord',
     [
       *(bad for bad, _ in BAD.values()),
-      *(fakes.example(label, label) for label in range(5)),
+      *(builders.colour_example(label, label) for label in range(5)),
     ],
   )
   dataset_utils.write_label_file(dict(enumerate(NAMES)), tmp_path)
@@ -268,7 +274,7 @@ def test_bad_records_of_every_kind_at_once(tmp_path):
 
 
 def test_a_flipped_bit(tmp_path):
-  fakes.write_colours(tmp_path / 'c', 20, 10)
+  builders.write_colours(tmp_path / 'c', 20, 10)
   path = tmp_path / 'c' / 'flowers_train_00001-of-00002.tfrecord'
   data = bytearray(path.read_bytes())
   data[len(data) // 2] ^= 4
@@ -284,7 +290,7 @@ def test_a_flipped_bit(tmp_path):
 
 
 def test_a_file_cut_short_is_one_bad_record(tmp_path):
-  fakes.write_colours(tmp_path / 'c', 20, 10)
+  builders.write_colours(tmp_path / 'c', 20, 10)
   path = tmp_path / 'c' / 'flowers_train_00000-of-00002.tfrecord'
   path.write_bytes(path.read_bytes()[:-7])
   report = check(tmp_path / 'c', 'flowers')
@@ -295,7 +301,7 @@ def test_a_file_cut_short_is_one_bad_record(tmp_path):
 
 def test_the_cache_of_offsets_is_not_trusted(tmp_path):
   """A header that has rotted since it was read is found."""
-  fakes.write_colours(tmp_path / 'c', 20, 10)
+  builders.write_colours(tmp_path / 'c', 20, 10)
   dataset_factory.get_dataset('flowers', 'train', str(tmp_path / 'c'))
   path = tmp_path / 'c' / 'flowers_train_00000-of-00002.tfrecord'
   stat = path.stat()
@@ -416,7 +422,7 @@ def test_labels_txt_is_missing(folder):
 
 
 def test_labels_txt_is_missing_and_nothing_else_names_the_classes(tmp_path):
-  fakes.write_colours(tmp_path, 20, 10)
+  builders.write_colours(tmp_path, 20, 10)
   (tmp_path / 'labels.txt').unlink()
   report = check(tmp_path, 'flowers')
   assert report.notes[0].endswith('the names of the classes are unknown.')
@@ -470,16 +476,16 @@ def test_duplicates_between_splits(tmp_path):
 
 def test_the_same_pixels_in_other_files(tmp_path):
   """PNG and BMP of the same pixels are one image; a reshaped one is not."""
-  image = fakes.picture(0, 0, 16)
+  image = builders.colour_image(0, 0, 16)
   flat = np.asarray(image).reshape(8, 32, 3)
   data = [
-    fakes.encode(image, 'png'),
-    fakes.encode(image, 'bmp'),
-    fakes.encode(Image.fromarray(flat), 'png'),
+    builders.encode(image, 'png'),
+    builders.encode(image, 'bmp'),
+    builders.encode(Image.fromarray(flat), 'png'),
   ]
   dataset_utils.write_tfrecord(
     tmp_path / 'train.tfrecord',
-    [record(data=each) for each in data] + [fakes.example(1, 7)],
+    [record(data=each) for each in data] + [builders.colour_example(1, 7)],
   )
   dataset_utils.write_label_file({0: 'a', 1: 'b'}, tmp_path)
   report = check(tmp_path)
@@ -490,7 +496,7 @@ def test_the_same_pixels_in_other_files(tmp_path):
 
 
 def test_a_image_with_two_labels(tmp_path):
-  twice = fakes.encode(fakes.picture(0, 0, 16), 'png')
+  twice = builders.encode(builders.colour_image(0, 0, 16), 'png')
   train = [*colours(each=2), Item('blue/odd.png', 2, lambda: twice)]
   report = check(write(tmp_path / 'data', train=train))
   text = only(
@@ -504,8 +510,8 @@ def test_a_image_with_two_labels(tmp_path):
   assert report.conflicts == 1 and report.splits['train'].repeated == 0
 
 
-def test_published_data_cannot_be_mended(tmp_path):
-  twice = fakes.encode(fakes.picture(0, 0, 16), 'png')
+def test_published_data_cannot_be_repaired(tmp_path):
+  twice = builders.encode(builders.colour_image(0, 0, 16), 'png')
   train = [*colours(each=2), Item('blue/odd.png', 2, lambda: twice)]
   report = check(write(tmp_path / 'data', name='cifar10', train=train))
   only(report.notes, 'Images with more than one label: 1.')
@@ -513,7 +519,7 @@ def test_published_data_cannot_be_mended(tmp_path):
 
 
 def test_two_labels_in_two_splits_are_both_things(tmp_path):
-  twice = fakes.encode(fakes.picture(0, 0, 16), 'png')
+  twice = builders.encode(builders.colour_image(0, 0, 16), 'png')
   report = check(
     write(
       tmp_path / 'data',
@@ -528,7 +534,12 @@ def test_two_labels_in_two_splits_are_both_things(tmp_path):
 def test_bad_records_are_no_duplicates(tmp_path):
   dataset_utils.write_tfrecord(
     tmp_path / 'train.tfrecord',
-    [record(data=b''), record(data=b''), record(0), fakes.example(1, 3)],
+    [
+      record(data=b''),
+      record(data=b''),
+      record(0),
+      builders.colour_example(1, 3),
+    ],
   )
   dataset_utils.write_label_file({0: 'a', 1: 'b'}, tmp_path)
   report = check(tmp_path)
@@ -555,7 +566,7 @@ def test_tiny_and_huge_images(tmp_path):
 
 
 def test_a_split_without_files_is_a_note(tmp_path):
-  fakes.write_colours(tmp_path, 20, 10)
+  builders.write_colours(tmp_path, 20, 10)
   next(tmp_path.glob('*validation*')).unlink()
   report = check(tmp_path, 'flowers')
   assert report.notes == ('The split validation has no files.',)

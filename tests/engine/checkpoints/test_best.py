@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from engine.checkpoints import best, locate
 from engine.config import runs
 from engine.config.scripts import TrainConfig
-from tests import fakes
+from tests import builders
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_best_are_kept(run):
     ]
   )
   for step, loss in (20, 0.3), (60, 0.2):
-    found = fakes.tensors(str(run / f'best/model.ckpt-{step}'))
+    found = builders.tensors(str(run / f'best/model.ckpt-{step}'))
     np.testing.assert_array_equal(
       found['weight'], np.float32([loss, step / 10])
     )
@@ -147,11 +147,11 @@ def test_a_kill_before_the_row_was_written(run):
   kept.settle(rows)
   assert steps_of(run / 'best') == [10, 20]
   assert not set(stale) & set(os.listdir(run / 'best'))
-  assert fakes.tensors(str(run / 'best'))['global_step'] == 20
+  assert builders.tensors(str(run / 'best'))['global_step'] == 20
 
 
 def test_all_evaluations_forgotten(run):
-  """As when training goes on from before the first one."""
+  """As when training resumes from before the first one."""
   kept = best.Best(str(run), 'loss', 2)
   evaluate(kept, [0.5, 0.1])
   kept.settle([])

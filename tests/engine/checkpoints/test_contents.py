@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine.checkpoints import contents, locate
-from tests import fakes
+from tests import builders
 from tests.engine.checkpoints.test_architecture import shapes, with_doubles
 
 
@@ -74,7 +74,7 @@ def num_classes(path):
 def test_num_classes(save, tmp_path):
   assert num_classes(save('a', classes=7)) == 7
   shadows = str(tmp_path / 'shadows')
-  fakes.write_checkpoint(
+  builders.write_checkpoint(
     shadows,
     {
       'logits/weights/ExponentialMovingAverage': np.zeros([5, 4], np.float32),
@@ -83,7 +83,7 @@ def test_num_classes(save, tmp_path):
   )
   assert num_classes(shadows) == 4
   bare = str(tmp_path / 'bare')
-  fakes.write_checkpoint(bare, {'conv1/weights': np.zeros(3, np.float32)})
+  builders.write_checkpoint(bare, {'conv1/weights': np.zeros(3, np.float32)})
   assert num_classes(bare) is None
 
 
@@ -119,7 +119,7 @@ def test_write_values_again(tmp_path):
   path = str(tmp_path / 'model.ckpt-3')
   for value in (1, 2):
     contents.write_values(path, {'a': np.float32(value)})
-  assert fakes.tensors(path) == {'a': 2}
+  assert builders.tensors(path) == {'a': 2}
 
 
 def test_write_values_leaves_the_graph_alone(graph, tmp_path):

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.checkpoints.inference import InferenceSession
 from nets.slim_compat import slim
-from tests import fakes
+from tests import builders
 from tests.engine.checkpoints import two_layers
 from tests.engine.checkpoints.two_layers import CONV, LOGITS
 
@@ -78,7 +78,7 @@ def test_restore_another_depth(graph, tmp_path, tiny):
   """Told even where the checkpoint has all that the network needs."""
   path = str(tmp_path / 'a.ckpt')
   unit = 'tiny/block1/unit_{}/bottleneck_v1/conv1/weights'
-  fakes.write_checkpoint(
+  builders.write_checkpoint(
     path,
     {unit.format(i): np.zeros([1, 1, 64, 4], np.float32) for i in range(1, 4)},
   )

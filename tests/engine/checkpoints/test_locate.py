@@ -74,7 +74,7 @@ def test_without_the_list(save, tmp_path):
   assert locate.newest(str(tmp_path)) == path[:-2] + '9'
 
 
-def test_to_continue(save, tmp_path):
+def test_to_resume(save, tmp_path):
   assert locate.to_resume(str(tmp_path / 'nowhere')) is None
   assert locate.to_resume(str(tmp_path)) is None
   path = save('model.ckpt', steps=(1, 2))

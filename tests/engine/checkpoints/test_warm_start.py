@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from engine.checkpoints import contents, warm_start
 from engine.config.scripts import TrainConfig
 from nets.slim_compat import slim
-from tests import fakes
+from tests import builders
 
 SHAPES = {
   'net/conv1/weights': [4, 5],
@@ -57,7 +57,7 @@ def save(tmp_path):
     if slots:
       values['global_step'] = np.int64(7)
     values.update((name, np.ones(2, dtype)) for name in extra)
-    fakes.write_checkpoint(str(tmp_path / 'a.ckpt'), values)
+    builders.write_checkpoint(str(tmp_path / 'a.ckpt'), values)
     return str(tmp_path / 'a.ckpt')
 
   return save

@@ -10,7 +10,7 @@ import pytest
 
 from engine.config.scripts import EvalConfig
 from engine.evaluation import choice
-from tests import fakes
+from tests import builders
 
 pytestmark = pytest.mark.usefixtures('folder')
 
@@ -27,7 +27,7 @@ def given(**flags):
 
 def save(step, folder='run'):
   pathlib.Path(folder).mkdir(exist_ok=True)
-  fakes.add_checkpoint(folder, step, {'w': np.float32([step])})
+  builders.add_checkpoint(folder, step, {'w': np.float32([step])})
 
 
 def write(name, **values):
@@ -38,7 +38,7 @@ def write(name, **values):
 def test_step():
   save(7)
   assert choice.step_of('run/model.ckpt-7') == 7
-  fakes.write_checkpoint('none.ckpt', {'w': np.float32([1])})
+  builders.write_checkpoint('none.ckpt', {'w': np.float32([1])})
   assert choice.step_of('none.ckpt') == 0
 
 

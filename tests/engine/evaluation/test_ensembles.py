@@ -9,7 +9,7 @@ from engine.config import scripts
 from engine.config.tasks import get_task
 from engine.evaluation import ensembles
 from engine.resolve.evaluation import Evaluation
-from tests import fakes
+from tests import builders
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def member(tmp_path):
 
   def build(name, classes=3, class_names=None, sources=('a',), split='test'):
     path = str(tmp_path / name)
-    fakes.write_checkpoint(
+    builders.write_checkpoint(
       path, {'net/logits/weights': np.zeros((1, 1, 4, classes), np.float32)}
     )
     dataset = types.SimpleNamespace(
@@ -78,7 +78,7 @@ def test_members_that_do_not_fit(member):
 def test_features_have_no_number_of_classes(tmp_path):
   """Then the data tell it; the checkpoint is refused when it is loaded."""
   path = str(tmp_path / 'a')
-  fakes.write_checkpoint(path, {'net/conv1/weights': np.float32([1])})
+  builders.write_checkpoint(path, {'net/conv1/weights': np.float32([1])})
   given = types.SimpleNamespace(labels_offset=1)
   dataset = types.SimpleNamespace(num_classes=11)
   assert ensembles._classes(Evaluation(None, given, dataset, path, {})) == (

@@ -16,7 +16,7 @@ from datasets.records import examples, tfrecord
 from engine.config import pipeline
 from engine.input import cache
 from preprocessing import preprocessing_factory
-from tests import fakes, golden
+from tests import builders, golden
 
 N, BAD = 11, 4
 KINDS = pipeline.CACHES
@@ -84,7 +84,7 @@ def open_source(write, path):
   """open_source(kind=None, recipe='vgg', **options)."""
 
   def build(kind=None, recipe='vgg', **options):
-    return fakes.source(
+    return builders.source(
       dataset_factory.make_dataset('noise', 'train', [str(path)], N, None),
       preprocessing_factory.get_preprocessing(recipe, True),
       8,

@@ -10,7 +10,7 @@ from datasets import dataset_factory, dataset_utils
 from datasets.records import tfrecord
 from engine.common import console
 from preprocessing import mixing, preprocessing_factory
-from tests import fakes
+from tests import builders
 
 N = 23
 
@@ -31,7 +31,7 @@ def source(graph, make_dataset):
     **options,
   ):
     preprocess = preprocessing_factory.get_preprocessing('cifar', not plain)
-    return fakes.source(
+    return builders.source(
       make_dataset(labels, num_classes, **options),
       preprocess,
       8,
@@ -73,7 +73,7 @@ def test_images_go_with_their_labels(graph, make_dataset, fetch):
   def plain(image, height, width, seed):
     return tf.cast(image.pixels(), tf.float32)
 
-  source = fakes.source(make_dataset(range(N), N), plain, 8)
+  source = builders.source(make_dataset(range(N), N), plain, 8)
   for batches in (
     source.training(5, 0, 0),
     source.evaluation(5),
@@ -120,7 +120,7 @@ def test_seed(source, fetch):
 
 @pytest.mark.parametrize('batch_size, start', [(5, 1), (5, 7), (N + 5, 3)])
 @pytest.mark.parametrize('threads', [1, 8])
-def test_continues_exactly(source, fetch, batch_size, start, threads):
+def test_resumes_exactly(source, fetch, batch_size, start, threads):
   """Across epochs, with the same bits, whatever the number of threads."""
   whole = fetch(source().training(batch_size, 3, 0), start + 3)
   rest = fetch(
@@ -253,7 +253,7 @@ def broken(graph, monkeypatch, tmp_path):
     with tf.io.TFRecordWriter(path) as writer:
       for record in records:
         writer.write(record)
-    return fakes.source(
+    return builders.source(
       dataset_factory.make_dataset('noise', 'train', [path], 4, None),
       preprocessing_factory.get_preprocessing('cifar', False),
       8,
@@ -364,10 +364,10 @@ KINDS = [*MAKERS, 'a flipped bit', 'a file cut short']
 
 
 class Trial:
-  """A dataset of nine images, as it is mended and as it is damaged.
+  """A dataset of nine images, as it is repaired and as it is damaged.
 
   Attributes:
-    mended: the data, with the next record in the place of the bad one.
+    repaired: the data, with the next record in the place of the bad one.
     damaged: the data, with the bad one.
     named: what it is called.
   """
@@ -375,16 +375,16 @@ class Trial:
   def __init__(self, folder, png, kind, bad=(BAD,)):
     self.kind = kind
     good = [_noise(png, number) for number in range(GOOD)]
-    mended, damaged = list(good), list(good)
+    repaired, damaged = list(good), list(good)
     self.lost = kind == 'a file cut short'
     for number in bad:
       if kind in MAKERS:
         damaged[number] = MAKERS[kind](png)
-      mended[number] = good[(number + 1) % GOOD]
+      repaired[number] = good[(number + 1) % GOOD]
     first = [number for number in bad if number < BAD + 1][0]
     if self.lost:
-      del mended[BAD]
-    self.mended = self._write(folder / 'mended.tfrecord', mended)
+      del repaired[BAD]
+    self.repaired = self._write(folder / 'repaired.tfrecord', repaired)
     path = folder / 'damaged-0.tfrecord'
     self.damaged = self._write(path, damaged[: BAD + 1])
     self.damaged += self._write(
@@ -409,7 +409,7 @@ class Trial:
     preprocess = preprocessing_factory.get_preprocessing(
       'vgg' if jpeg else 'cifar', not plain
     )
-    return fakes.source(
+    return builders.source(
       dataset_factory.make_dataset('noise', 'train', paths, GOOD, None),
       preprocess,
       8,
@@ -434,12 +434,12 @@ def trial(graph, monkeypatch, tmp_path, png):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_training_goes_on_as_if_the_record_were_mended(
+def test_training_resumes_as_if_the_record_were_repaired(
   trial, fetch, kind, capsys
 ):
   """With the same bits, from the start and from anywhere, in any threads."""
   trial = trial(kind)
-  want = fetch(trial.open(trial.mended).training(BATCH, SEED, 0), 6)
+  want = fetch(trial.open(trial.repaired).training(BATCH, SEED, 0), 6)
   assert capsys.readouterr().out == ''
   for start, threads in (0, 8), (2, 1):
     source = trial.open(trial.damaged, num_threads=threads, skip=1)
@@ -461,7 +461,7 @@ def test_training_goes_on_as_if_the_record_were_mended(
 def test_evaluation_without_the_record(trial, fetch, kind):
   trial = trial(kind)
   source = trial.open(trial.damaged, plain=True, skip=1)
-  want = fetch(trial.open(trial.mended, plain=True).evaluation(BATCH))
+  want = fetch(trial.open(trial.repaired, plain=True).evaluation(BATCH))
   for shuffle in (False, True):
     got = fetch(source.evaluation(BATCH, shuffle))
     labels = _counted(got)
@@ -505,7 +505,7 @@ def test_the_flag_names_its_next_value(trial, fetch):
     assert text.endswith(f'--skip_bad_examples={skip + 1} leaves {what} out.')
     assert 'damaged-' in text
   source = trial.open(trial.damaged, skip=3)
-  want = fetch(trial.open(trial.mended).training(BATCH, SEED, 0), 6)
+  want = fetch(trial.open(trial.repaired).training(BATCH, SEED, 0), 6)
   _same(fetch(source.training(BATCH, SEED, 0), 6), want)
   assert len(source.left_out) == 3
 
@@ -514,7 +514,7 @@ def test_the_flag_names_its_next_value(trial, fetch):
 def test_records_tell_the_numbers(make_dataset, training):
   """Noise image n has n as its first pixel."""
   with tf.Graph().as_default(), tf.Session() as session:
-    source = fakes.source(
+    source = builders.source(
       make_dataset([i % 10 for i in range(12)]),
       lambda image, height, width, seed: tf.cast(
         image.pixels()[0, 0], tf.float32
@@ -549,7 +549,7 @@ def test_far_behind_what_is_read_ahead(graph, make_dataset):
   """Many threads, small batches, slow steps: much is read meanwhile."""
   labels = list(range(200))
   labels[60] = 999
-  stream = fakes.source(
+  stream = builders.source(
     make_dataset(labels, 200),
     preprocessing_factory.get_preprocessing('cifar', False),
     8,
@@ -568,7 +568,7 @@ def test_far_behind_what_is_read_ahead(graph, make_dataset):
 
 def test_a_start_that_is_a_number(trial, fetch):
   trial = trial('text')
-  want = fetch(trial.open(trial.mended).training(BATCH, SEED, 0), 9)
+  want = fetch(trial.open(trial.repaired).training(BATCH, SEED, 0), 9)
   stream = trial.open(trial.damaged, skip=1).training(BATCH, SEED, 7)
   assert stream.position == 7
   _same(fetch(stream, 2), want[7:])
@@ -578,7 +578,7 @@ def test_a_start_that_is_a_number(trial, fetch):
 def test_another_failure_is_not_a_bad_record(trial):
   """Nothing is left out, and nothing repeated for ever."""
   trial = trial('text')
-  stream = trial.open(trial.mended, skip=9).training(BATCH, SEED, 0)
+  stream = trial.open(trial.repaired, skip=9).training(BATCH, SEED, 0)
   fails = tf.debugging.Assert(tf.reduce_any(stream.batch.labels < 0), ['no'])
   with tf.Session() as session:
     session.run(stream.initializer)
@@ -630,7 +630,7 @@ def test_in_a_monitored_session(trial, kind):
       assert hook.found == list(range(1, 8)) and stream.position == 7
       return final, labels.found
 
-  want, labels = weights(lambda: trial.open(trial.mended))
+  want, labels = weights(lambda: trial.open(trial.repaired))
   got, labels_again = weights(lambda: trial.open(trial.damaged, skip=1))
   assert labels == labels_again
   np.testing.assert_array_equal(got, want)
@@ -646,7 +646,7 @@ def _mix(images, labels, seed):
 def test_mixed_batches(trial, fetch):
   """A function of the seed and the step, also behind a bad record."""
   trial = trial('half an image')
-  source = trial.open(trial.mended)
+  source = trial.open(trial.repaired)
   want = fetch(source.training(BATCH, SEED, 0, _mix), 6)
   for images, labels, _ in want:
     assert images.shape == (BATCH, 8, 8, 3) and images.dtype == np.float32

@@ -13,10 +13,11 @@ from datasets import dataset_factory
 from datasets.records.examples import Examples
 from engine.config import scripts
 from engine.input import pixel_mean
+from engine.resolve.evaluation import evaluation
+from engine.resolve.training import training
 from engine.tasks.classification import examples
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 FILE = pixel_mean.FILENAME
 
 
@@ -24,13 +25,13 @@ FILE = pixel_mean.FILENAME
 def flags(workplace, colours):
   """The flags of a short training that needs the mean."""
   return {
-    **fakes.fast(colours),
+    **builders.fast(colours),
     'preprocessing_name': 'keras_cifar',
     'train_image_size': 40,
   }
 
 
-def pictures(colours, split='train'):
+def images(colours, split='train'):
   """All images of the colours, uint8 [number, 40, 40, 3]."""
   records = Examples(dataset_factory.get_dataset('flowers', split, colours))
   return np.stack([records.example(i).image for i in range(len(records))])
@@ -39,11 +40,11 @@ def pictures(colours, split='train'):
 @pytest.fixture(scope='module')
 def run(tmp_path_factory, cache_home, colours):
   """The folder of a finished run; for reading."""
-  return fakes.finished(
+  return builders.finished(
     tmp_path_factory.mktemp('runs') / 'mean',
     cache_home,
     {
-      **fakes.fast(colours),
+      **builders.fast(colours),
       'preprocessing_name': 'keras_cifar',
       'train_image_size': 40,
       'max_number_of_steps': 3,
@@ -55,7 +56,7 @@ def run(tmp_path_factory, cache_home, colours):
 def test_it_is_numpys(run, colours):
   kept = np.load(run.folder / FILE)
   assert kept.shape == (40, 40, 3) and kept.dtype == np.float32
-  np.testing.assert_allclose(kept, pictures(colours).mean(0) / 255, atol=1e-6)
+  np.testing.assert_allclose(kept, images(colours).mean(0) / 255, atol=1e-6)
   np.testing.assert_array_equal(np.load(run.folder / 'best' / FILE), kept)
   assert 'Measuring the mean image of the training split.' in run.out
 
@@ -71,89 +72,103 @@ def test_what_the_network_is_given(run, colours):
     str(run.folder / 'model.ckpt-3'),
   )
   assert kept.per_pixel_mean == str(run.folder / FILE)
-  picture = pictures(colours, 'validation')[0]
+  first = images(colours, 'validation')[0]
   with tf.Graph().as_default(), tf.Session() as session:
     prepare = examples.for_evaluation(kept)
-    got = session.run(prepare(tf.constant(picture), 40, 40))
+    got = session.run(prepare(tf.constant(first), 40, 40))
   np.testing.assert_allclose(
-    got, picture / 255 - np.load(run.folder / FILE), atol=1e-6
+    got, first / 255 - np.load(run.folder / FILE), atol=1e-6
   )
 
 
 @pytest.mark.parametrize('where', ['', '/best'])
 def test_evaluation_and_classification_find_it(workplace, run, where):
   shutil.copytree(run.folder, 'copy')
-  fakes.picture(1, 7).save('a.png')
+  builders.colour_image(1, 7).save('a.png')
   folder, other = f'copy{where}', '' if where else '/best'
   os.remove(f'copy{other}/{FILE}')
 
-  def call(script, *arguments, **flags):
-    return fakes.call(script, *arguments, checkpoint_path=folder, **flags)
+  def classify(**flags):
+    return builders.call(
+      classify_image, 'a.png', checkpoint_path=folder, **flags
+    )
 
-  printed = call(eval_image_classifier, scales='0.9,1')
-  assert printed.status == 0, printed.err
-  known = call(classify_image, 'a.png')
+  def evaluate(**flags):
+    return builders.call(eval_image_classifier, checkpoint_path=folder, **flags)
+
+  if not where:
+    printed = evaluate(scales='0.9,1')
+    assert printed.status == 0, printed.err
+  config = evaluation(scripts.EvalConfig(checkpoint_path=folder)).config
+  assert config.per_pixel_mean == f'{folder}/{FILE}'
+  known = classify()
   assert known.status == 0, known.err
   os.rename(f'{folder}/{FILE}', 'mean.npy')
-  for printed in call(eval_image_classifier), call(classify_image, 'a.png'):
-    fakes.refused(
+  for printed in evaluate(), classify():
+    builders.refused(
       printed,
       f'There is no {folder}/{FILE}, the mean image of the training',
       'copy it',
       'or name it with --per_pixel_mean',
     )
-  again = call(classify_image, 'a.png', per_pixel_mean='mean.npy')
+  again = classify(per_pixel_mean='mean.npy')
   assert again.out == known.out
 
 
 @pytest.mark.usefixtures('unevaluated')
-def test_a_restart_ends_with_the_same_bits(flags):
+def test_a_restart_ends_with_the_same_bits(flags, monkeypatch):
   """It takes the run's own, or measures it again where it was lost."""
-  three = {**flags, 'max_number_of_steps': 3, 'train_dir': 'whole'}
-  assert fakes.train(**three).status == 0
-  assert fakes.train(**flags).status == 0
-  shutil.copytree('run', 'lost')
-  os.remove(f'lost/{FILE}')
+  builders.save_every_step(monkeypatch)
+  flags['max_number_of_steps'] = 3
+  assert builders.train(**{**flags, 'train_dir': 'whole'}).status == 0
   for folder in 'run', 'lost':
-    again = fakes.train(**{**three, 'train_dir': folder})
+    builders.rewind('whole', 2, folder)
+    if folder == 'lost':
+      os.remove(f'lost/{FILE}')
+    again = builders.train(**{**flags, 'train_dir': folder})
     assert again.status == 0, again.err
+    assert 'Resuming from' in again.out
     assert ('Measuring' in again.out) == (folder == 'lost')
-    assert fakes.differing('whole', folder) == []
+    assert builders.differing('whole', folder) == []
 
 
-@pytest.mark.usefixtures('unevaluated')
-def test_a_new_run_does_not_take_what_lies_there(flags, colours):
+def opened(resumes=False, **flags):
+  """The examples of a training, which keeps its mean image."""
+  config, dataset = training(scripts.TrainConfig(**flags))
+  os.makedirs(config.train_dir, exist_ok=True)
+  return config, examples.open_training(config, dataset, resumes)
+
+
+def test_a_new_run_does_not_take_what_lies_there(flags):
   os.mkdir('run')
   np.save(f'run/{FILE}', np.zeros((40, 40, 3), np.float32))
-  assert fakes.train(**flags).status == 0
+  opened(**flags)
   assert np.load(f'run/{FILE}').mean() > 0.1
 
 
-@pytest.mark.usefixtures('unevaluated')
-def test_one_channel_another_size_and_a_cache(flags, colours):
-  printed = fakes.train(
-    '--use_grayscale', **{**flags, 'train_image_size': 16, 'cache': 'memory'}
-  )
-  assert printed.status == 0, printed.err
-  assert printed.out.count('Decoding') == 1
+def test_one_channel_another_size_and_a_cache(graph, flags, colours, capsys):
+  flags.update(use_grayscale=True, train_image_size=16, cache='memory')
+  config, source = opened(**flags)
+  stream = source.training(config.batch_size, config.seed, 0)
+  with tf.Session() as session:
+    session.run(stream.initializer)
+    assert stream.run(session, stream.batch).images.shape == (8, 16, 16, 1)
+  assert capsys.readouterr().out.count('Decoding') == 1
   kept = np.load(f'run/{FILE}')
   assert kept.shape == (16, 16, 1)
-  grey = pictures(colours) @ [0.2989, 0.587, 0.114] / 255
+  grey = images(colours) @ [0.2989, 0.587, 0.114] / 255
   assert kept.mean() == pytest.approx(grey.mean(), abs=2e-3)
 
 
-@pytest.mark.usefixtures('unevaluated')
 def test_the_mean_of_another_run(flags, run):
   """As for fine-tuning; it is kept with the new run."""
   given = np.load(run.folder / FILE) / 2
   np.save('given.npy', given)
-  printed = fakes.train(**flags, per_pixel_mean='given.npy')
-  assert printed.status == 0, printed.err
+  opened(**flags, per_pixel_mean='given.npy')
   np.testing.assert_array_equal(np.load(f'run/{FILE}'), given)
   os.remove('given.npy')  # the run has its own
   for more in {}, {'per_pixel_mean': 'given.npy'}:
-    printed = fakes.train(**flags, **more)
-    assert printed.status == 0, printed.err
+    opened(resumes=True, **flags, **more)
     np.testing.assert_array_equal(np.load(f'run/{FILE}'), given)
 
 
@@ -164,7 +179,7 @@ def test_bad_examples_do_not_count(make_dataset, png):
   def prepare(image, height, width, seed):
     return tf.fill([8, 8, 3], tf.cast(image.pixels()[0, 0, 0], tf.float32))
 
-  source = fakes.source(dataset, prepare, 8, skip=1)
+  source = builders.source(dataset, prepare, 8, skip=1)
   found = pixel_mean.measure(source)
   np.testing.assert_allclose(found, np.delete(whole, 2, 0).mean(0))
   np.testing.assert_array_equal(found, pixel_mean.measure(source))
@@ -207,5 +222,5 @@ def test_what_is_refused(flags, flag, words):
   if 'dataset_name' in flag:
     del flags['dataset_dir'], flags['preprocessing_name']
     del flags['train_image_size']
-  fakes.refused(fakes.train(**{**flags, **flag}), *words)
+  builders.refused(builders.train(**{**flags, **flag}), *words)
   assert not os.path.exists('run')

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.common.variables import assign
 from engine.model import batch_norm
-from tests import fakes
+from tests import builders
 
 
 def _add(population, batch):
@@ -250,7 +250,7 @@ def test_averages_by_a_run_of_its_own(graph, trained):
 @pytest.fixture
 def streamed(graph, tiny, make_dataset):
   """A network on the batches of a stream, which is at batch 2 of noise."""
-  source = fakes.source(
+  source = builders.source(
     make_dataset(range(10)),
     lambda image, height, width, seed: tf.random.stateless_normal(
       [height, width, 3], seed
@@ -327,7 +327,7 @@ def test_in_a_finalized_graph(graph, trained):
     _recalibrate(session, found, 1)
 
 
-def test_evaluation_is_mended(graph, trained, tiny):
+def test_evaluation_is_repaired(graph, trained, tiny):
   """Evaluation with the population's statistics is that with a batch's."""
   data, initializer, images, by_batch = trained
   evaluated, _ = tiny(images, is_training=False, reuse=True)

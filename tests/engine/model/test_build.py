@@ -6,9 +6,7 @@ import tensorflow.compat.v1 as tf
 from engine.config import scripts
 from engine.config.tasks import CLASSIFICATION, SEGMENTATION, get_task
 from engine.model import build
-from tests import fakes
-
-pytest_plugins = ['tests.fakes']
+from tests import builders
 
 
 def complete(name, **options):
@@ -91,7 +89,7 @@ def test_default_output_stride(name, root_block, stride):
 
 @pytest.mark.parametrize('task', [CLASSIFICATION, SEGMENTATION])
 def test_they_reach_the_network(monkeypatch, task):
-  fakes.register_tiny_networks(monkeypatch.setitem)
+  builders.register_tiny_networks(monkeypatch.setitem)
   built = build.complete(
     scripts.EvalConfig(
       task=task,

@@ -7,9 +7,7 @@ import tensorflow.compat.v1 as tf
 from engine.model import gradient_checkpointing
 from nets import nets_factory
 from nets.slim_compat import slim
-from tests import fakes
-
-pytest_plugins = ['tests.fakes']
+from tests import builders
 
 
 def built(name, images, is_training=True):
@@ -22,7 +20,7 @@ def built(name, images, is_training=True):
   return tf.losses.get_total_loss()
 
 
-def pictures():
+def noise():
   return (
     np.random.RandomState(0).uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)
   )
@@ -59,7 +57,7 @@ def test_gradients_are_those_of_tensorflow(name, is_training, graph):
   kept = tf.gradients(loss, variables)
   assert [each is None for each in again] == [each is None for each in kept]
   with initialized(graph) as session:
-    ours, theirs = session.run([again, kept], {images: pictures()})
+    ours, theirs = session.run([again, kept], {images: noise()})
   scale = max(np.abs(each).max() for each in theirs)
   for our, their in zip(ours, theirs, strict=True):
     np.testing.assert_allclose(our, their, atol=1e-6 * scale)
@@ -69,7 +67,7 @@ def moving_averages(again):
   """Those after two steps."""
   with tf.Graph().as_default() as graph:
     tf.set_random_seed(1)
-    images = tf.constant(pictures())
+    images = tf.constant(noise())
     loss = built('cifar_residual_8', images)
     variables = tf.trainable_variables()
     gradients = (
@@ -100,7 +98,7 @@ def test_moving_averages_are_updated_once():
 
 
 def test_some_variables_only(graph):
-  images = tf.constant(pictures())
+  images = tf.constant(noise())
   loss = built('cifar_plain_8', images)
   first, *_, last = tf.trainable_variables()
   unused = tf.get_variable('unused', [])
@@ -123,7 +121,7 @@ def test_a_network_without_cuts(graph):
 
 def dropping(batch_size):
   """Images, and the loss of a network with dropout."""
-  images = net = tf.placeholder_with_default(pictures(), [batch_size, 8, 8, 3])
+  images = net = tf.placeholder_with_default(noise(), [batch_size, 8, 8, 3])
   for i in range(8):
     net = slim.conv2d(net, 4, 3, scope=f'conv{i}')
     net = tf.nn.dropout(net, rate=0.5)
@@ -153,17 +151,17 @@ def test_what_would_differ_is_refused(graph):
 def test_a_training_ends_the_same(workplace, unevaluated, colours):
   """Batch norm's statistics, which are measured at the end, as well."""
   flags = {
-    **fakes.fast(colours),
+    **builders.fast(colours),
     'model_name': 'cifar_residual_8',
     'train_image_size': 16,
     'num_micro_batches': 2,
   }
   for again in (False, True):
-    printed = fakes.train(
+    printed = builders.train(
       **{**flags, 'train_dir': f'run{again}'}, recompute=again
     )
     assert printed.status == 0, printed.err
-  kept, computed = (fakes.tensors(f'run{again}') for again in (False, True))
+  kept, computed = (builders.tensors(f'run{again}') for again in (False, True))
   assert kept.keys() == computed.keys()
   for name, values in kept.items():
     np.testing.assert_allclose(

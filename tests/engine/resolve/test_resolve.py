@@ -17,9 +17,8 @@ from engine.resolve.evaluation import evaluation, with_path
 from engine.resolve.places import run_dir
 from engine.resolve.training import training
 from nets import nets_factory
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 V1 = nets_factory.Released(1000, 40, 1)
 V2 = nets_factory.Released(1001, 48, 0)
@@ -37,7 +36,7 @@ def released(workplace, monkeypatch):
     )
 
   def write(version, num_classes):
-    return fakes.write_released(
+    return builders.write_released(
       workplace / 'released/model.ckpt', f'resnet_v{version}_tiny', num_classes
     )
 
@@ -54,7 +53,7 @@ def imagenet(workplace):
     folder / 'validation-00000-of-00001',
     (
       dataset_utils.image_to_tfexample(
-        fakes.encode(fakes.picture(i % 5, i), 'png'),
+        builders.encode(builders.colour_image(i % 5, i), 'png'),
         b'png',
         40,
         40,
@@ -132,7 +131,7 @@ def test_another_number_of_classes(
 
 
 def test_a_network_that_was_not_released(workplace, imagenet, capsys):
-  checkpoint = fakes.write_released(
+  checkpoint = builders.write_released(
     workplace / 'a.ckpt', 'resnet_v1_tiny', 1000
   )
   assert complete(checkpoint, imagenet, 1).labels_offset == 0
@@ -148,7 +147,7 @@ def test_a_released_checkpoint_through_the_scripts(
     'checkpoint_path': checkpoint,
     'model_name': f'resnet_v{version}_tiny',
   }
-  printed = fakes.call(
+  printed = builders.call(
     eval_image_classifier,
     **flags,
     dataset_name='imagenet',
@@ -157,12 +156,12 @@ def test_a_released_checkpoint_through_the_scripts(
   )
   assert printed.status == 0, printed.err
   assert 'as TF-Slim released' in printed.out
-  figures = json.loads(pathlib.Path('released/eval/eval.json').read_text())
-  assert (figures['examples'], figures['image_size']) == (6, facts.image_size)
-  fakes.picture(0, 0).save('red.png')
+  metrics = json.loads(pathlib.Path('released/eval/eval.json').read_text())
+  assert (metrics['examples'], metrics['image_size']) == (6, facts.image_size)
+  builders.colour_image(0, 0).save('red.png')
 
   def classify(**options):
-    printed = fakes.call(
+    printed = builders.call(
       classify_image, 'red.png', **flags, **options, json=True
     )
     assert printed.status == 0, printed.err
@@ -224,7 +223,7 @@ def described(workplace, colours):
       splits[split] = description.Split(files, (total, 0, 0, 0, 0))
     description.write(
       description.Description(
-        name, tuple(fakes.COLOURS), 3, (40, 40), (40, 40), splits
+        name, tuple(builders.COLOURS), 3, (40, 40), (40, 40), splits
       ),
       folder,
     )
@@ -237,7 +236,7 @@ def test_the_folder_alone_is_enough(described):
   """For training, and then for the evaluation of what it wrote."""
   folder = described()
   flags = {'model_name': 'resnet_v1_tiny', 'dataset_dir': folder}
-  printed = fakes.train(
+  printed = builders.train(
     **flags,
     batch_size=8,
     max_number_of_steps=1,
@@ -256,11 +255,11 @@ def test_the_folder_alone_is_enough(described):
     found['eval_split_name'],
   ) == ('cifar', 40, 'validation')
   shutil.rmtree(run / 'eval')
-  printed = fakes.call(eval_image_classifier, **flags)
+  printed = builders.call(eval_image_classifier, **flags)
   assert printed.status == 0, printed.err
-  figures = json.loads((run / 'eval/eval.json').read_text())
-  assert (figures['dataset'], figures['examples']) == ('tfrecord', 23)
-  assert figures['checkpoint'] == str(run / 'model.ckpt-1')
+  metrics = json.loads((run / 'eval/eval.json').read_text())
+  assert (metrics['dataset'], metrics['examples']) == ('tfrecord', 23)
+  assert metrics['checkpoint'] == str(run / 'model.ckpt-1')
 
 
 def test_the_name_in_the_folder(described):
@@ -327,10 +326,10 @@ def test_moving_averages_of_a_run(colours_run, workplace):
   (run / 'config.json').write_text(
     json.dumps({**found, 'moving_average_decay': 0.9})
   )
-  fakes.add_checkpoint(run, 1, {'w': np.float32([1])})
+  builders.add_checkpoint(run, 1, {'w': np.float32([1])})
   assert _averages(run) is None
   assert _averages(run, moving_average_decay=0.5) == 0.5
-  fakes.add_checkpoint(
+  builders.add_checkpoint(
     run,
     2,
     {'w': np.float32([1]), 'w/ExponentialMovingAverage': np.float32([1])},

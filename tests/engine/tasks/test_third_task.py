@@ -25,10 +25,10 @@ from engine.input.pipeline import open_source
 from engine.model.build import build_network
 from engine.tasks.predictor import SplitPredictor
 from preprocessing import preprocessing_factory
-from tests import fakes
+from tests import builders
 from tests.datasets import test_label_kinds as toy
 
-pytest_plugins = ['tests.fakes', 'tests.datasets.test_label_kinds']
+pytest_plugins = ['tests.datasets.test_label_kinds']
 pytestmark = pytest.mark.usefixtures('workplace', 'scoring_task')
 SIZE = 32
 
@@ -238,11 +238,11 @@ def flags(data, **more):
 
 def test_from_records_to_files(data):
   """It trains, keeps the best, resumes, evaluates, and predicts files."""
-  first = fakes.train(**flags(data, max_number_of_steps=30))
+  first = builders.train(**flags(data, max_number_of_steps=30))
   assert first.status == 0, first.err
   assert '30 steps of 8 images with scores' in first.out
   assert 'evaluation at step 20: error ' in first.out
-  printed = fakes.train(**flags(data))
+  printed = builders.train(**flags(data))
   assert printed.status == 0, printed.err
   assert 'Resuming from run/model.ckpt-30, step 30.' in printed.out
   config = json.loads(pathlib.Path('run/config.json').read_text())
@@ -252,7 +252,7 @@ def test_from_records_to_files(data):
   assert rows[0] == 'step,loss,mean_error' and len(rows) == 3
   assert json.loads(pathlib.Path('run/best.json').read_text())['finished']
 
-  printed = fakes.call(eval_image_classifier, checkpoint_path='run')
+  printed = builders.call(eval_image_classifier, checkpoint_path='run')
   assert printed.status == 0, printed.err
   assert '4 examples of tfrecord, split test, by their scores.' in printed.out
   assert printed.out.endswith('eval.json and scores.csv are in run/eval.\n')
@@ -262,7 +262,7 @@ def test_from_records_to_files(data):
 
   for shade in (20, 230):
     pathlib.Path(f'{shade}.png').write_bytes(toy.png(shade))
-  printed = fakes.call(
+  printed = builders.call(
     classify_image, '20.png', '230.png', checkpoint_path='run', json=True
   )
   assert printed.status == 0, printed.err
@@ -271,28 +271,28 @@ def test_from_records_to_files(data):
   ]
   assert dark < light
 
-  printed = fakes.call(inspect_checkpoint, 'run')
+  printed = builders.call(inspect_checkpoint, 'run')
   assert printed.status == 0 and 'resnet_v1_tiny' in printed.out
 
 
 def test_what_does_not_fit(data):
-  fakes.refused(
-    fakes.train(**flags(data, task='classification')),
+  builders.refused(
+    builders.train(**flags(data, task='classification')),
     '--task=classification contradicts the dataset tfrecord, which has a score '
     'for every image: leave the flag out.',
   )
-  fakes.refused(
-    fakes.train(**flags(data, mixup_alpha=0.2)),
+  builders.refused(
+    builders.train(**flags(data, mixup_alpha=0.2)),
     '--mixup_alpha is for classification, but the dataset tfrecord has a score '
     'for every image: leave the flag out.',
   )
-  fakes.refused(
-    fakes.train(**flags(data, best_metric='accuracy')),
+  builders.refused(
+    builders.train(**flags(data, best_metric='accuracy')),
     '--best_metric=accuracy is no metric of scoring: it can be mean_error, '
     'loss.',
   )
-  fakes.refused(
-    fakes.train(**flags(data, best_metric='mean_eror')),
+  builders.refused(
+    builders.train(**flags(data, best_metric='mean_eror')),
     'Did you mean mean_error?',
   )
 

@@ -23,7 +23,7 @@ def test_nothing_recorded(tmp_path):
 
 
 @pytest.mark.parametrize('steps', [[1], [10, 20], range(1, 100)])
-def test_picture(tmp_path, steps):
+def test_image(tmp_path, steps):
   _record(tmp_path, steps)
   path = curves.draw(str(tmp_path))
   assert path == str(tmp_path / 'curves.png')

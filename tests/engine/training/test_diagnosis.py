@@ -12,9 +12,8 @@ from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
 from engine.training import diagnosis
 from engine.training import step as train_step
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 N, BATCH = 10, 4
 UNIT = 'tiny/block1/unit_1/bottleneck_v1'
 
@@ -59,7 +58,7 @@ def training(graph, tiny, make_dataset, tmp_path):
 
   def build(spoil=lambda image: image, parts=1):
     dataset = make_dataset(range(N), N)
-    source = fakes.source(
+    source = builders.source(
       dataset, lambda *args, seed: spoil(gray(*args, seed)), 16
     )
     stream = source.training(BATCH // parts, 0, 0)
@@ -187,7 +186,7 @@ def test_a_layer_that_overflows(training, tmp_path, layer):
   assert trained.number() == 1
 
 
-def test_pictures_that_are_none(training, tmp_path):
+def test_images_that_are_none(training, tmp_path):
   """One of the data, in the third batch, whose first pixel is its number."""
   bad = next(
     number
@@ -249,32 +248,32 @@ def wild(tmp_path_factory, cache_home, colours):
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('XDG_CACHE_HOME', str(cache_home))
     patch.setattr('engine.train._evaluate', lambda config: None)
-    fakes.register_tiny_networks(patch.setitem)
+    builders.register_tiny_networks(patch.setitem)
     flags = {
-      **fakes.fast(colours),
+      **builders.fast(colours),
       'train_dir': str(folder),
       'max_number_of_steps': 3,
       'recalibrate_batch_norm_batches': 0,
       'learning_rate_decay_type': 'fixed',
     }
-    good = fakes.train(**flags)
+    good = builders.train(**flags)
     assert good.status == 0, good.err
-    values = fakes.tensors(str(folder))
+    values = builders.tensors(str(folder))
     flags = {**flags, 'max_number_of_steps': 9, 'learning_rate': 1e30}
-    printed = fakes.train(**flags, accept_changes=True)
+    printed = builders.train(**flags, accept_changes=True)
   return types.SimpleNamespace(folder=folder, values=values, printed=printed)
 
 
 def test_a_wild_learning_rate(wild):
   """One line; the last checkpoint stays."""
-  fakes.refused(
+  builders.refused(
     wild.printed,
     'not finite',
     f'{wild.folder}/non_finite.json',
     'the 8 images',
     f'resumes from {wild.folder}/model.ckpt-3: lower --learning_rate',
   )
-  after = fakes.tensors(str(wild.folder))
+  after = builders.tensors(str(wild.folder))
   assert int(after['global_step']) == 3
   for name, value in wild.values.items():
     assert after[name].tobytes() == value.tobytes(), name

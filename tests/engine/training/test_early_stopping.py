@@ -14,7 +14,7 @@ NAN = math.nan
 
 
 def rows_of(*values, metric='accuracy', every=10):
-  """Evaluations at steps 10, 20, ... with these figures."""
+  """Evaluations at steps 10, 20, ... with these metrics."""
   return [
     {'step': every * (i + 1), metric: value} for i, value in enumerate(values)
   ]
@@ -44,7 +44,7 @@ def test_ranked(metric, values, steps):
     assert tuple(row['step'] for row in ranked(order, metric)) == steps
 
 
-def test_every_metric_is_a_figure():
+def test_every_metric_is_ranked():
   """The higher ones are better unless they are losses or errors."""
   assert {name for name, higher in tasks.metrics().items() if not higher} == {
     'loss',
@@ -175,7 +175,7 @@ def test_every_digit_survives(evaluations, tmp_path):
 
 
 def test_rows_that_would_not_have_been_made(evaluations):
-  """The end of a run that is now continued, off the grid of evaluations."""
+  """The end of a run that is now resumed, off the grid of evaluations."""
   written = evaluations()
   for step in 2, 3, 4, 7:
     written.add({'step': step, 'loss': 1.0})
@@ -186,7 +186,7 @@ def test_rows_that_would_not_have_been_made(evaluations):
   assert evaluations(every=None).rows == []
 
 
-def test_a_figure_that_some_rows_lack(evaluations):
+def test_a_metric_that_some_rows_lack(evaluations):
   written = evaluations()
   written.add({'step': 1, 'loss': 2.0})
   written.add({'step': 2, 'loss': 1.0, 'raw_loss': 3.0})

@@ -437,7 +437,7 @@ def test_longest_scope_counts(graph):
 
 
 def test_names_of_slots(graph):
-  """TF-Slim's, with any multipliers, so that checkpoints continue."""
+  """TF-Slim's, with any multipliers, so that their checkpoints resume."""
   names = set(
     _apply(
       SGD.replace(optimizer='momentum', learning_rate_multipliers=FACTORS),

@@ -11,9 +11,8 @@ from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
 from engine.training import step as train_step
 from nets.slim_compat import slim
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 BATCH, CLASSES = 8, 5
 
 
@@ -91,7 +90,7 @@ class Training:
       )
 
   def step(self, images, labels, added=0.0):
-    """Takes a step; returns the figures, and the number of the step.
+    """Takes a step; returns the metrics, and the number of the step.
 
     Args:
       images: of the batch.
@@ -148,16 +147,16 @@ CASES = {
 
 @pytest.mark.parametrize('case', CASES)
 def test_parts_are_the_whole(case):
-  """Weights, slots, averages and figures, after three steps."""
+  """Weights, slots, averages and metrics, after three steps."""
   flags = CASES[case]
   whole, data = Training(**flags), batches(3)
   before = whole.values()
-  figures = [whole.step(*batch) for batch in data]
+  metrics = [whole.step(*batch) for batch in data]
   want = whole.values()
   assert np.abs(want['conv1/weights'] - before['conv1/weights']).max() > 1e-3
   for parts in (2, 4):
     divided = Training(**flags, num_micro_batches=parts)
-    for batch, (wanted, number) in zip(data, figures, strict=True):
+    for batch, (wanted, number) in zip(data, metrics, strict=True):
       got, step = divided.step(*batch)
       assert step == number
       assert got.pop('waiting') == 0.25 * parts  # of all parts
@@ -175,7 +174,7 @@ def test_parts_are_the_whole(case):
       )
 
 
-def test_the_figures():
+def test_the_metrics():
   """Against NumPy; the total has the regularization, once."""
   trained = Training(
     weight_decay=0.1, num_micro_batches=2, label_smoothing=0.25
@@ -197,11 +196,11 @@ def test_the_figures():
     for name, value in before.items()
     if name in ('conv1/weights', 'conv2/weights')
   )
-  figures, step = trained.step(images, labels)
-  assert step == 1 and figures['waiting'] == 0.5
-  assert figures['loss'] == pytest.approx(loss, rel=1e-5)
-  assert figures['total_loss'] == pytest.approx(loss + decay, rel=1e-5)
-  assert figures['accuracy'] == (logits.argmax(-1) == labels).mean()
+  metrics, step = trained.step(images, labels)
+  assert step == 1 and metrics['waiting'] == 0.5
+  assert metrics['loss'] == pytest.approx(loss, rel=1e-5)
+  assert metrics['total_loss'] == pytest.approx(loss + decay, rel=1e-5)
+  assert metrics['accuracy'] == (logits.argmax(-1) == labels).mean()
 
 
 def test_nothing_changes_before_the_last_part():
@@ -305,7 +304,7 @@ def test_one_part_adds_nothing_to_the_graph():
 
 
 def test_nothing_is_kept_between_two_steps():
-  """A training from the values after a step goes on to the same bits."""
+  """A training from the values after a step resumes to the same bits."""
   flags = {
     'num_micro_batches': 2,
     'optimizer': 'adam',
@@ -331,18 +330,18 @@ def test_nothing_is_kept_between_two_steps():
 @pytest.mark.slow  # test_kills has parts too
 @pytest.mark.usefixtures('workplace', 'unevaluated')
 def test_restart_with_parts(colours):
-  """Through the script: in between, the data go on with the right part."""
+  """Through the script: resumed halfway, the data begin at the right part."""
   flags = {
-    **fakes.fast(colours),
+    **builders.fast(colours),
     'num_micro_batches': 4,
     'recalibrate_batch_norm_batches': 1,
     'moving_average_decay': 0.9,
   }
   for folder, steps in ('whole', 4), ('run', 2), ('run', 4):
-    printed = fakes.train(
+    printed = builders.train(
       **{**flags, 'train_dir': folder, 'max_number_of_steps': steps}
     )
     assert printed.status == 0, printed.err
   assert 'Resuming from run/model.ckpt-2, step 2.' in printed.out
   # Batch norm's averages of before were replaced at the end of the two steps.
-  assert fakes.differing('whole', 'run') == []
+  assert builders.differing('whole', 'run') == []

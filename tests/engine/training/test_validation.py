@@ -16,11 +16,9 @@ from engine.config import tasks
 from engine.config.scripts import TrainConfig
 from engine.evaluation import validator
 from engine.training import early_stopping, metrics_log, validation
-from tests import fakes
+from tests import builders
 
 METRICS = tasks.TASKS['classification'].metrics
-
-pytest_plugins = ['tests.fakes']
 
 
 @pytest.fixture(scope='module')
@@ -28,7 +26,7 @@ def place(tmp_path_factory, cache_home):
   """A folder for the runs; the tiny networks are there."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('XDG_CACHE_HOME', str(cache_home))
-    fakes.register_tiny_networks(patch.setitem)
+    builders.register_tiny_networks(patch.setitem)
     patch.setattr(
       'engine.evaluation.evaluator.Evaluator._statistics', lambda _: []
     )
@@ -39,7 +37,7 @@ def place(tmp_path_factory, cache_home):
 def flags(colours):
   """Eight steps, with an evaluation every second one."""
   return {
-    **fakes.fast(colours),
+    **builders.fast(colours),
     'max_number_of_steps': 8,
     'learning_rate': 0.05,
     'evaluate_every': 2,
@@ -51,7 +49,7 @@ def flags(colours):
 
 def run(place, name, flags, **more):
   """Trains in a folder of the place; returns what was printed, and it."""
-  printed = fakes.train(**{**flags, 'train_dir': place / name, **more})
+  printed = builders.train(**{**flags, 'train_dir': place / name, **more})
   assert printed.status == 0, printed.err
   printed.folder = place / name
   return printed
@@ -96,10 +94,10 @@ def test_every_second_step_is_evaluated(whole):
 
 
 def test_the_last_row_is_the_evaluation_at_the_end(whole):
-  figures = json.loads((whole.folder / 'eval/eval.json').read_text())
+  metrics = json.loads((whole.folder / 'eval/eval.json').read_text())
   assert evaluations(whole.folder)[-1] == {
     'step': 8,
-    **{name: figures[name] for name in METRICS},
+    **{name: metrics[name] for name in METRICS},
   }
 
 
@@ -141,20 +139,20 @@ def test_best_json(whole):
 
 
 def test_the_best_folder_is_evaluated_to_its_row(whole, tmp_path):
-  """With the very figures; it says itself what network and data it is of."""
+  """With the same metrics; it says itself what network and data it is of."""
   first = best_of(whole.folder)['best'][0]
-  printed = fakes.call(
+  printed = builders.call(
     eval_image_classifier,
     checkpoint_path=whole.folder / 'best',
     eval_dir=tmp_path,
     compare_batch_statistics=0,
   )
   assert printed.status == 0, printed.err
-  figures = json.loads((tmp_path / 'eval.json').read_text())
+  metrics = json.loads((tmp_path / 'eval.json').read_text())
   (row,) = [
     row for row in evaluations(whole.folder) if row['step'] == first['step']
   ]
-  assert row == {name: figures[name] for name in row}
+  assert row == {name: metrics[name] for name in row}
 
 
 def test_the_best_folder_classifies(whole, tmp_path, colours):
@@ -168,14 +166,14 @@ def test_the_best_folder_classifies(whole, tmp_path, colours):
     with Image.open(file) as image:
       assert image.size == (40, 40)
     labels += feature['image/class/label'].int64_list.value
-  printed = fakes.call(
+  printed = builders.call(
     classify_image,
     str(tmp_path),
     checkpoint_path=whole.folder / 'best',
     json=True,
   )
   assert printed.status == 0, printed.err
-  names, losses, hits = list(fakes.COLOURS), [], []
+  names, losses, hits = list(builders.COLOURS), [], []
   for line, label in zip(printed.out.splitlines(), labels, strict=True):
     shares = {
       each['name']: each['probability']
@@ -195,8 +193,8 @@ def test_the_best_folder_classifies(whole, tmp_path, colours):
 def test_a_best_checkpoint_is_that_of_its_step(whole):
   """Without what the optimizer keeps."""
   for each in best_of(whole.folder)['best']:
-    found = fakes.tensors(str(whole.folder / each['checkpoint']))
-    kept = fakes.tensors(str(whole.folder / f'model.ckpt-{each["step"]}'))
+    found = builders.tensors(str(whole.folder / each['checkpoint']))
+    kept = builders.tensors(str(whole.folder / f'model.ckpt-{each["step"]}'))
     assert found.keys() == {
       name for name in kept if not name.endswith('/Momentum')
     }
@@ -209,10 +207,10 @@ def same(one, other):
   """Asserts that two runs evaluated and kept the same, to the bit."""
   for name in ('evaluations.csv', 'best.json'):
     assert (one / name).read_text() == (other / name).read_text(), name
-  assert fakes.differing(str(one), str(other)) == []
+  assert builders.differing(str(one), str(other)) == []
   for each in best_of(one)['best']:
     assert (
-      fakes.differing(
+      builders.differing(
         str(one / each['checkpoint']), str(other / each['checkpoint'])
       )
       == []
@@ -260,8 +258,8 @@ def test_moving_averages_are_evaluated(averaged):
     math.isfinite(row['raw_loss']) and row['raw_loss'] != row['loss']
     for row in rows
   )
-  figures = json.loads((averaged.folder / 'eval/eval.json').read_text())
-  assert figures['raw_weights'] == {
+  metrics = json.loads((averaged.folder / 'eval/eval.json').read_text())
+  assert metrics['raw_weights'] == {
     'accuracy': rows[-1]['raw_accuracy'],
     'loss': rows[-1]['raw_loss'],
   }
@@ -270,18 +268,18 @@ def test_moving_averages_are_evaluated(averaged):
 def test_the_best_of_moving_averages(averaged, tmp_path):
   """Both are in its checkpoint, with the statistics of their evaluation."""
   first = best_of(averaged.folder)['best'][0]
-  printed = fakes.call(
+  printed = builders.call(
     eval_image_classifier,
     checkpoint_path=averaged.folder / 'best',
     eval_dir=tmp_path,
     compare_batch_statistics=0,
   )
   assert printed.status == 0, printed.err
-  figures = json.loads((tmp_path / 'eval.json').read_text())
+  metrics = json.loads((tmp_path / 'eval.json').read_text())
   (row,) = [
     row for row in evaluations(averaged.folder) if row['step'] == first['step']
   ]
-  assert validation.row_of('classification', figures, figures['step']) == row
+  assert validation.row_of('classification', metrics, metrics['step']) == row
 
 
 def test_stopped_by_sigterm(place, averaged):
@@ -296,7 +294,7 @@ def test_stopped_by_sigterm(place, averaged):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(early_stopping.Evaluations, 'add', stop)
     with pytest.raises(SystemExit) as stopped:
-      fakes.train(**{**averaged.flags, 'train_dir': place / 'stopped'})
+      builders.train(**{**averaged.flags, 'train_dir': place / 'stopped'})
   assert stopped.value.code == 128 + signal.SIGTERM
   assert not best_of(place / 'stopped')['finished']
   rest = run(place, 'stopped', averaged.flags)
@@ -334,7 +332,7 @@ def test_early_stopping(idle):
     f'Stopping: no better accuracy than {rows[0]["accuracy"]:.4f} at '
     'step 1 in 3 evaluations.'
   ) in idle.out
-  assert int(fakes.tensors(str(idle.folder))['global_step']) == 4
+  assert int(builders.tensors(str(idle.folder))['global_step']) == 4
   found = best_of(idle.folder)
   assert found['finished'] and [each['step'] for each in found['best']] == [
     1,
@@ -360,7 +358,7 @@ def test_a_plateau_lowers_the_learning_rate(idle):
 
 @pytest.mark.slow
 def test_the_end_of_a_first_part_does_not_count(place, idle):
-  """A run is continued as if it had not been stopped: no plateau at step 3.
+  """A run resumes as if it had not been stopped: no plateau at step 3.
 
   The whole run evaluates steps 2, 4 and 6, and its rate falls after step 4.
   """
@@ -404,8 +402,8 @@ def test_a_run_that_stopped_early_is_over(place, idle, finished):
 
 @pytest.mark.usefixtures('workplace')
 def test_every_epoch(flags, workplace):
-  data = fakes.write_colours(workplace / 'data', 24, 12)
-  printed = fakes.train(
+  data = builders.write_colours(workplace / 'data', 24, 12)
+  printed = builders.train(
     **{
       **flags,
       'dataset_dir': data,
@@ -423,8 +421,8 @@ def test_no_data_to_evaluate_on(flags, workplace, colours):
   data = shutil.copytree(colours, workplace / 'data')
   for file in data.glob('*_validation*'):
     file.unlink()
-  printed = fakes.train(**{**flags, 'dataset_dir': data})
-  fakes.refused(
+  printed = builders.train(**{**flags, 'dataset_dir': data})
+  builders.refused(
     printed,
     '--evaluate_every needs data to evaluate on: There is no file',
     'flowers_validation*.tfrecord',
@@ -461,7 +459,7 @@ def test_the_validator_is_closed(monkeypatch, flags):
   monkeypatch.setattr(
     validator.Validator, 'close', lambda self: closed.append(self)
   )
-  printed = fakes.train(
+  printed = builders.train(
     **{**flags, 'max_number_of_steps': 1, 'recalibrate_batch_norm_batches': 0}
   )
   assert printed.status == 0 and len(closed) == 1

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from engine.tasks.classification.labels import ClassLabels
 
 
-def test_labels_of_pictures(graph):
+def test_labels_of_images(graph):
   labels = ClassLabels(lambda image, *size, seed: tf.constant(size), 8, 3, 1)
   with tf.Session() as session:
     size, label = session.run(

@@ -1,5 +1,7 @@
 """The predictor, against the same network run plainly."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -9,9 +11,8 @@ from engine.config import scripts
 from engine.resolve.evaluation import evaluation
 from engine.tasks.classification import predictor
 from nets import nets_factory
-from tests import fakes
+from tests import builders
 
-pytest_plugins = ['tests.fakes']
 pytestmark = pytest.mark.usefixtures('workplace')
 
 
@@ -33,51 +34,52 @@ def predict(colours_run):
     each.close()
 
 
-def _plainly(run, images):
-  """The logits of images, by a network of its own."""
+def _plainly(run, *views):
+  """The logits of images, each view of them, by a network of its own."""
   with tf.Graph().as_default(), tf.Session() as session:
-    logits, _ = nets_factory.get_network_fn('resnet_v1_tiny', 5)(
-      tf.constant(images)
-    )
+    found = []
+    for images in views:
+      with tf.variable_scope('', reuse=bool(found)):
+        logits, _ = nets_factory.get_network_fn('resnet_v1_tiny', 5)(
+          tf.constant(images)
+        )
+      found.append(logits)
     saver = tf.train.Saver(tf.global_variables())
     saver.restore(session, str(run.folder / 'model.ckpt-30'))
-    return session.run(logits)
+    return session.run(found)
 
 
+@functools.cache
 def _images(size=32):
   """The images of the validation, prepared by the recipe 'digits'."""
   found = []
   with tf.Graph().as_default(), tf.Session() as session:
+    data = tf.placeholder(tf.string, [])
+    image = tf.cast(
+      tf.io.decode_image(data, channels=3, expand_animations=False), tf.float32
+    )
+    image.set_shape([40, 40, 3])
+    image = tf.image.resize_bilinear(
+      image[None], [size, size], half_pixel_centers=True
+    )[0]
     for seed in range(1000, 1023):
-      data = (
-        fakes.example(seed // 2 % 5, seed)
-        .features.feature['image/encoded']
-        .bytes_list.value[0]
-      )
-      image = tf.cast(
-        tf.io.decode_image(data, channels=3, expand_animations=False),
-        tf.float32,
-      )
-      image.set_shape([40, 40, 3])
-      image = tf.image.resize_bilinear(
-        image[None], [size, size], half_pixel_centers=True
-      )[0]
-      found.append(session.run(image / 127.5 - 1))
+      feature = builders.colour_example(seed // 2 % 5, seed).features.feature
+      (encoded,) = feature['image/encoded'].bytes_list.value
+      found.append(session.run(image / 127.5 - 1, {data: encoded}))
   return np.stack(found)
 
 
 LABELS = [seed // 2 % 5 for seed in range(1000, 1023)]
 
 
-@pytest.mark.parametrize('batch_size', [5, 100])
+@pytest.mark.parametrize('batch_size', [1, 5, 100])
 def test_every_example_once_on_each_call(predict, colours_run, batch_size):
   found = predict(batch_size=batch_size)
   assert found.views == 1 and found.source.num_examples == 23
+  (expected,) = _plainly(colours_run, _images())
   for _ in range(2):
     logits, labels, records = found.predict()
-    np.testing.assert_allclose(
-      logits, _plainly(colours_run, _images()), atol=1e-4
-    )
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
     assert (logits.dtype, labels.dtype, records.dtype) == (
       np.float32,
       np.int64,
@@ -150,7 +152,7 @@ def test_a_checkpoint_of_another_network(predict, digits_run):
 
 
 def test_reading_averages(workplace):
-  fakes.write_checkpoint(
+  builders.write_checkpoint(
     'a.ckpt',
     {
       'w': np.float32([1]),
@@ -161,7 +163,7 @@ def test_reading_averages(workplace):
   assert read_values('a.ckpt') == {'w': [1], 'v': [3]}
   assert read_values('a.ckpt', 0.9) == {'w': [2]}
   assert read_values('a.ckpt', names=['v', 'x']) == {'v': [3]}
-  fakes.write_checkpoint('b.ckpt', {'w': np.float32([1])})
+  builders.write_checkpoint('b.ckpt', {'w': np.float32([1])})
   with pytest.raises(
     ValueError,
     match=(
@@ -202,7 +204,7 @@ def test_flip(predict, colours_run):
   images = _images()
   np.testing.assert_allclose(
     found.predict().logits,
-    _log_mean([_plainly(colours_run, x) for x in (images, images[:, :, ::-1])]),
+    _log_mean(_plainly(colours_run, images, images[:, :, ::-1])),
     atol=1e-3,
   )
 
@@ -212,7 +214,7 @@ def test_scales(predict, colours_run):
   assert found.views == 3
   np.testing.assert_allclose(
     found.predict().logits,
-    _log_mean([_plainly(colours_run, _images(size)) for size in (16, 32, 40)]),
+    _log_mean(_plainly(colours_run, *map(_images, (16, 32, 40)))),
     atol=1e-3,
   )
 
@@ -227,7 +229,7 @@ def test_ten_crop(predict, colours_run):
   assert found.views == 10
   np.testing.assert_allclose(
     found.predict().logits,
-    _log_mean([_plainly(colours_run, x) for x in seen]),
+    _log_mean(np.split(_plainly(colours_run, np.concatenate(seen))[0], 10)),
     atol=1e-3,
   )
 

@@ -11,15 +11,16 @@ from engine.resolve.evaluation import evaluation
 from engine.resolve.training import training
 from engine.tasks.segmentation import completion, sizes
 from metrics import segmentation
-from tests import shapes as fake
+from tests import builders
 
-pytest_plugins = ['tests.fakes', 'tests.shapes']
 pytestmark = pytest.mark.usefixtures('workplace')
 
 
 def _train(shapes, **flags):
   return training(
-    TrainConfig(**{**fake.flags(shapes), 'train_crop_size': '33', **flags})
+    TrainConfig(
+      **{**builders.shape_flags(shapes), 'train_crop_size': '33', **flags}
+    )
   )[0]
 
 
@@ -115,7 +116,7 @@ def test_flags_that_do_not_fit(shapes, flags, sentence):
     ({'best_metric': 'miou'}, '--best_metric=miou is no metric of class'),
   ],
 )
-def test_flags_of_masks_for_pictures(flags, sentence):
+def test_flags_of_masks_for_images(flags, sentence):
   with pytest.raises(ValueError) as error:
     training(TrainConfig(model_name='resnet_v1_tiny', **flags))
   assert sentence in str(error.value)
@@ -185,8 +186,8 @@ def test_batch_norm_is_never_frozen_from_scratch(shapes):
 
 def test_automatic_weights(shapes, capsys):
   pixels = np.zeros(3, int)
-  for seed in fake.TRAIN:
-    _, mask = fake.shape(seed)
+  for seed in builders.SHAPE_TRAIN:
+    _, mask = builders.shape(seed)
     pixels += np.bincount(mask.ravel(), minlength=256)[:3]
   want = segmentation.auto_class_weights(pixels)
   complete = _train(shapes, class_weights='auto')

@@ -9,14 +9,14 @@ from engine.model.build import build_dense
 from engine.tasks.segmentation import dense_model
 from engine.tasks.segmentation.dense_model import DenseModel, ScaledView
 from metrics import segmentation
-from tests import fakes
+from tests import builders
 
 CLASSES, ONCE = 4, ScaledView()
 
 
 @pytest.fixture(autouse=True)
 def networks(monkeypatch):
-  fakes.register_tiny_networks(monkeypatch.setitem)
+  builders.register_tiny_networks(monkeypatch.setitem)
 
 
 def _config(**options):
@@ -54,7 +54,7 @@ def opened(graph):
   return build
 
 
-def _pictures(height, width, count=2):
+def _images(height, width, count=2):
   return (
     np.random.RandomState(height)
     .uniform(-1, 1, (count, height, width, 3))
@@ -72,7 +72,7 @@ def _shares(logits):
 def test_any_size(opened, size, decoder):
   """As an image that is padded to a multiple of the stride plus one."""
   predict, plainly = opened(decoder=decoder, decoder_depth=8)
-  images = _pictures(*size)
+  images = _images(*size)
   down, right = [-(side - 1) % 8 for side in size]
   want = plainly(np.pad(images, [(0, 0), (0, down), (0, right), (0, 0)]))[
     :, : size[0], : size[1]
@@ -82,9 +82,9 @@ def test_any_size(opened, size, decoder):
   np.testing.assert_array_equal(found.classes, want.argmax(-1))
 
 
-def test_pictures_do_not_depend_on_their_neighbours(opened):
+def test_images_do_not_depend_on_their_neighbours(opened):
   predict, _ = opened()
-  images = _pictures(25, 30, 3)
+  images = _images(25, 30, 3)
   labels = np.random.RandomState(0).randint(0, CLASSES, (3, 25, 30))
   together = predict(images, labels)
   for i in range(3):
@@ -96,7 +96,7 @@ def test_pictures_do_not_depend_on_their_neighbours(opened):
 @pytest.mark.parametrize('ignore_label', [255, 0, -1])
 def test_losses(opened, ignore_label):
   predict, plainly = opened(ignore_label=ignore_label)
-  images = _pictures(25, 25)
+  images = _images(25, 25)
   labels = np.random.RandomState(0).randint(0, CLASSES, (2, 25, 25))
   if ignore_label == 255:
     labels[0, :10] = 255
@@ -118,13 +118,13 @@ def test_logits_that_are_not_finite(opened):
   bias.load(np.full(CLASSES, np.nan), opened.session)
   labels = np.zeros((2, 9, 9), int)
   labels[1] = 3
-  losses = predict(_pictures(9, 9), labels).losses
+  losses = predict(_images(9, 9), labels).losses
   assert np.isnan(losses[0]) and losses[1] == 0
 
 
 def test_mirrored(opened):
   predict, plainly = opened([ScaledView(), ScaledView(mirrored=True)])
-  images = _pictures(25, 33)
+  images = _images(25, 33)
   mean = (
     _shares(plainly(images)) + _shares(plainly(images[:, :, ::-1]))[:, :, ::-1]
   ) / 2
@@ -151,7 +151,7 @@ def _resize(images, height, width):
 
 def test_scales(opened):
   predict, plainly = opened([ScaledView(1.0), ScaledView(2.0)])
-  images = _pictures(17, 25)
+  images = _images(17, 25)
   large = _resize(images, 34, 50)
   padded = np.pad(large, [(0, 0), (0, 7), (0, 7), (0, 0)])
   mean = (
@@ -166,7 +166,7 @@ def test_scales(opened):
 
 def test_windows(opened):
   predict, plainly = opened(eval_crop_size='25,33')
-  images = _pictures(40, 33)
+  images = _images(40, 33)
   total, count = np.zeros((2, 40, 33, CLASSES)), np.zeros((40, 1, 1))
   for y in (0, 15):
     total[:, y : y + 25] += _shares(plainly(images[:, y : y + 25]))

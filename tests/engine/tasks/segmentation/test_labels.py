@@ -65,7 +65,7 @@ def _prepared(labels, image, label):
     )
 
 
-def test_masks_are_prepared_with_their_pictures(graph):
+def test_masks_are_prepared_with_their_images(graph):
   def preprocess(image, mask, height, width, seed):
     assert (height, width) == (5, 6)
     return image + tf.cast(seed[0], tf.float32), tf.cast(mask, tf.int32)

@@ -7,9 +7,8 @@ from engine.config import scripts
 from engine.resolve.evaluation import evaluation
 from engine.tasks.segmentation import predictor
 from metrics import segmentation
-from tests import shapes
+from tests import builders
 
-pytest_plugins = ['tests.fakes', 'tests.shapes']
 pytestmark = pytest.mark.usefixtures('workplace')
 
 
@@ -34,39 +33,39 @@ def segment(shapes_run):
 def _plainly(opened):
   """The confusion matrix by one mask after the other."""
   total = np.zeros((3, 3), int)
-  for seed in shapes.VAL:
-    image, mask = shapes.shape(seed)
+  for seed in builders.SHAPE_VAL:
+    image, mask = builders.shape(seed)
     found = opened.mask(image)
     assert found.shape == mask.shape
     for true, guess in zip(mask.ravel(), found.ravel(), strict=True):
-      if true != shapes.IGNORED:
+      if true != builders.IGNORED:
         total[true, guess] += 1
   return total
 
 
 @pytest.mark.parametrize('batch_size', [None, 1, 3])
-def test_every_picture_once_on_each_call(segment, batch_size):
+def test_every_image_once_on_each_call(segment, batch_size):
   opened = segment(batch_size=batch_size)
   want = _plainly(opened)
   for _ in range(2):
     found = opened.predict()
     np.testing.assert_array_equal(found.confusion, want)
     assert [each.record for each in found.images] == list(range(7))
-  for each, seed in zip(found.images, shapes.VAL, strict=True):
-    _, mask = shapes.shape(seed)
+  for each, seed in zip(found.images, builders.SHAPE_VAL, strict=True):
+    _, mask = builders.shape(seed)
     assert (each.height, each.width) == mask.shape
-    assert each.pixels == (mask != shapes.IGNORED).sum()
-  figures = found.metrics()
-  assert figures['examples'] == 7
-  assert figures['miou'] == segmentation.metrics(want)['miou']
+    assert each.pixels == (mask != builders.IGNORED).sum()
+  metrics = found.metrics()
+  assert metrics['examples'] == 7
+  assert metrics['miou'] == segmentation.metrics(want)['miou']
   pixels = np.array([each.pixels for each in found.images])
   losses = np.array([each.loss for each in found.images])
-  assert figures['loss'] == pytest.approx(
+  assert metrics['loss'] == pytest.approx(
     (pixels * losses).sum() / pixels.sum()
   )
 
 
-def test_some_pictures(segment):
+def test_some_images(segment):
   assert len(segment(batch_size=2).predict(2).images) == 4
   assert len(segment(max_num_batches=3).predict().images) == 3
 

@@ -1,15 +1,17 @@
-"""Fakes for end-to-end tests: tiny networks, records, checkpoints, a folder.
+"""Builders that the tests share: records, images, checkpoints, runs.
 
-A test module gets the fixtures by `pytest_plugins = ['tests.fakes']`. It also
-imports the module, before pytest does: PYTEST_DONT_REWRITE, lest it warns.
+Its fixtures are for all tests; see conftest.py.
 """
 
 import contextlib
 import functools
 import io
 import itertools
+import os
 import pathlib
+import shutil
 import types
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -18,8 +20,10 @@ from PIL import Image
 
 import train_image_classifier
 from datasets import dataset_utils
+from datasets.records import description, tfrecord
 from engine.input.pipeline import Source
 from engine.tasks.classification.labels import ClassLabels
+from engine.training import hooks, metrics_log
 from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
 from tests import golden
 
@@ -236,6 +240,38 @@ def finished(
   return printed
 
 
+def save_every_step(patch: pytest.MonkeyPatch) -> None:
+  """Lets trainings write a checkpoint after each step; see `rewind`."""
+  begin = hooks.Save.__init__
+
+  def eagerly(save, scaffold, path, seconds, *others):
+    begin(save, scaffold, path, 0, *others)
+
+  patch.setattr(hooks.Save, '__init__', eagerly)
+
+
+def rewind(run: str | pathlib.Path, step: int, folder: str) -> None:
+  """Copies a run as if it had been killed after a step that it has saved."""
+  shutil.copytree(run, folder)
+  kept = []
+  for path in pathlib.Path(folder).glob('model.ckpt-*.index'):
+    number = int(path.stem.rpartition('-')[2])
+    if number <= step:
+      kept.append(number)
+      continue
+    for file in path.parent.glob(f'{path.stem}.*'):
+      file.unlink()
+  assert step in kept
+  paths = [f'{folder}/model.ckpt-{number}' for number in sorted(kept)]
+  tf.train.update_checkpoint_state(folder, paths[-1], paths)
+  path = pathlib.Path(folder, metrics_log.METRICS_FILENAME)
+  header, *rows = path.read_text().splitlines(keepends=True)
+  column = header.split(',').index('step')
+  path.write_text(
+    header + ''.join(row for row in rows if int(row.split(',')[column]) <= step)
+  )
+
+
 @pytest.fixture(scope='session')
 def digits_run(tmp_path_factory, cache_home) -> types.SimpleNamespace:
   """A finished run of six steps on the digits: folder, status, out, err.
@@ -262,7 +298,7 @@ def colours_run(tmp_path_factory, cache_home, colours) -> types.SimpleNamespace:
   )
 
 
-def picture(label: int, seed: int, size: int = 40) -> Image.Image:
+def colour_image(label: int, seed: int, size: int = 40) -> Image.Image:
   """A noisy image of the `label`-th colour."""
   noise = np.random.RandomState(seed).uniform(-30, 30, (size, size, 3))
   colour = list(COLOURS.values())[label]
@@ -276,11 +312,11 @@ def encode(image: Image.Image, form: str) -> bytes:
   return data.getvalue()
 
 
-def example(label: int, seed: int) -> tf.train.Example:
+def colour_example(label: int, seed: int) -> tf.train.Example:
   """A record of a colour: PNG for an even seed, JPEG for an odd one."""
   form = ('png', 'jpeg')[seed % 2]
   return dataset_utils.image_to_tfexample(
-    encode(picture(label, seed), form), form.encode(), 40, 40, label
+    encode(colour_image(label, seed), form), form.encode(), 40, 40, label
   )
 
 
@@ -310,10 +346,24 @@ def write_colours(
   for name, seeds in shards:
     dataset_utils.write_tfrecord(
       folder / f'flowers_{name}.tfrecord',
-      (example(labels[seed // 2 % len(labels)], seed) for seed in seeds),
+      (colour_example(labels[seed // 2 % len(labels)], seed) for seed in seeds),
     )
   dataset_utils.write_label_file(dict(enumerate(COLOURS)), folder)
   return str(folder)
+
+
+def damage_colours(
+  folder: str, split: str = 'train_00000-of-00002', number: int = 4
+) -> str:
+  """Cuts the image of a record short; returns the record's name."""
+  path = pathlib.Path(folder, f'flowers_{split}.tfrecord')
+  records = list(tf.io.tf_record_iterator(str(path)))
+  example = tf.train.Example.FromString(records[number])
+  data = example.features.feature['image/encoded'].bytes_list.value
+  data[0] = data[0][: len(data[0]) // 2]
+  records[number] = example.SerializeToString()
+  tfrecord.write(path, records)
+  return f'record {number} of {path}'
 
 
 def write_released(
@@ -404,3 +454,220 @@ def differing(first: str, second: str) -> list[str]:
     or name not in two
     or one[name].tobytes() != two[name].tobytes()
   )
+
+
+# Coloured rectangles on noise, and their masks.
+
+SHAPE_NAMES = ('background', 'red', 'green')
+SHAPE_COLOURS = np.array([(128, 128, 128), (220, 30, 30), (30, 200, 30)])
+IGNORED = 255
+
+
+def shape(
+  seed: int, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+  """An image and its mask: two rectangles, and a corner that is ignored."""
+  random = np.random.RandomState(seed)
+  height, width = size or (24 + 4 * (seed % 3), 32 - 4 * (seed % 2))
+  mask = np.zeros((height, width), np.uint8)
+  for value in (1, 2):
+    y, x = random.randint(0, height - 10), random.randint(0, width - 10)
+    mask[y : y + random.randint(8, 16), x : x + random.randint(8, 16)] = value
+  noise = random.uniform(-20, 20, (height, width, 3))
+  image = np.clip(SHAPE_COLOURS[mask] + noise, 0, 255).astype(np.uint8)
+  mask[:3, :3] = IGNORED
+  return image, mask
+
+
+def shape_example(seed: int, ignored: int = IGNORED) -> tf.train.Example:
+  """The record of a shape, with another value where it is ignored."""
+  image, mask = shape(seed)
+  mask[mask == IGNORED] = ignored
+  return dataset_utils.image_seg_to_tfexample(
+    encode(Image.fromarray(image), 'png'),
+    b'png',
+    f'shape {seed}.png'.encode(),
+    *mask.shape,
+    3,
+    encode(Image.fromarray(mask), 'png'),
+  )
+
+
+SHAPE_TRAIN, SHAPE_VAL = range(12), range(100, 107)
+
+
+def write_shapes(
+  folder: pathlib.Path, train=SHAPE_TRAIN, val=SHAPE_VAL, ignored: int = IGNORED
+) -> str:
+  """Writes the dataset; returns the folder, as --dataset_dir takes it."""
+  folder.mkdir(parents=True, exist_ok=True)
+  for split, seeds in (('train', train), ('val', val)):
+    dataset_utils.write_tfrecord(
+      folder / f'{split}-00000-of-00001.tfrecord',
+      [shape_example(seed, ignored) for seed in seeds],
+    )
+  dataset_utils.write_label_file(dict(enumerate(SHAPE_NAMES)), folder)
+  return str(folder)
+
+
+def write_broken_shapes(
+  folder: str, change: Callable[[Image.Image], Image.Image]
+) -> str:
+  """Writes the shapes, and changes the mask of record 5 for training."""
+
+  def broken(seed):
+    example = shape_example(seed)
+    if seed == 5:
+      changed = change(Image.fromarray(shape(seed)[1]))
+      replace_mask(example, changed)
+    return example
+
+  path = write_shapes(pathlib.Path(folder))
+  dataset_utils.write_tfrecord(
+    pathlib.Path(path, 'train-00000-of-00001.tfrecord'),
+    map(broken, SHAPE_TRAIN),
+  )
+  return path
+
+
+def replace_mask(example: tf.train.Example, mask: Image.Image) -> None:
+  """Puts another mask into a record."""
+  data = example.features.feature['image/segmentation/class/encoded'].bytes_list
+  data.value[0] = encode(mask, 'png')
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory) -> str:
+  """The folder of the shapes, for --dataset_dir."""
+  return write_shapes(tmp_path_factory.mktemp('data') / 'shapes')
+
+
+@pytest.fixture(scope='session')
+def shapes_run(tmp_path_factory, cache_home, shapes) -> types.SimpleNamespace:
+  """A finished run of two steps on the shapes: folder, status, out, err."""
+  return finished(
+    tmp_path_factory.mktemp('runs') / 'shapes',
+    cache_home,
+    shape_flags(shapes, evaluate_every=1),
+  )
+
+
+def shape_flags(shapes: str, **others) -> dict:
+  """Flags of a short training on the shapes, in the folder 'run'."""
+  return {
+    'model_name': 'resnet_v1_small',
+    'dataset_dir': shapes,
+    'train_crop_size': 33,
+    'output_stride': 8,
+    'decoder': 'fcn',
+    'decoder_depth': 8,
+    'batch_size': 4,
+    'max_number_of_steps': 2,
+    'log_every_n_steps': 1,
+    'train_dir': 'run',
+    'learning_rate': 0.05,
+    **others,
+  }
+
+
+# Noise, and masks of noise.
+
+
+def png(pixels: np.ndarray, mode: str | None = None) -> bytes:
+  """The bytes of a PNG; of another mode if that is named."""
+  image = Image.fromarray(pixels)
+  data = io.BytesIO()
+  (image.convert(mode) if mode else image).save(data, 'png')
+  return data.getvalue()
+
+
+def noise_image(seed: int, height: int, width: int) -> np.ndarray:
+  """A noisy image: uint8 [height, width, 3]."""
+  return np.random.default_rng(seed).integers(
+    0, 256, (height, width, 3), np.uint8
+  )
+
+
+def noise_mask(
+  seed: int, height: int, width: int, values: Sequence[int]
+) -> np.ndarray:
+  """A mask of some values: uint8 [height, width]."""
+  return np.random.default_rng(seed).choice(
+    np.array(values, np.uint8), (height, width)
+  )
+
+
+def mask_record(seed: int, ids: np.ndarray, **features) -> bytes:
+  """A record of a noisy image and these ids; None leaves a feature out."""
+  height, width = ids.shape[:2]
+  example = dataset_utils.image_seg_to_tfexample(
+    png(noise_image(seed, height, width)),
+    b'png',
+    f'Bild {seed}'.encode(),
+    height,
+    width,
+    3,
+    png(ids),
+  )
+  names = {'data': 'image/encoded', 'seg': 'image/segmentation/class/encoded'}
+  for name, value in features.items():
+    del example.features.feature[names[name]]
+    if value is not None:
+      example.features.feature[names[name]].CopyFrom(
+        dataset_utils._feature(value)
+      )
+  return dataset_utils.serialize(example)
+
+
+def write_masks(
+  folder: pathlib.Path,
+  names: Sequence[str],
+  ignore_label: int | None = 255,
+  described: bool = True,
+  data_name: str = 'tfrecord',
+  **splits: list[bytes],
+) -> str:
+  """Writes records, labels.txt and dataset.json; returns the folder.
+
+  Of pixels dataset.json says what a loop over them says.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  found = {}
+  for split, records in splits.items():
+    name = f'{split}-00000-of-00001.tfrecord'
+    written = tfrecord.write(folder / name, records)
+    if described:
+      found[split] = description.Split(
+        {name: written}, *_count_pixels(records, len(names), ignore_label)
+      )
+  dataset_utils.write_label_file(dict(enumerate(names)), folder)
+  if described:
+    description.write(
+      description.Description(
+        data_name,
+        tuple(names),
+        3,
+        (8, 8),
+        (30, 30),
+        found,
+        'segmentation',
+        ignore_label,
+      ),
+      folder,
+    )
+  return os.fspath(folder)
+
+
+def _count_pixels(records, classes, ignore_label):
+  pixels, images, ignored = [0] * classes, [0] * classes, 0
+  for data in records:
+    feature = tf.train.Example.FromString(data).features.feature[
+      'image/segmentation/class/encoded'
+    ]
+    ids = np.asarray(Image.open(io.BytesIO(feature.bytes_list.value[0])))
+    for label in range(classes):
+      if label != ignore_label:
+        pixels[label] += int((ids == label).sum())
+        images[label] += bool((ids == label).any())
+    ignored += int((ids == ignore_label).sum())
+  return tuple(images), tuple(pixels), ignored
