@@ -84,7 +84,7 @@ class Clock:
     """Notes the end of the first epoch, then of later steps or epochs."""
     self._ticks.append(time.perf_counter())
 
-  def figures(self, accuracy: float, steps: int) -> dict[str, float]:
+  def metrics(self, accuracy: float, steps: int) -> dict[str, float]:
     """Returns what a job that ends now came to.
 
     Args:
@@ -100,7 +100,7 @@ class Clock:
 
 
 def by_keras(given: argparse.Namespace, jit: bool | str) -> dict[str, float]:
-  """Trains and evaluates in Keras; returns the figures."""
+  """Trains and evaluates in Keras; returns the metrics."""
   import keras
 
   from benchmarks import keras_cifar
@@ -133,11 +133,11 @@ def by_keras(given: argparse.Namespace, jit: bool | str) -> dict[str, float]:
     data['test_images'], data['test_labels'], verbose=0
   )
   steps = math.ceil(len(data['train_labels']) / given.batch_size)
-  return clock.figures(accuracy, (given.epochs - 1) * steps)
+  return clock.metrics(accuracy, (given.epochs - 1) * steps)
 
 
 def by_us(given: argparse.Namespace) -> dict[str, float]:
-  """Trains and evaluates by this project; returns the figures."""
+  """Trains and evaluates by this project; returns the metrics."""
   with (
     tempfile.TemporaryDirectory() as folder,
     contextlib.redirect_stdout(sys.stderr),
@@ -155,7 +155,7 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
         clock.tick()
 
     with mock.patch.object(step.TrainStep, 'take', timed):
-      figures = train.train(
+      metrics = train.train(
         scripts.TrainConfig(
           model_name=MODEL,
           dataset_name='digits',
@@ -174,7 +174,7 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
           batch_norm_decay=DECAY,
         )
       )
-    return clock.figures(figures['accuracy'], done - first)
+    return clock.metrics(metrics['accuracy'], done - first)
 
 
 KINDS = {
@@ -187,7 +187,7 @@ KINDS = {
 def measure(
   kind: str, seed: int, given: argparse.Namespace
 ) -> dict[str, float]:
-  """Returns the figures of one training, in a process of its own."""
+  """Returns the metrics of one training, in a process of its own."""
   result = subprocess.run(
     [
       sys.executable,
@@ -212,11 +212,11 @@ def measure(
   return json.loads(result.stdout)
 
 
-def line(kind: str, seed: str, figures: dict[str, float]) -> str:
+def line(kind: str, seed: str, metrics: dict[str, float]) -> str:
   """Returns a line of the table."""
   return (
-    f'{kind:<12}{seed:>6}{figures["accuracy"]:>10.2%}'
-    f'{figures["milliseconds"]:>12.1f}{figures["seconds"]:>10.1f}'
+    f'{kind:<12}{seed:>6}{metrics["accuracy"]:>10.2%}'
+    f'{metrics["milliseconds"]:>12.1f}{metrics["seconds"]:>10.1f}'
   )
 
 
@@ -233,9 +233,9 @@ def compare(given: argparse.Namespace) -> None:
   for turn, seed in enumerate(given.seeds):
     # In turn who goes first, for what the one leaves in the caches.
     for kind in given.kinds[:: -1 if turn % 2 else 1]:
-      figures = measure(kind, seed, given)
-      found[kind].append(figures)
-      print(line(kind, str(seed), figures), flush=True)
+      metrics = measure(kind, seed, given)
+      found[kind].append(metrics)
+      print(line(kind, str(seed), metrics), flush=True)
   for kind, each in found.items():
     print(
       line(

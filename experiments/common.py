@@ -116,7 +116,7 @@ class ComparisonConfig(ExperimentConfig):
   keep_checkpoints: int = preset('keep_checkpoints', 2)
 
   def claims(self, results: dict) -> list[str]:
-    """Returns what the figures say of the published claim, in sentences.
+    """Returns what the results say of the published claim, in sentences.
 
     Args:
       results: `comparing.Result` by the value of the varied field.

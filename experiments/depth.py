@@ -4,7 +4,7 @@
 
 Both should grow linearly, up to the 1001 layers of He et al.
 (arXiv:1603.05027, table 4). With --recompute each depth is measured a second
-time, with maps that are computed again instead of kept (see
+time, with activations that are recomputed instead of kept (see
 engine/model/gradient_checkpointing.py), which trades time for memory.
 """
 
@@ -59,7 +59,7 @@ class DepthConfig(Config):
   )
   recompute: bool = option(
     False,
-    'Measure each depth also with maps that are computed again '
+    'Measure each depth also with activations that are recomputed '
     'instead of kept.',
   )
 
@@ -71,7 +71,7 @@ class DepthConfig(Config):
 
 
 class Row(NamedTuple):
-  """A row of depth.csv; for the figures see `step_cost.Cost`."""
+  """A row of depth.csv; for the values see `step_cost.Cost`."""
 
   network: str
   depth: int
@@ -184,7 +184,7 @@ def _trade(kept, again):
     getattr(again, name) / getattr(kept, name) for name in _FIGURES
   )
   return (
-    f'At {kept.depth} layers, maps computed again take {time:.2f} times '
+    f'At {kept.depth} layers, recomputed activations take {time:.2f} times '
     f'as long and {memory:.2f} times the memory.'
   )
 
@@ -218,7 +218,10 @@ def _draw(path, rows, title):
       if not some:
         continue
       (points,) = axes.plot(
-        depths, [getattr(row, name) for row in some], 'o', label=f'maps {label}'
+        depths,
+        [getattr(row, name) for row in some],
+        'o',
+        label=f'activations {label}',
       )
       if len(some) > 2:
         line = _fit(some, name)
@@ -241,7 +244,14 @@ def _draw(path, rows, title):
 def _say(rows):
   """Prints the table and the sentences."""
   common.say_table(
-    ['network', 'maps', 'ms a step', 'MB a step', 'MB process', 's to build'],
+    [
+      'network',
+      'activations',
+      'ms a step',
+      'MB a step',
+      'MB process',
+      's to build',
+    ],
     [
       [
         row.network,

@@ -56,7 +56,7 @@ def test_growth_and_trade_are_told(measured):
     'times as much.',
     'Maps kept: the memory of a step is linear in depth; a line of 10.000 MB',
     'Maps computed again: the memory of a step is not linear in depth',
-    'At 1001 layers, maps computed again take 1.00 times as long and 0.03 '
+    'At 1001 layers, recomputed activations take 1.00 times as long and 0.03 '
     'times the memory.',
   ):
     assert sentence in printed.out
