@@ -400,8 +400,15 @@ def test_a_run_that_stopped_early_is_over(place, idle, finished):
   ).read_bytes()
 
 
-@pytest.mark.usefixtures('workplace')
-def test_every_epoch(flags, workplace):
+@pytest.mark.usefixtures('workplace', 'uncompared')
+def test_every_epoch(flags, workplace, monkeypatch):
+  """The graph and the session of the evaluations end with the training."""
+  closed, close = [], validator.Validator.close
+  monkeypatch.setattr(
+    validator.Validator,
+    'close',
+    lambda self: (closed.append(self), close(self)),
+  )
   data = builders.write_colours(workplace / 'data', 24, 12)
   printed = builders.train(
     **{
@@ -414,6 +421,7 @@ def test_every_epoch(flags, workplace):
   )
   assert printed.status == 0, printed.err
   assert steps_of(evaluations('run')) == [3, 5]
+  assert len(closed) == 1
 
 
 @pytest.mark.usefixtures('workplace')
@@ -450,16 +458,3 @@ def test_the_configuration_of_the_evaluation():
     found.num_preprocessing_threads,
   ) == (('run',), 3, 'memory', 99, 2)
   assert found.batch_size is None and found.dataset_name is None
-
-
-@pytest.mark.usefixtures('workplace', 'unevaluated')
-def test_the_validator_is_closed(monkeypatch, flags):
-  """Its graph and session end with the training."""
-  closed = []
-  monkeypatch.setattr(
-    validator.Validator, 'close', lambda self: closed.append(self)
-  )
-  printed = builders.train(
-    **{**flags, 'max_number_of_steps': 1, 'recalibrate_batch_norm_batches': 0}
-  )
-  assert printed.status == 0 and len(closed) == 1
