@@ -326,12 +326,11 @@ def test_nothing_to_evaluate(shapes_run):
 @pytest.mark.usefixtures('unevaluated')
 def test_a_copied_run_resumes(shapes_run, shapes):
   shutil.copytree(shapes_run.folder, 'run')
-  printed = train(**builders.shape_flags(shapes, max_number_of_steps=3))
+  flags = builders.shape_flags(shapes, evaluate_every=1)
+  printed = train(**{**flags, 'max_number_of_steps': 3})
   assert printed.status == 0, printed.err
   refused(
-    train(
-      **builders.shape_flags(shapes, max_number_of_steps=4, decoder='aspp')
-    ),
+    train(**{**flags, 'max_number_of_steps': 4, 'decoder': 'aspp'}),
     'decoder=fcn, not aspp',
   )
 
