@@ -93,8 +93,8 @@ def workplace(tmp_path, monkeypatch, cache_home) -> pathlib.Path:
 def unoptimized():
   """Sessions run graphs as they were built.
 
-  TensorFlow's optimization of a graph takes a quarter of the time of a tiny
-  run. bfloat16 is part of it, and keeps it.
+  TensorFlow's optimization of a graph takes a quarter of the time of most
+  tests. bfloat16 is part of it, and keeps it.
   """
   begin = tf.Session.__init__
 
@@ -113,9 +113,17 @@ def unoptimized():
     yield
 
 
+@pytest.fixture(autouse=True)
+def plain_graphs(request):
+  """Tests run graphs as they were built, but for those of `optimized`."""
+  optimizes = 'optimized' in request.fixturenames
+  with contextlib.nullcontext() if optimizes else unoptimized():
+    yield
+
+
 @pytest.fixture
 def optimized(monkeypatch):
-  """Scripts run as outside of tests: TensorFlow optimizes their graphs."""
+  """Graphs run as outside of tests: TensorFlow optimizes them."""
   monkeypatch.setattr(f'{__name__}.unoptimized', contextlib.nullcontext)
 
 

@@ -93,6 +93,7 @@ def register_wide(setitem):
   )
 
 
+@pytest.mark.slow
 def test_scenes_are_learnt(monkeypatch):
   """By heart; then finer features by the same weights."""
   register_wide(monkeypatch.setitem)

@@ -10,7 +10,6 @@ from PIL import Image
 from datasets import dataset_factory, dataset_utils
 from nets import resnet_v1
 from nets.slim_compat import slim
-from tests import builders
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def fetch():
 
   def run(stream, count=None):
     found = []
-    with builders.unoptimized(), tf.Session() as session:
+    with tf.Session() as session:
       session.run(stream.initializer)
       while count is None or len(found) < count:
         try:

@@ -14,6 +14,9 @@ from nets import dilation, resnet_v1
 from nets.slim_compat import slim
 from tests import golden
 
+# What TensorFlow's optimization of a graph makes of it counts.
+pytestmark = pytest.mark.usefixtures('optimized')
+
 native = pytest.mark.skipif(
   not dilation.use_native(), reason='no native gradient on this machine'
 )

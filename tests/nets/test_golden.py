@@ -105,6 +105,7 @@ def case_of(case):
   return pytest.param(case, marks=[pytest.mark.slow] * slow)
 
 
+@pytest.mark.usefixtures('optimized')  # as they are run
 @pytest.mark.parametrize('case', [*map(case_of, CASES)])
 def test_values_are_the_originals(graph, case):
   name, expected = case.split('/')[0], CASES[case]

@@ -9,6 +9,9 @@ from nets import nets_factory
 from nets.slim_compat import slim
 from tests import builders
 
+# What TensorFlow's optimization of a graph makes of it counts.
+pytestmark = pytest.mark.usefixtures('optimized')
+
 
 def built(name, images, is_training=True):
   """The loss of a network, with L2."""

@@ -7,6 +7,9 @@ import tensorflow.compat.v1 as tf
 from engine.common import runtime
 from engine.model import precision
 
+# What TensorFlow's optimization of a graph makes of it counts.
+pytestmark = pytest.mark.usefixtures('optimized')
+
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
