@@ -1,4 +1,4 @@
-"""Do deeper networks train worse, and do shortcuts mend it?
+"""Do deeper networks train worse, and do shortcuts cure it?
 
   python -m experiments.degradation
 

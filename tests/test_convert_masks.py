@@ -609,7 +609,7 @@ CASES = [
     damaged,
     {},
     'images/p2.bmp of s has a mask, masks/p2.png, that is '
-    'damaged. Mend or remove it',
+    'damaged. Repair or remove it',
   ),
   (
     beyond,

@@ -77,8 +77,8 @@ def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
     'max_number_of_steps': 1,
     'recalibrate_batch_norm_batches': 8,
   }
-  shutil.copytree(folder, 'mended')
-  path = pathlib.Path('mended/flowers_train_00000-of-00002.tfrecord')
+  shutil.copytree(folder, 'repaired')
+  path = pathlib.Path('repaired/flowers_train_00000-of-00002.tfrecord')
   found = records(path)
   found[BAD] = found[BAD + 1]
   tfrecord.write(path, found)
@@ -87,7 +87,7 @@ def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   assert printed.status == 0, printed.err
   assert named in printed.out.split('Recalibrating')[1]  # not in the step
   printed = builders.train(
-    **{**flags, 'dataset_dir': 'mended', 'train_dir': 'whole'}
+    **{**flags, 'dataset_dir': 'repaired', 'train_dir': 'whole'}
   )
   assert printed.status == 0, printed.err
   assert builders.differing('run', 'whole') == []

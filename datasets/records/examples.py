@@ -288,7 +288,7 @@ class Examples:
       cure = (
         ''
         if bad.has_cure
-        else (': mend or remove it, or convert the data again')
+        else (': repair or remove it, or convert the data again')
       )
       self._leave_out(index, f'{self._reader.name(index)} {bad}{cure}.')
     except ValueError as damage:

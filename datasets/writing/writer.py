@@ -73,7 +73,7 @@ class _Writer:
         return
     count = self._skip + 1  # there may be more by now, in other threads
     raise ValueError(
-      f'{sentence} Mend or remove it; --skip_bad_examples='
+      f'{sentence} Repair or remove it; --skip_bad_examples='
       f'{count} leaves {count} such out.'
     )
 

@@ -495,7 +495,7 @@ class Split:
       assert sentence.startswith(
         f'record {number} of {self.folder}/train-0.tfrecord '
       )
-      assert f' {self.labels[number]}: mend' in sentence
+      assert f' {self.labels[number]}: repair' in sentence
       found.add(number)
     assert len(found) == len(source.left_out)
     return found

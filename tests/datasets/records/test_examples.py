@@ -130,7 +130,7 @@ BAD = {  # name: (the record, what is said of it)
     'holds an image that has more than 178,956,970 pixels: shrink it',
   ),
 }
-CURE = ': mend or remove it, or convert the data again.'
+CURE = ': repair or remove it, or convert the data again.'
 
 
 def _write(tmp_path, records, name='a.tfrecord'):
@@ -244,7 +244,7 @@ def test_labels_offset(tmp_path):
   with pytest.raises(
     ValueError,
     match='record 0 of .* has the label 0, which '
-    'is not in 1 to 4, with --labels_offset=1: mend',
+    'is not in 1 to 4, with --labels_offset=1: repair',
   ):
     found.example(0)
 
@@ -256,7 +256,7 @@ def test_too_many_pixels(tmp_path):
     ValueError,
     match='record 1 of .* holds an image that '
     'has 8x8 = 64 pixels, more than --max_image_pixels=63: '
-    'shrink it, or raise the limit: mend',
+    'shrink it, or raise the limit: repair',
   ):
     _open(path, max_pixels=63).example(1)
 

@@ -261,7 +261,7 @@ def test_what_is_bad_is_named_with_its_cure(tmp_path):
   with pytest.raises(ValueError) as error:
     examples.Examples(dataset(tmp_path, records)).examine([0, 1])
   assert str(error.value) == (
-    f'record 1 of {tmp_path}/a.tfrecord has a damaged mask: mend or remove '
+    f'record 1 of {tmp_path}/a.tfrecord has a damaged mask: repair or remove '
     'it, or convert the data again. --skip_bad_examples=1 leaves it out.'
   )
 

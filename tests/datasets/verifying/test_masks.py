@@ -443,7 +443,7 @@ def test_images_with_two_masks(tmp_path, name):
     name,
   )
   assert found.conflicts == 1 and found.splits['train'].repeated == 0
-  # Nobody can mend published data.
+  # Nobody can repair published data.
   only(
     found.problems if name == 'tfrecord' else found.notes,
     'Images with more than one mask: 1. Keep the right one of record 0 of '

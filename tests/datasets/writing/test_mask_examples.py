@@ -148,13 +148,13 @@ def test_another_size(tmp_path):
   words = (
     'big of SOURCE has a mask of 2x1 pixels for an image of 4x3: '
     'export both in one size, enlarging masks by nearest neighbour '
-    'only. Mend or remove it; --skip_bad_examples=1 leaves 1 such out.'
+    'only. Repair or remove it; --skip_bad_examples=1 leaves 1 such out.'
   )
   refused(tmp_path, bad, words)
   found, left_out, _ = write(tmp_path, bad, skip=1)
   assert found.splits['train'].examples == 2
   assert found.splits['train'].pixels_per_class == (2, 1, 1)
-  assert left_out == [words.partition(' Mend')[0]]
+  assert left_out == [words.partition(' Repair')[0]]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_mask_that_cannot_be_read(tmp_path):
   bad = plan([(0, 1)])
   good = bad.splits['train'][0]
   bad.splits['train'].append(Item('torn', None, good.read, read_mask=read))
-  refused(tmp_path, bad, 'torn of SOURCE has a mask, M, that is torn. Mend')
+  refused(tmp_path, bad, 'torn of SOURCE has a mask, M, that is torn. Repair')
 
 
 def test_masks_stay_as_they_are(tmp_path):

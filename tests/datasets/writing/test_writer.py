@@ -412,7 +412,7 @@ def test_one_too_many(tmp_path, bad, skip):
   name, _, rest = text.partition(' of SOURCE ')
   assert name in {f'Bild {i}.png' for i in range(bad)}
   assert rest == (
-    'is empty. Mend or remove it; --skip_bad_examples='
+    'is empty. Repair or remove it; --skip_bad_examples='
     f'{skip + 1} leaves {skip + 1} such out.'
   )
 
@@ -423,7 +423,7 @@ def test_too_many_pixels(tmp_path):
     _plan(),
     'Bild ',
     ' of SOURCE has 5x4 = 20 pixels, more '
-    'than --max_image_pixels=19: shrink it, or raise the limit. Mend',
+    'than --max_image_pixels=19: shrink it, or raise the limit. Repair',
     max_pixels=19,
   )
   writer.write(_plan(), tmp_path / 'new', PATTERN, max_pixels=20)

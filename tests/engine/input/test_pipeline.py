@@ -239,7 +239,7 @@ def test_label_out_of_range(
   assert text == (
     f'record {number} of {tmp_path}/noise-0.tfrecord has the label {label}, '
     f'which is not in {offset} to 3, with --labels_offset={offset}: '
-    'mend or remove it, or convert the data again. --skip_bad_examples=1 '
+    'repair or remove it, or convert the data again. --skip_bad_examples=1 '
     'leaves it out.'
   )
 
