@@ -1,9 +1,10 @@
 """Names and lists as people read them: shortened, and on one line."""
 
+import collections
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _SHOWN = 5  # names in a sentence
 
@@ -21,6 +22,23 @@ def few(names: Iterable[str]) -> str:
   names = list(names)
   more = len(names) - _SHOWN
   return ', '.join(names[:_SHOWN]) + (f' and {more} more' if more > 0 else '')
+
+
+def distinct(names: Sequence[str], first: int = 0) -> list[str]:
+  """Returns the names; what several share is told apart by their numbers.
+
+  Args:
+    names: of classes, in their order.
+    first: the number of the first.
+
+  >>> distinct(['tench', 'crane', 'crane'])
+  ['tench', 'crane (1)', 'crane (2)']
+  """
+  counts = collections.Counter(names)
+  return [
+    f'{name} ({number})' if counts[name] > 1 else name
+    for number, name in enumerate(names, first)
+  ]
 
 
 def is_writable(name: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from datasets import label_kinds
 from datasets.progress import no_progress
+from datasets.text import check_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,3 +98,19 @@ class Plan:
   task: str = label_kinds.DEFAULT
   ignore_label: int | None = None
   notes: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    """Refuses names of classes that are blank, unwritable or shared."""
+    first: dict[str, int] = {}
+    for label, name in enumerate(self.class_names):
+      if not name.strip():
+        raise ValueError(
+          f'{self.source}: the name of class {label} is blank. Name it.'
+        )
+      check_name(name, f'{self.source}: the class')
+      other = first.setdefault(name, label)
+      if other != label:
+        raise ValueError(
+          f'{self.source}: the classes {other} and {label} have the same '
+          f'name, {name!r}. Rename one of them, or make one class of them.'
+        )
