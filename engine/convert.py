@@ -25,9 +25,7 @@ def _bar(total, initial, title):
     'verifying': 'record',
     'reading masks': 'mask',
   }.get(title, 'B')
-  bar = console.progress(total, initial, unit, unit_scale=unit == 'B')
-  bar.set_description(title)
-  return bar
+  return console.progress(total, initial, unit, title, unit_scale=unit == 'B')
 
 
 def _local(source, name):
