@@ -181,6 +181,7 @@ def convert(config: ConvertConfig) -> description.Description | None:
         config.color_table,
         config.mask_values or (),
         config.ignore_label if config.ignore_label >= 0 else None,
+        config.max_image_pixels,
         _bar,
       ),
     )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datasets import label_kinds
+from datasets.limits import MAX_PIXELS
 from datasets.progress import no_progress
 from datasets.text import check_name
 
@@ -24,6 +25,7 @@ class Options:
     mask_values: for masks of other greys than ids, those of class 0, 1...
     ignore_label: for masks, the id of pixels that do not count, in [0, 255];
       None if every pixel counts.
+    max_pixels: the largest height x width of a mask.
     progress: called with a number of files, 0 and a title, where many are
       read to plan; returns a context manager with update().
   """
@@ -34,6 +36,7 @@ class Options:
   color_table: str | None = None
   mask_values: tuple[int, ...] = ()
   ignore_label: int | None = 255
+  max_pixels: int = MAX_PIXELS
   progress: Callable = no_progress
 
 
