@@ -32,18 +32,23 @@ def _local(source, name):
   """Returns what --source names, downloaded if it is an address."""
   if not download.is_url(source):
     return source
-  console.say(f'Downloading {source}.')
-  folder = dataset_utils.cache_dir() / 'downloads' / name.replace(':', '-')
-  return download.fetch(download.Download(source), str(folder), _bar)
+  folder = (
+    dataset_utils.cache_dir()
+    / 'downloads'
+    / name.replace(':', '-')
+    / download.folder_of(source)
+  )
+  return download.fetch(
+    download.Download(source), str(folder), _bar, console.say
+  )
 
 
 def _downloaded(converter, name):
   """Returns the archive, or the folder of the files, of a known dataset."""
   folder = str(dataset_utils.cache_dir() / 'downloads' / name)
   for file in converter.downloads:
-    console.say(f'Downloading {file.url}.')
-    path = download.fetch(file, folder, _bar)
-  return path if converter.archive else folder
+    path = download.fetch(file, folder, _bar, console.say)
+  return path if converter.archive else os.path.dirname(path)
 
 
 @contextlib.contextmanager

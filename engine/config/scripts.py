@@ -437,25 +437,25 @@ class ConvertConfig(Config):
   )
   labels_file: str | None = option(
     None,
-    'csv, mask_folder, voc_masks: class names, lines such as 0:chef. imagenet: the '
-    'list of synsets.',
+    'csv, masks: class names, lines such as 0:chef. imagenet: the list of '
+    'synsets.',
   )
   color_table: str | None = option(
     None,
-    'mask_folder, voc_masks: meaning of the colours: CSV with columns name,r,g,b, or '
+    'Masks: meaning of the colours: CSV with columns name,r,g,b, or '
     "CVAT's labelmap.txt.",
     task=SEGMENTATION,
   )
   mask_values: tuple[int, ...] | None = option(
     None,
-    'mask_folder, voc_masks: grey values of class 0, 1, ..., such as 0,255. Default: '
+    'Masks: grey values of class 0, 1, ..., such as 0,255. Default: '
     'the class numbers.',
     form=parsing.MASK_VALUES,
     task=SEGMENTATION,
   )
   ignore_label: int = option(
     255,
-    'mask_folder, voc_masks: mask value of the ignored label; -1 for none.',
+    'Masks: value of the ignored label; -1 for none.',
     low=-1,
     high=255,
     task=SEGMENTATION,
