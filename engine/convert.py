@@ -67,7 +67,7 @@ def _opened(config: ConvertConfig, name: str) -> Iterator[str | None]:
   with folders.work_folder(config.dataset_dir) as folder:
     console.say(f'Unpacking {path}.')
     inside = folder / pathlib.Path(path).name.partition('.')[0]
-    archives.unpack(path, str(inside), _bar)
+    archives.unpack(path, str(inside), _bar, config.max_unpacked_bytes)
     yield str(inside)
 
 

@@ -287,6 +287,17 @@ def test_archives(address, name, served):
     assert sorted(os.listdir(folder)) == [name, f'{name}.json']
 
 
+def test_an_archive_that_unpacks_to_too_much():
+  source = write_zip('a.zip', write_folders('source'))
+  refused(
+    convert(source=source, max_unpacked_bytes=1000),
+    'a.zip has',
+    '1,000 are allowed',
+    '--max_unpacked_bytes',
+    left=('a.zip', 'source'),
+  )
+
+
 @pytest.mark.parametrize(
   'name,source,splits,classes',
   [

@@ -478,6 +478,12 @@ class ConvertConfig(Config):
     low=1,
     high=MOST_PIXELS,
   )
+  max_unpacked_bytes: int | None = option(
+    None,
+    'The most that an archive may unpack to. Default: 1 GB, or 100 times '
+    'its size if that is more.',
+    low=1,
+  )
   num_threads: int | None = option(
     None, 'Images read in parallel. Default: one per processor.', low=1
   )
