@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from datasets import files
 from datasets.records import tfrecord
+from datasets.text import check_name
 
 LABELS_FILENAME = 'labels.txt'
 
@@ -154,8 +155,8 @@ def read_label_file(
   """Returns {label: name} from lines such as '0:daisy'.
 
   Raises:
-    ValueError: a line of another form, a label given twice or left out, or
-      bytes that are not UTF-8.
+    ValueError: a line of another form, a label given twice or left out, a
+      name with a control character, or bytes that are not UTF-8.
   """
   path = os.path.join(dataset_dir, filename)
   with tf.io.gfile.GFile(path, 'rb') as file:
@@ -180,6 +181,7 @@ def read_label_file(
         f'{path}, line {number}: {line[:80]!r} should be a new label and a '
         "name, such as '0:daisy'."
       )
+    check_name(name.strip(), f'{path}, line {number}: the class')
     names[int(label)] = name.strip()
   gap = next((label for label in range(len(names)) if label not in names), None)
   if gap is not None:

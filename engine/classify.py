@@ -37,7 +37,7 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
       f'The checkpoint {checkpoint} has no logits: it holds '
       'features only, and no class can be told.'
     )
-  names = class_names.of_checkpoint(config, run, num_classes)
+  names = class_names.of_checkpoint(config, checkpoint, run, num_classes)
   results = task.predict_files(config, checkpoint, run, names, paths)
   image_files.check_all(len(results), paths)
   return results

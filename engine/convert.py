@@ -25,27 +25,30 @@ def _bar(total, initial, title):
     'verifying': 'record',
     'reading masks': 'mask',
   }.get(title, 'B')
-  bar = console.progress(total, initial, unit, unit_scale=unit == 'B')
-  bar.set_description(title)
-  return bar
+  return console.progress(total, initial, unit, title, unit_scale=unit == 'B')
 
 
 def _local(source, name):
   """Returns what --source names, downloaded if it is an address."""
   if not download.is_url(source):
     return source
-  console.say(f'Downloading {source}.')
-  folder = dataset_utils.cache_dir() / 'downloads' / name.replace(':', '-')
-  return download.fetch(download.Download(source), str(folder), _bar)
+  folder = (
+    dataset_utils.cache_dir()
+    / 'downloads'
+    / name.replace(':', '-')
+    / download.folder_of(source)
+  )
+  return download.fetch(
+    download.Download(source), str(folder), _bar, console.say
+  )
 
 
 def _downloaded(converter, name):
   """Returns the archive, or the folder of the files, of a known dataset."""
   folder = str(dataset_utils.cache_dir() / 'downloads' / name)
   for file in converter.downloads:
-    console.say(f'Downloading {file.url}.')
-    path = download.fetch(file, folder, _bar)
-  return path if converter.archive else folder
+    path = download.fetch(file, folder, _bar, console.say)
+  return path if converter.archive else os.path.dirname(path)
 
 
 @contextlib.contextmanager
@@ -64,7 +67,7 @@ def _opened(config: ConvertConfig, name: str) -> Iterator[str | None]:
   with folders.work_folder(config.dataset_dir) as folder:
     console.say(f'Unpacking {path}.')
     inside = folder / pathlib.Path(path).name.partition('.')[0]
-    archives.unpack(path, str(inside), _bar)
+    archives.unpack(path, str(inside), _bar, config.max_unpacked_bytes)
     yield str(inside)
 
 
@@ -183,6 +186,7 @@ def convert(config: ConvertConfig) -> description.Description | None:
         config.color_table,
         config.mask_values or (),
         config.ignore_label if config.ignore_label >= 0 else None,
+        config.max_image_pixels,
         _bar,
       ),
     )

@@ -153,6 +153,15 @@ def test_not_an_image(data, reason, colours_run, workplace):
   ]
 
 
+def test_a_name_with_control_characters(colours_run):
+  names = 'a\nerror: all.png', 'b\x1b[2J.png'
+  builders.colour_image(0, 0).save(names[0])
+  pathlib.Path(names[1]).write_bytes(b'')
+  printed = classify(colours_run, *names, top=1)
+  assert printed.out.startswith('a\\nerror: all.png\n  ')
+  assert printed.err.startswith('error: b\\x1b[2J.png is empty.\n')
+
+
 def test_kinds_of_images(colours_run):
   kinds = [
     ('RGB', 'jpeg'),

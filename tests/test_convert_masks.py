@@ -12,7 +12,8 @@ from PIL import Image
 
 import download_and_convert_data
 from datasets import class_names, dataset_utils
-from datasets.convert import registry
+from datasets.convert import registry, voc_masks
+from datasets.images import overlays
 from datasets.records import description
 from datasets.records.tfrecord import Reader
 from tests import builders
@@ -121,6 +122,12 @@ def palette(mask):
   image.putdata(mask.ravel().tolist())
   colours = np.random.RandomState(0).randint(0, 256, 768).tolist()
   image.putpalette(colours)
+  return image
+
+
+def voc_palette(mask):
+  image = palette(mask)
+  image.putpalette(overlays.palette(256).tobytes())
   return image
 
 
@@ -271,7 +278,11 @@ def test_schema():
 )
 def test_layouts(images, folder):
   expected = write(images=images, folder=folder)
-  _, found = converted()
+  printed, found = converted()
+  assert (
+    'note: Nothing names the 3 classes, which are called class 0 to class 2: '
+    'give --labels_file, with lines such as 0:background.\n'
+  ) in printed.out
   assert list(found.splits) == ['train', 'validation']
   both = {**masks('train'), **masks('validation')}
   assert both.keys() == expected.keys()
@@ -709,6 +720,21 @@ def test_bad_examples_are_left_out():
   }
 
 
+def test_masks_that_are_too_large():
+  """Each is named, decoded neither to tell the classes nor to be written."""
+  write()
+  for flags in {}, {'labels_file': labels()}:
+    refused(
+      convert(max_image_pixels=98, **flags), '11x9 = 99 pixels, more than'
+    )
+  save('s/masks/p0.png', grey(np.zeros((90, 110), np.uint8)))
+  refused(
+    convert(max_image_pixels=99),
+    'images/p0.png of s has a mask, masks/p0.png, that has 110x90 = 9,900',
+    '--max_image_pixels=99',
+  )
+
+
 def test_masks_that_are_ignored_are_noted():
   write(images='s/train/images', folder='s/train/masks')
   write(images='s/val/images', folder='s/val/masks')
@@ -725,12 +751,14 @@ def test_masks_that_are_ignored_are_noted():
 # PASCAL VOC.
 
 
-def write_voc(root='s/VOCdevkit/VOC2012', form=palette, aug=False):
+def write_voc(
+  root='s/VOCdevkit/VOC2012', form=voc_palette, aug=False, classes=3
+):
   """Writes eight images: 0 to 3 are train, 4 and 5 val, 6 and 7 more."""
   for seed in range(8):
     save(f'{root}/JPEGImages/p{seed}.jpg', noise(seed))
     if seed < 6:
-      save(f'{root}/SegmentationClass/p{seed}.png', form(ids(seed)))
+      save(f'{root}/SegmentationClass/p{seed}.png', form(ids(seed, classes)))
     elif aug:
       save(f'{root}/SegmentationClassAug/p{seed}.png', grey(ids(seed)))
   lists = {'train': range(4), 'val': (4, 5), 'trainval': range(6)}
@@ -749,6 +777,7 @@ def test_voc(aug):
   printed, found = converted(dataset_name='voc_masks')
   assert found.name == 'pascal_voc_seg' and found.ignore_label == 255
   assert found.class_names == class_names.PASCAL_VOC
+  assert "note: The masks have PASCAL VOC's palette" in printed.out
   seeds = {'train': range(4), 'val': (4, 5)} | (
     {'train_aug': (6, 7)} if aug else {}
   )
@@ -825,12 +854,31 @@ def test_bad_voc(source, words):
   refused(convert(dataset_name='voc_masks'), words)
 
 
+@pytest.mark.parametrize(
+  'form, classes', [(palette, 3), (grey, 3), (voc_palette, 9)]
+)
+def test_a_set_in_the_form_of_voc(form, classes, monkeypatch):
+  """Its names are VOC's where nothing contradicts that; or they are given."""
+  monkeypatch.setattr(voc_masks, 'NAMES', class_names.PASCAL_VOC[:8])
+  write_voc('s', form, classes=classes)
+  printed, found = converted(dataset_name='voc_masks')
+  assert found.name == 'tfrecord' and found.ignore_label == 255
+  assert list(found.class_names) == [f'class {i}' for i in range(classes)]
+  assert "do not have PASCAL VOC's palette, or have classes" in printed.out
+  assert f'note: Nothing names the {classes} classes' in printed.out
+  shutil.rmtree('new')
+  names = labels([f'my {i}' for i in range(classes)])
+  printed, found = converted(dataset_name='voc_masks', labels_file=names)
+  assert list(found.class_names) == [f'my {i}' for i in range(classes)]
+  assert found.name == 'tfrecord' and 'note:' not in printed.out
+
+
 def test_voc_tells_its_classes():
-  write_voc()
+  write_voc('s')
+  pathlib.Path('s/labelmap.txt').write_text('sky:0,0,255::\ntree:0,128,0::\n')
   refused(
     convert(dataset_name='voc_masks', mask_values='0,1'),
-    'The set tells its classes itself',
-    '--dataset_name=mask_folder',
+    's/labelmap.txt tells the classes: leave out',
   )
 
 

@@ -283,7 +283,19 @@ def test_archives(address, name, served):
   downloads = pathlib.Path('cache/slim-resnets/downloads/image_folder')
   assert downloads.exists() == served
   if served:
-    assert os.listdir(downloads) == [name]
+    (folder,) = downloads.iterdir()
+    assert sorted(os.listdir(folder)) == [name, f'{name}.json']
+
+
+def test_an_archive_that_unpacks_to_too_much():
+  source = write_zip('a.zip', write_folders('source'))
+  refused(
+    convert(source=source, max_unpacked_bytes=1000),
+    'a.zip has',
+    '1,000 are allowed',
+    '--max_unpacked_bytes',
+    left=('a.zip', 'source'),
+  )
 
 
 @pytest.mark.parametrize(
@@ -361,13 +373,38 @@ def test_downloads(name, kind, monkeypatch, address, place):
     monkeypatch, name, address if kind == 'http' else place.as_uri()
   )
   assert converted(dataset_name=name).name == name
-  assert sorted(os.listdir(f'cache/slim-resnets/downloads/{name}')) == sorted(
-    map(os.path.basename, files)
+  cache = pathlib.Path(f'cache/slim-resnets/downloads/{name}')
+  if kind == 'file':  # read where they are
+    assert not cache.exists()
+    return
+  assert sorted(os.listdir(cache)) == sorted(
+    f'{os.path.basename(file)}{end}' for file in files for end in ('', '.json')
   )
-  if name == 'mnist' and kind == 'http':
+  if name == 'mnist':
     trained()
   remove('new', *files)  # the second time nothing is fetched
   converted(dataset_name=name)
+
+
+def test_addresses_that_end_alike(address):
+  """Each has a file of its own, which is fetched again when it changes."""
+  for folder, classes in (('a', ('red', 'green')), ('b', ('blue', 'grey'))):
+    os.mkdir(folder)
+    write_zip(f'{folder}/images.zip', write_folders(f'in_{folder}', classes))
+  for url, classes, said in (
+    ('a', ('green', 'red'), 'Downloading'),
+    ('b', ('blue', 'grey'), 'Downloading'),
+    ('b', ('blue', 'grey'), 'Using'),
+    ('a', ('green', 'red', 'white'), 'Downloading'),
+  ):
+    if len(classes) == 3:
+      write_zip('a/images.zip', write_folders('in_a', ('white',)) and 'in_a')
+      os.utime('a/images.zip', (2e9, 2e9))
+    printed = convert(source=f'{address}/{url}/images.zip')
+    assert (printed.status, printed.err) == (0, '')
+    assert printed.out.startswith(said)
+    assert description.read('new').class_names == classes
+    remove('new')
 
 
 @pytest.mark.parametrize('name', KNOWN)
@@ -380,7 +417,7 @@ def test_a_download_that_is_another_file(name, monkeypatch, place):
     '--source',
     left={'source', *files} - {f for f in files if '/' in f},
   )
-  assert os.listdir(f'cache/slim-resnets/downloads/{name}') == []
+  assert not os.path.exists('cache')
 
 
 def test_a_download_that_is_not_there(monkeypatch, address):

@@ -29,6 +29,8 @@ FASHION_NAMES = (
 )
 PREFIXES = {'train': 'train', 'test': 't10k'}
 
+_MOST_BYTES = 1 << 30  # of a file, unpacked; MNIST has 47 million
+
 
 def _find(folder: pathlib.Path, stem: str, dimensions: int) -> pathlib.Path:
   """Finds e.g. train-images-idx3-ubyte, under one of its names."""
@@ -61,13 +63,17 @@ def read_idx(path: str | os.PathLike, dimensions: int) -> np.ndarray:
   """
   path = pathlib.Path(path)
   try:
-    data = path.read_bytes()
-    if path.suffix == '.gz':
-      data = gzip.decompress(data)
+    with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as file:
+      data = file.read(_MOST_BYTES + 1)
   except (EOFError, zlib.error, gzip.BadGzipFile) as error:
     raise ValueError(
       f'{path} is cut off or damaged ({error}). Download it again.'
     ) from error
+  if len(data) > _MOST_BYTES:
+    raise ValueError(
+      f'{path} has more than {_MOST_BYTES:,} bytes (unpacked). Is it the right '
+      'file?'
+    )
   magic, expected = data[:4], bytes([0, 0, 8, dimensions])
   if magic != expected:
     raise ValueError(

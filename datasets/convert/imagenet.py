@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from datasets.sources import listing, tars
-from datasets.text import check_name, few
+from datasets.text import check_name, distinct, few
 from datasets.writing.plan import Item, Options, Plan
 
 SYNSETS = ('synsets.txt', 'imagenet_lsvrc_2015_synsets.txt')
@@ -318,6 +318,19 @@ def plan(source: str, options: Options) -> Plan:
   splits = {
     split: _split(split, path, folder, known) for split, path in paths.items()
   }
+  names = ['background', *known.names.values()]
+  told_apart = distinct(names)
+  shared = [
+    new for old, new in zip(names, told_apart, strict=True) if old != new
+  ]
   return Plan(
-    str(source), ['background', *known.names.values()], splits, 'imagenet'
+    str(source),
+    told_apart,
+    splits,
+    'imagenet',
+    notes=(
+      (f'Classes that share a name are told apart: {few(shared)}.',)
+      if shared
+      else ()
+    ),
   )

@@ -1,16 +1,7 @@
 """Images in one folder and their masks, of the same names, in another."""
 
-import concurrent.futures
-import os
-from collections.abc import Sequence
-
-import numpy as np
-
-from datasets import dataset_utils
+from datasets.convert import mask_classes
 from datasets.convert.mask_pairs import Pair, plan_pairs, stems
-from datasets.images import colour_table, image_files, mask_files
-from datasets.images.colour_table import Table
-from datasets.limits import MOST_IDS
 from datasets.sources import listing
 from datasets.text import few
 from datasets.writing import splitting
@@ -22,7 +13,6 @@ MASKS = ('masks', 'mask', 'annotations', 'labels', 'SegmentationClass')
 SPLITS = {**splitting.SPLITS, 'training': 'train', 'valid': 'validation'}
 # What the names of masks may have behind those of their images.
 _ENDINGS = ('', '_mask', '_label', '_L', '_gt')
-_SPARSE = 16  # classes of which most may be absent
 
 
 def _named(folder, names):
@@ -108,88 +98,6 @@ def _pairs(images, ids, source):
   return [*pairs.values()]
 
 
-def _found_values(pairs: Sequence[Pair], options: Options) -> np.ndarray:
-  """Reads all masks, and returns how often each value is in them: int64 [256].
-
-  Raises:
-    ValueError: none can be read; the sentence tells of the first.
-  """
-  rule = mask_files.Rule(options.ignore_label)
-
-  def look(pair):
-    try:
-      return np.bincount(
-        mask_files.read(*pair.mask[::-1], rule).ravel(), minlength=MOST_IDS
-      )
-    except image_files.BadImage as bad:  # the writing names each of them
-      return bad
-
-  total, bad = np.zeros(MOST_IDS, np.int64), []
-  with (
-    options.progress(len(pairs), 0, 'reading masks') as bar,
-    concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-  ):
-    for pair, found in zip(pairs, pool.map(look, pairs), strict=True):
-      if isinstance(found, image_files.BadImage):
-        bad.append(f'{pair.image[0]} {found}')
-      else:
-        total += found
-      bar.update(1)
-  if len(bad) == len(pairs):
-    raise ValueError(f'No mask can be taken: {bad[0]}.')
-  return total
-
-
-def _numbers(pairs, options, source):
-  """Returns names for the classes 0 to the largest value of the masks."""
-  found = np.flatnonzero(_found_values(pairs, options))
-  ids = [int(value) for value in found if value != options.ignore_label]
-  classes = max(ids, default=0) + 1
-  if classes > max(_SPARSE, 2 * len(ids)):
-    cure = (
-      f'If each value is a class: --mask_values={",".join(map(str, ids))}. '
-      if len(ids) <= _SPARSE
-      else 'If they come of smooth edges, save the masks without them. '
-    )
-    raise ValueError(
-      f'The masks of {source} have the values {few(map(str, ids))}, which '
-      f'leave most of the classes 0 to {ids[-1]} empty. {cure}If they are '
-      'ids: name all classes in --labels_file.'
-    )
-  return [f'class {label}' for label in range(classes)]
-
-
-def _read_labels(path):
-  if not os.path.isfile(path):
-    raise ValueError(f'The labels file {path} does not exist.')
-  return [*dataset_utils.read_label_file(*os.path.split(path)).values()]
-
-
-def _classes(pairs, options, source):
-  """Returns the classes, and how masks are read."""
-  label, values = options.ignore_label, options.mask_values
-  if options.color_table:
-    if options.labels_file or values:
-      raise ValueError(
-        '--color_table tells the names and the order of the '
-        'classes: leave out --labels_file and --mask_values.'
-      )
-    return colour_table.read(options.color_table, label)
-  rule = mask_files.Rule(label, values)
-  if options.labels_file:
-    names = _read_labels(options.labels_file)
-    if values and len(values) != len(names):
-      raise ValueError(
-        f'--mask_values has {len(values)} values, and '
-        f'{options.labels_file} names {len(names)} classes: '
-        'give a value for each.'
-      )
-    return Table(names, rule)
-  if values:
-    return Table([f'class {i}' for i in range(len(values))], rule)
-  return Table(_numbers(pairs, options, source), rule)
-
-
 def plan(source: str, options: Options) -> Plan:
   """Plans a folder of images and one of masks, with files of equal names.
 
@@ -201,7 +109,8 @@ def plan(source: str, options: Options) -> Plan:
   Args:
     source: the folder.
     options: which part is validation; what the masks' pixels stand for; and
-      the names of the classes, without which they are numbers.
+      the names of the classes, without which they are numbers, see
+      `mask_classes.find`.
 
   Returns:
     The splits train and validation, or those there are.
@@ -219,10 +128,5 @@ def plan(source: str, options: Options) -> Plan:
       f'{source} has {few(pairs)} but no train. Add the folder train.'
     )
   every = [pair for found in pairs.values() for pair in found]
-  table = _classes(every, options, source)
-  if len(table.class_names) > MOST_IDS:
-    raise ValueError(
-      f'{len(table.class_names)} classes are named; masks have '
-      f'room for {MOST_IDS}.'
-    )
+  table = mask_classes.find(every, options, str(source))
   return plan_pairs(str(source), table, pairs, options)

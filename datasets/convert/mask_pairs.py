@@ -53,13 +53,15 @@ def stems(
   return found
 
 
-def _items(pairs, rule):
+def _items(pairs, rule, max_pixels):
   return [
     Item(
       pair.image[0],
       None,
       functools.partial(listing.read_file, pair.image[1]),
-      read_mask=functools.partial(mask_files.read, *pair.mask[::-1], rule),
+      read_mask=functools.partial(
+        mask_files.read, *pair.mask[::-1], rule, max_pixels
+      ),
     )
     for pair in pairs
   ]
@@ -78,7 +80,7 @@ def plan_pairs(
     source: where they are from.
     table: the classes, and how masks are read.
     pairs: of each split; if there is only train, a part becomes validation.
-    options: which part.
+    options: which part, and the largest mask.
     name: the dataset's, for `Plan.name`.
   """
   label = table.rule.ignore_label
@@ -86,14 +88,20 @@ def plan_pairs(
     source,
     list(table.class_names),
     splitting.complete(
-      {split: _items(found, table.rule) for split, found in pairs.items()},
+      {
+        split: _items(found, table.rule, options.max_pixels)
+        for split, found in pairs.items()
+      },
       options,
     ),
     name,
     SEGMENTATION,
     label,
-    tuple(
-      f'{ignored} is no class: its pixels are ignored ({label}).'
-      for ignored in table.ignored
+    (
+      *table.notes,
+      *(
+        f'{ignored} is no class: its pixels are ignored ({label}).'
+        for ignored in table.ignored
+      ),
     ),
   )

@@ -4,11 +4,10 @@ import functools
 import os
 import pathlib
 
-import h5py
 import numpy as np
 
 from datasets.images.image_files import encode_png
-from datasets.sources import listing
+from datasets.sources import hdf5, listing
 from datasets.writing.plan import Item, Options, Plan
 
 FILES = {'train': 'train_signs.h5', 'test': 'test_signs.h5'}
@@ -41,25 +40,11 @@ def read_split(
     uint8 [n, 64, 64, 3], and integers [n] in [0, 5].
 
   Raises:
-    ValueError: it is damaged, or not such a file.
+    ValueError: it is damaged, or not such a file; see `hdf5.read_arrays`.
   """
   path = pathlib.Path(path)
   keys = f'{split}_set_x', f'{split}_set_y', 'list_classes'
-  try:
-    with h5py.File(path, 'r') as file:
-      images, labels, classes = (np.asarray(file[key][()]) for key in keys)
-  except (
-    KeyError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-  ) as error:  # all of them come of damage
-    raise ValueError(
-      f'{path} is cut off, damaged, or another file: it should be HDF5 with '
-      f'the arrays {", ".join(keys)}. Copy it again.'
-    ) from error
+  images, labels, classes = hdf5.read_arrays(path, keys)
   if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE, 3):
     raise ValueError(
       f'{path}: {keys[0]} is {images.dtype} of the shape {images.shape}; it '

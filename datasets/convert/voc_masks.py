@@ -10,15 +10,19 @@ import dataclasses
 import os
 import pathlib
 
+import numpy as np
+
 from datasets.class_names import PASCAL_VOC as NAMES
+from datasets.convert import mask_classes
 from datasets.convert.mask_pairs import Pair, plan_pairs, stems
-from datasets.images import colour_table, mask_files
+from datasets.images import colour_table, mask_files, overlays
 from datasets.images.colour_table import Table
+from datasets.images.image_files import BadImage
+from datasets.limits import MOST_IDS
 from datasets.sources import listing
 from datasets.text import check_name, few
 from datasets.writing.plan import Options, Plan
 
-IGNORE_LABEL = 255  # of the borders of objects
 LISTS = 'ImageSets/Segmentation'
 _IMAGES, _MASKS = 'JPEGImages', 'SegmentationClass'
 # The lists of each split, one of which may be there, and its masks. trainval
@@ -30,6 +34,14 @@ _SPLITS = {
 }
 _ALL = ('trainval.txt', 'default.txt')  # lists of a set without splits
 _LABELMAP = 'labelmap.txt'
+_TAKEN = (
+  "The masks have PASCAL VOC's palette and no class above 20, so that its 21 "
+  'names are taken. If the classes are others, name them by --labels_file.'
+)
+_NOT_TAKEN = (
+  "The masks do not have PASCAL VOC's palette, or have classes above 20, so "
+  'that its names are not taken.'
+)
 _BORDER = (224, 224, 192)  # the colour of ignored pixels
 
 
@@ -108,17 +120,57 @@ def _splits(root):
   )
 
 
-def _classes(root, options):
+def _has_palette(pair):
+  """Whether a mask has VOC's colours, as far as its palette goes."""
+  try:
+    found = mask_files.read_palette(pair.mask[1])
+  except (BadImage, OSError):  # the writing names it
+    return True
+  known = overlays.palette(MOST_IDS)
+  classes = slice(len(NAMES))
+  return found is not None and np.array_equal(
+    found[classes], known[: len(found)][classes]
+  )
+
+
+def _is_voc(pairs, options):
+  """Whether nothing in masks contradicts that they are VOC's."""
+  return all(map(_has_palette, pairs)) and mask_classes.found_ids(
+    pairs, options
+  )[-1:] < [len(NAMES)]
+
+
+def _classes(root, splits, options):
   """Returns the classes and how masks are read, and the dataset's name."""
-  if not (root / _LABELMAP).is_file():
-    return Table(NAMES, mask_files.Rule(IGNORE_LABEL)), 'pascal_voc_seg'
+  told = options.color_table or options.mask_values or options.labels_file
+  if (root / _LABELMAP).is_file():
+    if told:
+      raise ValueError(
+        f'{root / _LABELMAP} tells the classes: leave out --color_table, '
+        '--mask_values and --labels_file.'
+      )
+    return _by_labelmap(root, options), 'tfrecord'
+  pairs = [pair for found in splits.values() for pair in found]
+  if told:
+    return mask_classes.find(pairs, options, str(root)), 'tfrecord'
+  # DeepLab's masks of train_aug have no palette.
+  own = [
+    pair for name in splits if name != 'train_aug' for pair in splits[name]
+  ]
+  if _is_voc(own, options):
+    rule = mask_files.Rule(options.ignore_label)
+    return Table(NAMES, rule, notes=[_TAKEN]), 'pascal_voc_seg'
+  table = mask_classes.find(pairs, options, str(root))
+  return table._replace(notes=[_NOT_TAKEN, *table.notes]), 'tfrecord'
+
+
+def _by_labelmap(root, options):
+  """Returns the classes and colours of labelmap.txt."""
   table = colour_table.read(str(root / _LABELMAP), options.ignore_label)
   if options.ignore_label is None:
-    return table, 'tfrecord'
+    return table
   colours = {_BORDER: options.ignore_label, **table.rule.colours}
-  return table._replace(
-    rule=dataclasses.replace(table.rule, colours=colours)
-  ), 'tfrecord'
+  return table._replace(rule=dataclasses.replace(table.rule, colours=colours))
 
 
 def plan(source: str, options: Options) -> Plan:
@@ -126,26 +178,22 @@ def plan(source: str, options: Options) -> Plan:
 
   train_aug is there where SegmentationClassAug and its list are; it holds
   train again. A set with labelmap.txt, as CVAT exports it, has the classes
-  and colours of that file.
+  and colours of that file. Another set has those that the options tell; or
+  VOC's, if its masks have VOC's palette and values; or numbers.
 
   Args:
     source: the folder VOC2012, or one that holds it somewhere.
-    options: for a set with one list, which part is validation; for one with
-      labelmap.txt, the ignore label.
+    options: for a set with one list, which part is validation; the ignore
+      label; and, unless there is labelmap.txt, what tells the classes.
 
   Returns:
     The splits train, val and train_aug, or those of them that there are.
 
   Raises:
     ValueError: no such folder, a list that names a file that is missing, or
-      options for the classes.
+      classes that are told twice or not at all.
   """
-  if options.color_table or options.mask_values or options.labels_file:
-    raise ValueError(
-      f'The set tells its classes itself, or has them in {_LABELMAP}: leave '
-      'out --color_table, --mask_values and --labels_file, or convert it by '
-      '--dataset_name=mask_folder.'
-    )
   root = _find(source)
-  table, name = _classes(root, options)
-  return plan_pairs(str(source), table, _splits(root), options, name)
+  splits = _splits(root)
+  table, name = _classes(root, splits, options)
+  return plan_pairs(str(source), table, splits, options, name)

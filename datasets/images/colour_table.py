@@ -23,11 +23,13 @@ class Table(NamedTuple):
     class_names: in their order.
     rule: what the pixels stand for.
     ignored: the names of what is ignored.
+    notes: sentences on what was taken for the classes.
   """
 
   class_names: list[str]
   rule: mask_files.Rule
   ignored: list[str] = []
+  notes: list[str] = []
 
 
 def _csv_rows(path, lines) -> Iterator[tuple[str, str, list[str]]]:

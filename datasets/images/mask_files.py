@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from datasets.images import image_files
 from datasets.images.image_files import BadImage
-from datasets.limits import MOST_IDS, MOST_PIXELS
+from datasets.limits import MAX_PIXELS, MOST_IDS, MOST_PIXELS
 
 Colour = tuple[int, int, int]
 
@@ -177,9 +177,7 @@ def _colours_unasked(pixels):
   )
 
 
-def decode(
-  data: bytes, rule: Rule, max_pixels: int = MOST_PIXELS
-) -> np.ndarray:
+def decode(data: bytes, rule: Rule, max_pixels: int = MAX_PIXELS) -> np.ndarray:
   """Returns the id of each pixel of a mask file.
 
   With a table of colours the colours count, those of a palette too. Without
@@ -189,7 +187,7 @@ def decode(
   Args:
     data: the bytes of the file; of no format that changes values.
     rule: what they stand for.
-    max_pixels: the largest height x width.
+    max_pixels: the largest height x width that is decoded.
 
   Returns:
     uint8 [height, width]. Without a table, ids may be no class: whoever knows
@@ -222,13 +220,36 @@ def decode(
   return _by_value(pixels[..., 0], rule)
 
 
-def read(path: str, name: str, rule: Rule) -> np.ndarray:
+def read_palette(path: str) -> np.ndarray | None:
+  """Returns the palette of a mask file, of which no pixel is read.
+
+  Args:
+    path: of the file.
+
+  Returns:
+    uint8 [colours, 3], those that the file has; None if it has none.
+
+  Raises:
+    BadImage: it is no image.
+    OSError: it cannot be read.
+  """
+  with open(path, 'rb') as file:
+    image = image_files.open_image(file.read(), MOST_PIXELS)
+  if image.mode != 'P':
+    return None
+  return np.array(image.getpalette(), np.uint8).reshape(-1, 3)
+
+
+def read(
+  path: str, name: str, rule: Rule, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
   """Reads a mask file; see `decode`.
 
   Args:
     path: of the file.
     name: what people call it.
     rule: what its pixels stand for.
+    max_pixels: the largest height x width that is decoded.
 
   Raises:
     BadImage: it cannot be read, or `decode` refuses it; the sentence goes on
@@ -236,7 +257,7 @@ def read(path: str, name: str, rule: Rule) -> np.ndarray:
   """
   try:
     with open(path, 'rb') as file:
-      return decode(file.read(), rule)
+      return decode(file.read(), rule, max_pixels)
   except BadImage as bad:
     raise BadImage(f'has a mask, {name}, that {bad}') from None
   except OSError as error:

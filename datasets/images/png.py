@@ -4,7 +4,8 @@ import struct
 from typing import NamedTuple
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
-BITS, KIND = 24, 25  # where the header has these two, a byte each
+WIDTH = 16  # where the header has width and height, of four bytes each
+BITS, KIND = 24, 25  # where it has these two, a byte each
 GREY = 0  # the kind of one grey channel
 
 _HEADER = struct.Struct('>16xIIBB')

@@ -5,7 +5,7 @@ import tensorflow.compat.v1 as tf
 
 from datasets import sessions
 from datasets.images import png
-from datasets.limits import MOST_IDS
+from datasets.limits import MOST_IDS, MOST_PIXELS
 
 _AGAIN = 'convert the data again'
 _BY_SCRIPT = (
@@ -61,8 +61,20 @@ class ClassReader:
 class MaskReader:
   """Decodes and checks a mask, a PNG of class ids; safe in many threads."""
 
-  def __init__(self, labels: range, ignore_label: int | None = None):
-    """Sets the ids that may occur, and the one of ignored pixels."""
+  def __init__(
+    self,
+    labels: range,
+    ignore_label: int | None = None,
+    max_pixels: int = MOST_PIXELS,
+  ):
+    """Sets what is right.
+
+    Args:
+      labels: the ids that may occur.
+      ignore_label: the id of ignored pixels; None if there is none.
+      max_pixels: the largest height x width that is decoded.
+    """
+    self._max_pixels = max_pixels
     self._labels, self._ignore_label = labels, ignore_label
     self._known = np.isin(
       np.arange(MOST_IDS),
@@ -87,7 +99,9 @@ class MaskReader:
       BadExample: no PNG of one grey channel of 8 bits, another size than the
         image's, or a value that is neither a class nor the ignore label.
     """
-    _check_header(data, None if image is None else image.shape[:2])
+    _check_header(
+      data, self._max_pixels, None if image is None else image.shape[:2]
+    )
     try:
       mask = self._session.run(self._mask, {self._data: data})
     except (tf.errors.OpError, UnicodeDecodeError):  # its text quotes bytes
@@ -125,7 +139,7 @@ class MaskReader:
     )
 
 
-def _check_header(data, size):
+def _check_header(data, max_pixels, size):
   """Checks what a PNG says of its pixels and its size, (height, width)."""
   if not data:
     raise BadExample('has an empty mask', _AGAIN)
@@ -144,4 +158,11 @@ def _check_header(data, size):
       f'has a mask of {header.width}x{header.height} pixels for an image of '
       f'{size[1]}x{size[0]}',
       _AGAIN,
+    )
+  pixels = header.width * header.height
+  if pixels > max_pixels:
+    raise BadExample(
+      f'has a mask of {header.width}x{header.height} = {pixels:,} pixels, more '
+      f'than --max_image_pixels={max_pixels}',
+      'raise the limit, or convert the data again with smaller images',
     )

@@ -10,7 +10,7 @@ import numpy as np
 from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_utils, label_kinds
-from datasets.limits import MOST_IDS
+from datasets.limits import MAX_PIXELS, MOST_IDS
 from datasets.progress import no_progress
 from datasets.records import description
 from datasets.records.examples import features_of
@@ -94,6 +94,7 @@ def count(
   threads: int | None = None,
   progress: Callable = no_progress,
   most: int | None = None,
+  max_pixels: int = MAX_PIXELS,
 ) -> PixelCounts:
   """Returns how many pixels each class of a split has.
 
@@ -103,6 +104,7 @@ def count(
   Args:
     dataset: a split for segmentation.
     most: how many masks are decoded, evenly over the split, if not all.
+    max_pixels: the largest height x width of a mask.
     threads: that decode; None for one a processor.
     progress: called with the number of records, 0 and a title; returns a
       context manager with update().
@@ -114,7 +116,9 @@ def count(
   if known:
     return known
   records = Reader(dataset.data_sources, dataset_utils.offsets_dir())
-  read_mask = MaskReader(range(dataset.num_classes), dataset.ignore_label)
+  read_mask = MaskReader(
+    range(dataset.num_classes), dataset.ignore_label, max_pixels
+  )
   tally, wrong = Tally(), {}
   indices = (
     range(len(records))

@@ -25,6 +25,9 @@ from datasets.progress import no_progress
 
 _CHUNK = 1 << 18
 _DEEPEST = 100  # folders in folders
+# What an archive may unpack to: this many bytes, or times its own size.
+_FLOOR, _RATIO = 10**9, 100
+_HEADER = 1 << 24  # bytes of a member's name and the like
 _PACKERS = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open}
 _UNSAFE = 'It could do harm: get the archive from where it was made.'
 _PACK = 'Rename it, and pack the archive again.'
@@ -55,14 +58,25 @@ class _Member(NamedTuple):
 
 
 class _Reader:
-  """A file that remembers what was read last."""
+  """A file that remembers what was read last, and is not read without end.
 
-  def __init__(self, file):
-    self._file, self.last = file, b''
+  What tarfile reads at once besides the members' content it keeps in memory.
+  """
+
+  def __init__(self, archive, file, most):
+    self._archive, self._file, self._most = archive, file, most
+    self.last, self._count = b'', 0
     self.seek, self.tell = file.seek, file.tell
 
   def read(self, size=-1):
+    if not 0 <= size <= _HEADER:
+      raise _Refused(
+        f'{self._archive} has a header of more than {_HEADER:,} bytes. '
+        f'{_UNSAFE}'
+      )
     self.last = self._file.read(size)
+    self._count += len(self.last)
+    _check_size(self._archive, self._count, self._most)
     return self.last
 
 
@@ -79,7 +93,7 @@ def _unpacked(file):
 def _is_tar(path):
   try:
     with open(path, 'rb') as file:
-      return tarfile.is_tarfile(_unpacked(file))
+      return tarfile.is_tarfile(_Reader(path, _unpacked(file), _HEADER))
   except Exception:  # damaged, in one of the ways of four modules
     return False
 
@@ -101,6 +115,16 @@ def is_archive(path: str | os.PathLike) -> bool:
     return os.path.isfile(path) and (_is_tar(path) or _is_zip(path))
   except OSError as error:
     raise ValueError(f'{path} cannot be read: {error.strerror}.') from error
+
+
+def _check_size(archive, size, most):
+  if size > most:
+    packed = os.path.getsize(archive)
+    raise _Refused(
+      f'{archive} has {packed:,} bytes and unpacks to {size:,} or more, and '
+      f'{most:,} are allowed. If you trust its origin, pass a larger '
+      '--max_unpacked_bytes.'
+    )
 
 
 def _check_space(archive, folder, size, free):
@@ -152,9 +176,10 @@ def _zip_member(archive, file, info):
   )
 
 
-def _zip_members(archive, folder, progress) -> Iterator[_Member]:
+def _zip_members(archive, folder, most, progress) -> Iterator[_Member]:
   with zipfile.ZipFile(archive) as file:
     size = sum(info.file_size for info in file.infolist())
+    _check_size(archive, size, most)
     _check_space(archive, folder, size, shutil.disk_usage(folder).free)
     with progress(size, 0, f'Unpacking {os.path.basename(archive)}') as bar:
       for info in file.infolist():
@@ -188,7 +213,7 @@ def _tar_member(archive, file, info, folder):
   )
 
 
-def _tar_members(archive, folder, progress) -> Iterator[_Member]:
+def _tar_members(archive, folder, most, progress) -> Iterator[_Member]:
   free = shutil.disk_usage(folder).free
   with (
     open(archive, 'rb') as packed,
@@ -196,13 +221,16 @@ def _tar_members(archive, folder, progress) -> Iterator[_Member]:
       os.path.getsize(archive), 0, f'Unpacking {os.path.basename(archive)}'
     ) as bar,
   ):
-    reader, size, done = _Reader(_unpacked(packed)), 0, 0
+    # The headers and the end of a tar are read besides.
+    reader = _Reader(archive, _unpacked(packed), 2 * most + _HEADER)
+    size, done = 0, 0
     with tarfile.open(
       fileobj=reader, mode='r:', encoding='utf-8', errors='surrogateescape'
     ) as file:
       while info := file.next():
         file.members = []  # else it keeps all of them
         size += info.size
+        _check_size(archive, size, most)
         _check_space(archive, folder, size, free)
         yield _tar_member(archive, file, info, folder)
         bar.update(packed.tell() - done)
@@ -296,12 +324,12 @@ class _Writer:
     return os.link(original, place)
 
 
-def _unpack(archive, folder, progress):
+def _unpack(archive, folder, most, progress):
   members = _tar_members if _is_tar(archive) else _zip_members
   writer = _Writer(archive, folder)
   try:
     # A generator that is not closed holds the file until it is collected.
-    with contextlib.closing(members(archive, folder, progress)) as found:
+    with contextlib.closing(members(archive, folder, most, progress)) as found:
       for member in found:
         writer.write(member)
   except _Refused:
@@ -342,6 +370,7 @@ def unpack(
   path: str | os.PathLike,
   folder: str | os.PathLike,
   progress: Callable | None = None,
+  most_bytes: int | None = None,
 ) -> None:
   """Unpacks a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz, whatever its name.
 
@@ -351,19 +380,22 @@ def unpack(
     path: the archive.
     folder: new or empty.
     progress: as in `download.fetch`.
+    most_bytes: that it unpacks to; None for a gigabyte, or a hundred times
+      its size if that is more.
 
   Raises:
     ValueError: no archive, a damaged or an encrypted one, one with a member
-      that would leave the folder, or no room.
+      that would leave the folder, one that unpacks to too much, or no room.
   """
   path, folder = os.fspath(path), os.path.realpath(folder)
   _check(path, folder)
   parent, name = os.path.split(folder)
+  most = most_bytes or max(_FLOOR, _RATIO * os.path.getsize(path))
   with disk_errors(folder, 'Make room, and run the same command again.'):
     os.makedirs(parent, exist_ok=True)
     unfinished = tempfile.mkdtemp(prefix=name + '-', dir=parent)
     try:
-      _unpack(path, unfinished, progress or no_progress)
+      _unpack(path, unfinished, most, progress or no_progress)
       os.chmod(unfinished, 0o755)  # mkdtemp makes it private
       if os.path.isdir(folder):  # it is empty; Windows replaces none
         os.rmdir(folder)

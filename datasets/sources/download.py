@@ -1,7 +1,10 @@
 """Files fetched from the web: resumed, checked, then given their name.
 
 What has come so far is in NAME.part, and what the server said of the file in
-NAME.part.json, so that a later call goes on where this one was stopped.
+NAME.part.json, so that a later call goes on where this one was stopped. Of a
+whole file NAME.json says it: the file is used again if its checksum is right,
+or if the server says that it has not changed. Files of this machine are read
+where they are.
 """
 
 import contextlib
@@ -161,7 +164,11 @@ class _Part:
     os.fsync(self._file.fileno())
     if fcntl is None:  # Windows renames no open file; others keep the lock
       self._file.close()
+    # At no time do facts stand beside a file that they are not of.
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(path + '.json')
     os.replace(self.path, path)
+    os.replace(self.path + '.json', path + '.json')
 
 
 def _lock(file, path):
@@ -293,18 +300,68 @@ def _download(download, part, progress):
     time.sleep(_WAITS[failures - 1])
 
 
-def _copy(download, part, progress):
-  """Fills the part from a file:// address."""
-  address = urllib.parse.urlsplit(download.url)
+def _is_unchanged(facts, response):
+  """Whether an answer is of the file that the facts are of.
+
+  Not every server knows conditions: it may send what is there already.
+  """
+  if response.status_code == 304:
+    return True
+  length = response.headers.get('Content-Length', '')
+  said = _facts(
+    facts['url'], int(length) if length.isdecimal() else None, response.headers
+  )
+  keys = ['etag'] if said['etag'] or facts['etag'] else ['size', 'modified']
+  return all(None is not said[key] == facts[key] for key in keys)
+
+
+def _read_facts(path):
+  """Returns what the server said of a whole file; None if that is unknown."""
+  try:
+    with open(path + '.json', encoding='utf-8') as file:
+      facts = json.load(file)
+    return facts if facts.keys() == _facts('', None, {}).keys() else None
+  except (OSError, ValueError, AttributeError, RecursionError):
+    return None
+
+
+def _is_current(download, path, say):
+  """Whether a file that was downloaded is still the one of its address."""
+  facts = _read_facts(path)
+  if (
+    facts is None
+    or facts['url'] != download.url
+    or facts['size'] not in (None, os.path.getsize(path))
+  ):
+    return False
+  headers = {
+    'Accept-Encoding': 'identity',
+    'If-None-Match': facts['etag'],
+    'If-Modified-Since': facts['modified'],
+  }
+  try:
+    with requests.get(
+      download.url, headers=headers, stream=True, timeout=_TIMEOUT
+    ) as response:
+      if response.status_code in (200, 304):
+        return _is_unchanged(facts, response)
+      reason = f'the server answers {response.status_code}'
+  except requests.RequestException as error:
+    reason = _reason(error)
+  say(f'Whether {download.url} has changed is unknown: {reason}.')
+  return True
+
+
+def _local(url):
+  """Returns the path of a file:// address."""
+  address = urllib.parse.urlsplit(url)
   path = urllib.request.url2pathname(address.path)
   if address.netloc not in ('', 'localhost') or not os.path.isfile(path):
     raise ValueError(
-      f'{download.url} is not a file of this machine. An '
+      f'{url} is not a file of this machine. An '
       'address of one looks like file:///folder/images.zip.'
     )
-  with open(path, 'rb') as file:
-    _begin(download, part, os.path.getsize(path), {})
-    part.append(iter(lambda: file.read(_CHUNK), b''), progress)
+  return path
 
 
 def _check(download):
@@ -323,9 +380,8 @@ def _check(download):
 
 
 def _fetch(download, path, progress):
-  local = download.url[:5].lower() == 'file:'
   with _open_part(path + '.part', download.url) as part:
-    (_copy if local else _download)(download, part, progress)
+    _download(download, part, progress)
     if wrong := _difference(download, part.path, progress):
       part.clear()
       raise ValueError(
@@ -335,14 +391,23 @@ def _fetch(download, path, progress):
     part.finish(path)
 
 
+def folder_of(url: str) -> str:
+  """Returns the name of a folder for the file of an address, and no other."""
+  return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
 def fetch(
   download: Download,
   folder: str | os.PathLike,
   progress: Callable | None = None,
+  say: Callable[[str], None] = lambda sentence: None,
 ) -> str:
   """Returns the path of the complete, checked file; downloads what is missing.
 
-  A file that is there is checked and returned; a wrong one is not touched.
+  A file that is there is checked, and a wrong one is not touched. Without a
+  checksum the server is asked whether it has changed, and is downloaded again
+  if it has; a server that cannot be asked is told of, and the file is used.
+  The file of a file:// address is checked where it is.
 
   Args:
     download: the file.
@@ -350,6 +415,7 @@ def fetch(
     progress: called with the bytes of the whole (or None), the bytes that
       are there already and a description; returns a context manager with
       update(n), such as a tqdm.
+    say: called with a sentence on what is done.
 
   Raises:
     ValueError: the file cannot be had, or is not the one it should be.
@@ -357,13 +423,26 @@ def fetch(
   _check(download)
   folder, progress = os.fspath(folder), progress or no_progress
   path = os.path.join(folder, _name(download.url))
+  if download.url[:5].lower() == 'file:':
+    path = _local(download.url)
+    if wrong := _difference(download, path, progress):
+      raise ValueError(
+        f'{download.url} is not the file it should be: it {wrong}. Give '
+        'another with --source=FILE.'
+      )
+    return path
   with files.disk_errors(folder, 'Make room: the same command resumes.'):
-    if not os.path.exists(path):
+    if not os.path.exists(path) or not (
+      download.checksum or _is_current(download, path, say)
+    ):
+      say(f'Downloading {download.url}.')
       os.makedirs(folder, exist_ok=True)
       _fetch(download, path, progress)
-    elif wrong := _difference(download, path, progress):
-      raise ValueError(
-        f'{path} is not {download.url}: it {wrong}. Delete it, '
-        'and it is downloaded again.'
-      )
+      return path
+  if wrong := _difference(download, path, progress):
+    raise ValueError(
+      f'{path} is not {download.url}: it {wrong}. Delete it, '
+      'and it is downloaded again.'
+    )
+  say(f'Using {path}, which was downloaded before.')
   return path

@@ -4,7 +4,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from datasets.text import check_name
+from datasets.text import check_name, one_line
 
 # What file managers leave behind.
 LITTER = {'thumbs.db', 'desktop.ini', '__macosx'}
@@ -42,7 +42,8 @@ def _listed(folder: str | os.PathLike) -> list[os.DirEntry]:
       )
   except OSError as error:
     raise ValueError(
-      f'{folder} cannot be listed: {error.strerror}. May you read it?'
+      f'{one_line(os.fspath(folder))} cannot be listed: {error.strerror}. '
+      'May you read it?'
     ) from error
 
 

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datasets import label_kinds
+from datasets.limits import MAX_PIXELS
 from datasets.progress import no_progress
+from datasets.text import check_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Options:
     mask_values: for masks of other greys than ids, those of class 0, 1...
     ignore_label: for masks, the id of pixels that do not count, in [0, 255];
       None if every pixel counts.
+    max_pixels: the largest height x width of a mask.
     progress: called with a number of files, 0 and a title, where many are
       read to plan; returns a context manager with update().
   """
@@ -33,6 +36,7 @@ class Options:
   color_table: str | None = None
   mask_values: tuple[int, ...] = ()
   ignore_label: int | None = 255
+  max_pixels: int = MAX_PIXELS
   progress: Callable = no_progress
 
 
@@ -97,3 +101,19 @@ class Plan:
   task: str = label_kinds.DEFAULT
   ignore_label: int | None = None
   notes: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    """Refuses names of classes that are blank, unwritable or shared."""
+    first: dict[str, int] = {}
+    for label, name in enumerate(self.class_names):
+      if not name.strip():
+        raise ValueError(
+          f'{self.source}: the name of class {label} is blank. Name it.'
+        )
+      check_name(name, f'{self.source}: the class')
+      other = first.setdefault(name, label)
+      if other != label:
+        raise ValueError(
+          f'{self.source}: the classes {other} and {label} have the same '
+          f'name, {name!r}. Rename one of them, or make one class of them.'
+        )

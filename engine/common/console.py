@@ -1,14 +1,20 @@
-"""What a person sees: lines, notes, errors and progress bars."""
+"""What a person sees: lines, notes, errors and progress bars.
+
+Control characters are shown and not sent to the terminal: names of files,
+classes and archives may have them.
+"""
 
 import sys
 from typing import Any
 
 import tqdm
 
+from datasets.text import one_line, printable
+
 
 def error(text: str) -> None:
   """Prints why the script ends."""
-  print(f'error: {text}', file=sys.stderr, flush=True)
+  print(f'error: {printable(text)}', file=sys.stderr, flush=True)
 
 
 def note(text: str) -> None:
@@ -18,15 +24,20 @@ def note(text: str) -> None:
 
 def say(text: str) -> None:
   """Prints a line, above a progress bar if there is one."""
-  tqdm.tqdm.write(text, file=sys.stdout)
+  tqdm.tqdm.write(printable(text), file=sys.stdout)
   sys.stdout.flush()
 
 
 def progress(
-  total: int | None, initial: int = 0, unit: str = 'step', **options: Any
+  total: int | None,
+  initial: int = 0,
+  unit: str = 'step',
+  title: str | None = None,
+  **options: Any,
 ) -> tqdm.tqdm:
   """Returns a progress bar of tqdm, which is shown on a terminal only."""
   return tqdm.tqdm(
+    desc=title and one_line(title),
     total=total,
     initial=initial,
     unit=unit,
@@ -46,7 +57,7 @@ def explain(failure: Exception) -> str:
   """
   text = str(failure) or type(failure).__name__
   if isinstance(failure, OSError) and failure.filename:
-    return f'{failure.filename}: {failure.strerror}.'
+    return f'{one_line(str(failure.filename))}: {failure.strerror}.'
   lines = text.splitlines()
   for line in lines:
     if line.startswith('ValueError: '):

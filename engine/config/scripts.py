@@ -437,25 +437,25 @@ class ConvertConfig(Config):
   )
   labels_file: str | None = option(
     None,
-    'csv, mask_folder: class names, lines such as 0:chef. imagenet: the '
-    'list of synsets.',
+    'csv, masks: class names, lines such as 0:chef. imagenet: the list of '
+    'synsets.',
   )
   color_table: str | None = option(
     None,
-    'mask_folder: meaning of the colours: CSV with columns name,r,g,b, or '
+    'Masks: meaning of the colours: CSV with columns name,r,g,b, or '
     "CVAT's labelmap.txt.",
     task=SEGMENTATION,
   )
   mask_values: tuple[int, ...] | None = option(
     None,
-    'mask_folder: grey values of class 0, 1, ..., such as 0,255. Default: '
+    'Masks: grey values of class 0, 1, ..., such as 0,255. Default: '
     'the class numbers.',
     form=parsing.MASK_VALUES,
     task=SEGMENTATION,
   )
   ignore_label: int = option(
     255,
-    'mask_folder: mask value of the ignored label; -1 for none.',
+    'Masks: value of the ignored label; -1 for none.',
     low=-1,
     high=255,
     task=SEGMENTATION,
@@ -474,9 +474,15 @@ class ConvertConfig(Config):
   )
   max_image_pixels: int = option(
     MAX_PIXELS,
-    'The largest image that is taken, in pixels (height x width).',
+    'The largest image or mask that is taken, in pixels (height x width).',
     low=1,
     high=MOST_PIXELS,
+  )
+  max_unpacked_bytes: int | None = option(
+    None,
+    'The most that an archive may unpack to. Default: 1 GB, or 100 times '
+    'its size if that is more.',
+    low=1,
   )
   num_threads: int | None = option(
     None, 'Images read in parallel. Default: one per processor.', low=1

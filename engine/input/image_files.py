@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow.compat.v1 as tf
 
 from datasets.images import image_files
+from datasets.text import one_line
 from engine.common import console
 
 
@@ -66,7 +67,7 @@ def read(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         ).data,
       )
     except image_files.BadImage as bad:
-      console.error(f'{path} {bad}.')
+      console.error(f'{one_line(path)} {bad}.')
     except OSError as error:
       console.error(console.explain(error))
 
@@ -102,6 +103,6 @@ def show(
     classes = [{'name': name, unit: share} for name, share in shares]
     console.say(json.dumps({'file': path, **written, listed: classes}))
     return
-  console.say(path)
+  console.say(one_line(path))
   for name, share in shares:
-    console.say(f'  {share:7.2%}  {name}')
+    console.say(f'  {share:7.2%}  {one_line(name)}')

@@ -8,14 +8,17 @@ from typing import Any
 from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_utils
+from datasets.text import check_name, distinct
+from engine.checkpoints import released
 from engine.config.scripts import ClassifyConfig
+from nets import nets_factory
 
 
 def of_dataset(dataset: Dataset, labels_offset: int) -> list[str]:
   """Returns the name of each logit; its number where there is no name."""
   names = dataset.labels_to_names or {}
   return [
-    names.get(label, str(label))
+    names.get(label) or str(label)
     for label in range(labels_offset, dataset.num_classes)
   ]
 
@@ -43,27 +46,78 @@ def read_names(path: str) -> dict[int, str]:
     ) from None
 
 
+def _offset(config, checkpoint, run):
+  """Returns what the labels of a checkpoint's data were lowered by."""
+  if run:
+    return run.get('labels_offset') or 0
+  network = nets_factory.get_network(config.model_name)
+  known = released.find(network, checkpoint)
+  return known.labels_offset if known else 0
+
+
+def _of_file(path, offset, num_classes):
+  """Returns the name of each logit, from a file that names all labels.
+
+  It names those of the data, from 0 or from `offset`, or the logits.
+  """
+  names = read_names(path)
+  for label, name in names.items():
+    if not name.strip():
+      raise ValueError(f'{path}: the name of label {label} is empty.')
+    check_name(name, f'{path}: label {label}')
+  labels = range(offset, offset + num_classes)
+  for there, first in (
+    (range(offset + num_classes), offset),
+    (labels, offset),
+    (range(num_classes), 0),
+  ):
+    if names.keys() == {*there}:
+      return [names[first + i] for i in range(num_classes)]
+  missing = next((i for i in labels if i not in names), None)
+  gap = '' if missing is None else f'; it has none for label {missing}'
+  before = (
+    f', or {num_classes + offset:,} names, of which the first '
+    f'{offset} are no class of it'
+    if offset
+    else ''
+  )
+  raise ValueError(
+    f'{path} names {len(names):,} classes{gap}, and the network has '
+    f'{num_classes:,} logits: the file should have a name for each of them, '
+    f'0 to {num_classes - 1}{before}. Is it the list of this checkpoint?'
+  )
+
+
 def of_checkpoint(
-  config: ClassifyConfig, run: Mapping[str, Any], num_classes: int
+  config: ClassifyConfig,
+  checkpoint: str,
+  run: Mapping[str, Any],
+  num_classes: int,
 ) -> list[str]:
   """Returns a name for each logit.
 
+  Names that several classes share get their numbers behind them: lists of
+  ImageNet have two cranes, a bird and a machine.
+
   Args:
     config: a complete configuration.
+    checkpoint: the checkpoint.
     run: what the training wrote, {} if there is nothing.
     num_classes: the number of logits.
 
   Raises:
-    ValueError: the file of names has none for one of them.
+    ValueError: the file of names has more or fewer, or one that is none; or
+      the run is of another number of classes.
   """
-  if not config.labels_file:
-    return run.get('class_names') or [str(i) for i in range(num_classes)]
-  offset = run.get('labels_offset', 0)
-  names = read_names(config.labels_file)
-  missing = [i for i in range(offset, num_classes + offset) if i not in names]
-  if missing:
-    raise ValueError(
-      f'{config.labels_file} names {len(names)} classes, but has no name '
-      f'for label {missing[0]}; the network has {num_classes} classes.'
-    )
-  return [names[i] for i in range(offset, num_classes + offset)]
+  offset = _offset(config, checkpoint, run)
+  if config.labels_file:
+    names = _of_file(config.labels_file, offset, num_classes)
+  else:
+    names = run.get('class_names') or [str(i) for i in range(num_classes)]
+    if len(names) != num_classes:
+      raise ValueError(
+        f'The run of {checkpoint} has {len(names):,} classes, and the '
+        f'checkpoint {num_classes:,} logits: is its config.json that of '
+        'another run? Restore it, or name the classes by --labels_file.'
+      )
+  return distinct(names, offset if config.labels_file or run else 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets.text import columns, cut
+from datasets.text import columns, cut, few, one_line
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,8 @@ from datasets.text import columns, cut
 def test_cut(text, width, shown):
   assert cut(text, width) == shown
   assert columns(shown) <= width
+
+
+def test_names_in_a_line():
+  assert one_line('a\nerror: b\t\x1b') == r'a\nerror: b\t\x1b'
+  assert few(['a\nb', 'c']) == r'a\nb, c'

@@ -66,10 +66,11 @@ def _with_batch_norm(given, config):
   return config
 
 
-def _count(dataset, most=None):
+def _count(config, dataset, most=None):
   return pixel_counts.count(
     dataset,
     most=most,
+    max_pixels=config.max_image_pixels,
     progress=lambda total, initial, title: console.progress(
       total, initial, 'mask'
     ),
@@ -78,9 +79,9 @@ def _count(dataset, most=None):
 
 def _look(config, dataset):
   """Looks at some masks, and says why nothing would be learnt of them."""
-  counted = _count(dataset, _LOOKED_AT)
+  counted = _count(config, dataset, _LOOKED_AT)
   if (counted.pixels > 0).sum() < 2:  # by chance?
-    counted = _count(dataset)
+    counted = _count(config, dataset)
   there, total = np.flatnonzero(counted.pixels), counted.pixels.sum()
   folder = os.path.dirname(dataset.data_sources[0])
   cure = (
@@ -121,7 +122,7 @@ def _weights(config, dataset):
   """Returns the weights of the classes."""
   weights = config.class_weights
   if weights == 'auto':
-    counted = _count(dataset)
+    counted = _count(config, dataset)
     weights = tuple(
       float(f'{weight:g}')  # with the digits that all versions write
       for weight in np.round(segmentation.auto_class_weights(counted.pixels), 4)

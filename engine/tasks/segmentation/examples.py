@@ -36,7 +36,11 @@ def open_examples(
     examples: the records, if they are open already.
   """
   labels = MaskLabels(
-    preprocess, size, dataset.num_classes, dataset.ignore_label
+    preprocess,
+    size,
+    dataset.num_classes,
+    dataset.ignore_label,
+    config.max_image_pixels,
   )
   return open_source(config, dataset, labels, examples)
 

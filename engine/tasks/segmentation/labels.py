@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from datasets.images import png
+from datasets.limits import MAX_PIXELS
 from engine.input.labels import Features, checked
 
 
@@ -22,6 +23,7 @@ class MaskLabels:
     size: tuple[int, int] | None,
     classes: int,
     ignore_label: int | None = None,
+    max_pixels: int = MAX_PIXELS,
   ):
     """Sets how images and masks are prepared, and which values are right.
 
@@ -32,7 +34,9 @@ class MaskLabels:
         of each image.
       classes: the number of classes.
       ignore_label: the value of pixels that do not count; None if all do.
+      max_pixels: the largest height x width of a mask that is decoded.
     """
+    self._max_pixels = max_pixels
     self._preprocess, self._classes = preprocess, classes
     self._size: tuple[int | None, int | None] = size or (None, None)
     self._ignore = -1 if ignore_label is None else ignore_label
@@ -41,15 +45,24 @@ class MaskLabels:
     """Returns the mask as it was written, uint8 [height, width].
 
     What is no grey PNG of 8 bits is an error: TensorFlow would make other
-    numbers of it.
+    numbers of it. So is one that is too large, before it is decoded.
     """
     data = features['image/segmentation/class/encoded']
-    header = tf.io.decode_raw(
-      tf.strings.substr(data + b'\0' * (png.KIND + 1), png.BITS, 2), tf.uint8
+    header = data + b'\0' * (png.KIND + 1)
+    kind = tf.io.decode_raw(tf.strings.substr(header, png.BITS, 2), tf.uint8)
+    size = tf.cast(
+      tf.io.decode_raw(
+        tf.strings.substr(header, png.WIDTH, 8), tf.int32, little_endian=False
+      ),
+      tf.int64,
     )
-    with checked(
-      tf.reduce_all(tf.equal(header, [8, png.GREY])),
-      ['A mask is no grey PNG of 8 bits:', header],
+    small = tf.reduce_all(size > 0) & (tf.reduce_prod(size) <= self._max_pixels)
+    with (
+      checked(
+        tf.reduce_all(tf.equal(kind, [8, png.GREY])),
+        ['A mask is no grey PNG of 8 bits:', kind],
+      ),
+      checked(small, ['A mask has no pixels, or too many:', size]),
     ):
       data = tf.identity(data)
     return tf.io.decode_png(data, channels=1)[:, :, 0]

@@ -260,6 +260,21 @@ def test_refused(folder, text, words):
       'names has no line for label 1, but one for 2: ',
     ),
     (None, 'path,label\na.png,0\n', 'names does not exist.'),
+    (
+      '0:x\n1:x\n',
+      'path,label,split\na.png,0,train\nb.png,1,train\nc.png,0,val\n',
+      "list.csv: the classes 0 and 1 have the same name, 'x'.",
+    ),
+    (
+      '0:x\n1:\n',
+      'path,label,split\na.png,0,train\nb.png,1,train\nc.png,0,val\n',
+      'list.csv: the name of class 1 is blank.',
+    ),
+    (
+      '0:x\n1:\x1b[2J\n',
+      'path,label\na.png,0\nb.png,1\n',
+      r"names, line 2: the class '\x1b[2J' has a control character",
+    ),
   ],
 )
 def test_labels_file_refused(folder, names, text, words):

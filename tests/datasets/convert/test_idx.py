@@ -181,6 +181,14 @@ def test_damaged_gzip(tmp_path, change):
   assert 'Download it again.' in refused(tmp_path)
 
 
+def test_larger_than_is_read(tmp_path, monkeypatch):
+  path = tmp_path / 'train-images-idx3-ubyte.gz'
+  write(tmp_path, suffix='.gz')
+  path.write_bytes(gzip.compress(bytes(10**6)))
+  monkeypatch.setattr(idx, '_MOST_BYTES', 10**5)
+  assert f'{path} has more than 100,000 bytes (unpacked)' in refused(tmp_path)
+
+
 def test_encode_png_of_colour():
   image = np.random.RandomState(0).randint(0, 256, (3, 5, 7)).astype(np.uint8)
   decoded = Image.open(

@@ -202,6 +202,17 @@ def test_names_and_boxes(tmp_path):
   assert features[val_name(2)]['image/class/text'] == 'Käse'.encode()
 
 
+def test_names_that_are_shared(tmp_path):
+  write_lists(tmp_path)
+  write_train(tmp_path)
+  put(tmp_path / imagenet.METADATA, 'n01\tcrane\nn02\tcrane\n')
+  found = plan(tmp_path)
+  assert found.class_names == ['background', 'n03', 'crane (2)', 'crane (3)']
+  assert found.notes == (
+    'Classes that share a name are told apart: crane (2), crane (3).',
+  )
+
+
 @pytest.mark.parametrize('given', [False, True])
 def test_other_lists_of_synsets(tmp_path, given):
   write_train(tmp_path)

@@ -115,7 +115,11 @@ def test_damaged(tmp_path, change):
       {'test_set_x': np.zeros((6, 64, 32, 3), np.uint8)},
       'test_signs.h5: test_set_x is uint8 of the shape (6, 64, 32, 3);',
     ),
-    ({'test_set_x': 'text'}, ' of the shape (); it should be uint8 of'),
+    (
+      {'test_set_x': np.uint8(1)},
+      'test_signs.h5: test_set_x is uint8 of the shape (); it should be',
+    ),
+    ({'test_set_x': h5py.Empty('u1')}, ' of the shape (); it should be uint8'),
     (
       {'test_set_y': [0, 1, 2]},
       'test_signs.h5 has 6 images, 3 labels and 6 classes; it should have a '

@@ -114,6 +114,17 @@ def test_a_damaged_record_is_passed_over(tmp_path):
   equal(pixel_counts.count(dataset), counts([good], 4, 255))
 
 
+def test_a_mask_that_is_too_large(tmp_path):
+  mask = builders.noise_mask(1, 6, 6, [0, 1])
+  builders.write_masks(
+    tmp_path, NAMES, described=False, train=[builders.mask_record(0, mask)]
+  )
+  dataset = dataset_factory.get_dataset('tfrecord', 'train', str(tmp_path))
+  pixel_counts.count(dataset, max_pixels=36)
+  with pytest.raises(ValueError, match='6x6 = 36 .* --max_image_pixels=35'):
+    pixel_counts.count(dataset, max_pixels=35)
+
+
 def test_no_good_mask(tmp_path):
   builders.write_masks(
     tmp_path,

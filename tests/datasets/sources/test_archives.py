@@ -1,6 +1,7 @@
 """Archives: what is unpacked, what is refused, and that nothing is left."""
 
 import errno
+import gzip
 import io
 import os
 import random
@@ -461,6 +462,53 @@ def test_more_than_there_is_room_for(tmp_path, refused, kind, monkeypatch):
   assert '1,100,000 bytes' in text and '1,000,000 free' in text
   monkeypatch.undo()
   archives.unpack(path, tmp_path / 'new')
+
+
+@pytest.mark.parametrize('kind', ['zip', 'tar.gz', 'tar.bz2', 'tar.xz'])
+def test_more_than_is_allowed(tmp_path, refused, kind, monkeypatch):
+  """By the flag; without it a floor, or many times the archive's size."""
+  path = _archive(
+    tmp_path / 'x', kind, {'a': bytes(600_000), 'b': bytes(500_000)}
+  )
+  packed = os.path.getsize(path)
+  assert packed < 11_000
+  for floor, ratio, words in (
+    (1_099_999, 1, '1,099,999 are allowed'),
+    (1, 20, f'{20 * packed:,} are allowed'),
+  ):
+    monkeypatch.setattr(archives, '_FLOOR', floor)
+    monkeypatch.setattr(archives, '_RATIO', ratio)
+    text = refused(path)
+    assert words in text and f'x has {packed:,} bytes and unpacks to ' in text
+    assert '--max_unpacked_bytes' in text
+  archives.unpack(path, tmp_path / 'new', most_bytes=1_100_000)
+  monkeypatch.setattr(archives, '_FLOOR', 1_100_000)
+  archives.unpack(path, tmp_path / 'newer')
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_a_header_that_is_too_large(tmp_path, refused, first):
+  """tarfile would keep it in memory."""
+  with tarfile.open(tmp_path / 'x', 'w:gz', format=tarfile.PAX_FORMAT) as file:
+    if not first:
+      file.addfile(tarfile.TarInfo('a'))
+    info = tarfile.TarInfo('b')
+    info.pax_headers = {'comment': 'x' * (1 << 24)}
+    file.addfile(info)
+  words = 'is no archive' if first else 'has a header of more than 16,777,216'
+  assert words in refused(tmp_path / 'x')
+
+
+def test_an_end_without_end(tmp_path, refused):
+  """Zeros behind the last member, which are read for the checksum."""
+  path = tmp_path / 'x'
+  _tar(tmp_path / 'tar', [('a', b'1')])
+  path.write_bytes(
+    gzip.compress((tmp_path / 'tar').read_bytes() + bytes(20_000_000))
+  )
+  with pytest.raises(ValueError, match='max_unpacked_bytes'):
+    archives.unpack(path, tmp_path / 'out', most_bytes=100_000)
+  archives.unpack(path, tmp_path / 'out')
 
 
 @pytest.mark.parametrize('kind', ['zip', 'tar'])

@@ -21,6 +21,17 @@ OTHER = random.Random(1).randbytes(300_000)
 PART = 100_000
 
 
+def facts_match(headers, server):
+  """Whether a request is for no more than what has changed."""
+  for name, value in (
+    ('If-None-Match', server.etag),
+    ('If-Modified-Since', server.modified),
+  ):
+    if name in headers:
+      return headers[name] == value
+  return False
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
   """Serves `server.data`, in the way that the server's other fields say."""
 
@@ -45,6 +56,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
       if status != 200:
         return self._answer(status, Content_Length='0')
     start = self._start()
+    if server.conditions and facts_match(self.headers, server):
+      return self._answer(304)
     if server.changes:
       server.data, server.etag = server.changes.pop(0)
     facts = {
@@ -98,6 +111,7 @@ def server(monkeypatch):
     new.requests, new.statuses, new.cuts = [], [], []
     new.changes, new.stalls, new.headers = [], [], {}
     new.ranges, new.if_range, new.shift = True, True, 0
+    new.conditions = True
     new.url = f'http://127.0.0.1:{new.server_port}/some/data%20set.zip'
     thread = threading.Thread(target=new.serve_forever, args=(0.01,))
     thread.start()
@@ -126,7 +140,7 @@ def _fails(*arguments):
 
 
 def _is_done(folder, data=DATA):
-  assert _files(folder) == ['data set.zip']
+  assert _files(folder) == ['data set.zip', 'data set.zip.json']
   assert (folder / 'data set.zip').read_bytes() == data
 
 
@@ -187,6 +201,98 @@ def test_is_url():
     ' http://a',
   ):
     assert not download.is_url(text)
+
+
+class _Said(list):
+  """What `fetch` tells."""
+
+  def fetch(self, url, folder):
+    self.clear()
+    return download.fetch(Download(url), folder, say=self.append)
+
+
+@pytest.mark.parametrize('conditions', [True, False])
+@pytest.mark.parametrize(
+  'etag, modified',
+  [
+    ('"one"', None),
+    ('W/"weak"', 'Sat, 01 Jan 2000 00:00:00 GMT'),
+    (None, 'Sat, 01 Jan 2000 00:00:00 GMT'),
+  ],
+)
+def test_a_file_is_asked_for_again(server, folder, etag, modified, conditions):
+  """Also of a server that knows no conditions; and is told of."""
+  server.conditions, server.etag, server.modified = conditions, etag, modified
+  said = _Said()
+  path = said.fetch(server.url, folder)
+  assert said == [f'Downloading {server.url}.']
+  assert said.fetch(server.url, folder) == path
+  assert said == [f'Using {path}, which was downloaded before.']
+  assert server.requests[1].get('If-None-Match') == etag
+  assert server.requests[1].get('If-Modified-Since') == modified
+  server.data = OTHER
+  server.etag, server.modified = etag and '"two"', modified and 'Mon, 03'
+  said.fetch(server.url, folder)
+  assert said == [f'Downloading {server.url}.']
+  _is_done(folder, OTHER)
+
+
+def test_a_server_that_says_nothing_of_a_file(server, folder):
+  server.etag = None
+  download.fetch(Download(server.url), folder)
+  server.data = OTHER  # of the same size
+  download.fetch(Download(server.url), folder)
+  _is_done(folder, OTHER)
+
+
+@pytest.mark.parametrize('status', [None, 404, 503])
+def test_a_server_that_cannot_be_asked(server, folder, status):
+  said = _Said()
+  path = said.fetch(server.url, folder)
+  if status:
+    server.statuses = [status]
+  else:
+    server.shutdown()
+    server.server_close()
+  assert said.fetch(server.url, folder) == path
+  assert f'Whether {server.url} has changed is unknown: ' in said[0]
+  assert (str(status) if status else 'Connection refused') in said[0]
+  assert said[1] == f'Using {path}, which was downloaded before.'
+  _is_done(folder)
+
+
+@pytest.mark.parametrize(
+  'facts', [None, b'', b'[]', b'{}', b'\xff', b'[' * 9999, b'other', b'size']
+)
+def test_a_file_of_unknown_origin(server, folder, facts):
+  """It was not downloaded, not by this version, or is cut off."""
+  download.fetch(Download(server.url), folder)
+  path = folder / 'data set.zip.json'
+  known = path.read_bytes()
+  path.unlink()
+  if facts is not None:
+    path.write_bytes(
+      {b'other': known.replace(b'some', b'else'), b'size': known}.get(
+        facts, facts
+      )
+    )
+  (folder / 'data set.zip').write_bytes(OTHER[: len(facts or b'') + 1])
+  download.fetch(Download(server.url), folder)
+  _is_done(folder)
+
+
+def test_an_old_file_whose_checksum_is_known(server, folder):
+  folder.mkdir(parents=True)
+  (folder / 'data set.zip').write_bytes(DATA)
+  download.fetch(Download(server.url, None, _checksum()), folder)
+  assert server.requests == []
+
+
+def test_folders_of_addresses():
+  urls = [
+    f'http://a/{part}/images.zip{end}' for part in 'xy' for end in ('', '?')
+  ]
+  assert len({download.folder_of(url) for url in urls}) == 4
 
 
 @pytest.mark.parametrize('size', [None, len(DATA)])
@@ -531,12 +637,8 @@ class _Full:
     return self._file.write(data)
 
 
-@pytest.mark.parametrize('scheme', ['http', 'file'])
-def test_a_full_disk(server, folder, tmp_path, monkeypatch, scheme):
+def test_a_full_disk(server, folder, monkeypatch):
   real, url = download._Part, server.url
-  if scheme == 'file':
-    (tmp_path / 'data set.zip').write_bytes(DATA)
-    url = (tmp_path / 'data set.zip').as_uri()
   with monkeypatch.context() as patch:
     patch.setattr(
       download,
@@ -548,9 +650,7 @@ def test_a_full_disk(server, folder, tmp_path, monkeypatch, scheme):
   assert (folder / 'data set.zip.part').stat().st_size == PART
   server.requests.clear()
   download.fetch(Download(url), folder)
-  assert [request['Range'] for request in server.requests] == (
-    [f'bytes={PART}-'] if scheme == 'http' else []
-  )
+  assert [request['Range'] for request in server.requests] == [f'bytes={PART}-']
   _is_done(folder)
 
 
@@ -611,12 +711,12 @@ def test_two_at_a_time(server, folder):
 def test_a_file_of_this_machine(folder, tmp_path, bars, host):
   (tmp_path / 'data set.zip').write_bytes(DATA)
   url = (tmp_path / 'data set.zip').as_uri().replace('://', f'://{host}')
-  download.fetch(Download(url, len(DATA), _checksum()), folder, bars.progress)
-  _is_done(folder)
-  assert [(bar.total, bar.initial, bar.done) for bar in bars] == [
-    (300_000, 0, 300_000)
-  ] * 2
-  assert (tmp_path / 'data set.zip').read_bytes() == DATA
+  it = Download(url, len(DATA), _checksum())
+  assert download.fetch(it, folder, bars.progress) == (
+    str(tmp_path / 'data set.zip')
+  )
+  assert [bar.text for bar in bars] == ['Checking data set.zip']
+  assert not folder.exists()
 
 
 @pytest.mark.parametrize(

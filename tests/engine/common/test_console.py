@@ -18,6 +18,14 @@ def test_lines(capsys):
   assert found.out == 'one\nnote: two\n' and found.err == 'error: three\n'
 
 
+@pytest.mark.parametrize('say', [console.say, console.note, console.error])
+def test_control_characters_are_shown(say, capsys):
+  """A name of a file or a class does not command the terminal."""
+  say('a\x1b[2Jb\r\x9bc\u202ed\udcff\n\té薔')
+  found = ''.join(capsys.readouterr())
+  assert found.endswith('a\\x1b[2Jb\\r\\x9bc\\u202ed\\udcff\n\té薔\n')
+
+
 def test_no_bar_off_a_terminal(capfd):
   with console.progress(3) as bar:
     bar.update()

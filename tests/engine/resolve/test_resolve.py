@@ -170,6 +170,15 @@ def test_a_released_checkpoint_through_the_scripts(
   size = facts.image_size
   assert classify() == classify(eval_image_size=size)
   assert classify() != classify(eval_image_size=size - 8)
+  # TF-Slim's list of labels begins with the background.
+  pathlib.Path('labels.txt').write_text(
+    ''.join(f'{label}:label {label}\n' for label in range(1001))
+  )
+  logits, names = (
+    [prediction['name'] for prediction in found['predictions']]
+    for found in (classify(), classify(labels_file='labels.txt'))
+  )
+  assert names == [f'label {int(i) + facts.labels_offset}' for i in logits]
 
 
 def test_fine_tuning_a_released_checkpoint(released, colours, capsys):

@@ -21,8 +21,8 @@ def _png(mask, mode='L', **options):
   return data.getvalue()
 
 
-def _decoded(data):
-  labels = MaskLabels(None, None, 3)
+def _decoded(data, **options):
+  labels = MaskLabels(None, None, 3, **options)
   with tf.Session() as session:
     return session.run(
       labels.decode({'image/segmentation/class/encoded': tf.constant(data)})
@@ -54,6 +54,14 @@ def test_a_grey_mask(graph):
 def test_what_is_no_grey_png_of_8_bits(graph, data):
   with pytest.raises(tf.errors.InvalidArgumentError):
     _decoded(data)
+
+
+def test_a_mask_that_is_too_large(graph):
+  data = _png(np.zeros((20, 30), np.uint8))
+  assert _decoded(data, max_pixels=600).shape == (20, 30)
+  for part in data, data[:33]:  # its header is enough
+    with pytest.raises(tf.errors.InvalidArgumentError, match='or too many'):
+      _decoded(part, max_pixels=599)
 
 
 def _prepared(labels, image, label):
