@@ -178,7 +178,8 @@ def draw_confusion_matrix(
   """
   classes = len(names)
   shown_names = [_cut(name) for name in names]
-  side = 0.45 * classes + 2.5 + 0.07 * max(map(len, shown_names)) - 0.5
+  long = max(max(map(len, shown_names)) - 8, 0)  # beyond what has room
+  side = 0.45 * classes + 2.5 + 0.07 * long
   side = min(max(5.0, side), 16.0)
   fig = figure.Figure(figsize=(side, side), layout='constrained')
   axes = fig.subplots()

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
 import eval_image_classifier
 from engine.evaluation import choice as candidates
@@ -152,6 +153,40 @@ def test_new_ones(digits_run, values, monkeypatch):
     metrics('run/eval')['accuracy'],
   ]
   assert printed.out.endswith('The run in run is done.\n')
+
+
+def events(folder):
+  """The scalars for TensorBoard: {step: {tag: value}}."""
+  found = {}
+  for path in pathlib.Path(folder).glob('events.*'):
+    for event in tf.train.summary_iterator(str(path)):
+      for value in event.summary.value:
+        tags = found.setdefault(event.step, {})
+        assert value.tag not in tags
+        tags[value.tag] = value.simple_value
+  return found
+
+
+def test_tensorboard_has_each_once(run):
+  for _ in range(2):
+    evaluate(run, checkpoints='all', compare_batch_statistics=0)
+  rows = rows_of('run/eval/all_checkpoints.csv')
+  found = events('run/eval')
+  assert sorted(found) == [2, 4, 6]
+  for row in rows:
+    tags = found[int(row['step'])]
+    assert {'evaluation/accuracy', 'evaluation/loss'} <= set(tags)
+    for tag, value in tags.items():
+      name = tag.removeprefix('evaluation/')
+      assert value == pytest.approx(float(row[name]), rel=1e-6), tag
+
+
+def test_tensorboard_has_the_final_evaluation(digits_run):
+  folder = digits_run.folder / 'eval'
+  expected = metrics(folder)
+  tags = events(folder)[6]
+  for name in 'accuracy', 'loss', 'mean_f1', 'top_5_accuracy':
+    assert tags[f'evaluation/{name}'] == pytest.approx(expected[name])
 
 
 # Checkpoints from within a run, in which batch norm's statistics lag.
