@@ -48,8 +48,8 @@ def _by_split(train_dir, evaluated):
 def _title(train_dir):
   run = runs.read(train_dir)
   name = os.path.basename(os.path.abspath(train_dir))
-  told = [run.get('model_name'), run.get('dataset_name')]
-  more = ' on '.join(each for each in told if each)
+  told = [run[key] for key in ('model_name', 'dataset_name') if run.get(key)]
+  more = ' on '.join(told)
   return f'{name}: {more}' if more and name != '-'.join(told) else name
 
 
