@@ -17,8 +17,9 @@ def _evaluate_one(given, path):
   with Evaluator(found) as evaluator:
     evaluator.introduce(found.checkpoint)
     metrics, predictions = evaluator.evaluate(found.checkpoint)
-    report.say(evaluator.task, evaluator.split, metrics)
+    evaluator.say(metrics)
     evaluator.finish(found.checkpoint, metrics, predictions)
+    report.summarize(evaluator.split.config.eval_dir, metrics)
   return metrics
 
 
@@ -26,15 +27,16 @@ def _evaluate_all(given, path):
   """Evaluates each checkpoint of a folder; writes most of the last one."""
   found = choice.find_all(given, path)
   with Evaluator(evaluation(given, found[-1])) as evaluator:
-    evaluator.introduce_many(f'{len(found)} checkpoints of {path}')
+    evaluator.introduce(f'{len(found)} checkpoints of {path}')
     rows = []
     for checkpoint in found:
       metrics, predictions = evaluator.evaluate(checkpoint)
       rows.append(metrics)
       evaluator.say_one_of_many(metrics)
       report.write_all(evaluator.split.config.eval_dir, rows)
+      report.summarize(evaluator.split.config.eval_dir, metrics)
     console.say(f'{report.ALL_FILENAME} has the metrics of each. The last:')
-    report.say(evaluator.task, evaluator.split, metrics)
+    evaluator.say(metrics)
     evaluator.finish(checkpoint, metrics, predictions)
   return rows[-1]
 
@@ -47,7 +49,7 @@ def _evaluate_new(given, path):
       try:
         if evaluator is None:
           evaluator = Evaluator(evaluation(given, checkpoint))
-          evaluator.introduce_many(path)
+          evaluator.introduce(path)
         metrics, predictions = evaluator.evaluate(checkpoint)
       except choice.GONE:
         if tf.train.checkpoint_exists(checkpoint):
@@ -57,6 +59,7 @@ def _evaluate_new(given, path):
       rows.append(metrics)
       evaluator.say_one_of_many(metrics)
       report.write_all(evaluator.split.config.eval_dir, rows)
+      report.summarize(evaluator.split.config.eval_dir, metrics)
       report.write(
         evaluator.split,
         metrics,
@@ -87,8 +90,9 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
     The metrics, of the last checkpoint if there are several, {} if there is
     none: checkpoint, step, model, dataset, split, image_size (of masks
     eval_crop_size and output_stride), those of the task's predictions,
-    left_out, under batch_statistics those of the comparison and under
-    raw_weights those without moving averages. Of an ensemble there is no
+    left_out, over how many batches batch norm was measured, under
+    batch_statistics those of the comparison and under raw_weights those
+    without moving averages. Of an ensemble there is no
     step, and under members the metrics of each.
 
   Raises:

@@ -1,6 +1,5 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 
-import functools
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -15,6 +14,7 @@ from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
 from engine.evaluate import evaluate
 from engine.evaluation.validator import eval_config
+from engine.input.pipeline import training_stream
 from engine.model import precision
 from engine.model.batch_norm import Recalibration
 from engine.resolve import class_names
@@ -24,7 +24,6 @@ from engine.training.diagnosis import Diagnosis
 from engine.training.early_stopping import Evaluations
 from engine.training.state import TrainingState
 from engine.training.validation import Validation
-from preprocessing import mixing
 
 
 @runtime.graph_building()
@@ -132,7 +131,7 @@ class TrainingRun:
       self._global_step,
       watch,
     )
-    self._recalibration = _recalibration(
+    self._recalibration = Recalibration.of(
       config, self._source, self._stream, self._step.shadows
     )
     self._diagnosis = Diagnosis(
@@ -286,19 +285,9 @@ class TrainingRun:
 
 def _stream(config, source, start):
   """Returns the batches, and the seconds for which the next was waited."""
-  mix = None
-  if config.mixup_alpha or config.cutmix_alpha:
-    mix = functools.partial(
-      mixing.mix,
-      mixup_alpha=config.mixup_alpha,
-      cutmix_alpha=config.cutmix_alpha,
-    )
-  parts = config.num_micro_batches
   begin = tf.timestamp()
   with tf.control_dependencies([begin]):
-    stream = source.training(
-      config.batch_size // parts, config.seed, start * parts, mix
-    )
+    stream = training_stream(config, source, start * config.num_micro_batches)
   with tf.control_dependencies(list(stream.batch)):
     return stream, tf.timestamp() - begin
 
@@ -315,14 +304,6 @@ def _parameters(config):
     trained = matching(variables, config.trainable_scopes, 'trainable_scopes')
     found += f', {count(trained)} of them trained'
   return found
-
-
-def _recalibration(config, source, stream, shadows):
-  """Returns what finds batch norm's statistics, by as many batches as asked."""
-  batches = config.recalibrate_batch_norm_batches
-  if batches is None:
-    batches = min(-(-source.num_examples // config.batch_size), 100)
-  return Recalibration(stream, batches * config.num_micro_batches, shadows)
 
 
 def _restore(config, latest, start, finished):

@@ -24,13 +24,13 @@ from engine.config.fields import Config, option
 from experiments import common
 
 TABLE, PICTURE = 'depth.csv', 'depth.png'
-_WAYS = {False: 'kept', True: 'computed again'}
+_WAYS = {False: 'kept', True: 'recomputed'}
 # What is told of in words, and drawn: the column and its name.
 _FIGURES = {
   'step_ms': 'time of a step [ms]',
   'step_mb': 'memory of a step [MB]',
 }
-_LINEAR = 0.1  # what is called so is at most that share off a line
+_LINEAR = 0.07  # what is called so is at most that share off a line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,16 +160,21 @@ def _fit(rows, name):
   )
 
 
+def _unit(text):
+  """Returns what a figure is, and its unit."""
+  return text.rstrip(']').split(' [')
+
+
 def _growth(rows):
   """Returns a sentence on each figure of one way of computing."""
   lines = []
   first, last = rows[0], rows[-1]
   for name, text in _FIGURES.items():
     line = _fit(rows, name)
-    what, unit = text.rstrip(']').split(' [')
+    what, unit = _unit(text)
     ratio = getattr(last, name) / getattr(first, name)
     lines.append(
-      f'Maps {_WAYS[first.recompute]}: the {what} is '
+      f'Activations {_WAYS[first.recompute]}: the {what} is '
       f'{"linear" if line.off <= _LINEAR else "not linear"} in depth; a line '
       f'of {line.slope:.3f} {unit} a layer is at most {line.off:.0%} off '
       f'(R^2 = {line.share:.4f}). {last.depth / first.depth:.1f} times the '
@@ -205,7 +210,10 @@ def claims(rows: list[Row]) -> list[str]:
 
 
 def _draw(path, rows, title):
-  """Draws each figure over depth, with the line that fits it best."""
+  """Draws each figure over depth, with the line that fits it if one does.
+
+  What is not linear has its points joined, lest a line seem to tell of them.
+  """
   from matplotlib import figure
 
   fig = figure.Figure(figsize=(10, 4.2), layout='constrained')
@@ -217,22 +225,21 @@ def _draw(path, rows, title):
       depths = [row.depth for row in some]
       if not some:
         continue
-      (points,) = axes.plot(
-        depths,
-        [getattr(row, name) for row in some],
-        'o',
-        label=f'activations {label}',
-      )
+      values = [getattr(row, name) for row in some]
+      (points,) = axes.plot(depths, values, 'o', label=f'activations {label}')
       if len(some) > 2:
-        line = _fit(some, name)
-        ends = np.array([depths[0], depths[-1]])
+        line, ends = _fit(some, name), np.array([depths[0], depths[-1]])
+        linear = line.off <= _LINEAR
         axes.plot(
-          ends,
-          line.intercept + line.slope * ends,
-          '-',
+          ends if linear else depths,
+          line.intercept + line.slope * ends if linear else values,
+          '-' if linear else ':',
           linewidth=1,
           color=points.get_color(),
-          label=f'{line.slope:.3f} a layer, $R^2$ = {line.share:.3f}',
+          label=f'{line.slope:.3f} {_unit(text)[1]} a layer, $R^2$ = '
+          f'{line.share:.3f}'
+          if linear
+          else f'not linear: up to {line.off:.0%} off a line',
         )
     axes.set(xlabel='layers', ylabel=text, xlim=(0, None), ylim=(0, None))
     axes.grid(alpha=0.3)

@@ -139,6 +139,31 @@ def _mean(runs, every):
   )
 
 
+def _mark_gates(axes, kernels):
+  """Marks the kernels of gates, whose gradients are smaller by themselves.
+
+  A gate is a sigmoid that begins near 0, so that its slope is small, and the
+  transformation that it lets through is small as well.
+  """
+  gates = [i for i, name in enumerate(kernels, 1) if _is_gate(name)]
+  if gates:
+    axes.plot(
+      np.full(len(gates), 1.02),
+      gates,
+      '<',
+      transform=axes.get_yaxis_transform(),
+      clip_on=False,
+      color='tab:red',
+      markersize=3,
+      label='gate; the others are of transformations',
+    )
+    axes.legend(loc='upper right', bbox_to_anchor=(1.05, -0.13), fontsize=8)
+
+
+def _is_gate(name):
+  return name.rpartition('/')[2] == 'gate'
+
+
 def draw(path: str, title: str, found: dict[str, Norms]) -> None:
   """Draws a heat map for each network: kernels by steps, the norm as colour."""
   from matplotlib import colors, figure
@@ -162,6 +187,7 @@ def draw(path: str, title: str, found: dict[str, Norms]) -> None:
     )
     axes.set(title=name, xlabel='step')
     axes.invert_yaxis()
+    _mark_gates(axes, norms.kernels)
   panels[0].set_ylabel('kernel, from the image (1) to the logits')
   fig.colorbar(mesh, ax=panels, label='L2 norm of the gradient', extend='both')
   fig.suptitle(title)

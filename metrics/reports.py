@@ -11,6 +11,8 @@ from matplotlib import figure
 
 from metrics import classification
 
+_LONGEST = 24  # characters of a class's name beside the confusion matrix
+
 
 def write_table(
   path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]
@@ -133,7 +135,9 @@ def describe_mistake(
   names: Sequence[str],
   labels_offset: int = 0,
 ) -> tuple[str, str]:
-  """Returns two lines, such as 'is 7 seven' and 'taken for one 99 %'.
+  """Returns two texts, such as 'is 7 seven' and '99 % sure: 1 one'.
+
+  The share comes first, so that it is there where a long name is cut.
 
   Args:
     label: what the example is, in [0, classes).
@@ -142,9 +146,17 @@ def describe_mistake(
     names: the classes' names.
     labels_offset: what the labels in the data were lowered by.
   """
-  number, name = str(label + labels_offset), names[label]
-  title = f'is {name}' if name == number else f'is {number} {name}'
-  return title, f'taken for {names[guess]} {share * 100:.0f} %'
+
+  def named(number):
+    shown, name = str(number + labels_offset), names[number]
+    return name if name == shown else f'{shown} {name}'
+
+  return f'is {named(label)}', f'{share * 100:.0f} % sure: {named(guess)}'
+
+
+def _cut(name):
+  """Returns a name that leaves room for the matrix."""
+  return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + '…'
 
 
 def draw_confusion_matrix(
@@ -154,36 +166,43 @@ def draw_confusion_matrix(
   title: str | None = None,
   percent: bool = False,
 ) -> None:
-  """Draws the confusion matrix as a PNG, each row in shares of its class.
+  """Draws the confusion matrix as a PNG, each row in percent of its class.
 
   Args:
     path: the image.
     confusion: int [classes, classes]; [i, j] counts class i taken for j.
     names: the classes' names.
     title: None for the number of examples and the share that is correct.
-    percent: whether to write the shares into the fields, in percent and
-      without those below 0.5, instead of the counts.
+    percent: whether to write the percents into the fields, without those
+      below 0.5, instead of the counts.
   """
   classes = len(names)
-  side = min(max(5.0, 0.45 * classes + 2.5), 16.0)
+  shown_names = [_cut(name) for name in names]
+  long = max(max(map(len, shown_names)) - 8, 0)  # beyond what has room
+  side = 0.45 * classes + 2.5 + 0.07 * long
+  side = min(max(5.0, side), 16.0)
   fig = figure.Figure(figsize=(side, side), layout='constrained')
   axes = fig.subplots()
   shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-  whole, unit = (100, 'percent') if percent else (1, 'share')
-  shown = axes.imshow(whole * shares, cmap='Blues', vmin=0, vmax=whole)
+  shown = axes.imshow(100 * shares, cmap='Blues', vmin=0, vmax=100)
   hits = confusion.trace() / max(confusion.sum(), 1)
   axes.set(
     xlabel='predicted',
     ylabel='actual',
-    title=title or f'{confusion.sum()} examples, {hits:.2%} correct',
+    title=title or f'{confusion.sum():,} examples, {hits:.2%} correct',
   )
-  fig.colorbar(shown, ax=axes, shrink=0.8, label=f'{unit} of the actual class')
+  fig.colorbar(shown, ax=axes, shrink=0.8, label='percent of the actual class')
   if classes <= 30:
     # A $ in a name is no mathematics.
     axes.set_xticks(
-      range(classes), names, rotation=60, ha='right', parse_math=False
+      range(classes),
+      shown_names,
+      rotation=60,
+      ha='right',
+      rotation_mode='anchor',
+      parse_math=False,
     )
-    axes.set_yticks(range(classes), names, parse_math=False)
+    axes.set_yticks(range(classes), shown_names, parse_math=False)
     fields = np.rint(shares * 100).astype(int) if percent else confusion
     for i, j in np.argwhere(fields):
       axes.text(

@@ -82,7 +82,7 @@ def draw_confusion_matrix(
     path,
     confusion,
     names,
-    f'{confusion.sum():,} pixels\nmIOU {of["miou"]:.2%}, '
+    f'{confusion.sum():,} pixels\nmIOU {of["miou"]:.4f}, '
     f'{of["pixel_accuracy"]:.2%} correct',
     percent=True,
   )

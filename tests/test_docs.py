@@ -54,7 +54,15 @@ EVERYTHING = '\n'.join(TODAY.values())
 MAKEFILE = (ROOT / 'Makefile').read_text('utf-8')
 # Flags of every script that are no fields of a configuration.
 COMMON_FLAGS = {'help', 'flagfile'}
-OTHER_PROGRAMS = ('ruff', 'mypy', 'pip', 'git', 'pytest', '.venv')
+OTHER_PROGRAMS = (
+  'ruff',
+  'mypy',
+  'pip',
+  'git',
+  'pytest',
+  'tensorboard',
+  '.venv',
+)
 BANNED = re.compile(
   r'\b(pictures?|data sets?|mended|mends?|EXIF turns?)\b', re.IGNORECASE
 )

@@ -247,8 +247,8 @@ def test_the_worst_mistakes(digits_run, monkeypatch):
   assert [(each.title, each.detail) for each in shown] == [
     (
       f'is {row["label"]} {row["name"]}',
-      f'taken for '
-      f'{row["predicted_name"]} {float(row["probability"]) * 100:.0f} %',
+      f'{float(row["probability"]) * 100:.0f} % sure: '
+      f'{row["predicted"]} {row["predicted_name"]}',
     )
     for row in wrong[:48]
   ]

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
 import eval_image_classifier
 from engine.evaluation import choice as candidates
@@ -87,10 +88,10 @@ def test_all(run, digits_run):
     'all_checkpoints.csv has the metrics of each',
   ):
     assert printed.out.count(line) == 1, line
-  # The run replaces moving averages at its end alone.
-  assert "note: batch norm's moving averages are replaced at" in printed.out
+  # Those of before the end have statistics that may lag.
+  assert [row['recalibrated_batches'] for row in rows] == ['90', '90', '0']
   printed = evaluate(run, max_num_batches=1, compare_batch_statistics=0)
-  assert 'note:' not in printed.out
+  assert 'Batch norm is measured' not in printed.out
 
 
 def test_the_best(run):
@@ -154,24 +155,179 @@ def test_new_ones(digits_run, values, monkeypatch):
   assert printed.out.endswith('The run in run is done.\n')
 
 
-def test_moving_statistics_that_lag_behind(colours_run):
-  """As in the middle of a run; the line of such a checkpoint says so."""
-  found = {
-    name: 0 * value if name.endswith('moving_mean') else value
-    for name, value in builders.tensors(str(colours_run.folder)).items()
+def events(folder):
+  """The scalars for TensorBoard: {step: {tag: value}}."""
+  found = {}
+  for path in pathlib.Path(folder).glob('events.*'):
+    for event in tf.train.summary_iterator(str(path)):
+      for value in event.summary.value:
+        tags = found.setdefault(event.step, {})
+        assert value.tag not in tags
+        tags[value.tag] = value.simple_value
+  return found
+
+
+def test_tensorboard_has_each_once(run):
+  for _ in range(2):
+    evaluate(run, checkpoints='all', compare_batch_statistics=0)
+  rows = rows_of('run/eval/all_checkpoints.csv')
+  found = events('run/eval')
+  assert sorted(found) == [2, 4, 6]
+  for row in rows:
+    tags = found[int(row['step'])]
+    assert {'evaluation/accuracy', 'evaluation/loss'} <= set(tags)
+    for tag, value in tags.items():
+      name = tag.removeprefix('evaluation/')
+      assert value == pytest.approx(float(row[name]), rel=1e-6), tag
+
+
+def test_tensorboard_has_the_final_evaluation(digits_run):
+  folder = digits_run.folder / 'eval'
+  expected = metrics(folder)
+  tags = events(folder)[6]
+  for name in 'accuracy', 'loss', 'mean_f1', 'top_5_accuracy':
+    assert tags[f'evaluation/{name}'] == pytest.approx(expected[name])
+
+
+# Checkpoints from within a run, in which batch norm's statistics lag.
+
+
+@pytest.fixture
+def behind(colours_run):
+  """A run with the weights of its end at step 20, and statistics that lag."""
+  end = builders.tensors(str(colours_run.folder))
+  lag = {
+    name: 0 * value + 4 * name.endswith('moving_variance')
+    if '/moving_' in name
+    else value
+    for name, value in end.items()
   }
   pathlib.Path('run').mkdir()
   shutil.copy(colours_run.folder / 'config.json', 'run')
-  builders.add_checkpoint('run', 20, found)
-  builders.add_checkpoint('run', 30, builders.tensors(str(colours_run.folder)))
-  for choice in 'all', 'new':
-    printed = evaluate('run', checkpoints=choice)
-    lines = {line.split(':')[0]: line for line in printed.out.splitlines()}
-    assert lines['step 20'].endswith(
-      " with the statistics of each batch instead of batch norm's moving ones)"
-    )
-    assert lines['step 30'].startswith('step 30: accuracy 100.00%, loss ')
-    assert 'instead of' not in lines['step 30']
+  builders.add_checkpoint('run', 20, lag)
+  builders.add_checkpoint('run', 30, end)
+  return pathlib.Path('run')
+
+
+def configure(run, **changes):
+  path = pathlib.Path(run, 'config.json')
+  path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def without_training_data(run, colours):
+  shutil.copytree(colours, 'data')
+  for path in pathlib.Path('data').glob('*train*'):
+    path.unlink()
+  configure(run, dataset_dir=str(pathlib.Path('data').absolute()))
+
+
+def lines_of(printed):
+  return {line.split(':')[0]: line for line in printed.out.splitlines()}
+
+
+@pytest.mark.parametrize('choice', ['all', 'new'])
+def test_statistics_that_lag_are_measured(behind, choice):
+  """On the training's batches, as its own evaluation does it."""
+  printed = evaluate(behind, checkpoints=choice)
+  assert printed.out.count('Batch norm is measured over 5 batches of ') == 1
+  lines = lines_of(printed)
+  assert lines['step 20'].startswith('step 20: accuracy 100.00%, loss ')
+  assert lines['step 20'].endswith('(batch norm measured over 5 batches)')
+  assert lines['step 30'].startswith('step 30: accuracy 100.00%, loss ')
+  assert 'measured' not in lines['step 30']
+  rows = rows_of('run/eval/all_checkpoints.csv')
+  assert [row['recalibrated_batches'] for row in rows] == ['5', '0']
+  assert [row['accuracy'] for row in rows] == ['1.0', '1.0']
+  assert [row['batch_statistics_accuracy'] for row in rows] == ['1.0', '1.0']
+  found = metrics('run/eval')
+  assert found['recalibrated_batches'] == 0
+  assert found['batch_statistics']['accuracy'] == 1
+
+
+def test_measured_statistics_are_those_of_the_training(colours, uncompared):
+  """An evaluation within a training, and one of what it has saved there."""
+  with pytest.MonkeyPatch.context() as patch:
+    builders.save_every_step(patch)
+    flags = {
+      **builders.fast(colours),
+      'max_number_of_steps': 6,
+      'num_micro_batches': 2,
+      'moving_average_decay': 0.9,
+      'mixup_alpha': 0.2,
+      'evaluate_every': 4,
+      'recalibrate_batch_norm_batches': 3,
+      'keep_best': 2,
+    }
+    assert builders.train(**flags).status == 0
+  expected = rows_of('run/evaluations.csv')[0]
+  assert expected['step'] == '4'
+  evaluate('run/model.ckpt-4', eval_dir='out')
+  found = metrics('out')
+  assert found['recalibrated_batches'] == 6
+  for name in 'accuracy', 'loss':
+    assert found[name] == pytest.approx(float(expected[name]), rel=1e-4), name
+  raw = found['raw_weights']['loss']
+  assert raw == pytest.approx(float(expected['raw_loss']), rel=1e-4)
+  # What best/ has was measured when it was written.
+  evaluate('run/best/model.ckpt-4', eval_dir='best')
+  assert metrics('best')['recalibrated_batches'] == 0
+  assert metrics('best')['loss'] == pytest.approx(found['loss'], rel=1e-4)
+  # The checkpoint as it is.
+  evaluate(
+    'run/model.ckpt-4', eval_dir='as-it-is', recalibrate_batch_norm_batches=0
+  )
+  assert metrics('as-it-is')['recalibrated_batches'] == 0
+  assert abs(metrics('as-it-is')['loss'] - found['loss']) > 1e-3
+  assert not pathlib.Path('run/eval/all_checkpoints.csv').exists()
+
+
+def test_without_training_data_both_statistics_are_told(behind, colours):
+  without_training_data(behind, colours)
+  printed = evaluate(behind, checkpoints='all')
+  assert printed.out.count('cannot be measured without the data') == 1
+  by_moving, at_end = rows_of('run/eval/all_checkpoints.csv')
+  assert by_moving['recalibrated_batches'] == '0'
+  assert float(by_moving['accuracy']) < 0.9
+  assert by_moving['batch_statistics_accuracy'] == '1.0'
+  assert at_end['accuracy'] == at_end['batch_statistics_accuracy'] == '1.0'
+  lines = lines_of(printed)
+  assert lines['step 20'].startswith(
+    f'step 20: accuracy {float(by_moving["accuracy"]):.2%} with batch '
+    "norm's moving statistics, 100.00% with those of each batch, loss "
+  )
+  assert lines['step 30'].startswith('step 30: accuracy 100.00%, loss ')
+  # Of one alone the two stand before all else.
+  printed = evaluate('run/model.ckpt-20', eval_dir='out')
+  lines = printed.out.splitlines()
+  told = [i for i, line in enumerate(lines) if 'with those of each' in line]
+  headline = [i for i, line in enumerate(lines) if '(23 examples)' in line]
+  assert told[0] == headline[0] < headline[1]
+  assert metrics('out')['batch_statistics']['accuracy'] == 1
+
+
+def test_statistics_that_are_asked_for(behind, colours):
+  flags = {'recalibrate_batch_norm_batches': 3, 'max_num_batches': 1}
+  evaluate(behind, **flags)
+  assert metrics('run/eval')['recalibrated_batches'] == 3
+  assert metrics('run/eval')['accuracy'] == 1
+  without_training_data(behind, colours)
+  builders.refused(
+    builders.call(eval_image_classifier, checkpoint_path=behind, **flags),
+    'data',
+  )
+  (behind / 'config.json').unlink()
+  builders.refused(
+    builders.call(
+      eval_image_classifier,
+      checkpoint_path=behind,
+      model_name='resnet_v1_tiny',
+      dataset_name='flowers',
+      dataset_dir=colours,
+      **flags,
+    ),
+    '--recalibrate_batch_norm_batches measures on the training split of a run',
+    'leave the flag out',
+  )
 
 
 def test_none_comes():

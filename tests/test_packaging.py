@@ -119,6 +119,13 @@ def test_every_requirement_has_a_lowest_version():
     ), line
 
 
+def test_extras_that_are_advised_exist():
+  pages = [ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')]
+  text = '\n'.join(page.read_text('utf-8') for page in pages)
+  advised = set(re.findall(r"pip install '\.\[(\w+)\]'", text))
+  assert 'tensorboard' in advised <= set(PROJECT['optional-dependencies'])
+
+
 def test_the_environment_is_made_again_when_a_requirement_changes():
   makefile = (ROOT / 'Makefile').read_text()
   for name in 'VENV', 'OLDEST':

@@ -16,6 +16,8 @@ from datasets.records.examples import Examiner, features_of
 from datasets.records.label_readers import BadExample
 from datasets.verifying.report import Report
 
+# With so many images of a class, on average, each class has a heading.
+_MANY = contact_sheet.COLUMNS // 2
 # Records of a split, among which examples are picked.
 _MOST_LABELS_READ, _MOST_MASKS_READ = 2000, 200
 
@@ -93,7 +95,13 @@ def _images_of_split(split, reader, random, count, examiner, class_names):
         ),
       )
     )
-  return [shown for _, shown in sorted(found, key=lambda pair: pair[0])]
+  found.sort(key=lambda pair: pair[0])
+  labels = {label for label, _ in found}
+  by_class = len(found) >= _MANY * len(labels) and len(labels) > 1
+  return [
+    shown._replace(heading=f'{split}: {shown.title}' if by_class else split)
+    for _, shown in found
+  ]
 
 
 def pick_images(

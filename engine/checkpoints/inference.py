@@ -62,6 +62,13 @@ class InferenceSession:
       {variable: values[name] for name, variable in self._variables.items()},
     )
 
+  def update(self, values: Mapping[str, np.ndarray]) -> None:
+    """Sets some of the network's variables, by their names."""
+    variables.assign(
+      self.session,
+      {self._variables[name]: value for name, value in values.items()},
+    )
+
   def restore(
     self, checkpoint: str, moving_averages: float | bool | None = False
   ) -> None:

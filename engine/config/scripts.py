@@ -345,6 +345,12 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     'Average over sizes of the image, such as 0.8,1,1.2. Default: one size.',
     form=parsing.POSITIVES,
   )
+  recalibrate_batch_norm_batches: int | None = option(
+    None,
+    "Batches of the run's training split to measure batch norm on; 0 is off. "
+    "Default: the run's, before its end.",
+    low=0,
+  )
   compare_batch_statistics: int = option(
     1000,
     'Examples evaluated again with batch statistics instead of moving '

@@ -18,13 +18,13 @@ class TaskEntry(NamedTuple):
     implementation: where its class is, 'module:class'.
     metrics: the metrics of an evaluation that may decide which checkpoint is
       the best -> whether higher is better. The first decides by default.
-    accuracies: the metrics that curves.png shows beside the accuracy of the
-      training -> what is written behind 'evaluation'.
+    curves: the metrics that curves.png shows besides the loss -> the column
+      of metrics.csv that is the same of the training, None for none.
   """
 
   implementation: str
   metrics: Mapping[str, bool]
-  accuracies: Mapping[str, str]
+  curves: Mapping[str, str | None]
 
   @property
   def main_metric(self) -> str:
@@ -43,7 +43,7 @@ TASKS = {
       'loss': False,
       'expected_calibration_error': False,
     },
-    {'accuracy': ''},
+    {'accuracy': 'accuracy'},
   ),
   SEGMENTATION: TaskEntry(
     'engine.tasks.segmentation.task:Segmentation',
@@ -55,7 +55,7 @@ TASKS = {
       'boundary_f1': True,
       'loss': False,
     },
-    {'pixel_accuracy': '', 'miou': ', mIOU'},
+    {'pixel_accuracy': 'accuracy', 'miou': None},
   ),
 }
 

@@ -8,6 +8,7 @@ from engine.checkpoints import contents
 from engine.common import console
 from engine.config.scripts import EvalConfig
 from engine.evaluation import choice, report
+from engine.evaluation.statistics import Weights
 from engine.resolve import class_names
 from engine.resolve.evaluation import Evaluation, evaluation
 from engine.tasks.base import EvaluatedSplit
@@ -89,8 +90,14 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
   names = class_names.of_dataset(first.dataset, first.config.labels_offset)
   found, metrics, splits = [], [], []
   for member in members:
-    with task.open_split(member.config, member.dataset, len(names)) as network:
-      network.restore(member.checkpoint, member.config.moving_average_decay)
+    step = choice.step_of(member.checkpoint)
+    with (
+      Weights(member) as weights,
+      task.open_split(member.config, member.dataset, len(names)) as network,
+    ):
+      batches = weights.restore(
+        network, member.checkpoint, step, member.config.moving_average_decay
+      )
       found.append(network.predict(title=member.checkpoint))
     splits.append(EvaluatedSplit(member.config, member.dataset, names, network))
     metrics.append(
@@ -99,8 +106,9 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
         splits[-1],
         found[-1],
         checkpoint=member.checkpoint,
-        step=choice.step_of(member.checkpoint),
+        step=step,
         model=member.config.model_name,
+        recalibrated_batches=batches,
       )
     )
     console.say(

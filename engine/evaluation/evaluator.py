@@ -5,6 +5,7 @@ from typing import Any
 from engine.common import console
 from engine.config import tasks
 from engine.evaluation import choice, report
+from engine.evaluation.statistics import Weights
 from engine.resolve import class_names
 from engine.resolve.evaluation import Evaluation
 from engine.tasks.base import EvaluatedSplit, Found
@@ -24,7 +25,7 @@ class Evaluator:
   def __init__(self, evaluation: Evaluation):
     """Builds the network and opens the split."""
     config, dataset = evaluation.config, evaluation.dataset
-    self.task, self._run = evaluation.task, evaluation.run
+    self.task, self._weights = evaluation.task, Weights(evaluation)
     names = class_names.of_dataset(dataset, config.labels_offset)
     self._predictor = self.task.open_split(config, dataset, len(names))
     self.split = EvaluatedSplit(config, dataset, names, self._predictor)
@@ -44,24 +45,15 @@ class Evaluator:
       f'{self.task.describe_evaluation(config)}{views}{weights}.'
     )
 
-  def introduce_many(self, what: str) -> None:
-    """The same, of checkpoints from within a training."""
-    self.introduce(what)
-    if self._run.get('recalibrate_batch_norm_batches', 0) != 0:
-      console.note(
-        "batch norm's moving averages are replaced at the end of the "
-        'training, and lag behind the weights in checkpoints before it. '
-        'Training with --evaluate_every measures them at every evaluation, '
-        'and evaluations.csv has what is found.'
-      )
-
   def evaluate(self, checkpoint: str) -> tuple[dict[str, Any], Found]:
     """Returns the metrics of a checkpoint, and the predictions."""
     config = self.split.config
     step = choice.step_of(checkpoint)  # before it may be removed
-    self._predictor.restore(checkpoint, config.moving_average_decay)
+    batches = self._weights.restore(
+      self._predictor, checkpoint, step, config.moving_average_decay
+    )
     found = self._predictor.predict()
-    return report.metrics_of(
+    metrics = report.metrics_of(
       self.task,
       self.split,
       found,
@@ -70,7 +62,9 @@ class Evaluator:
       model=config.model_name,
       views=self._predictor.views,
       moving_averages=bool(config.moving_average_decay),
-    ), found
+      recalibrated_batches=batches,
+    )
+    return {**metrics, **self._compare()}, found
 
   def _statistics(self):
     """Returns metrics by batch norm's moving and batch statistics, or ()."""
@@ -78,27 +72,79 @@ class Evaluator:
     compared = self._predictor.compare(wanted) if wanted else None
     return [each.metrics() for each in compared or ()]
 
-  def say_one_of_many(self, metrics: dict[str, Any]) -> None:
-    """Prints a line for the checkpoint last evaluated."""
-    line, found = f'step {metrics["step"]}: {self.task.brief(metrics)}', ''
-    statistics = self._statistics()
-    if statistics:
-      by_moving, by_batch = [each[self._metric] for each in statistics]
-      if by_batch - by_moving > NOTABLE_GAP:
-        found = (
-          f' ({tasks.display_name(self._metric)} '
-          f'{report.shown(self._metric, by_batch)} with the statistics '
-          "of each batch instead of batch norm's moving ones)"
-        )
-    console.say(line + found)
+  def _compare(self):
+    """Returns under batch_statistics how the two of batch norm compare."""
+    statistics, metric = self._statistics(), self._metric
+    if not statistics:
+      return {}
+    by_moving, by_batch = statistics
+    return {
+      'batch_statistics': {
+        'examples': by_batch['examples'],
+        **{key: by_batch[key] for key in (metric, 'loss') if key in by_batch},
+        f'{metric}_with_moving_statistics': by_moving[metric],
+      }
+    }
 
-  def look_closer(self, checkpoint: str) -> dict[str, Any]:
-    """Returns more metrics, of what the weights last evaluated are like."""
-    metrics, statistics = {}, self._statistics()
-    if statistics:
-      metrics['batch_statistics'] = self._compare(*statistics)
+  def _gap(self, metrics):
+    """Returns what the moving statistics cost, as far as it is known."""
+    both, name = metrics.get('batch_statistics'), self._metric
+    return both[name] - both[f'{name}_with_moving_statistics'] if both else 0.0
+
+  def say_one_of_many(self, metrics: dict[str, Any]) -> None:
+    """Prints a line for the checkpoint last evaluated.
+
+    Where batch norm's moving statistics have not caught up with the weights,
+    it has what either of the two statistics gives.
+    """
+    line, batches = self.task.brief(metrics), metrics['recalibrated_batches']
+    if self._gap(metrics) > NOTABLE_GAP:
+      metric, (main, _, others) = self._metric, line.partition(', ')
+      by_batch = report.shown(metric, metrics['batch_statistics'][metric])
+      line = (
+        f"{main} with batch norm's moving statistics, {by_batch} with those "
+        f'of each batch, {others}'
+      )
+    if batches:
+      line += f' (batch norm measured over {batches} batches)'
+    console.say(f'step {metrics["step"]}: {line}')
+
+  def say(self, metrics: dict[str, Any]) -> None:
+    """Prints the metrics; first of all if they mislead."""
+    misleads = self._gap(metrics) > NOTABLE_GAP
+    if misleads:
+      self._say_statistics(metrics)
+      console.note(
+        "batch norm's moving statistics cost "
+        f'{report.shown(self._metric, self._gap(metrics))} of '
+        f'{tasks.display_name(self._metric)}: they have not caught up with '
+        'the weights. Train with --recalibrate_batch_norm_batches=100, or a '
+        'lower --batch_norm_decay such as 0.9.'
+      )
+    for line in self.task.lines(metrics, len(self.split.names)):
+      console.say(line)
+    if not misleads:
+      self._say_statistics(metrics)
+
+  def _say_statistics(self, metrics):
+    both, metric = metrics.get('batch_statistics'), self._metric
+    if both:
+      by_moving = both[f'{metric}_with_moving_statistics']
+      console.say(
+        f'batch norm{self._predictor.compared_on}: '
+        f'{tasks.display_name(metric)} {report.shown(metric, by_moving)} '
+        'with its moving statistics, '
+        f'{report.shown(metric, both[metric])} with those of each batch '
+        f'({both["examples"]:,} examples)'
+      )
+
+  def finish(
+    self, checkpoint: str, metrics: dict[str, Any], found: Found
+  ) -> None:
+    """Adds what the weights are like without averages; writes all files."""
+    written = report.draw(self.task, self.split, found)
     if self.split.config.moving_average_decay:
-      self._predictor.restore(checkpoint)
+      self._weights.restore(self._predictor, checkpoint, metrics['step'], None)
       raw = self._predictor.predict(title='without averages').metrics()
       console.say(
         'the weights themselves, without moving averages: '
@@ -107,44 +153,12 @@ class Evaluator:
       metrics['raw_weights'] = {
         name: raw[name] for name in (self._metric, 'loss')
       }
-    return metrics
-
-  def _compare(self, by_moving, by_batch):
-    """Prints, and returns, how the two statistics of batch norm compare."""
-    metric, name = self._metric, tasks.display_name(self._metric)
-    gap = by_batch[metric] - by_moving[metric]
-    console.say(
-      f'batch norm{self._predictor.compared_on}: {name} '
-      f'{report.shown(metric, by_moving[metric])} '
-      f'with its moving statistics, '
-      f'{report.shown(metric, by_batch[metric])} with those of each batch '
-      f'({by_batch["examples"]:,} examples)'
-    )
-    if gap > NOTABLE_GAP:
-      console.note(
-        "batch norm's moving statistics cost "
-        f'{report.shown(metric, gap)} of '
-        f'{name}: they have not caught up with the weights. Train with '
-        '--recalibrate_batch_norm_batches=100, or a lower '
-        '--batch_norm_decay such as 0.9.'
-      )
-    return {
-      'examples': by_batch['examples'],
-      **{key: by_batch[key] for key in (metric, 'loss') if key in by_batch},
-      f'{metric}_with_moving_statistics': by_moving[metric],
-    }
-
-  def finish(
-    self, checkpoint: str, metrics: dict[str, Any], found: Found
-  ) -> None:
-    """Adds what a closer look shows to the metrics, and writes all files."""
-    written = report.draw(self.task, self.split, found)
-    metrics.update(self.look_closer(checkpoint))
     report.write(self.split, metrics, written)
 
   def close(self) -> None:
     """Frees the network."""
     self._predictor.close()
+    self._weights.close()
 
   def __enter__(self) -> 'Evaluator':
     return self

@@ -1,8 +1,11 @@
 """What an evaluation prints and writes, for every task."""
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import tensorflow.compat.v1 as tf
 
 from engine.common import console, files
 from engine.config import tasks
@@ -61,16 +64,58 @@ def write(
   console.say(f'{names} in {folder}.')
 
 
-def write_all(eval_dir: str, rows: Sequence[Mapping[str, Any]]) -> None:
-  """Writes all_checkpoints.csv, a row for the metrics of each checkpoint."""
-  os.makedirs(eval_dir, exist_ok=True)
-  columns = [
-    name
-    for name, value in rows[0].items()
+def _numbers(metrics):
+  """Returns the numbers among metrics, and those of the batch statistics."""
+  both = metrics.get('batch_statistics', {})
+  named = {f'batch_statistics_{name}': value for name, value in both.items()}
+  return {
+    name: value
+    for name, value in {**metrics, **named}.items()
     if isinstance(value, (int, float)) and not isinstance(value, bool)
-  ]
+  }
+
+
+def write_all(eval_dir: str, rows: Sequence[Mapping[str, Any]]) -> None:
+  """Writes all_checkpoints.csv, a row for the metrics of each checkpoint.
+
+  Those by the statistics of each batch are in columns of their own.
+  """
+  os.makedirs(eval_dir, exist_ok=True)
+  numbers = [_numbers(row) for row in rows]
   reports.write_table(
     os.path.join(eval_dir, ALL_FILENAME),
-    ['checkpoint', *columns],
-    [[row['checkpoint'], *(row[name] for name in columns)] for row in rows],
+    ['checkpoint', *numbers[0]],
+    [
+      [row['checkpoint'], *(each[name] for name in numbers[0])]
+      for row, each in zip(rows, numbers, strict=True)
+    ],
+  )
+
+
+def summarize(eval_dir: str, metrics: Mapping[str, Any]) -> None:
+  """Writes the metrics of a checkpoint for TensorBoard, at its step.
+
+  They have the tags of the evaluations within a training. Those of an earlier
+  evaluation of the step are removed.
+  """
+  ending = f'.evaluation-{metrics["step"]}'
+  for path in glob.glob(
+    os.path.join(glob.escape(eval_dir), f'events.out.tfevents.*{ending}')
+  ):
+    os.remove(path)
+  found = {name: metrics[name] for name in tasks.metrics() if name in metrics}
+  with (
+    tf.Graph().as_default(),  # the writer refuses to be made eagerly
+    tf.summary.FileWriter(eval_dir, filename_suffix=ending) as writer,
+  ):
+    writer.add_summary(summary(found), metrics['step'])
+
+
+def summary(metrics: Mapping[str, float]) -> tf.Summary:
+  """Returns what TensorBoard is given of the metrics of an evaluation."""
+  return tf.Summary(
+    value=[
+      tf.Summary.Value(tag=f'evaluation/{name}', simple_value=value)
+      for name, value in metrics.items()
+    ]
   )

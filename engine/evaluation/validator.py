@@ -19,6 +19,7 @@ def eval_config(config: TrainConfig) -> EvalConfig:
   shared = [field.name for field in dataclasses.fields(PipelineConfig)]
   return EvalConfig(
     checkpoint_path=(config.train_dir,),
+    recalibrate_batch_norm_batches=0,  # the training has done it
     **{name: getattr(config, name) for name in shared},
   )
 

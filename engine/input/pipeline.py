@@ -8,6 +8,7 @@ whatever the number of threads.
 
 import collections
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,9 +19,10 @@ from tf_slim.data.dataset import Dataset
 from datasets.limits import MAX_PIXELS
 from datasets.records.examples import Examples
 from engine.common import console
-from engine.config.scripts import DataConfig
+from engine.config.scripts import DataConfig, TrainConfig
 from engine.input.cache import Cache
 from engine.input.labels import Labels
+from preprocessing import mixing
 from preprocessing.encoded import Encoded
 
 # Without rewriting by AutoGraph: nothing to rewrite, and plainer errors.
@@ -303,6 +305,27 @@ def open_source(
     progress=progress,
     examples=examples,
   )
+
+
+def training_stream(
+  config: TrainConfig, source: Source, start: Any
+) -> 'Stream':
+  """Returns the batches of a training, in the parts that go through at once.
+
+  Args:
+    config: complete.
+    source: the examples.
+    start: int or int64 scalar, the number of parts to leave out.
+  """
+  mix = None
+  if config.mixup_alpha or config.cutmix_alpha:
+    mix = functools.partial(
+      mixing.mix,
+      mixup_alpha=config.mixup_alpha,
+      cutmix_alpha=config.cutmix_alpha,
+    )
+  size = config.batch_size // config.num_micro_batches
+  return source.training(size, config.seed, start, mix)
 
 
 def _options():

@@ -16,7 +16,8 @@ import tensorflow.compat.v1 as tf
 
 from engine.common import console
 from engine.common.variables import assign
-from engine.input.pipeline import Stream
+from engine.config.scripts import TrainConfig
+from engine.input.pipeline import Source, Stream
 
 
 class Layer(NamedTuple):
@@ -137,6 +138,27 @@ class Recalibration:
     self._stream, self._shadows = stream, shadows
     self._layers = layers(tf.get_default_graph()) if batches else []
     self.batches = batches if self._layers else 0
+
+  @classmethod
+  def of(
+    cls,
+    config: TrainConfig,
+    source: Source,
+    stream: Stream,
+    shadows: dict[tf.Variable, tf.Variable],
+  ) -> 'Recalibration':
+    """Returns that of a training: over an epoch, at most 100 batches.
+
+    Args:
+      config: complete; may say how many batches instead.
+      source: the examples of the training.
+      stream: see above.
+      shadows: see above.
+    """
+    batches = config.recalibrate_batch_norm_batches
+    if batches is None:
+      batches = min(-(-source.num_examples // config.batch_size), 100)
+    return cls(stream, batches * config.num_micro_batches, shadows)
 
   def measure(self, session: tf.Session) -> dict[tf.Variable, np.ndarray]:
     """Returns the statistics by variable, and by moving average."""

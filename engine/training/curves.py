@@ -6,22 +6,51 @@ from typing import Any
 
 from matplotlib import figure
 
-from engine.config.tasks import TASKS
+from engine.config import runs, tasks
 from engine.training import early_stopping, metrics_log
 
 CURVES_FILENAME = 'curves.png'
+_LOSS = 'loss'
+_FEW = 30  # values, that are drawn as points too
 
 
-def _panels():
-  """Returns the column of metrics.csv -> its metrics, and the scale.
+def _panels(known):
+  """Returns metric of an evaluation -> what the training has beside it.
 
-  The metrics are those of evaluations, as far as they have them, with what is
-  written behind 'evaluation'.
+  That is a column of metrics.csv, None if there is none. A metric that no
+  evaluation has yet has no panel, but for the first of a task.
+
+  Args:
+    known: the names of the metrics of the evaluations.
   """
-  accuracies: dict[str, str] = {}
-  for entry in TASKS.values():
-    accuracies.update(entry.accuracies)
-  return {'loss': ({'loss': ''}, 1), 'accuracy': (accuracies, 100)}
+  panels: dict[str, str | None] = {_LOSS: _LOSS}
+  for entry in tasks.TASKS.values():
+    for metric, column in entry.curves.items():
+      if metric in known:
+        panels[metric] = column
+  return panels if len(panels) > 1 else {**panels, 'accuracy': 'accuracy'}
+
+
+def _by_split(train_dir, evaluated):
+  """Returns the evaluations of each split, by their steps.
+
+  Those within a training are of the split that its config.json names; the
+  last one may be among them.
+  """
+  within = early_stopping.read(train_dir)
+  split = runs.read(train_dir).get('eval_split_name') or 'evaluation'
+  found = {split: {row['step']: row for row in within}} if within else {}
+  if evaluated:
+    found.setdefault(evaluated['split'], {})[evaluated['step']] = evaluated
+  return found
+
+
+def _title(train_dir):
+  run = runs.read(train_dir)
+  name = os.path.basename(os.path.abspath(train_dir))
+  told = [run[key] for key in ('model_name', 'dataset_name') if run.get(key)]
+  more = ' on '.join(told)
+  return f'{name}: {more}' if more and name != '-'.join(told) else name
 
 
 def draw(
@@ -29,9 +58,11 @@ def draw(
 ) -> str | None:
   """Draws the curves of the run in `train_dir`, from its CSV files.
 
+  Each metric has a panel, and each split a colour.
+
   Args:
     train_dir: the run's folder.
-    evaluated: the metrics of an evaluation, drawn as points: step, split,
+    evaluated: the metrics of the evaluation of the last step: step, split,
       loss and accuracy, or for masks pixel_accuracy and miou.
 
   Returns:
@@ -40,36 +71,43 @@ def draw(
   rows = metrics_log.read_metrics(train_dir)
   if not rows:
     return None
-  steps = [row['step'] for row in rows]
-  evaluations = early_stopping.read(train_dir)
-  fig = figure.Figure(figsize=(9, 4), layout='constrained')
-  for axes, (name, (metrics, scale)) in zip(
-    fig.subplots(1, 2), _panels().items(), strict=True
+  splits = _by_split(train_dir, evaluated)
+  panels = _panels(
+    {
+      name
+      for found in splits.values()
+      for row in found.values()
+      for name in row
+    }
+  )
+  fig = figure.Figure(figsize=(4.5 * len(panels), 4), layout='constrained')
+  for axes, (metric, column) in zip(
+    fig.subplots(1, len(panels)), panels.items(), strict=True
   ):
-    axes.plot(
-      steps,
-      [scale * row[name] for row in rows],
-      label='training',
-      marker='.' if len(rows) < 3 else None,
-    )
-    for metric, more in metrics.items():
-      if evaluations and metric in evaluations[0]:
-        axes.plot(
-          [row['step'] for row in evaluations],
-          [scale * row[metric] for row in evaluations],
-          label=f'evaluation{more}',
-          marker='.',
-        )
-      if evaluated and metric in evaluated:
-        axes.plot(
-          evaluated['step'],
-          scale * evaluated[metric],
-          'o',
-          label=f'{evaluated["split"]}{more}',
-        )
-    axes.set(xlabel='step', ylabel=name + (' [%]' if scale > 1 else ''))
+    percent = metric != _LOSS and not tasks.is_ratio(metric)
+    lines = {'training': {row['step']: row.get(column) for row in rows}}
+    for split, found in splits.items():
+      lines[split] = {step: found[step].get(metric) for step in sorted(found)}
+    for number, (label, points) in enumerate(lines.items()):
+      _plot(axes, label, f'C{number}', points, 100 if percent else 1)
+    name = tasks.display_name(metric).replace('_', ' ')
+    axes.set(xlabel='step', ylabel=name + (' [%]' if percent else ''))
     axes.grid(alpha=0.3)
     axes.legend()
+  fig.suptitle(_title(train_dir), parse_math=False)
   path = os.path.join(train_dir, CURVES_FILENAME)
   fig.savefig(path, dpi=100)
   return path
+
+
+def _plot(axes, label, color, points, scale):
+  """Draws a line, of points where they are few, if there are any."""
+  points = {step: y for step, y in points.items() if y is not None}
+  if points:
+    axes.plot(
+      [*points],
+      [scale * y for y in points.values()],
+      color=color,
+      label=label,
+      marker='o' if len(points) == 1 else '.' if len(points) < _FEW else None,
+    )

@@ -147,12 +147,8 @@ class Validation(tf.train.SessionRunHook):
       + (', the best so far' if is_best else '')
     )
     self._events.add_summary(
-      tf.Summary(
-        value=[
-          tf.Summary.Value(tag=f'evaluation/{name}', simple_value=value)
-          for name, value in row.items()
-          if name != 'step'
-        ]
+      report.summary(
+        {name: value for name, value in row.items() if name != 'step'}
       ),
       row['step'],
     )

@@ -4,6 +4,7 @@ import csv
 import os
 
 import pytest
+from matplotlib import figure
 
 from experiments import depth, step_cost
 from tests import builders
@@ -51,15 +52,37 @@ def test_growth_and_trade_are_told(measured):
   assert len(measured) == len(rows()) == 6
   assert os.path.getsize('runs/experiments/depth/depth.png') > 10_000
   for sentence in (
-    'Maps kept: the time of a step is linear in depth; a line of 2.000 ms a '
-    'layer is at most 0% off (R^2 = 1.0000). 34.5 times the layers have 33.9 '
-    'times as much.',
-    'Maps kept: the memory of a step is linear in depth; a line of 10.000 MB',
-    'Maps computed again: the memory of a step is not linear in depth',
+    'Activations kept: the time of a step is linear in depth; a line of '
+    '2.000 ms a layer is at most 0% off (R^2 = 1.0000). 34.5 times the layers '
+    'have 33.9 times as much.',
+    'Activations kept: the memory of a step is linear in depth; a line of '
+    '10.000 MB',
+    'Activations recomputed: the memory of a step is not linear in depth',
     'At 1001 layers, recomputed activations take 1.00 times as long and 0.03 '
     'times the memory.',
   ):
     assert sentence in printed.out
+
+
+def test_a_line_is_drawn_of_what_is_linear(monkeypatch):
+  """Of the rest the points are joined; slopes have a unit."""
+  drawn = []
+  monkeypatch.setattr(
+    figure.Figure, 'savefig', lambda fig, *_, **__: drawn.append(fig)
+  )
+  table = [
+    depth.Row('net', layers, 4, way, *cost(f'net_{layers}', 4, 1, way))
+    for way in (False, True)
+    for layers in (29, 110, 488, 1001)
+  ]
+  depth._draw('depth.png', table, 'title')
+  _, memory = drawn[0].axes
+  kept, line, recomputed, joined = memory.lines
+  assert line.get_label() == '10.000 MB a layer, $R^2$ = 1.000'
+  assert len(line.get_xdata()) == 2
+  assert joined.get_label().startswith('not linear: up to ')
+  assert list(joined.get_ydata()) == list(recomputed.get_ydata())
+  assert kept.get_label() == 'activations kept'
 
 
 def test_resumes_where_it_was_stopped(measured, monkeypatch):

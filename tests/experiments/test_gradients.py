@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from matplotlib import figure
 from PIL import Image
 
 from experiments import comparing, gradient_norms, gradients
@@ -85,6 +86,23 @@ def test_a_restart_measures_again_what_it_does_again(tmp_path):
   assert found.kernels == ['a', 'b']
   assert found.steps.tolist() == [0, 2]
   assert found.values.tolist() == [[0, 1], [7, 1]]
+
+
+def test_gates_are_marked(monkeypatch):
+  drawn = []
+  monkeypatch.setattr(
+    figure.Figure, 'savefig', lambda fig, *_, **__: drawn.append(fig)
+  )
+  kernels = ['conv1', 'a/conv1', 'a/conv2', 'a/gate', 'logits']
+  found = {
+    name: gradient_norms.Norms(names, np.arange(3), np.ones([3, len(names)]))
+    for name, names in (('plain', kernels[:3]), ('highway', kernels))
+  }
+  gradient_norms.draw('gradients.png', 'title', found)
+  plain, highway, _ = drawn[0].axes
+  assert not plain.lines and plain.get_legend() is None
+  assert highway.lines[0].get_ydata() == [4]
+  assert 'gate' in highway.get_legend().get_texts()[0].get_text()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.metrics
+from matplotlib import figure
 from PIL import Image
 
 from metrics import classification, reports
@@ -86,11 +87,11 @@ def test_describing_a_mistake():
   names = ['zero', 'one 50%', '2']
   assert reports.describe_mistake(0, 1, 0.993, names, 7) == (
     'is 7 zero',
-    'taken for one 50% 99 %',
+    '99 % sure: 8 one 50%',
   )
   assert reports.describe_mistake(2, 0, 1, names) == (
     'is 2',
-    'taken for zero 100 %',
+    '100 % sure: 0 zero',
   )
 
 
@@ -134,6 +135,29 @@ def test_drawing(tmp_path, classes, side):
     image.load()
     assert image.format == 'PNG' and image.size == (side, side)
     assert len(image.convert('RGB').getcolors(1 << 24)) > 20  # not blank
+
+
+def test_drawing_is_in_percent_and_cuts_names(monkeypatch):
+  figures = []
+  monkeypatch.setattr(
+    figure.Figure, 'savefig', lambda fig, *_, **__: figures.append(fig)
+  )
+  names = ['cat', 'worm fence, snake fence, snake-rail fence']
+  for percent in False, True:
+    confusion = np.array([[900, 100], [0, 2000]])
+    reports.draw_confusion_matrix('a.png', confusion, names, percent=percent)
+    matrix, bar = figures[-1].axes
+    assert bar.get_ylabel() == 'percent of the actual class'
+    assert matrix.images[0].get_array().tolist() == [[90, 10], [0, 100]]
+    assert [text.get_text() for text in matrix.get_yticklabels()] == [
+      'cat',
+      'worm fence, snake fence…',
+    ]
+    fields = [text.get_text() for text in matrix.texts]
+    assert fields == (
+      ['90', '10', '100'] if percent else ['900', '100', '2000']
+    )
+  assert figures[0].axes[0].get_title() == '3,000 examples, 96.67% correct'
 
 
 def test_drawing_is_of_the_matrix(tmp_path):

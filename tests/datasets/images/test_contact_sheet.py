@@ -133,6 +133,62 @@ def test_both_lines_are_drawn(tmp_path):
   assert (title != 255).any() and (detail != 255).any()
 
 
+def test_long_names_are_on_two_lines_and_then_cut():
+  face = contact_sheet.font()
+  assert contact_sheet.wrap('7 cat', face) == ['7 cat']
+  assert contact_sheet.wrap('', face) == ['']
+  lines = contact_sheet.wrap('is 2 Staffordshire bull terrier', face)
+  assert lines == ['is 2 Staffordshire bull', 'terrier']
+  first, last = contact_sheet.wrap('99 % sure: 8 ' + 'x' * 60, face)
+  assert first == '99 % sure: 8' and last.endswith('x…')
+  assert len(contact_sheet.wrap('a fence ' * 20, face)) == 2
+
+
+def test_all_rows_have_room_for_the_longest_caption(tmp_path):
+  long = 'German short-haired pointer'
+  sheet = drawn(
+    tmp_path, [Shown(plain(9), long, long), *[Shown(plain(9), 'a')] * 8]
+  )
+  assert sheet.shape[0] == 8 + 2 * (STEP[1] + 2 * 14)
+
+
+def test_a_heading_begins_a_row(tmp_path):
+  red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+  sheet = drawn(
+    tmp_path,
+    [
+      *[Shown(plain(red), 'x', heading='train: x')] * 9,
+      Shown(plain(green), 'y', heading='train: y'),
+      Shown(plain(blue), 'z', heading='test'),
+    ],
+  )
+  head = 22
+  assert sheet.shape == (8 + 4 * STEP[1] + 3 * head, 8 + 8 * STEP[0], 3)
+  tops = [8 + head, 8 + head + STEP[1]]
+  tops += [tops[1] + head + STEP[1], tops[1] + 2 * (head + STEP[1])]
+  for top, colour in zip(tops, (red, red, green, blue), strict=True):
+    assert (sheet[top : top + CELL, 8 : 8 + CELL] == colour).all()
+  for top in tops[0], *tops[2:]:
+    assert (sheet[top - head + 3 : top, 8:60] < 128).any()
+  assert (sheet[tops[1] - 4 : tops[1]] == 255).all()
+
+
+def test_classes_have_headings_where_they_are_few(tmp_path):
+  builders.write_colours(tmp_path, 40, 20)
+  paths = {
+    split: sorted(map(str, tmp_path.glob(f'*_{split}_*')))
+    for split in ('train', 'validation')
+  }
+  shown = samples.pick_images(paths, NAMES, count=40)
+  assert [p.heading for p in shown][::4] == [
+    f'{split}: {i} {name}'
+    for split in ('train', 'validation')
+    for i, name in enumerate(NAMES)
+  ]
+  shown = samples.pick_images(paths, NAMES, count=20)
+  assert [p.heading for p in shown] == ['train'] * 10 + ['validation'] * 10
+
+
 def test_nothing_to_draw(tmp_path):
   with pytest.raises(ValueError, match='no images'):
     contact_sheet.draw(tmp_path / 'sheet.png', [])
@@ -150,7 +206,7 @@ def test_from_the_records_to_the_sheet(tmp_path):
     for split in ('train', 'validation')
   }
   shown = samples.pick_images(paths, NAMES, count=10)
-  sheet = drawn(tmp_path, shown)
+  sheet = drawn(tmp_path, [each._replace(heading='') for each in shown])
   assert [p.title.split()[1] for p in shown] == [*NAMES, *NAMES]
   for number, name in enumerate(NAMES * 2):
     mean = cell(sheet, number).mean((0, 1))
