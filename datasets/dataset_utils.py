@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from datasets import files
 from datasets.records import tfrecord
+from datasets.text import check_name
 
 LABELS_FILENAME = 'labels.txt'
 
@@ -154,11 +155,11 @@ def read_label_file(
   """Returns {label: name} from lines such as '0:daisy'.
 
   Raises:
-    ValueError: a line of another form, a label given twice or left out, or
-      bytes that are not UTF-8.
+    ValueError: a line of another form, a label given twice or left out, a
+      control character, bytes that are not UTF-8, or no regular file.
   """
   path = os.path.join(dataset_dir, filename)
-  with tf.io.gfile.GFile(path, 'rb') as file:
+  with tfrecord.reading(path) as file:
     data = file.read()
   try:
     lines = data.decode('utf-8-sig').split('\n')
@@ -181,6 +182,7 @@ def read_label_file(
         "name, such as '0:daisy'."
       )
     names[int(label)] = name.strip()
+    check_name(name.strip(), f'{path}, line {number}: the class')
   gap = next((label for label in range(len(names)) if label not in names), None)
   if gap is not None:
     raise ValueError(

@@ -10,6 +10,7 @@ import zlib
 
 import numpy as np
 
+from datasets import files
 from datasets.convert import digits
 from datasets.images import image_files
 from datasets.sources import listing
@@ -61,7 +62,7 @@ def read_idx(path: str | os.PathLike, dimensions: int) -> np.ndarray:
   """
   path = pathlib.Path(path)
   try:
-    data = path.read_bytes()
+    data = files.read_bytes(path)
     if path.suffix == '.gz':
       data = gzip.decompress(data)
   except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageOps
 
+from datasets import files
 from datasets.images import image_files
 from datasets.images.image_files import BadImage
 from datasets.limits import MOST_IDS, MOST_PIXELS
@@ -235,8 +236,9 @@ def read(path: str, name: str, rule: Rule) -> np.ndarray:
       behind the image's name.
   """
   try:
-    with open(path, 'rb') as file:
-      return decode(file.read(), rule)
+    return decode(files.read_bytes(path), rule)
+  except files.Irregular as error:
+    raise BadImage(f'has a mask, {name}, that {error.what}') from None
   except BadImage as bad:
     raise BadImage(f'has a mask, {name}, that {bad}') from None
   except OSError as error:

@@ -8,8 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets import files, label_kinds
+from datasets import files, json_files, label_kinds
 from datasets.limits import MOST_IDS
+from datasets.records import tfrecord
 from datasets.records.tfrecord import Written
 from datasets.text import is_writable
 
@@ -254,14 +255,11 @@ def read(folder: str) -> Description:
       that is wrong is named.
   """
   path = os.path.join(folder, FILENAME)
+  with tfrecord.reading(path) as file:
+    data = file.read()
   try:
-    with tf.io.gfile.GFile(path, 'rb') as file:
-      return _parse(json.loads(file.read().decode()))
-  except tf.errors.NotFoundError:
-    raise ValueError(f'There is no file {path}.') from None
-  except tf.errors.OpError as error:
-    raise ValueError(f'{path} cannot be read: {error.message}.') from None
-  except (_Wrong, ValueError, RecursionError) as error:
+    return _parse(json_files.parse(data))
+  except (_Wrong, ValueError) as error:
     raise ValueError(
       f'{path} is not as the converter wrote it: {error}. '
       'Restore it, or convert the data again.'

@@ -12,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import label_kinds
-from datasets.records import description
+from datasets.records import description, tfrecord
 from datasets.records.examples import Examiner
 from datasets.records.label_readers import BadExample
-from datasets.records.tfrecord import Reader
 from datasets.text import cut
 from datasets.verifying.report import SplitReport
 
@@ -36,17 +35,17 @@ def _check_file(path, written):
   """Returns whether a file can be read, and what is wrong with it, or ''."""
   crc, size = google_crc32c.Checksum(), 0
   try:
-    with tf.io.gfile.GFile(path, 'rb') as file:
+    with tfrecord.reading(path) as file:
       while (data := file.read(_CHUNK)) and written:
         crc.update(data)
         size += len(data)
-  except tf.errors.NotFoundError:
+  except tfrecord.Missing:
     return False, (
       f'{path} is missing, which {description.FILENAME} names: '
       'copy it again, or convert the data again.'
     )
-  except tf.errors.OpError as error:
-    return False, f'{path} cannot be read: {error.message}.'
+  except ValueError as error:
+    return False, str(error)
   found = int.from_bytes(crc.digest(), 'big')
   if not written or (size, found) == (written.size, written.crc32c):
     return True, ''
@@ -88,7 +87,7 @@ class Split:
       self.problems += [wrong] if wrong else []
       self.paths += [path] if readable else []
     # Without the cache of offsets, which would hide what has rotted since.
-    self._reader = Reader(self.paths)
+    self._reader = tfrecord.Reader(self.paths)
     self._examiner = examiner
     self.rows = np.zeros(len(self._reader), _ROW)
     self._bad = []

@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -20,13 +21,22 @@ BEST_FILENAME, BEST_DIR = 'best.json', 'best'
 _COPIED = CONFIG_FILENAME, pixel_mean.FILENAME
 
 
+class _Kept(TypedDict):
+  step: int
+  value: float | None
+  checkpoint: str
+
+
+_KINDS = {'metric': str, 'finished': bool, 'best': list[_Kept]}
+
+
 def read(train_dir: str) -> dict:
   """Returns what best.json says, {} if there is none.
 
   Raises:
-    ValueError: the file is no JSON object.
+    ValueError: the file is not as `Best` writes it.
   """
-  return files.read_json(os.path.join(train_dir, BEST_FILENAME))
+  return files.read_json(os.path.join(train_dir, BEST_FILENAME), _KINDS)
 
 
 def is_finished(train_dir: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
 
+from datasets import files
 from datasets.images import image_files
 from engine.common import console
 
@@ -62,11 +63,13 @@ def read(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
       yield (
         path,
         image_files.standard(
-          pathlib.Path(path).read_bytes(), decoder, first_of_many=True
+          files.read_bytes(path), decoder, first_of_many=True
         ).data,
       )
     except image_files.BadImage as bad:
       console.error(f'{path} {bad}.')
+    except files.Irregular as error:
+      console.error(str(error))
     except OSError as error:
       console.error(console.explain(error))
 
