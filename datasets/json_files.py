@@ -35,7 +35,8 @@ def read(path: str | os.PathLike) -> Any:
     OSError: it cannot be read.
   """
   with files.open_regular(path) as file:
-    return parse(file.read(_MOST_BYTES + 1))
+    size = os.fstat(file.fileno()).st_size
+    return parse(file.read(min(size, _MOST_BYTES) + 1))
 
 
 def parse(data: bytes) -> Any:

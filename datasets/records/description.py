@@ -266,6 +266,26 @@ def read(folder: str) -> Description:
     ) from None
 
 
+def check_counts(found: Split, folder: str, counts: Mapping[str, int]) -> None:
+  """Checks that the files of a split have as many records as were written.
+
+  Args:
+    found: what is said of the split.
+    folder: of the dataset.
+    counts: the records of the files that are whole, by their names.
+
+  Raises:
+    ValueError: a file has more, or less.
+  """
+  for name, written in found.files.items():
+    if counts.get(name, written.records) != written.records:
+      raise ValueError(
+        f'{os.path.join(folder, name)} has {counts[name]} records; {FILENAME} '
+        f'says {written.records}. Restore the one that was changed, or convert '
+        'the data again.'
+      )
+
+
 def check_files(found: Split, folder: str) -> None:
   """Checks that the files of a split are there, as long as they were written.
 
@@ -274,6 +294,7 @@ def check_files(found: Split, folder: str) -> None:
   """
   for name, written in found.files.items():
     path = os.path.join(folder, name)
+    files.check_regular(path)
     if not tf.io.gfile.exists(path):
       raise ValueError(
         f'{path} is missing, which {FILENAME} names: copy it '

@@ -210,6 +210,7 @@ class Reader:
     self._paths = list(paths)
     scans = [find_records(path, cache_dir) for path in self._paths]
     self._records = [scan.records for scan in scans]
+    self._whole = [not scan.damage for scan in scans]
     self.damages = [scan.damage for scan in scans if scan.damage]
     self._starts = np.cumsum([0, *map(len, self._records)])
     self._open = functools.lru_cache(64)(self._open_file)
@@ -219,10 +220,13 @@ class Reader:
 
   @property
   def counts(self) -> dict[str, int]:
-    """The number of records in each file, by its path."""
+    """The number of records in each file that is whole, by its name."""
     return {
-      path: len(records)
-      for path, records in zip(self._paths, self._records, strict=True)
+      os.path.basename(path): len(records)
+      for path, records, whole in zip(
+        self._paths, self._records, self._whole, strict=True
+      )
+      if whole
     }
 
   def key(self) -> str:
