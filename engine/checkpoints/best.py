@@ -10,6 +10,7 @@ from typing import TypedDict
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.text import cut, is_writable
 from engine.checkpoints import contents, locate
 from engine.checkpoints.ranking import Row, ranked
 from engine.common import files
@@ -48,7 +49,8 @@ def find(train_dir: str) -> str:
   """Returns the best checkpoint of a run.
 
   Raises:
-    ValueError: the run has not been told to look for it.
+    ValueError: the run has not been told to look for it, or best.json names
+      something else.
   """
   found = read(train_dir).get('best')
   if not found:
@@ -57,7 +59,13 @@ def find(train_dir: str) -> str:
       f'{BEST_FILENAME} would name it: train with --evaluate_every, '
       'or leave --checkpoints=best out for the newest.'
     )
-  return locate.find(os.path.join(train_dir, found[0]['checkpoint']))
+  name, path = found[0]['checkpoint'], os.path.join(train_dir, BEST_FILENAME)
+  if os.path.dirname(name) != BEST_DIR or not is_writable(name):
+    raise ValueError(
+      f'{path} names {cut(name, 60)!r}, which is no checkpoint of {BEST_DIR}/: '
+      'restore it, or name a checkpoint with --checkpoint_path.'
+    )
+  return locate.find(os.path.join(train_dir, name))
 
 
 def _json(value):

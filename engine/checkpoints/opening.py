@@ -38,5 +38,5 @@ def state(folder: str) -> Any:
   files.check_regular(os.path.join(folder, 'checkpoint'))
   try:
     return tf.train.get_checkpoint_state(folder)
-  except UnicodeDecodeError:  # of other damage TensorFlow makes None itself
+  except ValueError:  # no text, or it names nothing
     return None

@@ -120,10 +120,11 @@ class Config:
   @classmethod
   def written(cls) -> dict[str, Any]:
     """Returns the kind of value that config.json has for each field."""
-    return {
-      field.name: (str if field.metadata['form'] else field.type) | None
-      for field in dataclasses.fields(cls)
-    }
+    found = {}
+    for field in dataclasses.fields(cls):
+      kind = str if field.metadata['form'] else field.type
+      found[field.name] = kind | None if field.default is None else kind
+    return found
 
   def text(self, name: str) -> Any:
     """Returns a field's value as flags and config.json have it."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from datasets.text import check_name
+from datasets.text import check_name, cut
 from engine.common import files
 from engine.config.fields import Config, Given
 from engine.config.scripts import TrainConfig
@@ -46,7 +46,7 @@ def read(folder: str) -> dict[str, Any]:
       name: TrainConfig.parsed(name, value) for name, value in found.items()
     }
   except ValueError as error:
-    reason = str(error).removeprefix('--').removesuffix('.')
+    reason = cut(str(error).removeprefix('--').removesuffix('.'), 300)
     raise ValueError(
       f'{path}: {reason}; restore the file, or train again.'
     ) from None

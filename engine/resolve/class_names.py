@@ -8,7 +8,7 @@ from typing import Any
 from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_utils, json_files
-from datasets.text import check_name
+from datasets.text import check_name, cut
 from engine.config.scripts import ClassifyConfig
 
 
@@ -43,7 +43,7 @@ def read_names(path: str) -> dict[int, str]:
   except (ValueError, OSError) as error:
     raise ValueError(
       f'{path} is no JSON object from numbers to names, such '
-      f'as {{"0": "chef"}}: {str(error).removesuffix(".")}.'
+      f'as {{"0": "chef"}}: {cut(str(error).removesuffix("."), 300)}.'
     ) from None
 
 
