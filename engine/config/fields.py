@@ -122,7 +122,7 @@ class Config:
     """Returns the kind of value that config.json has for each field."""
     found = {}
     for field in dataclasses.fields(cls):
-      kind = str if field.metadata['form'] else field.type
+      kind: Any = str if field.metadata['form'] else field.type
       found[field.name] = kind | None if field.default is None else kind
     return found
 

@@ -21,6 +21,7 @@ from engine.config.scripts import ClassifyConfig, TrainConfig
 from engine.input import pixel_mean
 from engine.resolve import class_names
 from engine.resolve.files import files
+from engine.training import early_stopping, metrics_log
 from tests import builders
 from tests.fuzzing import (
   FUZZ,
@@ -154,6 +155,8 @@ READERS = {
   'config.json': runs.read,
   'best.json': best.read,
   'checkpoint': locate.newest,
+  'metrics.csv': metrics_log.read_metrics,
+  'evaluations.csv': early_stopping.read,
   f'{PREFIX}.index': lambda run: locate.find(f'{run}/{PREFIX}'),
   f'{PREFIX}.data-00000-of-00001': lambda run: locate.find(f'{run}/{PREFIX}'),
   'mean.npy': lambda run: pixel_mean.read(f'{run}/mean.npy'),
