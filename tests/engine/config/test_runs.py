@@ -18,7 +18,7 @@ from engine.config.scripts import EvalConfig, TrainConfig
       dataset_dir='/tmp/Bücher',
       use_grayscale=True,
     ),
-    EvalConfig(),
+    TrainConfig(),
   ],
 )
 def test_round_trip(tmp_path, given):
@@ -226,7 +226,8 @@ def test_complete_compares_values():
     ('{"learning_rate": [1]}', 'learning_rate is [1], and should be a number'),
     ('{"train_crop_size": 33}', 'train_crop_size is 33, and should be a text'),
     ('{"use_grayscale": 1}', 'use_grayscale is 1, and should be true or false'),
-    ('{"model_name": {}}', 'model_name is {}, and should be a text or null'),
+    ('{"model_name": {}}', 'model_name is {}, and should be a text'),
+    ('{"optimizer": null}', 'optimizer is null, and should be a text'),
     ('{"num_classes": null}', 'num_classes is null, and should be a whole'),
     ('{"class_names": {"0": "a"}}', 'class_names is {"0": "a"}, and should be'),
     ('{"class_names": ["a", 1]}', 'class_names[1] is 1, and should be a text'),
