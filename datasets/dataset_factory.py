@@ -15,7 +15,13 @@ from datasets import (
 )
 from datasets.convert import digits, scenes
 from datasets.label_kinds import SEGMENTATION
-from datasets.records import description, slim_decoders, tfrecord
+from datasets.records import (
+  description,
+  kept_counts,
+  shards,
+  slim_decoders,
+  tfrecord,
+)
 from datasets.specification import Specification
 
 OWN = 'tfrecord'  # the name of a dataset of one's own
@@ -183,11 +189,11 @@ def get_specification(
 
 
 def _files(name, split_name, folder, file_pattern):
-  """Returns the paths of a split's files."""
+  """Returns the paths of a split's files, and what is wrong with them."""
   if not file_pattern and description.exists(folder):
     split = description.read(folder).splits[split_name]
     description.check_files(split, folder)
-    return [os.path.join(folder, file) for file in split.files]
+    return [os.path.join(folder, file) for file in split.files], []
   pattern = file_pattern or get_specification(name, folder).file_pattern
   files = guessing.matching(folder, pattern % split_name)
   if name == OWN and not file_pattern:
@@ -198,7 +204,29 @@ def _files(name, split_name, folder, file_pattern):
       f'--dataset_dir={folder} the folder of the TFRecords of {name}, '
       f'split {split_name}?'
     )
-  return files
+  regular, problems = shards.regular(files)
+  if not file_pattern:
+    problems += shards.problems(files)
+  return regular, problems
+
+
+def _check_counts(dataset, folder):
+  """Returns what to tell of the numbers of records in a split's files."""
+  counts, split = dataset.counts, dataset.split_name
+  if description.exists(folder):
+    described = description.read(folder).splits[split]
+    description.check_counts(described, folder, counts)
+    return []
+  names = {os.path.basename(path) for path in dataset.data_sources}
+  empty = [name for name in counts if dataset.num_samples and not counts[name]]
+  changed = kept_counts.changes(folder, split, counts, names)
+  return [
+    *(
+      f'{os.path.join(folder, name)} has no records: is it as it was written?'
+      for name in empty
+    ),
+    *([changed] if changed else []),
+  ]
 
 
 def make_dataset(
@@ -218,6 +246,8 @@ def make_dataset(
     reader=reader or tf.TFRecordReader,
     decoder=slim_decoders.decoder(task),
     num_samples=len(records),
+    counts=records.counts,
+    notes=[],
     items_to_descriptions=slim_decoders.descriptions(task),
     name=name,
     split_name=split_name,
@@ -234,6 +264,7 @@ def get_dataset(
   dataset_dir: str | None = None,
   file_pattern: str | None = None,
   reader: Any = None,
+  problems: list[str] | None = None,
 ) -> Dataset:
   """Returns one split of a dataset.
 
@@ -244,16 +275,19 @@ def get_dataset(
     file_pattern: a glob of the split's files, with %s for the split, instead
       of what the folder or the registry says.
     reader: for TF-Slim's DatasetDataProvider; tf.TFRecordReader if None.
+    problems: takes what is wrong with the set of files, instead of an error.
 
   Returns:
     A slim.dataset.Dataset with data_sources (its files, sorted), num_samples
     (counted), num_classes, labels_to_names ({label: name}, or None if there
     is no labels.txt and the registry has no names), decoder and reader, task,
-    ignore_label, and its name and split_name.
+    ignore_label, its name and split_name, counts ({file name: records}, of
+    those that are whole), and notes: sentences on what one should know.
 
   Raises:
-    ValueError: an unknown name or split, no files, a file of another size
-      than dataset.json says, or a labels.txt that does not fit.
+    ValueError: an unknown name or split, no files, a file of another size or
+      with other records than dataset.json says, a file that is missing by the
+      names of the others, or a labels.txt that does not fit.
   """
   specification = get_specification(name, dataset_dir)
   if split_name not in specification.splits:
@@ -264,7 +298,11 @@ def get_dataset(
   if dataset_dir is None:
     dataset_dir = default_dir(name)
     specification.ensure(dataset_dir)
-  files = _files(name, split_name, dataset_dir, file_pattern)
+  files, wrong = _files(name, split_name, dataset_dir, file_pattern)
+  if problems is not None:
+    problems += wrong
+  elif wrong:
+    raise ValueError(' '.join(wrong))
   names = dict(enumerate(specification.class_names)) or None
   if dataset_utils.has_labels(dataset_dir):
     names = dataset_utils.read_label_file(dataset_dir)
@@ -279,7 +317,7 @@ def get_dataset(
         f'{len(names)} classes, but {name} has {specification.num_classes}: '
         f'{cure}'
       )
-  return make_dataset(
+  dataset = make_dataset(
     name,
     split_name,
     files,
@@ -289,3 +327,6 @@ def get_dataset(
     specification.task,
     specification.ignore_label,
   )
+  if not file_pattern:
+    dataset.notes += _check_counts(dataset, dataset_dir)
+  return dataset

@@ -156,10 +156,11 @@ def read_label_file(
 
   Raises:
     ValueError: a line of another form, a label given twice or left out, a
-      name with a control character, or bytes that are not UTF-8.
+      name with a control character, bytes that are not UTF-8, or no regular
+      file.
   """
   path = os.path.join(dataset_dir, filename)
-  with tf.io.gfile.GFile(path, 'rb') as file:
+  with tfrecord.reading(path) as file:
     data = file.read()
   try:
     lines = data.decode('utf-8-sig').split('\n')
@@ -181,8 +182,8 @@ def read_label_file(
         f'{path}, line {number}: {line[:80]!r} should be a new label and a '
         "name, such as '0:daisy'."
       )
-    check_name(name.strip(), f'{path}, line {number}: the class')
     names[int(label)] = name.strip()
+    check_name(name.strip(), f'{path}, line {number}: the class')
   gap = next((label for label in range(len(names)) if label not in names), None)
   if gap is not None:
     raise ValueError(

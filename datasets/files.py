@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what is said if not.
+"""Files: only regular ones are read, and they are written whole or not at all.
 
 Nothing here imports TensorFlow.
 """
@@ -7,10 +7,75 @@ import contextlib
 import errno
 import itertools
 import os
+import stat
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, BinaryIO
 
 _NUMBERS = itertools.count()  # next() is atomic, so that threads differ too
+_KINDS = {  # of what is no regular file
+  stat.S_IFDIR: 'a folder',
+  stat.S_IFIFO: 'a pipe',
+  stat.S_IFSOCK: 'a socket',
+  stat.S_IFCHR: 'a device',
+  stat.S_IFBLK: 'a device',
+}
+
+
+class Irregular(ValueError):
+  """Something stands where a file should be: to read it may take forever.
+
+  Attributes:
+    what: what it is, to go on behind its name.
+  """
+
+  def __init__(self, path: str | os.PathLike, mode: int):
+    kind = _KINDS.get(stat.S_IFMT(mode), 'something else')
+    self.what = f'is {kind}, and no file: put a file in its place'
+    super().__init__(f'{os.fspath(path)} {self.what}, or name another.')
+
+
+def check_regular(path: str | os.PathLike) -> None:
+  """Refuses what is neither a regular file nor a link to one.
+
+  What is not there, or is an address, passes: whoever opens it says so.
+
+  Raises:
+    Irregular: it is a folder, a pipe, a socket or a device.
+  """
+  with contextlib.suppress(OSError):
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+      raise Irregular(path, mode)
+
+
+def open_regular(path: str | os.PathLike, buffering: int = -1) -> BinaryIO:
+  """Opens a regular file, or a link to one, to read its bytes.
+
+  Args:
+    path: of the file.
+    buffering: as in `open`.
+
+  Raises:
+    Irregular: see `check_regular`.
+    OSError: it is not there, or cannot be read.
+  """
+  check_regular(path)  # a device may do something when it is opened
+  file = open(path, 'rb', buffering, opener=_without_waiting)
+  mode = os.fstat(file.fileno()).st_mode
+  if not stat.S_ISREG(mode):  # another one has taken its place meanwhile
+    file.close()
+    raise Irregular(path, mode)
+  return file
+
+
+def _without_waiting(path, flags):
+  return os.open(path, flags | getattr(os, 'O_NONBLOCK', 0))
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+  """Returns the bytes of a regular file; see `open_regular`."""
+  with open_regular(path) as file:
+    return file.read()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import re
 import tensorflow as tf
 
 from datasets import dataset_utils, label_kinds
-from datasets.records import description, examples, tfrecord
+from datasets.records import description, examples, shards, tfrecord
 from datasets.specification import Specification
 
 
@@ -18,18 +18,21 @@ def matching(folder: str, pattern: str) -> list[str]:
 
 
 def belongs(path: str, split: str) -> bool:
-  """Whether a file's name, which is no folder's, has the split's as a word."""
+  """Whether a file's name has the split's as a word.
+
+  A folder's counts where it stands in the place of a file of records.
+  """
   name = os.path.basename(path)
   return (
     re.search(rf'(?<![a-z]){split}(?![a-z])', name) is not None
     and not name.endswith(('.txt', '.json', '.csv', '.png'))
-    and not tf.io.gfile.isdir(path)
+    and (shards.is_named_as_records(path) or not tf.io.gfile.isdir(path))
   )
 
 
 def _task_of(paths):
   """Returns the task, by the first sound record."""
-  for path in paths:
+  for path in shards.regular(paths)[0]:
     records = tfrecord.Reader([path], dataset_utils.offsets_dir())
     for index in range(len(records)):
       with contextlib.suppress(ValueError):  # damaged
@@ -66,7 +69,7 @@ def guess(folder: str) -> Specification:
     )
   names = dataset_utils.read_label_file(folder)
   task = _task_of(
-    path for path in paths if any(belongs(path, of) for of in splits)
+    [path for path in paths if any(belongs(path, of) for of in splits)]
   )
   kind = label_kinds.get(task)
   if len(names) < kind.least_classes:

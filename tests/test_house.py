@@ -98,6 +98,37 @@ def test_every_module_and_public_function_says_what_it_does():
   assert silent == []
 
 
+SESSIONS = {  # who opens sessions, and with which configuration
+  'datasets/sessions.py': {'ConfigProto', 'Session'},
+  'engine/common/runtime.py': {'ConfigProto', 'Session'},
+  'engine/train.py': {'ChiefSessionCreator', 'MonitoredSession'},
+}
+
+
+def test_sessions_are_opened_in_one_place():
+  """Who decodes takes no GPU, and who trains leaves some of it to others."""
+  openers = {
+    'ConfigProto',
+    'GPUOptions',
+    'InteractiveSession',
+    'Session',
+    'Supervisor',
+    'SessionManager',
+  }
+  found = {}
+  for path in in_rooms(*ROOMS):
+    for node in ast.walk(parse(path)):
+      if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        name = node.func.attr
+        if name in openers or name.startswith(('Monitored', 'ChiefSession')):
+          found.setdefault(str(path), set()).add(name)
+        if name == 'ChiefSessionCreator':
+          config = {each.arg: each.value for each in node.keywords}['config']
+          assert ast.unparse(config.func) == 'runtime.session_config'
+  found['engine/common/runtime.py'].discard('GPUOptions')
+  assert found == SESSIONS
+
+
 # Run in a new process, where nothing but TensorFlow is imported.
 IMPORT_ALL = """
 import importlib, logging, signal, sys

@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+from datasets import files
 from datasets.images.image_files import encode_png
 from datasets.sources import listing
 from datasets.text import check_name, few
@@ -45,7 +46,7 @@ def _find_folder(source: str, inner: str, files: list[str]) -> pathlib.Path:
 
 
 def _names(path: pathlib.Path, count: int) -> list[str]:
-  names = path.read_bytes().decode(errors='surrogateescape').split()
+  names = files.read_bytes(path).decode(errors='surrogateescape').split()
   for name in names:
     check_name(name, f'{path}: the class')
   if len(names) != count or len({*names}) != count:

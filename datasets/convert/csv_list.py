@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from datasets import dataset_utils
+from datasets import dataset_utils, files
 from datasets.sources import listing
 from datasets.text import check_name, few
 from datasets.writing import splitting
@@ -34,9 +34,9 @@ class _Row(NamedTuple):
 def _text(path: pathlib.Path) -> str:
   if not path.exists():
     raise ValueError(f'{path} does not exist. Is --source mistyped?')
-  if not path.is_file():
+  if path.is_dir():
     raise ValueError(f'{path} is a folder; --source should be a CSV file here.')
-  data = path.read_bytes()
+  data = files.read_bytes(path)
   try:
     return data.decode('utf-8-sig')
   except UnicodeDecodeError as error:

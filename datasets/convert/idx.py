@@ -10,6 +10,7 @@ import zlib
 
 import numpy as np
 
+from datasets import files
 from datasets.convert import digits
 from datasets.images import image_files
 from datasets.sources import listing
@@ -63,8 +64,9 @@ def read_idx(path: str | os.PathLike, dimensions: int) -> np.ndarray:
   """
   path = pathlib.Path(path)
   try:
-    with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as file:
-      data = file.read(_MOST_BYTES + 1)
+    with files.open_regular(path) as file:
+      source = gzip.open(file) if path.suffix == '.gz' else file
+      data = source.read(_MOST_BYTES + 1)
   except (EOFError, zlib.error, gzip.BadGzipFile) as error:
     raise ValueError(
       f'{path} is cut off or damaged ({error}). Download it again.'

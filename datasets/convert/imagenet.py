@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from datasets import files
 from datasets.sources import listing, tars
 from datasets.text import check_name, distinct, few
 from datasets.writing.plan import Item, Options, Plan
@@ -42,7 +43,7 @@ class _Knowledge(NamedTuple):
 def _lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
   """Yields where a line is, and the line; blank ones are passed over."""
   try:
-    lines = path.read_text('utf-8-sig').splitlines()
+    lines = files.read_bytes(path).decode('utf-8-sig').splitlines()
   except UnicodeDecodeError as error:
     raise ValueError(f'{path} is not UTF-8. Save it as UTF-8.') from error
   for number, line in enumerate(lines, 1):
@@ -125,7 +126,7 @@ def _read_boxes(path: pathlib.Path) -> dict[str, list[Box]]:
 
 def _train_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
   """Finds the images of a tar of tars, one a synset."""
-  with open(path, 'rb') as outer, open(path, 'rb') as inner:
+  with files.open_regular(path) as outer, files.open_regular(path) as inner:
     for tar in tars.members(path, outer):
       base = os.path.basename(tar.name)
       if not base.endswith('.tar'):
@@ -146,7 +147,7 @@ def _train_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
 
 
 def _flat_tar(path: pathlib.Path) -> Iterator[_FoundImage]:
-  with open(path, 'rb') as file:
+  with files.open_regular(path) as file:
     for member in tars.members(path, file):
       yield _FoundImage(
         f'{path.name}/{os.path.basename(member.name)}',

@@ -15,6 +15,7 @@ import numpy as np
 from datasets.class_names import PASCAL_VOC as NAMES
 from datasets.convert import mask_classes
 from datasets.convert.mask_pairs import Pair, plan_pairs, stems
+from datasets.files import read_bytes
 from datasets.images import colour_table, mask_files, overlays
 from datasets.images.colour_table import Table
 from datasets.images.image_files import BadImage
@@ -70,7 +71,7 @@ def _find(source):
 def _names(path):
   """Returns the names that a list of images holds."""
   try:
-    lines = path.read_text('utf-8').split('\n')
+    lines = read_bytes(path).decode().split('\n')
   except UnicodeDecodeError:
     raise ValueError(f'{path} is not UTF-8 text: save it as UTF-8.') from None
   found = [line.strip() for line in lines if line.strip()]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from datasets import files
 from datasets.images import mask_files
 from datasets.limits import MOST_IDS
 from datasets.text import check_name
@@ -61,7 +62,7 @@ def _labelmap_rows(_, lines) -> Iterator[tuple[str, str, list[str]]]:
 def _rows(path):
   """Yields (where, name, colour)."""
   try:
-    lines = path.read_bytes().decode('utf-8-sig').splitlines()
+    lines = files.read_bytes(path).decode('utf-8-sig').splitlines()
   except UnicodeDecodeError:
     raise ValueError(f'{path} is not UTF-8 text: save it as UTF-8.') from None
   written = [

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageOps
 
+from datasets import files
 from datasets.images import image_files
 from datasets.images.image_files import BadImage
 from datasets.limits import MAX_PIXELS, MOST_IDS, MOST_PIXELS
@@ -256,8 +257,9 @@ def read(
       behind the image's name.
   """
   try:
-    with open(path, 'rb') as file:
-      return decode(file.read(), rule, max_pixels)
+    return decode(files.read_bytes(path), rule, max_pixels)
+  except files.Irregular as error:
+    raise BadImage(f'has a mask, {name}, that {error.what}') from None
   except BadImage as bad:
     raise BadImage(f'has a mask, {name}, that {bad}') from None
   except OSError as error:

@@ -8,8 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets import files, label_kinds
+from datasets import files, json_files, label_kinds
 from datasets.limits import MOST_IDS
+from datasets.records import tfrecord
 from datasets.records.tfrecord import Written
 from datasets.text import is_writable
 
@@ -254,18 +255,35 @@ def read(folder: str) -> Description:
       that is wrong is named.
   """
   path = os.path.join(folder, FILENAME)
+  with tfrecord.reading(path) as file:
+    data = file.read()
   try:
-    with tf.io.gfile.GFile(path, 'rb') as file:
-      return _parse(json.loads(file.read().decode()))
-  except tf.errors.NotFoundError:
-    raise ValueError(f'There is no file {path}.') from None
-  except tf.errors.OpError as error:
-    raise ValueError(f'{path} cannot be read: {error.message}.') from None
-  except (_Wrong, ValueError, RecursionError) as error:
+    return _parse(json_files.parse(data))
+  except (_Wrong, ValueError) as error:
     raise ValueError(
       f'{path} is not as the converter wrote it: {error}. '
       'Restore it, or convert the data again.'
     ) from None
+
+
+def check_counts(found: Split, folder: str, counts: Mapping[str, int]) -> None:
+  """Checks that the files of a split have as many records as were written.
+
+  Args:
+    found: what is said of the split.
+    folder: of the dataset.
+    counts: the records of the files that are whole, by their names.
+
+  Raises:
+    ValueError: a file has more, or less.
+  """
+  for name, written in found.files.items():
+    if counts.get(name, written.records) != written.records:
+      raise ValueError(
+        f'{os.path.join(folder, name)} has {counts[name]} records; {FILENAME} '
+        f'says {written.records}. Restore the one that was changed, or convert '
+        'the data again.'
+      )
 
 
 def check_files(found: Split, folder: str) -> None:
@@ -276,6 +294,7 @@ def check_files(found: Split, folder: str) -> None:
   """
   for name, written in found.files.items():
     path = os.path.join(folder, name)
+    files.check_regular(path)
     if not tf.io.gfile.exists(path):
       raise ValueError(
         f'{path} is missing, which {FILENAME} names: copy it '

@@ -12,14 +12,14 @@ import hashlib
 import os
 import pathlib
 import struct
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 import google_crc32c
 import numpy as np
 import tensorflow as tf
 
-from datasets import files
+from datasets import arrays, files
 
 _HEADER, _FOOTER = 12, 4  # bytes around a record
 
@@ -67,6 +67,34 @@ def _is_local(path: str) -> bool:
   return '://' not in path
 
 
+class Missing(ValueError):
+  """A file is not there."""
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[BinaryIO]:
+  """Opens a file to read its bytes, in any file system that TensorFlow reads.
+
+  Raises:
+    Missing: it is not there.
+    ValueError: it is no regular file, or cannot be read.
+  """
+  path = os.fspath(path)
+  try:
+    with (
+      files.open_regular(path)
+      if _is_local(path)
+      else tf.io.gfile.GFile(path, 'rb')
+    ) as file:
+      yield file
+  except (FileNotFoundError, tf.errors.NotFoundError):
+    raise Missing(f'There is no file {path}.') from None
+  except OSError as error:
+    raise ValueError(f'{path} cannot be read: {error.strerror}.') from None
+  except tf.errors.OpError as error:
+    raise ValueError(f'{path} cannot be read: {error.message}.') from None
+
+
 class Scan(NamedTuple):
   """Where the records of a file are.
 
@@ -81,8 +109,8 @@ class Scan(NamedTuple):
 
 def _scan(path: str) -> Scan:
   found, offset, damage = [], 0, ''
-  with tf.io.gfile.GFile(path, 'rb') as file:
-    size = file.size()
+  with reading(path) as file:
+    size = tf.io.gfile.stat(path).length
     while offset < size and not damage:
       file.seek(offset)
       header = file.read(_HEADER)
@@ -114,6 +142,7 @@ def _key(paths: Iterable[str]) -> str:
   """Returns a name for these files with their sizes and times of change."""
   facts = []
   for path in paths:
+    files.check_regular(path)
     if _is_local(path):  # TensorFlow's stat knows the time by the second
       stat = os.stat(path)
       facts.append(
@@ -136,8 +165,8 @@ def find_records(path: str, cache_dir: str | None = None) -> Scan:
   if cache_dir is None:
     return _scan(path)
   cached = pathlib.Path(cache_dir, _key([path]) + '.npy')
-  with contextlib.suppress(Exception):  # NumPy reads what is damaged in
-    records = np.load(cached)  # one of the ways of three parsers
+  with contextlib.suppress(OSError, ValueError):  # none is kept, or damaged
+    records = arrays.read(cached)
     if _fill(records, tf.io.gfile.stat(path).length):
       return Scan(records)
   scan = _scan(path)
@@ -181,6 +210,7 @@ class Reader:
     self._paths = list(paths)
     scans = [find_records(path, cache_dir) for path in self._paths]
     self._records = [scan.records for scan in scans]
+    self._whole = [not scan.damage for scan in scans]
     self.damages = [scan.damage for scan in scans if scan.damage]
     self._starts = np.cumsum([0, *map(len, self._records)])
     self._open = functools.lru_cache(64)(self._open_file)
@@ -188,13 +218,24 @@ class Reader:
   def __len__(self) -> int:
     return int(self._starts[-1])
 
+  @property
+  def counts(self) -> dict[str, int]:
+    """The number of records in each file that is whole, by its name."""
+    return {
+      os.path.basename(path): len(records)
+      for path, records, whole in zip(
+        self._paths, self._records, self._whole, strict=True
+      )
+      if whole
+    }
+
   def key(self) -> str:
     """Returns a name for the files with their sizes and times of change."""
     return _key(self._paths)
 
   def _open_file(self, path):
     # Unbuffered, so that a thread's read touches just the bytes it asks for.
-    return open(path, 'rb', buffering=0)
+    return files.open_regular(path, buffering=0)
 
   def _pread(self, path, length, offset):
     if _is_local(path) and hasattr(os, 'pread'):

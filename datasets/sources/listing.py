@@ -4,6 +4,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+from datasets import files
 from datasets.text import check_name, one_line
 
 # What file managers leave behind.
@@ -12,7 +13,7 @@ LITTER = {'thumbs.db', 'desktop.ini', '__macosx'}
 
 def read_file(path: str | os.PathLike) -> bytes:
   """Returns the bytes of a file."""
-  return pathlib.Path(path).read_bytes()
+  return files.read_bytes(path)
 
 
 def existing_folder(source: str | os.PathLike) -> pathlib.Path:

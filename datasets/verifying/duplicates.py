@@ -1,4 +1,7 @@
-"""Records of one image: within a split, in two, and with other labels."""
+"""Records of one image: within a split, in two, and with other labels.
+
+And those that are the same byte for byte, as when a file was copied twice.
+"""
 
 import itertools
 from collections import Counter
@@ -9,7 +12,8 @@ import numpy as np
 
 _NAMED = 3  # images in a sentence
 # A split here has a name, call(index), which names a record, and rows, the
-# numbers of each record: whether it is good, its label, its image's digest.
+# numbers of each record: whether it is good, its label, the digests of its
+# image and of its bytes.
 
 
 class Duplicates(NamedTuple):
@@ -19,16 +23,19 @@ class Duplicates(NamedTuple):
   repeated: Counter
   pairs: dict[tuple[str, str], list]
   conflicts: list
+  copies: list
 
 
-def _groups(splits: Sequence[Any]) -> Iterator[list[tuple[Any, int]]]:
-  """Yields the records of each image that occurs twice, in their order."""
+def _groups(
+  splits: Sequence[Any], field: str
+) -> Iterator[list[tuple[Any, int]]]:
+  """Yields the records of each digest that occurs twice, in their order."""
   good = [np.flatnonzero(split.rows['good']) for split in splits]
   owner = np.repeat(range(len(good)), [*map(len, good)])
   number = np.concatenate(good)
   digests = np.concatenate(
     [
-      split.rows['digest'][which]
+      split.rows[field][which]
       for split, which in zip(splits, good, strict=True)
     ]
   )
@@ -46,8 +53,9 @@ def _groups(splits: Sequence[Any]) -> Iterator[list[tuple[Any, int]]]:
 
 def compare(splits: Sequence[Any]) -> Duplicates:
   """Returns the records of splits whose images are the same."""
-  found = Duplicates(Counter(), Counter(), {}, [])
-  for group in _groups(splits):
+  copies = [*_groups(splits, 'record')]
+  found = Duplicates(Counter(), Counter(), {}, [], copies)
+  for group in _groups(splits, 'digest'):
     sizes = Counter(split.name for split, _ in group)
     first, labels = {}, {}  # the first record of each split, of each label
     for split, index in group:
@@ -95,4 +103,10 @@ def notes(
     yield (
       f'Images of {name} that repeat another one {alike}: '
       f'{count:,} of {totals[name]:,}.'
+    )
+  if found.copies:
+    count = sum(len(group) - 1 for group in found.copies)
+    yield (
+      f'Records that are another one byte for byte: {count:,}. Was a file '
+      f'copied twice? {named(found.copies)}'
     )

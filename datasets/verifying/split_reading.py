@@ -12,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import label_kinds
-from datasets.records import description
+from datasets.records import description, tfrecord
 from datasets.records.examples import Examiner
 from datasets.records.label_readers import BadExample
-from datasets.records.tfrecord import Reader
 from datasets.text import cut
 from datasets.verifying.report import SplitReport
 
@@ -28,6 +27,7 @@ _ROW = np.dtype(
     ('width', np.int64),
     ('bytes', np.int64),
     ('digest', np.uint64),
+    ('record', np.uint64),
   ]
 )
 
@@ -36,17 +36,17 @@ def _check_file(path, written):
   """Returns whether a file can be read, and what is wrong with it, or ''."""
   crc, size = google_crc32c.Checksum(), 0
   try:
-    with tf.io.gfile.GFile(path, 'rb') as file:
+    with tfrecord.reading(path) as file:
       while (data := file.read(_CHUNK)) and written:
         crc.update(data)
         size += len(data)
-  except tf.errors.NotFoundError:
+  except tfrecord.Missing:
     return False, (
       f'{path} is missing, which {description.FILENAME} names: '
       'copy it again, or convert the data again.'
     )
-  except tf.errors.OpError as error:
-    return False, f'{path} cannot be read: {error.message}.'
+  except ValueError as error:
+    return False, str(error)
   found = int.from_bytes(crc.digest(), 'big')
   if not written or (size, found) == (written.size, written.crc32c):
     return True, ''
@@ -58,6 +58,14 @@ def _check_file(path, written):
   return True, f'{path} has {what}. Copy it again, or convert the data again.'
 
 
+def _digest(*parts):
+  """Returns a number in 64 bits that other bytes hardly have."""
+  digest = hashlib.blake2b(digest_size=8)
+  for part in parts:
+    digest.update(part)
+  return int.from_bytes(digest.digest(), 'big')
+
+
 class Split:
   """The records of a split, of which a row of numbers each is kept.
 
@@ -67,7 +75,7 @@ class Split:
     problems: a sentence for each file that is not as it was written.
     rows: of each record whether it is good, what tells its label from others,
       the height and width of its image in pixels, its encoded bytes, and a
-      digest of its pixels.
+      digest of its pixels and one of the record.
     statistics: what counts its labels; see `LabelKind.statistics`.
   """
 
@@ -88,7 +96,7 @@ class Split:
       self.problems += [wrong] if wrong else []
       self.paths += [path] if readable else []
     # Without the cache of offsets, which would hide what has rotted since.
-    self._reader = Reader(self.paths)
+    self._reader = tfrecord.Reader(self.paths)
     self._examiner = examiner
     self.rows = np.zeros(len(self._reader), _ROW)
     self._bad = []
@@ -98,7 +106,8 @@ class Split:
     """Examines a record; each one once, in any thread."""
     where = self._reader.name(index)
     try:
-      example = self._examiner(self._reader.read(index))
+      record = self._reader.read(index)
+      example = self._examiner(record)
     except BadExample as bad:
       self._bad.append((index, f'{where} {bad}.'))
     except ValueError as damage:
@@ -107,14 +116,13 @@ class Split:
       self._bad.append((index, f'{where} cannot be read: {error}.'))
     else:
       shape = example.image.shape
-      digest = hashlib.blake2b(repr(shape).encode(), digest_size=8)
-      digest.update(np.ascontiguousarray(example.image))
       self.rows[index] = (
         True,
         self.statistics.add(index, example.label),
         *shape[:2],
         len(example.data),
-        int.from_bytes(digest.digest(), 'big'),
+        _digest(repr(shape).encode(), np.ascontiguousarray(example.image)),
+        _digest(record),
       )
 
   @property

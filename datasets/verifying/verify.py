@@ -12,7 +12,7 @@ import tensorflow as tf
 from datasets import dataset_factory, dataset_utils, label_kinds
 from datasets.limits import MAX_PIXELS
 from datasets.progress import no_progress
-from datasets.records import description
+from datasets.records import description, kept_counts
 from datasets.records.examples import Examiner
 from datasets.text import cut, few
 from datasets.verifying import duplicates, split_reading
@@ -32,6 +32,8 @@ class _Data(NamedTuple):
   silent: list[str]  # splits without files
   task: str
   ignore_label: int | None
+  problems: list[str]  # of the set of files
+  notes: list[str]
 
 
 def _find(name, folder):
@@ -53,6 +55,8 @@ def _find(name, folder):
       [],
       found.task,
       found.ignore_label,
+      [],
+      [],
     )
   splits, base = specification.splits, glob.escape(folder)
   there = [
@@ -61,10 +65,15 @@ def _find(name, folder):
     if tf.io.gfile.glob(os.path.join(base, specification.file_pattern % split))
   ]
   # Without any file the first split's error says where they should be.
+  problems: list[str] = []
   found = {
-    split: dataset_factory.get_dataset(name, split, folder)
+    split: dataset_factory.get_dataset(name, split, folder, problems=problems)
     for split in there or splits[:1]
   }
+  for split, of in found.items():
+    kept_counts.keep(
+      folder, split, of.counts, {*map(os.path.basename, of.data_sources)}
+    )
   names = next(iter(found.values())).labels_to_names or {
     i: f'class {i}' for i in range(specification.num_classes)
   }
@@ -77,6 +86,8 @@ def _find(name, folder):
     [split for split in splits if split not in there],
     specification.task,
     specification.ignore_label,
+    problems,
+    [text for of in found.values() for text in of.notes],
   )
 
 
@@ -147,6 +158,7 @@ def _small(split):
 def _report(data, splits):
   same = duplicates.compare(splits)
   problems, notes = _labels_file(data)
+  problems = [*data.problems, *data.notes, *problems]
   notes += [f'The split {name} has no files.' for name in data.silent]
   for split in splits:
     wrong, odd = split.statistics.judge(split)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from datasets import dataset_utils, label_kinds
-from datasets.files import disk_errors
+from datasets.files import Irregular, disk_errors
 from datasets.images import image_files
 from datasets.limits import MAX_PIXELS, MOST_IDS
 from datasets.progress import no_progress
@@ -84,6 +84,8 @@ class _Writer:
       labelled = self._kind.make_example(item, image, self._plan)
     except image_files.BadImage as bad:
       self._leave_out(item, bad)
+    except Irregular as error:
+      self._leave_out(item, error.what)
     except OSError as error:
       self._leave_out(item, f'cannot be read: {error.strerror or error}')
     else:

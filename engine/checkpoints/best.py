@@ -5,10 +5,12 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.text import cut, is_writable
 from engine.checkpoints import contents, locate
 from engine.checkpoints.ranking import Row, ranked
 from engine.common import files
@@ -20,13 +22,22 @@ BEST_FILENAME, BEST_DIR = 'best.json', 'best'
 _COPIED = CONFIG_FILENAME, pixel_mean.FILENAME
 
 
+class _Kept(TypedDict):
+  step: int
+  value: float | None
+  checkpoint: str
+
+
+_KINDS = {'metric': str, 'finished': bool, 'best': list[_Kept]}
+
+
 def read(train_dir: str) -> dict:
   """Returns what best.json says, {} if there is none.
 
   Raises:
-    ValueError: the file is no JSON object.
+    ValueError: the file is not as `Best` writes it.
   """
-  return files.read_json(os.path.join(train_dir, BEST_FILENAME))
+  return files.read_json(os.path.join(train_dir, BEST_FILENAME), _KINDS)
 
 
 def is_finished(train_dir: str) -> bool:
@@ -38,7 +49,8 @@ def find(train_dir: str) -> str:
   """Returns the best checkpoint of a run.
 
   Raises:
-    ValueError: the run has not been told to look for it.
+    ValueError: the run has not been told to look for it, or best.json names
+      something else.
   """
   found = read(train_dir).get('best')
   if not found:
@@ -47,7 +59,13 @@ def find(train_dir: str) -> str:
       f'{BEST_FILENAME} would name it: train with --evaluate_every, '
       'or leave --checkpoints=best out for the newest.'
     )
-  return locate.find(os.path.join(train_dir, found[0]['checkpoint']))
+  name, path = found[0]['checkpoint'], os.path.join(train_dir, BEST_FILENAME)
+  if os.path.dirname(name) != BEST_DIR or not is_writable(name):
+    raise ValueError(
+      f'{path} names {cut(name, 60)!r}, which is no checkpoint of {BEST_DIR}/: '
+      'restore it, or name a checkpoint with --checkpoint_path.'
+    )
+  return locate.find(os.path.join(train_dir, name))
 
 
 def _json(value):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from engine.checkpoints import opening
 from engine.common import runtime
 from nets import decoders
 
@@ -74,7 +75,7 @@ def by_kind(shapes: Shapes) -> Contents:
 
 def read(path: str) -> Contents:
   """Returns what a checkpoint holds, given its prefix."""
-  return by_kind(tf.train.load_checkpoint(path).get_variable_to_shape_map())
+  return by_kind(opening.reader(path).get_variable_to_shape_map())
 
 
 def num_classes(shapes: Shapes) -> int | None:
@@ -100,7 +101,7 @@ def version(path: str) -> str:
 
 def step(path: str) -> int | None:
   """Returns the step a checkpoint was written at, None if it does not say."""
-  reader = tf.train.load_checkpoint(path)
+  reader = opening.reader(path)
   if not reader.has_tensor('global_step'):
     return None
   return int(reader.get_tensor('global_step'))
@@ -123,7 +124,7 @@ def read_values(
   Raises:
     ValueError: moving averages are asked for, and there are none.
   """
-  reader = tf.train.load_checkpoint(checkpoint)
+  reader = opening.reader(checkpoint)
   there = {name: name for name in reader.get_variable_to_shape_map()}
   averages = {
     name.removesuffix(SHADOW): name for name in there if name.endswith(SHADOW)

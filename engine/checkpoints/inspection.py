@@ -7,7 +7,13 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from engine.checkpoints import architecture, compatibility, contents, released
+from engine.checkpoints import (
+  architecture,
+  compatibility,
+  contents,
+  opening,
+  released,
+)
 from engine.config import runs
 from engine.config.scripts import TrainConfig
 from nets import decoders, nets_factory
@@ -82,7 +88,7 @@ def describe(path: str) -> dict[str, Any]:
   Raises:
     ValueError: the config.json beside it is damaged.
   """
-  reader = tf.train.load_checkpoint(path)
+  reader = opening.reader(path)
   shapes = {
     name: list(shape)
     for name, shape in reader.get_variable_to_shape_map().items()

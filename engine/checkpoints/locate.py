@@ -7,6 +7,7 @@ import tarfile
 import tensorflow.compat.v1 as tf
 
 from datasets.suggestions import nearest
+from engine.checkpoints import opening
 
 _FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 _FIRST_FORMAT = re.compile(r'\.ckpt(-\d+)?$')
@@ -20,7 +21,7 @@ def prefix(train_dir: str) -> str:
 def is_readable(path: str) -> bool:
   """Whether every value of a checkpoint can be read."""
   try:
-    reader = tf.train.load_checkpoint(path)
+    reader = opening.reader(path)
     for name in reader.get_variable_to_shape_map():
       reader.get_tensor(name)
     return True
@@ -41,7 +42,7 @@ def listed(folder: str) -> list[str]:
 
   They are looked for in this folder, wherever it was when it was written.
   """
-  state = tf.train.get_checkpoint_state(folder)
+  state = opening.state(folder)
   if state:
     return [
       os.path.join(folder, os.path.basename(path))

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
 
-from engine.checkpoints import architecture, compatibility, contents, locate
+from engine.checkpoints import (
+  architecture,
+  compatibility,
+  contents,
+  locate,
+  opening,
+)
 from engine.checkpoints.contents import SHADOW
 from engine.common import files
 from engine.common.variables import assign, matching, some
@@ -241,7 +247,7 @@ def _check(config, path, found, shapes, there):
 
 
 def _check_types(path, restored, variables):
-  types = tf.train.load_checkpoint(path).get_variable_to_dtype_map()
+  types = opening.reader(path).get_variable_to_dtype_map()
   for name, source in restored.items():
     here = variables[name].dtype.base_dtype
     if types[source] != here:

@@ -93,6 +93,7 @@ class Config:
       value = getattr(self, field.name)
       if value is not None:
         object.__setattr__(self, field.name, _checked(field, value))
+        _check_folder(field, value)
 
   @classmethod
   def fallbacks(cls) -> dict[str, Any]:
@@ -108,14 +109,22 @@ class Config:
 
     Args:
       name: of a field, or anything else, which has no other value.
-      value: what JSON holds.
+      value: what JSON holds, of the kind that `written` tells.
 
     Raises:
-      ValueError: a text of another form.
+      ValueError: a text of another form, or a value out of its range.
     """
     field = cls.__dataclass_fields__.get(name)
-    form = field and field.metadata['form']
-    return form.parse(value) if form and isinstance(value, str) else value
+    return value if field is None or value is None else _checked(field, value)
+
+  @classmethod
+  def written(cls) -> dict[str, Any]:
+    """Returns the kind of value that config.json has for each field."""
+    found = {}
+    for field in dataclasses.fields(cls):
+      kind: Any = str if field.metadata['form'] else field.type
+      found[field.name] = kind | None if field.default is None else kind
+    return found
 
   def text(self, name: str) -> Any:
     """Returns a field's value as flags and config.json have it."""
@@ -181,8 +190,6 @@ def _checked(field, value):
   """Returns the value, parsed if it is a text; raises ValueError if wrong."""
   meta = field.metadata
   _check_choice(field, value)
-  if meta['folder'] and os.path.isfile(value):
-    raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
   if meta['form']:
     text = value if isinstance(value, str) else meta['form'].text(value)
     try:
@@ -192,6 +199,11 @@ def _checked(field, value):
   if isinstance(value, (int, float)):
     _check_range(field, value)
   return value
+
+
+def _check_folder(field, value):
+  if field.metadata['folder'] and os.path.isfile(value):
+    raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
 
 
 def _check_choice(field, value):

@@ -8,11 +8,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from datasets.text import check_name, cut
 from engine.common import files
 from engine.config.fields import Config, Given
 from engine.config.scripts import TrainConfig
 
 CONFIG_FILENAME = 'config.json'
+# The kinds of what is there besides the fields.
+_FACTS = {'num_classes': int, 'class_names': list[str]}
 
 
 def write(config: Config, folder: str, **facts: Any) -> None:
@@ -31,18 +34,22 @@ def read(folder: str) -> dict[str, Any]:
     {field: value}, values as a configuration holds them, and the facts.
 
   Raises:
-    ValueError: the file is no JSON object, or has a text of another form.
+    ValueError: the file is no JSON object, or has a value of another kind or
+      form, or out of its range.
   """
   path = os.path.join(folder, CONFIG_FILENAME)
-  found = files.read_json(path)
-  for name, value in found.items():
-    try:
-      found[name] = TrainConfig.parsed(name, value)
-    except ValueError as error:
-      raise ValueError(
-        f'{path}: {name}={value} {error}; restore the file, or train again.'
-      ) from None
-  return found
+  found = files.read_json(path, {**TrainConfig.written(), **_FACTS})
+  try:
+    for name in found.get('class_names', ()):
+      check_name(name, 'the class')
+    return {
+      name: TrainConfig.parsed(name, value) for name, value in found.items()
+    }
+  except ValueError as error:
+    reason = cut(str(error).removeprefix('--').removesuffix('.'), 300)
+    raise ValueError(
+      f'{path}: {reason}; restore the file, or train again.'
+    ) from None
 
 
 def complete(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
 
+from datasets import files
 from datasets.images import image_files
 from datasets.text import one_line
 from engine.common import console
@@ -63,11 +64,13 @@ def read(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
       yield (
         path,
         image_files.standard(
-          pathlib.Path(path).read_bytes(), decoder, first_of_many=True
+          files.read_bytes(path), decoder, first_of_many=True
         ).data,
       )
     except image_files.BadImage as bad:
       console.error(f'{one_line(path)} {bad}.')
+    except files.Irregular as error:
+      console.error(str(error))
     except OSError as error:
       console.error(console.explain(error))
 

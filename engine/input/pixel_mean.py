@@ -5,11 +5,11 @@ run's checkpoints.
 """
 
 import os
-import zipfile
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets import arrays, files
 from engine.common import console, runtime
 from engine.config.scripts import Inference, NetworkConfig
 from engine.input.pipeline import Source
@@ -52,25 +52,25 @@ def read(path: str) -> np.ndarray:
     ValueError: it is not there, or something else.
   """
   try:
-    mean = np.load(path)
-    if not (
-      isinstance(mean, np.ndarray)
-      and mean.ndim == 3
-      and mean.shape[2] in (1, 3)
-      and np.all((mean >= 0) & (mean <= 1))
-    ):
-      raise ValueError
+    mean = arrays.read(path)
+    if mean.ndim != 3 or mean.shape[2] not in (1, 3) or not mean.size:
+      raise ValueError(f'its shape is {mean.shape}')
+    if not np.all((mean >= 0) & (mean <= 1)):
+      raise ValueError('it has values beyond [0, 1]')
   except FileNotFoundError:
     raise ValueError(
       f'There is no {path}, the mean image of the training that the '
       'preprocessing subtracts: copy it from the folder of the run, or name '
       'it with --per_pixel_mean.'
     ) from None
-  except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
+  except files.Irregular:
+    raise
+  except (OSError, ValueError) as error:
+    reason = error.strerror if isinstance(error, OSError) else error
     raise ValueError(
-      f'{path} is no mean image, which is a NumPy array of floats in '
-      '[0, 1] of the shape [height, width, channels]: copy it again from the '
-      'folder of the run, or, to resume a training, remove it, and it '
+      f'{path} is no mean image ({reason}), which is a NumPy array of floats '
+      'in [0, 1] of the shape [height, width, channels]: copy it again from '
+      'the folder of the run, or, to resume a training, remove it, and it '
       'is measured again.'
     ) from None
   return mean

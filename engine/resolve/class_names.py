@@ -1,14 +1,14 @@
 """The names of the classes, for people."""
 
-import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_utils
-from datasets.text import check_name, distinct
+from datasets import dataset_utils, json_files
+from datasets.text import check_name, cut, distinct
 from engine.checkpoints import released
 from engine.config.scripts import ClassifyConfig
 from nets import nets_factory
@@ -35,14 +35,17 @@ def read_names(path: str) -> dict[int, str]:
   if file.suffix != '.json':
     return dataset_utils.read_label_file(file.parent, file.name)
   try:
-    return {
-      int(label): str(name)
-      for label, name in json.loads(file.read_text('utf-8')).items()
-    }
-  except (ValueError, AttributeError):
+    found = json_files.read(path)
+    json_files.check(found, dict[str, str], 'it')
+    for label, name in found.items():
+      if not re.fullmatch('0|[1-9][0-9]{0,8}', label):
+        raise ValueError(f'{ascii(label)} is no label')
+      check_name(name, 'the class')
+    return {int(label): name for label, name in found.items()}
+  except (ValueError, OSError) as error:
     raise ValueError(
       f'{path} is no JSON object from numbers to names, such '
-      'as {"0": "chef"}.'
+      f'as {{"0": "chef"}}: {cut(str(error).removesuffix("."), 300)}.'
     ) from None
 
 
@@ -64,7 +67,6 @@ def _of_file(path, offset, num_classes):
   for label, name in names.items():
     if not name.strip():
       raise ValueError(f'{path}: the name of label {label} is empty.')
-    check_name(name, f'{path}: label {label}')
   labels = range(offset, offset + num_classes)
   for there, first in (
     (range(offset + num_classes), offset),

@@ -169,6 +169,7 @@ def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:
   dataset = dataset_factory.get_dataset(
     complete.dataset_name, complete.dataset_split_name, complete.dataset_dir
   )
+  places.tell(dataset)
   task.prepare_dataset(complete, dataset)
   check_classes(dataset, complete.labels_offset)
   return Evaluation(task, complete, dataset, checkpoint, run)

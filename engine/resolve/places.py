@@ -1,9 +1,12 @@
-"""Default names: of the dataset, and of the folder of a run."""
+"""Default names of the dataset and of a run's folder; what is odd there."""
 
 import os
 from typing import TypeVar
 
+from tf_slim.data.dataset import Dataset
+
 from datasets import dataset_factory
+from engine.common import console
 from engine.config.scripts import EvalConfig, TrainConfig
 from engine.config.tasks import TASKS, get_task
 from engine.resolve import task
@@ -16,6 +19,12 @@ def run_dir(model_name: str, dataset_name: str, dataset_dir: str | None) -> str:
   if dataset_name == dataset_factory.OWN and dataset_dir:
     dataset_name = os.path.basename(os.path.abspath(dataset_dir))
   return os.path.join('runs', f'{model_name}-{dataset_name}')
+
+
+def tell(dataset: Dataset) -> None:
+  """Says what one should know of a split."""
+  for sentence in dataset.notes:
+    console.note(sentence)
 
 
 def with_dataset_name(given: Given) -> Given:

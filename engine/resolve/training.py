@@ -133,6 +133,7 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
   dataset = dataset_factory.get_dataset(
     given.dataset_name, given.dataset_split_name, given.dataset_dir
   )
+  places.tell(dataset)
   check_classes(dataset, complete.labels_offset)
   complete = _with_lengths(given, complete, dataset)
   return task.complete_training(given, complete, dataset), dataset

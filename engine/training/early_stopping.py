@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Sequence
 
-from datasets.files import atomic
+from datasets.files import atomic, check_regular
 from engine.checkpoints.ranking import Row, ranked, worth
 from engine.config.scripts import TrainConfig
 
@@ -52,6 +52,7 @@ def read(train_dir: str) -> list[Row]:
   path = os.path.join(train_dir, EVALUATIONS_FILENAME)
   if not os.path.exists(path):
     return []
+  check_regular(path)
   with open(path, newline='') as file:
     try:
       reader = csv.DictReader(file)

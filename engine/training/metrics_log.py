@@ -5,16 +5,21 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-from datasets.files import atomic
+from datasets.files import atomic, check_regular
 
 METRICS_FILENAME = 'metrics.csv'
 
 
 def read_metrics(train_dir: str) -> list[dict[str, float]]:
-  """Returns the rows of a run's metrics.csv, [] if there is none."""
+  """Returns the rows of a run's metrics.csv, [] if there is none.
+
+  Raises:
+    ValueError: something else than a file has its name.
+  """
   path = os.path.join(train_dir, METRICS_FILENAME)
   if not os.path.exists(path):
     return []
+  check_regular(path)
   rows = []
   with open(path, newline='') as file:
     for row in csv.DictReader(file):

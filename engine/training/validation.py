@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine.checkpoints import best
+from engine.checkpoints import best, opening
 from engine.checkpoints.ranking import Row
 from engine.common import console
 from engine.config import tasks
@@ -162,7 +162,7 @@ class Validation(tf.train.SessionRunHook):
 
   def conclude(self, metrics: dict[str, Any]) -> None:
     """Adds the evaluation of the last checkpoint, which `evaluate` made."""
-    reader = tf.train.load_checkpoint(metrics['checkpoint'])
+    reader = opening.reader(metrics['checkpoint'])
     kept = {name: reader.get_tensor(name) for name in self._state.names}
     row = row_of(self._task.name, metrics, metrics['step'])
     self._record(row, kept, finished=True)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from datasets import dataset_factory, dataset_utils
 from datasets.records import description, tfrecord
+from datasets.verifying import verify
 from datasets.writing import writer
 from datasets.writing.plan import Item, Plan
 from nets.slim_compat import slim
@@ -67,7 +69,7 @@ FILES = {
   ),
   'imagenet': (
     '%s-*',
-    [f'train-{i:05}-of-01024' for i in range(3)],
+    [f'train-{i:05}-of-00003' for i in range(3)],
     'train',
     'validation',
     1001,
@@ -890,3 +892,125 @@ def test_decoder_of_masks(tmp_path):
     5,
     b'Bild 3',
   )
+
+
+# What is lost of a folder that does not describe itself.
+
+SHARDS = [f'train-{i:05}-of-00004.tfrecord' for i in range(4)]
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+  """The cache, so that what is read for the first time is."""
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  return tmp_path / 'cache'
+
+
+def _notes(folder):
+  return dataset_factory.get_dataset('tfrecord', 'train', folder).notes
+
+
+def _verified(folder, **options):
+  return verify.verify('tfrecord', folder, threads=1, **options)
+
+
+def _told(folder, *words):
+  """Training refuses the folder in these words, and --verify reports them."""
+  with pytest.raises(ValueError) as error:
+    dataset_factory.get_dataset('tfrecord', 'train', folder)
+  for text in str(error.value), ' '.join(_verified(folder).problems):
+    for word in words:
+      assert word in text
+
+
+def test_a_whole_set_of_files(tmp_path, kept):
+  assert _notes(_folder(tmp_path, *SHARDS)) == []
+
+
+def test_a_missing_shard(tmp_path, kept):
+  folder = _folder(tmp_path, *SHARDS)
+  os.remove(os.path.join(folder, SHARDS[2]))
+  _told(
+    folder,
+    f'lacks 1 of 4 files: {SHARDS[2]}. Copy what is missing again; if it is '
+    'left out on purpose, rename the others.',
+  )
+
+
+def test_two_sets_of_shards(tmp_path, kept):
+  folder = _folder(tmp_path, *SHARDS, 'train-00000-of-00002.tfrecord')
+  _told(
+    folder,
+    'has files of 2 sets, ',
+    'train-*-of-00002.tfrecord',
+    'train-*-of-00004.tfrecord',
+    'remove those that do not belong there',
+  )
+
+
+@pytest.mark.parametrize('make', [os.mkdir, os.mkfifo])
+def test_what_is_no_file_in_the_place_of_a_shard(tmp_path, kept, make):
+  folder = _folder(tmp_path, *SHARDS)
+  path = os.path.join(folder, SHARDS[2])
+  os.remove(path)
+  make(path)
+  _told(folder, f'{SHARDS[2]} is a ', 'and no file')
+
+
+def test_a_shard_without_records(tmp_path, kept):
+  """It may have been written so; it is told."""
+  folder = _folder(tmp_path, *SHARDS)
+  _write(os.path.join(folder, SHARDS[2]))
+  told = f'{SHARDS[2]} has no records: is it as it was written?'
+  assert _notes(folder) == [f'{folder}/{told}']
+  assert _verified(folder).problems == (told,)
+
+
+def test_a_file_cut_where_a_record_ends(tmp_path, kept):
+  """It looks whole; what it had when it was first read is kept."""
+  folder = _folder(tmp_path, *SHARDS)
+  assert _notes(folder) == _notes(folder) == []
+  _write(os.path.join(folder, SHARDS[1]), 0)
+  told = (
+    f'The split train of {folder} is not what it was when it was first read: '
+    f'{SHARDS[1]} has 1 records and had 2. If that is meant, --verify takes it '
+    'as it is.'
+  )
+  assert _notes(folder) == _notes(folder) == [told]
+  assert _verified(folder).problems == (told,)
+  assert _notes(folder) == [] and _verified(folder).problems == ()
+
+
+def test_files_that_come_and_go(tmp_path, kept):
+  folder = _folder(tmp_path, 'train-a', 'train-b')
+  assert _notes(folder) == []
+  os.rename(f'{folder}/train-b', f'{folder}/train-c')
+  (note,) = _notes(folder)
+  assert 'train-b is gone, train-c is new' in note
+  for path in (kept / 'slim-resnets' / 'counts').iterdir():
+    path.write_text('{"train": [')  # it is a cache
+  assert _notes(folder) == []
+
+
+def test_copied_records(tmp_path, kept):
+  folder = _folder(tmp_path, 'train-a', 'test-b')
+  shutil.copy(f'{folder}/train-a', f'{folder}/train-copy')
+  shutil.copy(f'{folder}/train-a', f'{folder}/test-copy')
+  assert any(
+    'byte for byte: 3. Was a file copied twice?' in note
+    for note in _verified(folder).notes
+  )
+
+
+def test_described_with_other_counts(tmp_path, kept):
+  """A file of the same size, in which two records are one."""
+  folder = _convert(tmp_path / 'data')
+  path = tmp_path / 'data' / description.FILENAME
+  text = path.read_text()
+  with pytest.raises(ValueError, match='has 3 records; dataset.json says 2'):
+    path.write_text(
+      text.replace('"records": 2', '"records": X')
+      .replace('"records": 3', '"records": 2')
+      .replace('"records": X', '"records": 3')
+    )
+    dataset_factory.get_dataset('tfrecord', 'train', folder)

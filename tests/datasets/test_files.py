@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all."""
+"""Only regular files are read, and files are written whole or not at all."""
 
 import concurrent.futures
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -90,3 +91,48 @@ def test_no_tensorflow_is_imported(module):
     check=True,
   )
   assert found.stdout == 'set()\n'
+
+
+def test_regular_files_are_opened(tmp_path):
+  (tmp_path / 'a').write_bytes(b'bytes')
+  (tmp_path / 'link').symlink_to('a')
+  for name in 'a', 'link':
+    files.check_regular(tmp_path / name)
+    assert files.read_bytes(tmp_path / name) == b'bytes'
+  files.check_regular(tmp_path / 'nowhere')
+  files.check_regular('gs://bucket/a')
+  with pytest.raises(FileNotFoundError):
+    files.open_regular(tmp_path / 'nowhere')
+
+
+def _socket(path):
+  with socket.socket(socket.AF_UNIX) as opened:
+    opened.bind(os.fspath(path))
+
+
+@pytest.mark.parametrize(
+  'make, kind',
+  [
+    (os.mkdir, 'a folder'),
+    (os.mkfifo, 'a pipe'),
+    (_socket, 'a socket'),
+    (lambda path: os.symlink('/dev/zero', path), 'a device'),
+  ],
+)
+def test_nothing_else_is(tmp_path, monkeypatch, make, kind):
+  monkeypatch.chdir(tmp_path)  # a socket's name is short
+  make('a')
+  for use in files.check_regular, files.open_regular, files.read_bytes:
+    with pytest.raises(ValueError) as error:
+      use('a')
+    assert str(error.value) == (
+      f'a is {kind}, and no file: put a file in its place, or name another.'
+    )
+
+
+def test_a_pipe_that_takes_the_place_of_a_file(tmp_path, monkeypatch):
+  """Between the look at it and its opening."""
+  os.mkfifo(tmp_path / 'a')
+  monkeypatch.setattr(files, 'check_regular', lambda path: None)
+  with pytest.raises(files.Irregular):
+    files.open_regular(tmp_path / 'a')

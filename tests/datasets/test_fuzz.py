@@ -1,8 +1,7 @@
 """Damaged files of every kind: refused in one line, or read rightly.
 
-Mutation n of a kind is the same in every run. FUZZ is how many of each kind
-are tried; `make fuzz` tries more. Each ends within seconds, in a ValueError of
-one line or in a result that holds together.
+See tests/fuzzing.py. Each ends within seconds, in a ValueError of one line or
+in a result that holds together.
 
 What cannot be told: a JPEG whose coefficients have changed, or a BMP whose
 pixels have, is an image like any other; a file of records that ends where
@@ -17,195 +16,37 @@ import io
 import json
 import os
 import random
-import signal
+import shutil
 import struct
 import zlib
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import dataset_factory, dataset_utils
-from datasets.convert import cifar, csv_list, idx
+from datasets import arrays, dataset_factory, dataset_utils, json_files
+from datasets.convert import cifar, csv_list, idx, signs
 from datasets.images import image_files
 from datasets.records import description, examples, tfrecord
+from datasets.sources import listing
 from datasets.writing.plan import Options
 from preprocessing import preprocessing_factory
 from tests import builders
+from tests.fuzzing import (
+  FUZZ,
+  attempt,
+  limited,
+  mutate,
+  mutations,
+  put,
+  replant,
+)
 
-FUZZ = int(os.environ.get('FUZZ', 50))
-SECONDS = 10  # for a mutation
 CLASSES = 5
 MAX_PIXELS = 1_000_000
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning:PIL')
-EXTREMES = (
-  0,
-  1,
-  0x7F,
-  0x80,
-  0xFF,
-  0x7FFF,
-  0xFFFF,
-  0x7FFFFFFF,
-  0x80000000,
-  0xFFFFFFFF,
-  2**62,
-  2**63 - 1,
-  2**64 - 17,
-  2**64 - 1,
-)
-
-
-# Mutations.
-
-
-def _span(data, chance):
-  """Two places in the data, seldom far from each other."""
-  first = chance.randrange(len(data) + 1)
-  return first, min(len(data), first + int(chance.paretovariate(0.7)))
-
-
-def _flip(data, other, chance):
-  at = chance.randrange(len(data))
-  return (
-    data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
-  )
-
-
-def _set(data, other, chance):
-  first, end = _span(data, chance)
-  return (
-    data[:first]
-    + bytes([chance.choice((0, 9, 10, 32, 47, 127, 255))]) * (end - first)
-    + data[end:]
-  )
-
-
-def _cut(data, other, chance):
-  return data[: chance.randrange(len(data))]
-
-
-def _insert(data, other, chance):
-  at, end = _span(data, chance)
-  return data[:at] + chance.randbytes(end - at) + data[at:]
-
-
-def _delete(data, other, chance):
-  first, end = _span(data, chance)
-  return data[:first] + data[end:]
-
-
-def _duplicate(data, other, chance):
-  first, end = _span(data, chance)
-  return data[:end] + data[first:]
-
-
-def _swap(data, other, chance):
-  a, b, c, d = sorted(chance.randrange(len(data) + 1) for _ in range(4))
-  return data[:a] + data[c:d] + data[b:c] + data[a:b] + data[d:]
-
-
-def _splice(data, other, chance):
-  return (
-    data[: chance.randrange(len(data))] + other[chance.randrange(len(other)) :]
-  )
-
-
-def _extreme(data, other, chance):
-  """A number that is no length."""
-  size = chance.choice((1, 2, 4, 8))
-  number = chance.choice(EXTREMES) % 256**size
-  at = chance.randrange(
-    min(len(data), 64) if chance.random() < 0.5 else len(data)
-  )
-  return (
-    data[:at]
-    + number.to_bytes(size, chance.choice(('big', 'little')))
-    + data[at + size :]
-  )
-
-
-MUTATIONS = (
-  _flip,
-  _set,
-  _cut,
-  _insert,
-  _delete,
-  _duplicate,
-  _swap,
-  _splice,
-  _extreme,
-)
-
-
-def mutate(data: bytes, other: bytes, chance: random.Random) -> bytes:
-  """Returns the data changed in one place, or in a few."""
-  for _ in range(chance.choice((1, 1, 1, 2, 4))):
-    if data:
-      data = chance.choice(MUTATIONS)(data, other, chance)
-  return data
-
-
-def mutations(kind, sources, count=FUZZ):
-  """Yields (number, data): mutations of the sources, in turn."""
-  names = list(sources)
-  for number in range(count):
-    chance = random.Random(f'{kind} {number}')
-    data = sources[names[number % len(names)]]
-    yield number, mutate(data, sources[chance.choice(names)], chance)
-
-
-# Outcomes.
-
-
-class Slow(BaseException):
-  """A mutation took too long; nothing that catches an Exception hides it."""
-
-
-@contextlib.contextmanager
-def limited(what, seconds=SECONDS):
-  """Raises Slow in the middle of what takes too long."""
-
-  def ring(*_):
-    raise Slow(what)
-
-  before = signal.signal(signal.SIGALRM, ring)
-  signal.alarm(seconds)
-  try:
-    yield
-  finally:
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-def attempt(what, function, *arguments, says=('',)):
-  """Returns what the function does, None for a ValueError of one line.
-
-  Args:
-    what: the mutation, named by the assertion that fails.
-    function: called with the arguments.
-    *arguments: of the function.
-    says: the error names one of them, such as the path.
-  """
-  try:
-    with limited(what):
-      return function(*arguments)
-  except ValueError as error:
-    text = str(error)
-    assert not isinstance(error, UnicodeError), (what, text)
-    assert text.isprintable() and len(text) < 700, (what, text)
-    assert any(str(word) in text for word in says), (what, text)
-    return None
-  except Exception as error:
-    raise AssertionError(f'{what}: {error!r}') from error
-
-
-def put(path, data):
-  path.write_bytes(data)
-  return path
-
-
 # Files of records.
 
 RECORDS = {
@@ -584,49 +425,6 @@ DESCRIBED = description.Description(
     ),
   },
 )
-VALUES = (
-  None,
-  True,
-  0,
-  -1,
-  1.5,
-  10**30,
-  float('nan'),
-  '',
-  '..',
-  '/etc',
-  'a\nb',
-  '\ud800',
-  '\x1b[31m',
-  'x' * 5000,
-  [],
-  {},
-  [[]],
-  [1, 2],
-  ['a', 'b', 'c'],
-)
-
-
-def places(value, path=()):
-  """Yields where each value of a JSON tree is."""
-  yield path
-  for key in (
-    value
-    if isinstance(value, dict)
-    else (range(len(value)) if isinstance(value, list) else ())
-  ):
-    yield from places(value[key], (*path, key))
-
-
-def replant(values, chance):
-  """Changes a value, or a name, somewhere in a JSON tree."""
-  *path, last = chance.choice(list(places(values))[1:])
-  for key in path:
-    values = values[key]
-  if isinstance(values, dict) and chance.random() < 0.3:
-    values[str(chance.choice(VALUES))] = values.pop(last)
-  else:
-    values[last] = chance.choice(VALUES)
 
 
 @pytest.mark.parametrize('kind', ['bytes', 'values'])
@@ -758,3 +556,147 @@ def test_folders_of_binary_files(tmp_path, kind):
     if found is not None:
       check_plan(number, found, 10)
     put(path, files[path.name])
+
+
+def hdf5(split):
+  """A file of one sign, as those of the course."""
+  data = io.BytesIO()
+  with h5py.File(data, 'w') as file:
+    chance = np.random.default_rng(0)
+    file[f'{split}_set_x'] = chance.integers(
+      0, 256, (1, signs.SIDE, signs.SIDE, 3), np.uint8
+    )
+    file[f'{split}_set_y'] = np.array([3])
+    file['list_classes'] = np.arange(6)
+  return data.getvalue()
+
+
+SIGNS = {name: hdf5(split) for split, name in signs.FILES.items()}
+
+
+def test_hdf5_files(tmp_path):
+  """Of pixels there is no checksum, so a changed one is not told."""
+  for name, data in SIGNS.items():
+    put(tmp_path / name, data)
+  names = list(SIGNS)
+  for number, data in mutations('hdf5', SIGNS, 4 * FUZZ):
+    name = names[number % len(names)]
+    put(tmp_path / name, data)
+    found = attempt(number, signs.plan, str(tmp_path), Options(), says=[name])
+    if found is not None:
+      check_plan(number, found, 6)
+    put(tmp_path / name, SIGNS[name])
+
+
+# Folders of records that do not describe themselves.
+
+SHARDS = {
+  f'train-{i:05}-of-00004.tfrecord': [
+    example(data, i) for data in list(JPEGS.values())[: i + 1]
+  ]
+  for i in range(4)
+}
+
+
+def _damage(folder, chance):
+  """Changes one of the files of a folder, or what they are."""
+  names = sorted(SHARDS)
+  path = folder / chance.choice(names)
+  other = folder / chance.choice(names)
+  records = SHARDS[path.name]
+  kind = chance.randrange(10)
+  if kind == 0:
+    path.unlink()
+  elif kind == 1:
+    path.write_bytes(b'')
+  elif kind == 2:
+    path.unlink()
+    path.mkdir()
+  elif kind == 3:
+    path.unlink()
+    os.mkfifo(path)
+  elif kind == 4:
+    tfrecord.write(path, records[: chance.randrange(len(records))])
+  elif kind == 5:
+    tfrecord.write(path, chance.choices(records, k=len(records) + 1))
+  elif kind == 6:
+    path.write_bytes(other.read_bytes())
+  elif kind == 7:
+    numbers = chance.randrange(6), chance.choice((2, 4, 5))
+    path.rename(folder / 'train-{:05}-of-{:05}.tfrecord'.format(*numbers))
+  elif kind == 8:
+    suffix = chance.choice(('.bak', '.1', ' (1)', '.tfrecord'))
+    put(folder / (path.name + suffix), path.read_bytes())
+  else:
+    data = path.read_bytes()
+    put(path, mutate(data, other.read_bytes(), chance))
+
+
+def test_undescribed_folders(tmp_path, monkeypatch):
+  """Nothing is lost, added or changed in silence."""
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  folder, original = tmp_path / 'data', tmp_path / 'original'
+  original.mkdir()
+  for name, records in SHARDS.items():
+    tfrecord.write(original / name, records)
+  dataset_utils.write_label_file(dict(enumerate('abcde')), original)
+  whole, told = sorted(sum(SHARDS.values(), [])), 0
+  arguments = 'tfrecord', 'train', str(folder)
+  for number in range(4 * FUZZ):
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(original, folder)
+    if not number:  # what is kept of it
+      assert dataset_factory.get_dataset(*arguments).notes == []
+    _damage(folder, random.Random(f'folder {number}'))
+    found = attempt(
+      number, dataset_factory.get_dataset, *arguments, says=[folder]
+    )
+    if found is None:
+      told += 1
+      continue
+    reader = tfrecord.Reader(found.data_sources)
+    records = [
+      attempt(number, reader.read, i, says=[folder]) for i in range(len(reader))
+    ]
+    if found.notes or reader.damages or None in records:
+      told += 1
+    else:
+      assert sorted(records) == whole, number
+  assert told > 2 * FUZZ
+
+
+# What is no file.
+
+READERS = {
+  'a list': (csv_list.plan, 'a.csv'),
+  'a description': (description.read, 'dataset.json'),
+  'a labels file': (dataset_utils.read_label_file, 'labels.txt'),
+  'an array': (arrays.read, 'a.npy'),
+  'JSON': (json_files.read, 'a.json'),
+  'an image': (listing.read_file, 'a.png'),
+  'records': (lambda path: tfrecord.Reader([path]), 'a.tfrecord'),
+  'kept places': (
+    lambda path: tfrecord.Reader([path], f'{path}-cache'),
+    'a.tfrecord',
+  ),
+}
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'device', 'folder'])
+@pytest.mark.parametrize('name', READERS)
+def test_what_is_no_file(tmp_path, name, kind):
+  read, file = READERS[name]
+  path = tmp_path / file
+  {
+    'pipe': os.mkfifo,
+    'device': lambda path: path.symlink_to('/dev/zero'),
+    'folder': os.mkdir,
+  }[kind](path)
+  takes_folder = file in ('dataset.json', 'labels.txt')
+  arguments = [str(tmp_path if takes_folder else path)]
+  if file == 'a.csv':
+    arguments.append(Options())
+  with limited(name), pytest.raises(ValueError) as error:
+    read(*arguments)
+  assert str(path) in str(error.value)
+  assert str(error.value).isprintable()

@@ -362,7 +362,7 @@ def test_no_file(tmp_path):
 
 def test_a_folder_of_that_name(tmp_path):
   (tmp_path / 'dataset.json').mkdir()
-  with pytest.raises(ValueError, match='dataset.json cannot be read: '):
+  with pytest.raises(ValueError, match='dataset.json is a folder, and no file'):
     description.read(str(tmp_path))
 
 

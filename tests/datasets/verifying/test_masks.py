@@ -413,6 +413,9 @@ def test_images_in_two_splits(tmp_path):
     'Images of val that are in train too: 1 of 4. Results on val are too '
     'good by them: record 1 of train-00000-of-00001.tfrecord (Bild 1) = '
     'record 0 of val-00000-of-00001.tfrecord (Bild 1).',
+    'Records that are another one byte for byte: 1. Was a file copied twice? '
+    'record 1 of train-00000-of-00001.tfrecord (Bild 1) = '
+    'record 0 of val-00000-of-00001.tfrecord (Bild 1).',
   )
 
 
@@ -423,6 +426,9 @@ def test_images_that_repeat(tmp_path):
   )
   assert found.notes == (
     'Images of train that repeat another one with its mask: 1 of 4.',
+    'Records that are another one byte for byte: 1. Was a file copied twice? '
+    'record 0 of train-00000-of-00001.tfrecord (Bild 0) = '
+    'record 3 of train-00000-of-00001.tfrecord (Bild 0).',
   )
   assert found.splits['train'].repeated == 1 and found.conflicts == 0
 

@@ -363,7 +363,7 @@ def test_a_folder_in_the_place_of_a_file(folder):
   path = files(folder)[0]
   path.unlink()
   path.mkdir()
-  only(check(folder).problems, path.name, 'cannot be read')
+  only(check(folder).problems, path.name, 'is a folder, and no file')
 
 
 def test_counts_that_do_not_add_up(folder):

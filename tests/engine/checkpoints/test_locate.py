@@ -170,3 +170,25 @@ def test_find_first_format(save):
   os.truncate(path, os.path.getsize(path) // 2)
   with pytest.raises(ValueError, match='is damaged'):
     locate.find(path)
+
+
+@pytest.mark.parametrize('ending', ['.index', '.data-00000-of-00001'])
+def test_a_pipe_in_the_place_of_a_file(save, tmp_path, ending):
+  path = save('model.ckpt', steps=(1, 2))
+  os.remove(path + ending)
+  os.mkfifo(path + ending)
+  assert locate.newest(str(tmp_path)) == locate.prefix(str(tmp_path)) + '-1'
+  with pytest.raises(ValueError, match=f'The checkpoint {path} is damaged'):
+    locate.find(path)
+
+
+def test_the_file_checkpoint(save, tmp_path):
+  """That is no text, or a pipe."""
+  path = save('model.ckpt', steps=(1,))
+  state = tmp_path / 'checkpoint'
+  state.write_bytes(b'model_checkpoint_path: "\xff\xfe"')
+  assert locate.newest(str(tmp_path)) == path
+  state.unlink()
+  os.mkfifo(state)
+  with pytest.raises(ValueError, match=f'{state} is a pipe, and no file'):
+    locate.newest(str(tmp_path))

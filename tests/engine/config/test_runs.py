@@ -1,5 +1,7 @@
 """config.json: written, read, and taken over by the other scripts."""
 
+import os
+
 import pytest
 
 from engine.common import files
@@ -16,7 +18,7 @@ from engine.config.scripts import EvalConfig, TrainConfig
       dataset_dir='/tmp/Bücher',
       use_grayscale=True,
     ),
-    EvalConfig(),
+    TrainConfig(),
   ],
 )
 def test_round_trip(tmp_path, given):
@@ -214,3 +216,47 @@ def test_complete_compares_values():
       {'multi_grid': 'multi_grid'},
       ('multi_grid',),
     )
+
+
+@pytest.mark.parametrize(
+  'text, words',
+  [
+    ('{"batch_size": "many"}', 'batch_size is "many", and should be a whole'),
+    ('{"batch_size": 1e400}', 'batch_size is Infinity, and should be a whole'),
+    ('{"learning_rate": [1]}', 'learning_rate is [1], and should be a number'),
+    ('{"train_crop_size": 33}', 'train_crop_size is 33, and should be a text'),
+    ('{"use_grayscale": 1}', 'use_grayscale is 1, and should be true or false'),
+    ('{"model_name": {}}', 'model_name is {}, and should be a text'),
+    ('{"optimizer": null}', 'optimizer is null, and should be a text'),
+    ('{"num_classes": null}', 'num_classes is null, and should be a whole'),
+    ('{"class_names": {"0": "a"}}', 'class_names is {"0": "a"}, and should be'),
+    ('{"class_names": ["a", 1]}', 'class_names[1] is 1, and should be a text'),
+    ('{"class_names": ["\\u001b"]}', "the class '\\x1b' has a control"),
+    ('{"class_names": ["\\ud800"]}', "the class '\\ud800' has a control"),
+    ('{"batch_size": 0}', 'batch_size=0 must be at least 1; restore the file'),
+    ('{"optimizer": "momentun"}', 'optimizer=momentun is unknown. Did you'),
+    ('{"learning_rate": NaN}', 'learning_rate=nan must be'),
+    ('{"seed": 1, "seed": 2}', 'it has "seed" twice'),
+    ('{"a": ' * 10**5, 'it nests more than'),
+  ],
+)
+def test_values_of_wrong_kinds(tmp_path, text, words):
+  path = tmp_path / 'config.json'
+  path.write_text(text)
+  with pytest.raises(ValueError) as error:
+    runs.read(str(tmp_path))
+  assert str(error.value).startswith(str(path)) and words in str(error.value)
+
+
+def test_a_pipe(tmp_path):
+  os.mkfifo(tmp_path / 'config.json')
+  with pytest.raises(ValueError, match='config.json is a pipe, and no file'):
+    runs.read(str(tmp_path))
+
+
+def test_what_another_version_wrote(tmp_path, monkeypatch):
+  """Fields that this one does not know may be anything, and names are free."""
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'config.json').write_text('{"new": [{}], "train_dir": "here"}')
+  (tmp_path / 'here').touch()
+  assert runs.read(str(tmp_path)) == {'new': [{}], 'train_dir': 'here'}
