@@ -8,6 +8,7 @@ from matplotlib import figure
 
 from engine.config.tasks import TASKS
 from engine.training import early_stopping, metrics_log
+from metrics import reports
 
 CURVES_FILENAME = 'curves.png'
 
@@ -71,5 +72,5 @@ def draw(
     axes.grid(alpha=0.3)
     axes.legend()
   path = os.path.join(train_dir, CURVES_FILENAME)
-  fig.savefig(path, dpi=100)
+  reports.save_figure(fig, path)
   return path
