@@ -1,13 +1,18 @@
 """All that can be told of a checkpoint, and whether it fits a network."""
 
 import math
-import os
 import re
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from engine.checkpoints import architecture, compatibility, contents, released
+from engine.checkpoints import (
+  architecture,
+  compatibility,
+  contents,
+  locate,
+  released,
+)
 from engine.config import runs
 from engine.config.scripts import TrainConfig
 from nets import decoders, nets_factory
@@ -34,7 +39,7 @@ def _count(shapes, names):
 
 def _facts(path, found):
   """Returns what training needs to know, and what tells it."""
-  run = runs.read(os.path.dirname(path))
+  run = locate.run_of(path)
   if run:
     return {
       'labels_offset': run.get('labels_offset'),

@@ -31,6 +31,7 @@ def option(
   otherwise: Any = None,
   changes: str = 'told',
   folder: bool = False,
+  remote: bool = False,
   form: Form | None = None,
   task: str | None = None,
 ) -> Any:
@@ -50,6 +51,8 @@ def option(
     changes: whether a run that is resumed may have another value: 'free',
       'told' (with --accept_changes), or 'never'.
     folder: whether the value is a folder's path, which may not exist yet.
+    remote: whether that folder may be in any file system that TensorFlow
+      reads, such as gs://.
     form: how the value is written as text, if not as itself.
     task: the task that the flag is for, if it is not for all.
   """
@@ -66,6 +69,7 @@ def option(
       'form': form,
       'changes': changes,
       'folder': folder,
+      'remote': remote,
       'task': task,
     },
   )
@@ -181,8 +185,8 @@ def _checked(field, value):
   """Returns the value, parsed if it is a text; raises ValueError if wrong."""
   meta = field.metadata
   _check_choice(field, value)
-  if meta['folder'] and os.path.isfile(value):
-    raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
+  if meta['folder']:
+    _check_folder(field, value)
   if meta['form']:
     text = value if isinstance(value, str) else meta['form'].text(value)
     try:
@@ -192,6 +196,16 @@ def _checked(field, value):
   if isinstance(value, (int, float)):
     _check_range(field, value)
   return value
+
+
+def _check_folder(field, value):
+  if os.path.isfile(value):
+    raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
+  if '://' in value and not field.metadata['remote']:
+    raise ValueError(
+      f'--{field.name}={value} is an address; it must be a folder of this '
+      'machine, which may be mounted.'
+    )
 
 
 def _check_choice(field, value):
