@@ -425,7 +425,10 @@ class ConvertConfig(Config):
     '--verify: what the folder holds.',
   )
   dataset_dir: str = option(
-    None, 'The folder to write TFRecords to, or to verify.', folder=True
+    None,
+    'The folder to write TFRecords to, or to verify.',
+    folder=True,
+    remote=True,
   )
   source: str | None = option(
     None,

@@ -258,3 +258,22 @@ def test_find_first_format(save):
   os.truncate(path, os.path.getsize(path) // 2)
   with pytest.raises(ValueError, match='is damaged'):
     locate.find(path)
+
+
+def test_the_run_of_a_checkpoint(tmp_path):
+  assert locate.run_of(str(tmp_path / 'model.ckpt-1')) == {}
+  (tmp_path / 'config.json').write_text('{"model_name": "a"}')
+  assert locate.run_of(str(tmp_path / 'model.ckpt-1')) == {'model_name': 'a'}
+
+
+def test_a_run_elsewhere():
+  """Its config.json is not passed over in silence."""
+  path = 'ram://run/model.ckpt-1'
+  assert locate.run_of(path) == {}
+  with tf.io.gfile.GFile('ram://run/config.json', 'w') as file:
+    file.write('{}')
+  with pytest.raises(
+    ValueError, match='ram://run holds a run, and config.json'
+  ):
+    locate.run_of(path)
+  tf.io.gfile.remove('ram://run/config.json')

@@ -86,6 +86,20 @@ def test_a_held_folder_keeps_its_unfinished_checkpoint(tmp_path):
     assert unfinished.exists()
 
 
+def test_the_best_of_an_earlier_training_is_not_replaced(tmp_path):
+  """It may be all that is left of it."""
+  (tmp_path / 'best').mkdir()
+  assert resume.latest(str(tmp_path)) == (None, 0)
+  (tmp_path / 'best/model.ckpt-3.index').touch()
+  with pytest.raises(ValueError) as error:
+    resume.latest(str(tmp_path))
+  assert str(error.value) == (
+    f'There is no checkpoint in {tmp_path} to resume from, and a new training '
+    f'would replace the best of an earlier one in {tmp_path}/best: move that '
+    'folder away to begin anew, or name another --train_dir.'
+  )
+
+
 @pytest.fixture
 def begun(tmp_path):
   """begun(**flags) writes a run; begun.check(**flags) resumes it."""
