@@ -141,8 +141,7 @@ def _age(path):
 def to_resume(train_dir: str) -> str | None:
   """Returns the checkpoint that a run resumes from, None for a new run.
 
-  Says why it is not the newest, if it is not; and if the file `checkpoint`
-  names none that is there, as when the disk was full at the first.
+  Says why it is not the newest, if it is not.
 
   Raises:
     ValueError: there are checkpoints, and none can be read.
@@ -153,22 +152,20 @@ def to_resume(train_dir: str) -> str | None:
       f'No checkpoint in {train_dir} can be read. Remove them, or name '
       'another --train_dir, to begin anew.'
     )
-  names = os.path.join(train_dir, LIST)
-  if found is None and tf.io.gfile.exists(names):
-    notes = [f'{names} names no checkpoint that is there: this begins anew.']
   for note in notes:
     console.warn(note)
   return found
 
 
-def find(path: str, flag: str = '--checkpoint_path') -> str:
+def find(path: str, flag: str = '--checkpoint_path', tells: bool = True) -> str:
   """Returns the checkpoint that a user means by `path`.
 
-  Says which of a folder it is, and why, if one is passed over for it.
+  Says which of a folder it is, and why, if that is not plain.
 
   Args:
     path: a checkpoint, one of its files, or a folder of checkpoints.
     flag: what the user gave it by, for the error.
+    tells: whether to say so; False where it is looked for a second time.
 
   Raises:
     ValueError: there is none.
@@ -181,7 +178,7 @@ def find(path: str, flag: str = '--checkpoint_path') -> str:
         f'There is no readable checkpoint in {path}: train first, or name '
         f'another folder with {flag}.'
       )
-    for note in notes:
+    for note in notes if tells else ():
       console.warn(note)
     return found
   path = _FILE_ENDING.sub('', path)

@@ -46,7 +46,7 @@ def start_from(
   """Returns what is known of the checkpoint that a training starts from."""
   if not checkpoint_path:
     return None
-  checkpoint = locate.find(checkpoint_path)
+  checkpoint = locate.find(checkpoint_path, tells=False)  # the start does
   run = locate.run_of(checkpoint)
   return None if run else find(network, checkpoint)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 from engine.common import files
 from engine.config import runs
@@ -84,6 +85,16 @@ def test_a_held_folder_keeps_its_unfinished_checkpoint(tmp_path):
     unfinished.touch()
     refused(tmp_path)
     assert unfinished.exists()
+
+
+def test_a_new_run_though_there_is_a_list(tmp_path, capsys):
+  """It names what could not be written, as the disk was full."""
+  tf.train.update_checkpoint_state(str(tmp_path), f'{tmp_path}/model.ckpt-1')
+  assert resume.latest(str(tmp_path)) == (None, 0)
+  assert capsys.readouterr().err == (
+    f'note: {tmp_path}/checkpoint names no checkpoint that is there: training '
+    'begins anew.\n'
+  )
 
 
 def test_the_best_of_an_earlier_training_is_not_replaced(tmp_path):
