@@ -7,6 +7,7 @@ import contextlib
 import errno
 import itertools
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from typing import IO, BinaryIO
@@ -108,6 +109,15 @@ def atomic(
     with contextlib.suppress(OSError):
       os.remove(unfinished)
     raise
+
+
+def copy_into(path: str | os.PathLike, folder: str | os.PathLike) -> None:
+  """Copies a file to a folder, where it is there in whole or not at all."""
+  with (
+    open(path, 'rb') as source,
+    atomic(os.path.join(folder, os.path.basename(path)), 'wb') as target,
+  ):
+    shutil.copyfileobj(source, target)
 
 
 @contextlib.contextmanager

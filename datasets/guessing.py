@@ -14,7 +14,8 @@ from datasets.specification import Specification
 
 def matching(folder: str, pattern: str) -> list[str]:
   """Returns the paths in a folder that fit a glob, sorted."""
-  return sorted(tf.io.gfile.glob(os.path.join(glob.escape(folder), pattern)))
+  inside = glob.escape(folder).replace('\\', '\\\\')  # TensorFlow's is one too
+  return sorted(tf.io.gfile.glob(os.path.join(inside, pattern)))
 
 
 def belongs(path: str, split: str) -> bool:

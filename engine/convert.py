@@ -127,7 +127,7 @@ def _conclude(config, described, left_out):
 def check(config: ConvertConfig) -> None:
   """Prints what is in the records, and draws some of them.
 
-  Writes contact_sheet.png to `config.dataset_dir`.
+  Writes contact_sheet.png to `config.dataset_dir`, if that is on this machine.
 
   Raises:
     ValueError: there are no data, or something is wrong with them.
@@ -140,7 +140,9 @@ def check(config: ConvertConfig) -> None:
     console.say(line)
   sheet = os.path.join(config.dataset_dir, 'contact_sheet.png')
   kind = label_kinds.get(report.task)
-  if kind.draw_samples(sheet, report, config.max_image_pixels, config.seed):
+  if '://' in config.dataset_dir:
+    console.note(f'no contact sheet: {config.dataset_dir} is an address.')
+  elif kind.draw_samples(sheet, report, config.max_image_pixels, config.seed):
     console.say(f'Some of the images are in {sheet}.')
   if report.problems:
     raise ValueError(f'{config.dataset_dir} has problems: see above.')
@@ -169,6 +171,12 @@ def convert(config: ConvertConfig) -> description.Description | None:
     raise ValueError(
       '--dataset_name is missing: '
       f'{", ".join(registry.CONVERTERS)} or tfds:NAME.'
+    )
+  if '://' in config.dataset_dir:
+    raise ValueError(
+      f'--dataset_dir={config.dataset_dir} is an address; TFRecords are '
+      'written to a folder of this machine, from where they can be copied '
+      'there.'
     )
   folders.check_new(config.dataset_dir)
   for path in folders.leftovers(config.dataset_dir):

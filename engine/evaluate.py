@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import tensorflow.compat.v1 as tf
-
+from engine.checkpoints import locate
 from engine.common import console, runtime
 from engine.config.scripts import EvalConfig
 from engine.evaluation import choice, ensembles, report
@@ -52,7 +51,7 @@ def _evaluate_new(given, path):
           evaluator.introduce(path)
         metrics, predictions = evaluator.evaluate(checkpoint)
       except choice.GONE:
-        if tf.train.checkpoint_exists(checkpoint):
+        if locate.exists(checkpoint):
           raise
         console.note(f'{checkpoint} was removed before it was evaluated.')
         continue

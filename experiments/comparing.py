@@ -205,7 +205,7 @@ def _draw(path, text, found):
   panels[0].set_ylabel('error [%]')
   panels[-1].legend()
   fig.suptitle(text)
-  fig.savefig(path, dpi=100)
+  reports.save_figure(fig, path)
 
 
 def _write(config, runs):

@@ -216,6 +216,8 @@ def _draw(path, rows, title):
   """
   from matplotlib import figure
 
+  from metrics import reports
+
   fig = figure.Figure(figsize=(10, 4.2), layout='constrained')
   for axes, (name, text) in zip(
     fig.subplots(1, 2), _FIGURES.items(), strict=True
@@ -245,7 +247,7 @@ def _draw(path, rows, title):
     axes.grid(alpha=0.3)
     axes.legend()
   fig.suptitle(title)
-  fig.savefig(path, dpi=100)
+  reports.save_figure(fig, path)
 
 
 def _say(rows):

@@ -191,7 +191,7 @@ def draw(path: str, title: str, found: dict[str, Norms]) -> None:
   panels[0].set_ylabel('kernel, from the image (1) to the logits')
   fig.colorbar(mesh, ax=panels, label='L2 norm of the gradient', extend='both')
   fig.suptitle(title)
-  fig.savefig(path, dpi=100)
+  reports.save_figure(fig, path)
 
 
 def _verdict(ratio):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib import figure
 
+from datasets import files
 from metrics import classification
 
 _LONGEST = 24  # characters of a class's name beside the confusion matrix
@@ -24,12 +25,16 @@ def write_table(
     header: the names of the columns.
     rows: their values.
   """
-  unfinished = f'{os.fspath(path)}.{os.getpid()}.tmp'
-  with open(unfinished, 'w', newline='', encoding='utf-8') as file:
+  with files.atomic(path, newline='') as file:
     writer = csv.writer(file)
     writer.writerow(header)
     writer.writerows(rows)
-  os.replace(unfinished, path)
+
+
+def save_figure(fig: figure.Figure, path: str | os.PathLike) -> None:
+  """Writes a figure as a PNG, in whole or not at all."""
+  with files.atomic(path, 'wb') as file:
+    fig.savefig(file, dpi=100, format='png')
 
 
 def write_per_class(
@@ -213,4 +218,4 @@ def draw_confusion_matrix(
         va='center',
         color='white' if shares[i, j] > 0.5 else 'black',
       )
-  fig.savefig(path, dpi=100)
+  save_figure(fig, path)

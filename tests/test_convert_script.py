@@ -488,6 +488,10 @@ def test_tfds(monkeypatch):
     ({'validation_fraction': 1}, ('--validation_fraction=1', '0.99')),
     ({'num_shards': 0}, ('--num_shards=0', 'at least 1')),
     ({'sauce': 'x'}, ('sauce', '--help')),
+    (
+      {'dataset_dir': 'gs://a/b', 'dataset_name': 'digits'},
+      ('--dataset_dir=gs://a/b is an address', 'copied there'),
+    ),
   ],
 )
 def test_wrong_flags(flags, words):

@@ -157,6 +157,7 @@ def test_a_cut_checkpoint_is_passed_over(flags, whole):
   rest = builders.train(**flags)
   assert rest.status == 0, rest.err
   assert 'Resuming from run/model.ckpt-2, step 2.' in rest.out
+  assert rest.err.count('note: run/model.ckpt-3 cannot be read') == 1
   assert builders.differing(whole, 'run') == []
   assert int(builders.tensors('run')['global_step']) == 6
 

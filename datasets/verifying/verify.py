@@ -1,15 +1,13 @@
 """Reads every record of a dataset, and says what is wrong and what is odd."""
 
-import glob
 import itertools
 import os
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from datasets import dataset_factory, dataset_utils, label_kinds
+from datasets import dataset_factory, dataset_utils, guessing, label_kinds
 from datasets.limits import MAX_PIXELS
 from datasets.progress import no_progress
 from datasets.records import description, kept_counts
@@ -58,11 +56,11 @@ def _find(name, folder):
       [],
       [],
     )
-  splits, base = specification.splits, glob.escape(folder)
+  splits = specification.splits
   there = [
     split
     for split in splits
-    if tf.io.gfile.glob(os.path.join(base, specification.file_pattern % split))
+    if guessing.matching(folder, specification.file_pattern % split)
   ]
   # Without any file the first split's error says where they should be.
   problems: list[str] = []

@@ -3,13 +3,13 @@
 import glob
 import math
 import os
-import shutil
 from collections.abc import Mapping
 from typing import TypedDict
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.files import copy_into
 from datasets.text import cut, is_writable
 from engine.checkpoints import contents, locate
 from engine.checkpoints.ranking import Row, ranked
@@ -78,7 +78,7 @@ class Best:
   Each is what was evaluated: the weights, with batch norm's statistics as
   they were for it, and no optimizer. best.json follows from the evaluations
   and the files, so that a kill between any two writes is repaired on
-  restart.
+  restart. A checkpoint is removed only when better ones are there.
   """
 
   def __init__(self, train_dir: str, metric: str, keep: int):
@@ -89,8 +89,10 @@ class Best:
   def _prefix(self, row):
     return os.path.join(self.folder, f'model.ckpt-{int(row["step"])}')
 
-  def _ranked(self, rows):
-    return ranked(rows, self._metric)[: self._keep]
+  def kept(self, rows: list[Row]) -> list[Row]:
+    """Returns the best of the evaluations whose checkpoints are there."""
+    there = [row for row in rows if locate.exists(self._prefix(row))]
+    return ranked(there, self._metric)[: self._keep]
 
   def offer(
     self, row: Row, rows: list[Row], values: Mapping[str, np.ndarray]
@@ -105,43 +107,58 @@ class Best:
     Returns:
       Whether it is the best of all.
     """
-    best = self._ranked([*rows, row])
-    if row in best:
+    if row in ranked([*self.kept(rows), row], self._metric)[: self._keep]:
       os.makedirs(self.folder, exist_ok=True)
       for path in filter(
         os.path.exists,
         (os.path.join(self._train_dir, name) for name in _COPIED),
       ):
-        shutil.copy(path, self.folder)
+        copy_into(path, self.folder)
       contents.write_values(self._prefix(row), values)
-    return best[0] is row
+    return ranked([*rows, row], self._metric)[0] is row
+
+  def _write(self, finished, entries):
+    files.write_json(
+      os.path.join(self._train_dir, BEST_FILENAME),
+      {'metric': self._metric, 'finished': finished, 'best': entries},
+    )
+
+  def _keep_found(self, finished):
+    """Has best.json name, of what it names, what is still there."""
+    if os.path.isdir(self.folder):
+      self._write(
+        finished,
+        [
+          entry
+          for entry in read(self._train_dir).get('best', ())
+          if locate.exists(os.path.join(self._train_dir, entry['checkpoint']))
+        ],
+      )
 
   def settle(self, rows: list[Row], finished: bool = False) -> None:
-    """Writes best.json, and removes the checkpoints that it does not name."""
-    best = [
-      row
-      for row in self._ranked(rows)
-      if tf.train.checkpoint_exists(self._prefix(row))
-    ]
-    if best or os.path.isdir(self.folder):
-      files.write_json(
-        os.path.join(self._train_dir, BEST_FILENAME),
+    """Writes best.json, and removes the checkpoints that it does not name.
+
+    Where it names none, as when training resumes from before the first
+    evaluation, they stay until one is made.
+    """
+    best = self.kept(rows)
+    if not best:
+      self._keep_found(finished)
+      return
+    self._write(
+      finished,
+      [
         {
-          'metric': self._metric,
-          'finished': finished,
-          'best': [
-            {
-              'step': int(row['step']),
-              'value': _json(row[self._metric]),
-              'checkpoint': os.path.relpath(self._prefix(row), self._train_dir),
-            }
-            for row in best
-          ],
-        },
-      )
-    if best:  # the last of the list is what a folder of checkpoints means
-      paths = [self._prefix(row) for row in reversed(best)]
-      tf.train.update_checkpoint_state(self.folder, paths[-1], paths)
+          'step': int(row['step']),
+          'value': _json(row[self._metric]),
+          'checkpoint': os.path.relpath(self._prefix(row), self._train_dir),
+        }
+        for row in best
+      ],
+    )
+    # The last of the list is what a folder of checkpoints means.
+    paths = [self._prefix(row) for row in reversed(best)]
+    tf.train.update_checkpoint_state(self.folder, paths[-1], paths)
     kept = {os.path.basename(self._prefix(row)) for row in best}
     for path in glob.glob(
       os.path.join(glob.escape(self.folder), 'model.ckpt-*.*')

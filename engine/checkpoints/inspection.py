@@ -1,7 +1,6 @@
 """All that can be told of a checkpoint, and whether it fits a network."""
 
 import math
-import os
 import re
 from typing import Any
 
@@ -11,6 +10,7 @@ from engine.checkpoints import (
   architecture,
   compatibility,
   contents,
+  locate,
   opening,
   released,
 )
@@ -40,7 +40,7 @@ def _count(shapes, names):
 
 def _facts(path, found):
   """Returns what training needs to know, and what tells it."""
-  run = runs.read(os.path.dirname(path))
+  run = locate.run_of(path)
   if run:
     return {
       'labels_offset': run.get('labels_offset'),

@@ -1,10 +1,7 @@
 """What is known of a checkpoint that TF-Slim released."""
 
-import os
-
 from engine.checkpoints import architecture, contents, locate
 from engine.common import console
-from engine.config import runs
 from engine.config.scripts import DataConfig
 from nets import nets_factory
 from nets.nets_factory import Network, Released
@@ -49,8 +46,8 @@ def start_from(
   """Returns what is known of the checkpoint that a training starts from."""
   if not checkpoint_path:
     return None
-  checkpoint = locate.find(checkpoint_path)
-  run = runs.read(os.path.dirname(checkpoint))
+  checkpoint = locate.find(checkpoint_path, tells=False)  # the start does
+  run = locate.run_of(checkpoint)
   return None if run else find(network, checkpoint)
 
 

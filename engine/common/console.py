@@ -22,6 +22,12 @@ def note(text: str) -> None:
   say(f'note: {text}')
 
 
+def warn(text: str) -> None:
+  """Prints a note on stderr, for scripts whose stdout may be JSON."""
+  tqdm.tqdm.write(f'note: {text}', file=sys.stderr)
+  sys.stderr.flush()
+
+
 def say(text: str) -> None:
   """Prints a line, above a progress bar if there is one."""
   tqdm.tqdm.write(printable(text), file=sys.stdout)

@@ -31,6 +31,7 @@ def option(
   otherwise: Any = None,
   changes: str = 'told',
   folder: bool = False,
+  remote: bool = False,
   form: Form | None = None,
   task: str | None = None,
 ) -> Any:
@@ -50,6 +51,8 @@ def option(
     changes: whether a run that is resumed may have another value: 'free',
       'told' (with --accept_changes), or 'never'.
     folder: whether the value is a folder's path, which may not exist yet.
+    remote: whether that folder may be in any file system that TensorFlow
+      reads, such as gs://.
     form: how the value is written as text, if not as itself.
     task: the task that the flag is for, if it is not for all.
   """
@@ -66,6 +69,7 @@ def option(
       'form': form,
       'changes': changes,
       'folder': folder,
+      'remote': remote,
       'task': task,
     },
   )
@@ -93,7 +97,8 @@ class Config:
       value = getattr(self, field.name)
       if value is not None:
         object.__setattr__(self, field.name, _checked(field, value))
-        _check_folder(field, value)
+        if field.metadata['folder']:
+          _check_folder(field, value)
 
   @classmethod
   def fallbacks(cls) -> dict[str, Any]:
@@ -202,8 +207,13 @@ def _checked(field, value):
 
 
 def _check_folder(field, value):
-  if field.metadata['folder'] and os.path.isfile(value):
+  if os.path.isfile(value):
     raise ValueError(f'--{field.name}={value} is a file; it must be a folder.')
+  if '://' in value and not field.metadata['remote']:
+    raise ValueError(
+      f'--{field.name}={value} is an address; it must be a folder of this '
+      'machine, which may be mounted.'
+    )
 
 
 def _check_choice(field, value):

@@ -40,6 +40,7 @@ class TrainConfig(
     'need no source.',
     changes='free',
     folder=True,
+    remote=True,
   )
   eval_split_name: str = option(
     None,
@@ -269,7 +270,10 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     None, "The split. Default: the dataset's last."
   )
   dataset_dir: str | None = option(
-    None, "The folder of TFRecords. Default: the run's.", folder=True
+    None,
+    "The folder of TFRecords. Default: the run's.",
+    folder=True,
+    remote=True,
   )
   labels_offset: int = option(
     None,
@@ -427,7 +431,10 @@ class ConvertConfig(Config):
     '--verify: what the folder holds.',
   )
   dataset_dir: str = option(
-    None, 'The folder to write TFRecords to, or to verify.'
+    None,
+    'The folder to write TFRecords to, or to verify.',
+    folder=True,
+    remote=True,
   )
   source: str | None = option(
     None,

@@ -23,9 +23,8 @@ def step_of(checkpoint: str) -> int:
 
 def _folder(given, path):
   """Returns the folder of a run, which need not exist, and be no file."""
-  if not os.path.isdir(path) and (
-    tf.train.checkpoint_exists(path) or os.path.isfile(path)
-  ):
+  locate.check_name(path, '--checkpoint_path')
+  if not os.path.isdir(path) and (locate.exists(path) or os.path.isfile(path)):
     raise ValueError(
       f'--checkpoints={given.checkpoints} looks in the folder of a run, and '
       f'--checkpoint_path={path} is a checkpoint: name its folder, or leave '
@@ -48,9 +47,10 @@ def find_all(given: EvalConfig, path: str) -> list[str]:
     ValueError: there is none.
   """
   folder = _folder(given, path)
-  locate.find(folder)
   found = locate.listed(folder)
   readable = [each for each in found if locate.is_readable(each)]
+  if not readable:
+    locate.find(folder)  # says what to do
   for each in found:
     if each not in readable:
       console.note(f'{each} cannot be read, and is passed over.')
@@ -68,9 +68,13 @@ def _written(checkpoint):
 def _step_of_readable(checkpoint):
   """Returns the step of a checkpoint, None if it is damaged or gone."""
   try:
-    return step_of(checkpoint) if locate.is_readable(checkpoint) else None
+    if locate.is_readable(checkpoint):
+      return step_of(checkpoint)
   except GONE:
-    return None
+    pass
+  if locate.exists(checkpoint):
+    console.note(f'{checkpoint} cannot be read, and is passed over.')
+  return None
 
 
 def _wait():

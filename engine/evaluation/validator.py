@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.checkpoints import locate
 from engine.config.pipeline import PipelineConfig
 from engine.config.scripts import EvalConfig, TrainConfig
 from engine.resolve.evaluation import evaluation
@@ -15,10 +16,13 @@ Values = Mapping[str, np.ndarray]  # by the names of the network's variables
 
 
 def eval_config(config: TrainConfig) -> EvalConfig:
-  """Returns the configuration that evaluates a run as it was trained."""
+  """Returns the configuration that evaluates a run as it was trained.
+
+  That of the newest checkpoint; why it is that one has been said.
+  """
   shared = [field.name for field in dataclasses.fields(PipelineConfig)]
   return EvalConfig(
-    checkpoint_path=(config.train_dir,),
+    checkpoint_path=(locate.newest(config.train_dir) or config.train_dir,),
     recalibrate_batch_norm_batches=0,  # the training has done it
     **{name: getattr(config, name) for name in shared},
   )
@@ -37,7 +41,7 @@ class Validator:
 
   def _open(self):
     if self._predictor is None:
-      found = evaluation(eval_config(self._config), self._config.train_dir)
+      found = evaluation(eval_config(self._config))
       self._predictor = found.task.open_split(
         found.config,
         found.dataset,

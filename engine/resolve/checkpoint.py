@@ -1,7 +1,6 @@
 """What evaluation and the classification of files take from a checkpoint."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,7 +44,7 @@ def open_run(
   """
   check_path(path)
   checkpoint = locate.find(path)
-  run = runs.read(os.path.dirname(checkpoint))
+  run = locate.run_of(checkpoint)
   shared = {name: name for name in _SHARED}
   complete = runs.complete(given, run, {**shared, **names(run)}, fixed=_FIXED)
   if complete.model_name is None:

@@ -6,7 +6,8 @@ import os
 from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_factory, label_kinds
-from engine.checkpoints import released
+from engine.checkpoints import locate, released
+from engine.config import runs
 from engine.config.fields import fill
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import TASKS
@@ -75,6 +76,19 @@ def _with_lengths(given, complete, dataset):
   return complete.replace(max_number_of_steps=steps)
 
 
+def _begun(given, train_dir):
+  """Returns what a fine-tuned run took from the checkpoint it started from.
+
+  {} for a run that is new, or has started from none. One that is resumed goes
+  by its config.json, for the checkpoint may be gone.
+  """
+  if not given.checkpoint_path or not locate.listed(train_dir):
+    return {}
+  run = runs.read(train_dir)
+  names = ('train_image_size', 'labels_offset')
+  return {name: run[name] for name in names if name in run}
+
+
 def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
   """Returns the complete configuration of a training, and its data.
 
@@ -89,8 +103,11 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
     given.dataset_name, given.dataset_dir
   )
   task = of_data(given, specification)
-  start = released.start_from(network, given.checkpoint_path)
-  start = start if task.follows_released else None
+  train_dir = places.train_dir(given)
+  begun = _begun(given, train_dir)
+  start = None
+  if task.follows_released and not begun:
+    start = released.start_from(network, given.checkpoint_path)
   same_classes = start and specification.num_classes == (
     start.num_classes + start.labels_offset
   )
@@ -102,15 +119,14 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
       'train_image_size': start and start.image_size,
       'labels_offset': start.labels_offset if start and same_classes else None,
     },
+    begun,
     {
       'preprocessing_name': task.preprocessing(network),
       'train_image_size': network.default_image_size,
       'eval_split_name': _other_split(
         specification.splits, given.dataset_split_name
       ),
-      'train_dir': places.run_dir(
-        given.model_name, given.dataset_name, given.dataset_dir
-      ),
+      'train_dir': train_dir,
     },
     task.training_defaults(given, specification),
     given.fallbacks(),

@@ -8,6 +8,7 @@ from matplotlib import figure
 
 from engine.config import runs, tasks
 from engine.training import early_stopping, metrics_log
+from metrics import reports
 
 CURVES_FILENAME = 'curves.png'
 _LOSS = 'loss'
@@ -96,7 +97,7 @@ def draw(
     axes.legend()
   fig.suptitle(_title(train_dir), parse_math=False)
   path = os.path.join(train_dir, CURVES_FILENAME)
-  fig.savefig(path, dpi=100)
+  reports.save_figure(fig, path)
   return path
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import tensorflow.compat.v1 as tf
 
+from engine.checkpoints import locate
 from engine.common import files
 from engine.input.pipeline import Source, Stream, without_hooks
 from engine.training.step import NOT_FINITE
@@ -138,7 +139,7 @@ class Diagnosis:
         'pictures': images,
       },
     )
-    kept = tf.train.latest_checkpoint(self._train_dir)
+    kept = locate.newest(self._train_dir)
     return (
       f'{sentence}. {path} names the {len(images)} images of the '
       'batch that caused it. Training again resumes from '

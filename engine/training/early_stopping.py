@@ -73,48 +73,57 @@ class Evaluations:
 
   Attributes:
     rows: the evaluations, by step.
+    counted: those of them that early stopping and the plateau look at.
   """
 
   def __init__(self, config: TrainConfig, step: int, every: int | None):
     """Reads the evaluations up to a step; later ones will be done again.
 
-    That at the end of a run which is now continued counts if it would have
-    been made without that end.
+    That at the end of a run which is resumed with more steps stays, and may
+    be the best. It is counted if it would have been made without that end.
 
     Args:
       config: the complete `TrainConfig`.
       step: the step at which the run is.
       every: steps between two evaluations, None if there are to be none.
     """
-    self._config = config
+    self._config, self._every = config, every or 1
     self._path = os.path.join(config.train_dir, EVALUATIONS_FILENAME)
     self.rows = [
       row
       for row in read(config.train_dir)
-      if every is not None
-      and row['step'] <= step
-      and (
-        row['step'] % every == 0 or row['step'] == config.max_number_of_steps
-      )
+      if every is not None and row['step'] <= step
+    ]
+
+  @property
+  def counted(self) -> list[Row]:
+    """The evaluations that a run which was never stopped would have made."""
+    last = self._config.max_number_of_steps
+    return [
+      row
+      for row in self.rows
+      if row['step'] % self._every == 0 or row['step'] == last
     ]
 
   @property
   def best(self) -> Row | None:
-    """The best evaluation, None if there is none."""
+    """The best evaluation of all, None if there is none."""
     return next(iter(ranked(self.rows, self._config.best_metric)), None)
 
   @property
   def over(self) -> bool:
     """Whether they say that training should stop."""
     return is_over(
-      self.rows, self._config.best_metric, self._config.early_stopping_patience
+      self.counted,
+      self._config.best_metric,
+      self._config.early_stopping_patience,
     )
 
   @property
   def factor(self) -> float:
     """What reduce-on-plateau multiplies the learning rate by."""
     return plateau_factor(
-      self.rows,
+      self.counted,
       self._config.plateau_metric,
       self._config.plateau_patience,
       self._config.plateau_factor,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
+from engine.checkpoints import locate
 from engine.common import console
 from engine.training.metrics_log import MetricsLog
 
@@ -225,14 +226,19 @@ class Save(tf.train.SessionRunHook):
       self._discard(step)
       raise ValueError(
         f'The checkpoint of step {step} cannot be written to {self._path}: '
-        f'{console.explain(error)} The checkpoints before it are whole: make '
+        f'{console.explain(error)} Those that are there are whole: make '
         'room, and the same command resumes from the newest.'
       ) from None
     self._last, self._saved = time.monotonic(), step
 
   def _discard(self, step):
-    """Removes what there is of a checkpoint that could not be written."""
-    for path in glob.glob(glob.escape(f'{self._path}-{step}') + '.*'):
+    """Removes what there is of a checkpoint that could not be written.
+
+    If its values could be, they stay: those before it may be removed by now.
+    """
+    name = f'{self._path}-{step}'
+    rest = '.meta*' if locate.is_readable(name) else '.*'
+    for path in glob.glob(glob.escape(name) + rest):
       with contextlib.suppress(OSError):
         os.remove(path)
     shutil.rmtree(f'{self._path}-{step}_temp', ignore_errors=True)

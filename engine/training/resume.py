@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import filelock
 
-from engine.checkpoints import contents, locate
+from engine.checkpoints import best, contents, locate
+from engine.common import console
 from engine.config import runs
 from engine.config.schedules import ends_with_training
 from engine.config.scripts import TrainConfig
@@ -53,9 +54,31 @@ def alone(train_dir: str) -> Iterator[None]:
 
 
 def latest(train_dir: str) -> tuple[str | None, int]:
-  """Returns the checkpoint to resume, None for a new run, and its step."""
+  """Returns the checkpoint to resume, None for a new run, and its step.
+
+  Says if it is new though the file `checkpoint` is there, as when the disk was
+  full at the first one.
+
+  Raises:
+    ValueError: none can be read, or none is left but the best of an earlier
+      training, which a new one would replace.
+  """
   found = locate.to_resume(train_dir)
-  return found, contents.step(found) or 0 if found else 0
+  if found:
+    return found, contents.step(found) or 0
+  kept = os.path.join(train_dir, best.BEST_DIR)
+  if locate.listed(kept):
+    raise ValueError(
+      f'There is no checkpoint in {train_dir} to resume from, and a new '
+      f'training would replace the best of an earlier one in {kept}: move '
+      'that folder away to begin anew, or name another --train_dir.'
+    )
+  names = os.path.join(train_dir, locate.LIST)
+  if os.path.exists(names):
+    console.warn(
+      f'{names} names no checkpoint that is there: training begins anew.'
+    )
+  return None, 0
 
 
 def _changes(field, config):

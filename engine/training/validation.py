@@ -168,10 +168,14 @@ class Validation(tf.train.SessionRunHook):
     self._record(row, kept, finished=True)
     first = self._evaluations.best
     assert first is not None  # as one was recorded
+    there = self._best.kept(self._evaluations.rows)
+    where = f'is in {self._best.folder}'
+    if first not in there:
+      where = f'is gone, and that of step {int(there[0]["step"])} {where}'
     console.say(
       f'The best {tasks.display_name(self._config.best_metric)} was '
       f'{first[self._config.best_metric]:.4f} at step {int(first["step"])}; '
-      f'its checkpoint is in {self._best.folder}.'
+      f'its checkpoint {where}.'
     )
 
   def close(self) -> None:

@@ -360,8 +360,9 @@ def test_suggestions_are_flags(name):
   _check_suggestions(name, dataset_factory.DATASETS[name].suggestions)
 
 
-def test_folder_with_glob_characters(tmp_path):
-  folder = tmp_path / 'run [1]'
+@pytest.mark.parametrize('name', ['run [1]', 'a*b?', 'a\\b', ']'])
+def test_folder_with_glob_characters(tmp_path, name):
+  folder = tmp_path / name
   folder.mkdir()
   _write(folder / 'mnist_test.tfrecord', 1)
   dataset = dataset_factory.get_dataset('mnist', 'test', str(folder))

@@ -60,6 +60,16 @@ def test_writers_at_one_time_do_not_meet(tmp_path):
   assert os.listdir(tmp_path) == ['a']
 
 
+def test_a_copy(tmp_path):
+  """It takes the place of an older one, and keeps its name."""
+  (tmp_path / 'a').write_bytes(b'new\r\n')
+  (tmp_path / 'folder').mkdir()
+  (tmp_path / 'folder/a').write_text('older')
+  files.copy_into(tmp_path / 'a', tmp_path / 'folder')
+  assert (tmp_path / 'folder/a').read_bytes() == b'new\r\n'
+  assert os.listdir(tmp_path / 'folder') == ['a']
+
+
 def test_the_name_is_of_the_process(tmp_path):
   with files.atomic(tmp_path / 'a'):
     (name,) = os.listdir(tmp_path)

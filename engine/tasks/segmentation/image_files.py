@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+from datasets.files import atomic
 from datasets.images import overlays
 from engine.checkpoints.inference import InferenceSession
 from engine.common import console
@@ -50,7 +51,8 @@ def write_mask(path: str | os.PathLike, mask: np.ndarray, classes: int) -> None:
   """
   image = Image.fromarray(mask, 'P')
   image.putpalette(overlays.palette(classes).tobytes())
-  image.save(path)
+  with atomic(path, 'wb') as file:
+    image.save(file, 'png')
 
 
 def segment_files(

@@ -151,16 +151,34 @@ def test_a_kill_before_the_row_was_written(run):
 
 
 def test_all_evaluations_forgotten(run):
-  """As when training resumes from before the first one."""
+  """As when training resumes from before the first one, and makes it again."""
   kept = best.Best(str(run), 'loss', 2)
-  evaluate(kept, [0.5, 0.1])
+  rows, _ = evaluate(kept, [0.5, 0.1])
+  before = best.read(str(run))
   kept.settle([])
-  assert best.read(str(run)) == {
-    'metric': 'loss',
-    'finished': False,
-    'best': [],
-  }
-  assert steps_of(run / 'best') == []
+  assert best.read(str(run)) == before and steps_of(run / 'best') == [10, 20]
+  for path in (run / 'best').glob('model.ckpt-20.*'):
+    path.unlink()
+  kept.settle([])
+  assert [each['step'] for each in best.read(str(run))['best']] == [10]
+  kept.offer(rows[1], [], {'weight': np.float32(7)})
+  kept.settle(rows[1:])
+  assert [each['step'] for each in best.read(str(run))['best']] == [20]
+  assert steps_of(run / 'best') == [20]
+
+
+def test_the_only_one_left_is_kept(run):
+  """Though a better one was there, whose files are gone."""
+  kept = best.Best(str(run), 'loss', 1)
+  rows, _ = evaluate(kept, [0.1])
+  for path in (run / 'best').glob('model.ckpt-*'):
+    path.unlink()
+  worse = {'step': 20, 'loss': 0.4}
+  assert not kept.offer(worse, rows, {'weight': np.float32(7)})
+  kept.settle([*rows, worse])
+  assert kept.kept([*rows, worse]) == [worse]
+  assert [each['step'] for each in best.read(str(run))['best']] == [20]
+  assert steps_of(run / 'best') == [20]
 
 
 def test_nothing_is_written_for_nothing(run):

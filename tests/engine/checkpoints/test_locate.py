@@ -65,13 +65,69 @@ def test_moved_folder(save, tmp_path):
   )
 
 
-def test_without_the_list(save, tmp_path):
-  """A folder copied without the file `checkpoint`: the last written counts."""
+def test_without_the_list(save, tmp_path, capsys):
+  """A folder copied without the file `checkpoint`: the last step counts."""
   path = save('model.ckpt', steps=(9, 10, 11))
   (tmp_path / 'checkpoint').unlink()
   for step, seconds in ((9, 300), (10, 100), (11, 200)):
     os.utime(f'{path[:-2]}{step}.index', (seconds, seconds))
-  assert locate.newest(str(tmp_path)) == path[:-2] + '9'
+  assert locate.listed(str(tmp_path)) == [
+    f'{path[:-2]}{step}' for step in (9, 10, 11)
+  ]
+  assert locate.find(str(tmp_path)) == path
+  assert capsys.readouterr().err == (
+    f'note: no file {tmp_path}/checkpoint names the newest checkpoint: {path} '
+    'is taken, by the step in its name.\n'
+  )
+
+
+def test_of_the_same_step_the_last_written(save, tmp_path):
+  """And one that has a step before those that have none."""
+  for name, step, seconds in (
+    ('b.ckpt', 3, 200),
+    ('a.ckpt', 3, 300),
+    ('c.ckpt', 2, 400),
+    ('d.ckpt', None, 500),
+  ):
+    os.utime(f'{save(name, steps=(step,))}.index', (seconds, seconds))
+  (tmp_path / 'checkpoint').unlink()
+  assert list(map(os.path.basename, locate.listed(str(tmp_path)))) == [
+    'd.ckpt',
+    'c.ckpt-2',
+    'b.ckpt-3',
+    'a.ckpt-3',
+  ]
+
+
+@pytest.mark.parametrize('data', [b'garbage {', b'\xff\xfe', b''])
+def test_a_damaged_list(save, tmp_path, data):
+  path = save('model.ckpt', steps=(1, 2))
+  (tmp_path / 'checkpoint').write_bytes(data)
+  assert locate.newest(str(tmp_path)) == path
+
+
+def test_the_list_names_what_is_gone(save, tmp_path):
+  """What is there is taken, though it is not named."""
+  path = save('model.ckpt', steps=(1, 2))
+  tf.train.update_checkpoint_state(str(tmp_path), f'{path[:-1]}7')
+  assert locate.to_resume(str(tmp_path)) == path
+
+
+def test_who_is_passed_over_is_named(save, tmp_path, capsys):
+  path = save('model.ckpt', steps=(1, 2, 3))
+  assert locate.find(str(tmp_path)) == locate.to_resume(str(tmp_path)) == path
+  assert locate.newest(str(tmp_path)) == path and not capsys.readouterr().err
+  _cut(path, '.index', 0.5)
+  _remove(path[:-1] + '2', '.data-00000-of-00001', 0)
+  want = (
+    f'note: {path} and {path[:-1]}2 cannot be read, being damaged or '
+    f'incomplete: {path[:-1]}1 is taken, the newest that can.\n'
+  )
+  for find in locate.find, locate.to_resume:
+    assert find(str(tmp_path)) == path[:-1] + '1'
+    assert capsys.readouterr() == ('', want)
+  locate.find(str(tmp_path), tells=False)
+  assert locate.newest(str(tmp_path)) and not capsys.readouterr().err
 
 
 def test_to_resume(save, tmp_path):
@@ -88,6 +144,35 @@ def test_to_resume(save, tmp_path):
     'read. Remove them, or name another --train_dir',
   ):
     locate.to_resume(str(tmp_path))
+
+
+def test_the_list_names_nothing(save, tmp_path):
+  """As when the disk was full at the first checkpoint: a new run."""
+  path = save('model.ckpt', steps=(1,))
+  _remove(path, '.index', 0)
+  with pytest.raises(ValueError, match='can be read'):  # there are values
+    locate.to_resume(str(tmp_path))
+  _remove(path, '.data-00000-of-00001', 0)
+  assert (tmp_path / 'model.ckpt-1.meta').exists()
+  assert locate.listed(str(tmp_path)) == []
+  assert locate.to_resume(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize('name', ['run[1]', 'a*', '?', 'a\\b'])
+def test_a_name_that_is_a_pattern(tmp_path, name):
+  """TensorFlow itself does not find such files again."""
+  for path in tmp_path / name, tmp_path / name / 'model.ckpt-1':
+    with pytest.raises(ValueError) as error:
+      locate.find(str(path))
+    assert str(error.value).startswith(
+      f'--checkpoint_path={path}: TensorFlow takes '
+    )
+
+
+def test_names_that_are_no_pattern(save, tmp_path):
+  (tmp_path / 'run]1 {a} $x %s').mkdir()
+  path = save('run]1 {a} $x %s/model.ckpt', steps=(1, 2))
+  assert locate.find(os.path.dirname(path)) == path
 
 
 @pytest.mark.parametrize(
@@ -192,3 +277,22 @@ def test_the_file_checkpoint(save, tmp_path):
   os.mkfifo(state)
   with pytest.raises(ValueError, match=f'{state} is a pipe, and no file'):
     locate.newest(str(tmp_path))
+
+
+def test_the_run_of_a_checkpoint(tmp_path):
+  assert locate.run_of(str(tmp_path / 'model.ckpt-1')) == {}
+  (tmp_path / 'config.json').write_text('{"model_name": "a"}')
+  assert locate.run_of(str(tmp_path / 'model.ckpt-1')) == {'model_name': 'a'}
+
+
+def test_a_run_elsewhere():
+  """Its config.json is not passed over in silence."""
+  path = 'ram://run/model.ckpt-1'
+  assert locate.run_of(path) == {}
+  with tf.io.gfile.GFile('ram://run/config.json', 'w') as file:
+    file.write('{}')
+  with pytest.raises(
+    ValueError, match='ram://run holds a run, and config.json'
+  ):
+    locate.run_of(path)
+  tf.io.gfile.remove('ram://run/config.json')

@@ -106,6 +106,29 @@ def test_folders(tmp_path, name):
 
 
 @pytest.mark.parametrize(
+  'config_class, name',
+  [
+    (TrainConfig, 'train_dir'),
+    (EvalConfig, 'eval_dir'),
+    (ClassifyConfig, 'output_dir'),
+  ],
+)
+def test_folders_that_are_written_are_of_this_machine(config_class, name):
+  with pytest.raises(ValueError) as error:
+    config_class(**{name: 'gs://a/b'})
+  assert str(error.value) == (
+    f'--{name}=gs://a/b is an address; it must be a folder of this machine, '
+    'which may be mounted.'
+  )
+
+
+@pytest.mark.parametrize('config_class', [TrainConfig, EvalConfig])
+def test_data_may_be_anywhere(config_class):
+  """TensorFlow reads them."""
+  assert config_class(dataset_dir='gs://a/b').dataset_dir == 'gs://a/b'
+
+
+@pytest.mark.parametrize(
   'name', ['early_stopping_patience', 'plateau_patience']
 )
 def test_what_counts_evaluations(name):

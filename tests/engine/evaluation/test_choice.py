@@ -198,7 +198,7 @@ def test_an_endless_run_ends_by_the_time_out(arrivals, monkeypatch, capsys):
   assert arrivals(later(10), folder='none', timeout_secs=10) == []
 
 
-def test_one_that_is_damaged_or_gone(arrivals):
+def test_one_that_is_damaged_or_gone(arrivals, capsys):
   write('config.json', max_number_of_steps=9)
 
   def damage():
@@ -212,6 +212,14 @@ def test_one_that_is_damaged_or_gone(arrivals):
       path.unlink()
 
   assert arrivals(damage, remove, lambda: save(9)) == [9]
+  assert [
+    line for line in capsys.readouterr().out.splitlines() if 'note' in line
+  ] == ['note: run/model.ckpt-2 cannot be read, and is passed over.']
+
+
+def test_new_ones_in_a_folder_whose_name_is_a_pattern(arrivals):
+  with pytest.raises(ValueError, match=r'=run\[1\]: TensorFlow takes \[ in'):
+    arrivals(folder='run[1]')
 
 
 def test_one_that_is_written_again(arrivals):

@@ -12,7 +12,7 @@ import classify_image
 import eval_image_classifier
 from datasets import dataset_utils
 from datasets.records import description, tfrecord
-from engine.config import scripts
+from engine.config import runs, scripts
 from engine.resolve.evaluation import evaluation, with_path
 from engine.resolve.places import run_dir
 from engine.resolve.training import training
@@ -209,6 +209,42 @@ def test_fine_tuning_a_released_checkpoint(released, colours, capsys):
     scripts.TrainConfig(model_name='resnet_v2_tiny', checkpoint_path=checkpoint)
   )
   assert (digits.train_image_size, digits.preprocessing_name) == (32, 'digits')
+
+
+def test_a_run_that_is_resumed_needs_no_start(released, colours, capsys):
+  """What it took from it is in its config.json."""
+  flags = {
+    'model_name': 'resnet_v2_tiny',
+    'dataset_name': 'flowers',
+    'dataset_dir': colours,
+    'train_dir': 'run',
+    'checkpoint_path': released(2, 1001),
+  }
+  found, _ = training(scripts.TrainConfig(**flags))
+  os.mkdir('run')
+  runs.write(found, 'run')
+  pathlib.Path('run/model.ckpt-1.index').touch()
+  shutil.rmtree('released')
+  capsys.readouterr()
+  again, _ = training(scripts.TrainConfig(**flags))
+  assert again == found and again.train_image_size == 48
+  assert capsys.readouterr().out == ''
+  flags['train_dir'] = 'other'
+  with pytest.raises(ValueError, match='There is no checkpoint .*released'):
+    training(scripts.TrainConfig(**flags))
+
+
+def test_a_training_folder_whose_name_is_a_pattern(workplace):
+  """TensorFlow would not find its checkpoints again; a default is none."""
+  with pytest.raises(ValueError) as error:
+    training(scripts.TrainConfig(train_dir='runs/a[1]'))
+  assert str(error.value) == (
+    '--train_dir=runs/a[1]: TensorFlow takes [ in the name of a checkpoint for '
+    'a pattern, and does not find the file again. Rename the folder, or name '
+    'another, without any of * ? [ and \\.'
+  )
+  assert os.listdir() == []
+  assert run_dir('net', 'tfrecord', 'a/b[1]*') == 'runs/net-b_1]_'
 
 
 # Data that describe themselves.

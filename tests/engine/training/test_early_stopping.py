@@ -175,14 +175,23 @@ def test_every_digit_survives(evaluations, tmp_path):
 
 
 def test_rows_that_would_not_have_been_made(evaluations):
-  """The end of a run that is now resumed, off the grid of evaluations."""
+  """The end of a run that is now resumed, off the grid of evaluations.
+
+  They stay, and may be the best; no patience ends by them.
+  """
   written = evaluations()
   for step in 2, 3, 4, 7:
-    written.add({'step': step, 'loss': 1.0})
-  assert [row['step'] for row in evaluations(every=2).rows] == [2, 4]
-  assert [
-    row['step'] for row in evaluations(every=2, max_number_of_steps=7).rows
-  ] == [2, 4, 7]
+    written.add({'step': step, 'accuracy': 0.5 if step == 3 else 0.1})
+  found = evaluations(every=2, early_stopping_patience=2)
+  assert [row['step'] for row in found.rows] == [2, 3, 4, 7]
+  assert [row['step'] for row in found.counted] == [2, 4]
+  assert found.best['step'] == 3 and not found.over
+  found.add({'step': 8, 'accuracy': 0.1})
+  assert [row['step'] for row in evaluations().rows] == [2, 3, 4, 7, 8]
+  ended = evaluations(
+    7, every=2, max_number_of_steps=7, early_stopping_patience=2
+  )
+  assert [row['step'] for row in ended.counted] == [2, 4, 7] and ended.over
   assert evaluations(every=None).rows == []
 
 

@@ -277,7 +277,7 @@ def test_save_on_a_full_disk(loop, tmp_path, save, small_disk):
     and '\n' not in text
   )
   assert text.endswith(
-    ' The checkpoints before it are whole: make room, and the same command '
+    ' Those that are there are whole: make room, and the same command '
     'resumes from the newest.'
   )
   assert not list(tmp_path.glob('model.ckpt-3*'))
@@ -289,7 +289,10 @@ def test_save_on_a_full_disk(loop, tmp_path, save, small_disk):
 
 
 def test_full_disk_at_the_meta_graph(loop, tmp_path, save, monkeypatch):
-  """It is written last, when the file `checkpoint` names the new one."""
+  """It is written last, when those before may have been removed.
+
+  The values are whole, and stay.
+  """
   export = tf.train.Saver.export_meta_graph
 
   def fail(saver, filename, **options):
@@ -301,8 +304,8 @@ def test_full_disk_at_the_meta_graph(loop, tmp_path, save, monkeypatch):
   monkeypatch.setattr(tf.train.Saver, 'export_meta_graph', fail)
   with pytest.raises(ValueError, match='step 3 cannot .*No space left'):
     loop([1, 2, 3, 4], save(1e-9))
-  assert not list(tmp_path.glob('model.ckpt-3*'))
-  assert locate.newest(str(tmp_path)) == str(tmp_path / 'model.ckpt-2')
+  assert not list(tmp_path.glob('model.ckpt-3.meta*'))
+  assert locate.newest(str(tmp_path)) == str(tmp_path / 'model.ckpt-3')
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 from engine.common import files
 from engine.config import runs
@@ -84,6 +85,30 @@ def test_a_held_folder_keeps_its_unfinished_checkpoint(tmp_path):
     unfinished.touch()
     refused(tmp_path)
     assert unfinished.exists()
+
+
+def test_a_new_run_though_there_is_a_list(tmp_path, capsys):
+  """It names what could not be written, as the disk was full."""
+  tf.train.update_checkpoint_state(str(tmp_path), f'{tmp_path}/model.ckpt-1')
+  assert resume.latest(str(tmp_path)) == (None, 0)
+  assert capsys.readouterr().err == (
+    f'note: {tmp_path}/checkpoint names no checkpoint that is there: training '
+    'begins anew.\n'
+  )
+
+
+def test_the_best_of_an_earlier_training_is_not_replaced(tmp_path):
+  """It may be all that is left of it."""
+  (tmp_path / 'best').mkdir()
+  assert resume.latest(str(tmp_path)) == (None, 0)
+  (tmp_path / 'best/model.ckpt-3.index').touch()
+  with pytest.raises(ValueError) as error:
+    resume.latest(str(tmp_path))
+  assert str(error.value) == (
+    f'There is no checkpoint in {tmp_path} to resume from, and a new training '
+    f'would replace the best of an earlier one in {tmp_path}/best: move that '
+    'folder away to begin anew, or name another --train_dir.'
+  )
 
 
 @pytest.fixture
