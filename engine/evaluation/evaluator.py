@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.common import console
+from engine.common import console, files
 from engine.config import tasks
 from engine.evaluation import choice, report
 from engine.resolve import class_names
@@ -24,6 +24,7 @@ class Evaluator:
   def __init__(self, evaluation: Evaluation):
     """Builds the network and opens the split."""
     config, dataset = evaluation.config, evaluation.dataset
+    files.check_folder(config.eval_dir, 'eval_dir')
     self.task, self._run = evaluation.task, evaluation.run
     names = class_names.of_dataset(dataset, config.labels_offset)
     self._predictor = self.task.open_split(config, dataset, len(names))
