@@ -43,7 +43,8 @@ class TrainConfig(
   )
   eval_split_name: str = option(
     None,
-    "The split to evaluate on. Default: the dataset's other split.",
+    "The split to evaluate and choose the best on. Default: the dataset's "
+    'validation split, else another.',
     changes='free',
   )
   labels_offset: int = option(

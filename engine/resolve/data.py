@@ -159,8 +159,8 @@ def check_evaluated(
   if other:
     raise ValueError(
       f'{checkpoint} was trained on other classes than those of {folder}: '
-      f'{other}. Name data of the same classes, in the same order, with '
-      '--dataset_dir, or train on these.'
+      f'{other}. Name data with the same classes, in the same order, by '
+      '--dataset_dir and --dataset_name, or train on these.'
     )
   if dataset.labels_to_names and _other_name(run, dataset):  # by numbers, then
     console.note(

@@ -117,8 +117,8 @@ def test_other_classes_are_not_evaluated(colours, workplace):
     ValueError,
     match=re.escape(
       f'CKPT was trained on other classes than those of {folder}: class 1 '
-      "'green', not 'lime'. Name data of the same classes, in the same order, "
-      'with --dataset_dir, or train on these.'
+      "'green', not 'lime'. Name data with the same classes, in the same "
+      'order, by --dataset_dir and --dataset_name, or train on these.'
     ),
   ):
     evaluate(facts(colours), folder)
