@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_written(digits_run):
   shutil.rmtree('copy/eval')
   pathlib.Path('copy/eval').touch()
   printed = builders.call(eval_image_classifier, checkpoint_path='copy')
-  builders.refused(printed, 'copy/eval is no folder', '--eval_dir')
+  builders.refused(printed, '--eval_dir=copy/eval is a file')
   assert printed.out == ''
 
 

@@ -32,10 +32,10 @@ def _found(plain, dataset_name, dataset_dir):
   others = ''
   for folder in (plain, *sorted(glob.glob(f'{glob.escape(plain)}-{_DIGITS}'))):
     run = runs.read(folder)
-    other = run and _other_data(run, dataset_name, dataset_dir)
+    other = _other_data(run, dataset_name, dataset_dir) if run else ''
     if run and not other:
       return folder, others
-    if run and folder == plain:
+    if folder == plain:
       others = other
   return None, others
 
