@@ -267,7 +267,7 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     None, "The dataset. Default: the run's, else digits."
   )
   dataset_split_name: str = option(
-    None, "The split. Default: the dataset's last."
+    None, "The split. Default: the run's, else the dataset's last."
   )
   dataset_dir: str | None = option(
     None, "The folder of TFRecords. Default: the run's.", folder=True
