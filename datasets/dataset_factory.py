@@ -294,6 +294,7 @@ def get_dataset(
     raise ValueError(
       f'The dataset {name} has no split {split_name!r}; it has '
       f'{" and ".join(specification.splits)}.'
+      f'{suggestions.did_you_mean(split_name, specification.splits, n=1)}'
     )
   if dataset_dir is None:
     dataset_dir = default_dir(name)

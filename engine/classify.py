@@ -2,6 +2,7 @@
 
 from engine.checkpoints import contents
 from engine.common import runtime
+from engine.common.files import check_folder
 from engine.config.scripts import ClassifyConfig
 from engine.input import image_files
 from engine.resolve import class_names
@@ -31,6 +32,8 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
   """
   paths = image_files.find(arguments)
   task, config, checkpoint, run = files(given)
+  if config.output_dir:
+    check_folder(config.output_dir, 'output_dir')
   num_classes = contents.num_classes(contents.read(checkpoint).values())
   if num_classes is None:
     raise ValueError(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from engine.checkpoints import locate
-from engine.common import console, runtime
+from engine.common import console, files, runtime
 from engine.config.scripts import EvalConfig
 from engine.evaluation import choice, ensembles, report
 from engine.evaluation.evaluator import Evaluator
@@ -98,6 +98,8 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
     ValueError: the configuration, the data or the checkpoint does not fit;
       the sentence says what to do.
   """
+  if given.eval_dir:
+    files.check_folder(given.eval_dir, 'eval_dir')
   given = with_path(given)
   if len(given.checkpoint_path) > 1:
     return ensembles.evaluate(given)

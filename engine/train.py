@@ -1,13 +1,13 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 
+import os
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
-from datasets import dataset_factory
 from engine.checkpoints import best, locate, warm_start
-from engine.common import console, runtime
+from engine.common import console, files, runtime
 from engine.common.variables import matching
 from engine.config import runs
 from engine.config.scripts import TrainConfig
@@ -17,9 +17,17 @@ from engine.evaluation.validator import eval_config
 from engine.input.pipeline import training_stream
 from engine.model import precision
 from engine.model.batch_norm import Recalibration
-from engine.resolve import class_names
-from engine.resolve.training import training
-from engine.training import curves, hooks, optimizers, resume, schedules, step
+from engine.resolve import data
+from engine.resolve.training import training, untouched_split
+from engine.training import (
+  curves,
+  hooks,
+  optimizers,
+  resume,
+  same_data,
+  schedules,
+  step,
+)
 from engine.training.diagnosis import Diagnosis
 from engine.training.early_stopping import Evaluations
 from engine.training.state import TrainingState
@@ -50,6 +58,7 @@ def train(
   """
   precision.check(given.precision)
   config, dataset = training(given)
+  _check_outputs(config)
   with resume.alone(config.train_dir), tf.Graph().as_default():
     run = TrainingRun(config, dataset)
     run.open_data()
@@ -58,7 +67,9 @@ def train(
     run.introduce()
     run.prepare_start()
     run.prepare_hooks()
-    if not run.finished:
+    if run.finished:
+      run.record()
+    else:
       run.loop()
     return run.conclude()
 
@@ -78,9 +89,11 @@ class TrainingRun:
       dataset: the split to train on.
 
     Raises:
-      ValueError: the run in the folder was begun with other flags.
+      ValueError: the run in the folder was begun with other flags or data.
     """
     resume.check(config)
+    self._splits = data.splits_of(config, dataset)
+    same_data.check(config, dataset, self._splits)
     self._config, self._dataset = config, dataset
     self._task = get_task(config.task)
     tf.set_random_seed(config.seed)
@@ -161,26 +174,40 @@ class TrainingRun:
       f'preprocessing {config.preprocessing_name}, optimizer '
       f'{config.optimizer}.\nWriting to {config.train_dir}.'
     )
+    split = config.eval_split_name
+    if self._every is not None and split.startswith('test'):
+      console.note(
+        f'the best checkpoint is chosen by the split {split}, so its metrics '
+        'there are optimistic. With a validation split that one would choose, '
+        f'and {split} be evaluated once, at the end.'
+      )
 
   def prepare_start(self) -> None:
-    """Says where training begins, and writes config.json."""
+    """Says where training begins, and prepares to restore what is there."""
     config = self._config
     self.finished = self._is_last(self._start) and (
       not self._evaluations.over or best.is_finished(config.train_dir)
     )
-    restore = _restore(config, self._latest, self._start, self.finished)
-    runs.write(
-      config,
-      config.train_dir,
-      num_classes=self._dataset.num_classes,
-      class_names=class_names.of_dataset(self._dataset, config.labels_offset),
-    )
+    self._warm = _warm_start(config, self._latest, self._start, self.finished)
     saver = tf.train.Saver(
       max_to_keep=config.keep_checkpoints, save_relative_paths=True
     )
     # Those of before stay listed, and are deleted in their turn.
     saver.recover_last_checkpoints(locate.listed(config.train_dir))
-    self._scaffold = tf.train.Scaffold(init_fn=restore, saver=saver)
+    self._scaffold = tf.train.Scaffold(
+      init_fn=self._warm and self._warm.init_fn, saver=saver
+    )
+
+  def record(self) -> None:
+    """Writes config.json and warm_start.json; not before all is restored."""
+    config = self._config
+    if self._warm:
+      self._warm.write(config.train_dir)
+    runs.write(
+      config,
+      config.train_dir,
+      **data.facts(config, self._dataset, self._splits),
+    )
 
   def _is_last(self, number):
     """Whether a step is the last."""
@@ -233,9 +260,18 @@ class TrainingRun:
       scaffold=self._scaffold,
     )
     validation = [self._validation] if self._validation else []
+    restored = hooks.Restored(self.record)
     # In this order they look at a step; a checkpoint is saved before it is
     # evaluated, and saved again at the end.
-    self._hooks = [report, *validation, save, summaries, *profile, self._stop]
+    self._hooks = [
+      restored,
+      report,
+      *validation,
+      save,
+      summaries,
+      *profile,
+      self._stop,
+    ]
     self._closed = [self._stop, report, *validation, *profile]
 
   def _summarize(self):
@@ -280,6 +316,8 @@ class TrainingRun:
     path = curves.draw(self._config.train_dir, metrics)
     if path:
       console.say(f'The curves are in {path}.')
+    if metrics:
+      _test(self._config, 'best' if self._validation else 'newest')
     return metrics
 
 
@@ -306,8 +344,8 @@ def _parameters(config):
   return found
 
 
-def _restore(config, latest, start, finished):
-  """Says where training begins; returns what restores other weights."""
+def _warm_start(config, latest, start, finished):
+  """Says where training begins; returns the start from other weights."""
   if latest:
     console.say(
       f'{latest} has been trained to the end.'
@@ -325,8 +363,7 @@ def _restore(config, latest, start, finished):
   warm = warm_start.prepare(config)
   for line in warm.lines:
     console.say(line)
-  warm.write(config.train_dir)
-  return warm.init_fn
+  return warm
 
 
 def _profile(config, start):
@@ -337,22 +374,11 @@ def _profile(config, start):
   return [hooks.Profile(config.train_dir, first, last, start)]
 
 
-def _find_eval_data(config):
-  """Returns why there are no data to evaluate on, '' if there are."""
-  try:
-    dataset_factory.get_dataset(
-      config.dataset_name, config.eval_split_name, config.dataset_dir
-    )
-  except ValueError as missing:
-    return str(missing)
-  return ''
-
-
 def _evaluate_every(config, num_examples):
   """Returns the steps between two evaluations, None for none."""
   if config.evaluate_every is None:
     return None
-  missing = _find_eval_data(config)
+  missing = data.missing(config, config.eval_split_name)
   if missing:
     raise ValueError(f'--evaluate_every needs data to evaluate on: {missing}')
   return config.evaluate_every.steps(num_examples / config.batch_size)
@@ -360,8 +386,40 @@ def _evaluate_every(config, num_examples):
 
 def _evaluate(config):
   """Returns the metrics of the finished run, None if there are no data."""
-  missing = _find_eval_data(config)
+  missing = data.missing(config, config.eval_split_name)
   if not missing:
     return evaluate(eval_config(config))
   console.note(f'no evaluation: {missing}')
   return None
+
+
+def _test_dir(config, split):
+  """Returns the folder of the results on the test split."""
+  return os.path.join(config.train_dir, f'eval-{split}')
+
+
+def _check_outputs(config):
+  """Makes sure, before the first step, that the results can be written."""
+  files.check_folder(config.train_dir, 'train_dir')
+  files.check_folder(os.path.join(config.train_dir, 'eval'), 'train_dir')
+  split = untouched_split(config)
+  if split:
+    files.check_folder(_test_dir(config, split), 'train_dir')
+
+
+def _test(config, checkpoints):
+  """Evaluates once on the test split, by which nothing was chosen."""
+  split = untouched_split(config)
+  if split is None:
+    return
+  console.say(f'The split {split}, by which nothing was chosen:')
+  try:
+    evaluate(
+      eval_config(config).replace(
+        checkpoints=checkpoints,
+        dataset_split_name=split,
+        eval_dir=_test_dir(config, split),
+      )
+    )
+  except ValueError as error:  # masks of a test split are often kept secret
+    console.note(f'no evaluation on the split {split}: {error}')

@@ -168,11 +168,25 @@ def test_a_checkpoint_without_its_config(digits_run):
 def test_a_data_set_of_another_number_of_classes(digits_run, colours):
   builders.refused(
     evaluate(digits_run, dataset_name='flowers', dataset_dir=colours),
-    'logits/weights',
-    '[1, 1, 64, 5]',
-    '[1, 1, 64, 10]',
+    'was trained on other classes',
+    '10 classes, not 5',
     '--dataset_name',
   )
+
+
+def test_a_folder_that_cannot_be_written(digits_run):
+  """Is named before the work, not after it."""
+  pathlib.Path('file').touch()
+  printed = builders.call(
+    eval_image_classifier, checkpoint_path='nowhere', eval_dir='file/out'
+  )
+  builders.refused(printed, 'to file/out', 'file is no folder', '--eval_dir')
+  shutil.copytree(digits_run.folder, 'copy')
+  shutil.rmtree('copy/eval')
+  pathlib.Path('copy/eval').touch()
+  printed = builders.call(eval_image_classifier, checkpoint_path='copy')
+  builders.refused(printed, '--eval_dir=copy/eval is a file')
+  assert printed.out == ''
 
 
 def test_a_config_that_is_cut_short(digits_run):
@@ -281,7 +295,14 @@ def test_labels_offset_in_what_is_written(colours_run, colours, monkeypatch):
   builders.add_checkpoint('run', 30, values)
   run = json.loads((colours_run.folder / 'config.json').read_text())
   pathlib.Path('run/config.json').write_text(
-    json.dumps({**run, 'labels_offset': 1, 'dataset_dir': data})
+    json.dumps(
+      {
+        **run,
+        'labels_offset': 1,
+        'class_names': run['class_names'][1:],
+        'dataset_dir': data,
+      }
+    )
   )
   printed = builders.call(eval_image_classifier, checkpoint_path='run')
   assert printed.status == 0, printed.err

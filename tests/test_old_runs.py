@@ -86,8 +86,9 @@ def test_resumes(run):
   found = [float(row['loss']) for row in rows(f'{run}/metrics.csv')]
   assert found[-steps:] == pytest.approx(LOSSES[run], rel=1e-4)
   assert len(found) == FLAGS[run]['max_number_of_steps']
-  # It is written as it was read.
+  # It is written as it was read, and knows its data from now on.
   after = json.loads(pathlib.Path(run, 'config.json').read_text())
+  assert after.pop('data').keys() == {'train', 'test'}
   after['max_number_of_steps'] = before['max_number_of_steps']
   assert after == before
 

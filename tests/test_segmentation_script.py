@@ -226,6 +226,18 @@ def test_classifying_images(shapes_run, tmp_path):
 
 
 @pytest.mark.usefixtures('unevaluated')
+def test_a_folder_that_cannot_be_written(shapes_run, tmp_path):
+  """Is named before the images are looked at."""
+  (tmp_path / 'file').touch()
+  printed = builders.call(
+    classify_image,
+    str(tmp_path / 'file'),
+    checkpoint_path=shapes_run.folder,
+    output_dir=tmp_path / 'file/masks',
+  )
+  builders.refused(printed, 'file is no folder', '--output_dir')
+
+
 def test_fine_tuning_from_a_classifier(shapes, tmp_path):
   released = builders.write_released(
     tmp_path / 'old' / 'a.ckpt', 'resnet_v1_small', 1000

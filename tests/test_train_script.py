@@ -13,6 +13,7 @@ from PIL import Image
 
 import classify_image
 import eval_image_classifier
+from datasets.records import tfrecord
 from engine.config import scripts as configs
 from engine.training import optimizers, schedules
 from tests import builders, golden
@@ -75,7 +76,7 @@ def test_lines_of_the_steps(digits_run):
 def test_config_is_complete(digits_run):
   config = json.loads((digits_run.folder / 'config.json').read_text())
   fields = set(configs.TrainConfig.__dataclass_fields__) - {'verbosity'}
-  assert set(config) == fields | {'num_classes', 'class_names'}
+  assert set(config) == fields | {'num_classes', 'class_names', 'data'}
   for name in (
     'dataset_name',
     'eval_split_name',
@@ -362,3 +363,125 @@ def test_without_data_to_evaluate(colours, workplace):
   )
   assert printed.status == 0, printed.err
   assert 'note: no evaluation: There is no file' in printed.out
+
+
+def test_a_start_that_fails_leaves_no_run(flags, workplace):
+  """Nor does it overwrite what another has written."""
+  folder = workplace / 'run'
+  folder.mkdir()
+  builders.add_checkpoint(folder, 1, {'other': np.float32(1)})
+  printed = builders.train(**flags)
+  assert printed.status == 1
+  assert not (folder / 'config.json').exists()
+  (folder / 'config.json').write_text('{"seed": 0}')
+  assert builders.train(**flags).status == 1
+  assert (folder / 'config.json').read_text() == '{"seed": 0}'
+
+
+def test_a_mistyped_split_is_found_before_the_first_step(flags, workplace):
+  builders.refused(
+    builders.train(**flags, eval_split_name='validatoin'),
+    '--eval_split_name=validatoin: ',
+    'Did you mean validation?',
+  )
+  assert not (workplace / 'run').exists()
+
+
+@pytest.mark.parametrize('name', ['run', 'run/eval', 'run/eval-test'])
+def test_a_file_in_the_way_is_found_before_the_first_step(
+  flags, workplace, name
+):
+  own_data(flags, workplace)
+  path = workplace / name
+  path.parent.mkdir(exist_ok=True)
+  path.touch()
+  printed = builders.train(**{**flags, 'train_dir': 'run/..//run'})
+  builders.refused(printed, 'run', 'folder', '--train_dir')
+  assert printed.out == ''
+
+
+def own_data(flags, workplace):
+  """Lets the flags name data with a split for each purpose."""
+  folder = workplace / 'data'
+  folder.mkdir()
+  colours = flags.pop('dataset_dir')
+  shutil.copy(f'{colours}/labels.txt', folder)
+  for split, examples in (('test', 9), ('train', 20), ('validation', 7)):
+    tfrecord.write(
+      folder / f'{split}-00000-of-00001.tfrecord',
+      [
+        builders.colour_example(seed % 5, seed).SerializeToString()
+        for seed in range(examples)
+      ],
+    )
+  flags.update(dataset_name='tfrecord', dataset_dir=str(folder))
+
+
+@pytest.mark.usefixtures('uncompared')
+def test_the_test_split_is_evaluated_once_at_the_end(flags, workplace):
+  own_data(flags, workplace)
+  printed = builders.train(**flags, evaluate_every=1)
+  assert printed.status == 0, printed.err
+  assert 'optimistic' not in printed.out
+  assert printed.out.count('split test') == 2
+  assert printed.out.index('The curves are in') < printed.out.index(
+    'The split test, by which nothing was chosen:'
+  )
+  found = json.loads((workplace / 'run/eval-test/eval.json').read_text())
+  best = json.loads((workplace / 'run/best.json').read_text())
+  assert (found['split'], found['examples']) == ('test', 9)
+  assert found['checkpoint'] == f'run/{best["best"][0]["checkpoint"]}'
+  chosen = json.loads((workplace / 'run/eval/eval.json').read_text())
+  assert (chosen['split'], chosen['examples']) == ('validation', 7)
+  # Without labels it is left out, in a note.
+  example = tf.train.Example.FromString(
+    tfrecord.Reader([f'{workplace}/data/test-00000-of-00001.tfrecord']).read(0)
+  )
+  del example.features.feature['image/class/label']
+  tfrecord.write(
+    workplace / 'data/test-00000-of-00001.tfrecord',
+    [example.SerializeToString()],
+  )
+  printed = builders.train(**flags, evaluate_every=1)
+  assert printed.status == 0, printed.err
+  assert 'note: no evaluation on the split test: record 0 of' in printed.out
+
+
+@pytest.mark.usefixtures('unevaluated')
+def test_choosing_on_the_test_split_is_told(flags, workplace):
+  own_data(flags, workplace)
+  flags.update(eval_split_name='test', max_number_of_steps=1)
+  note = 'note: the best checkpoint is chosen by the split test, so its metrics'
+  assert note in builders.train(**flags, evaluate_every=5).out
+  flags['train_dir'] = 'other'
+  assert note not in builders.train(**flags).out
+
+
+def test_two_datasets_of_one_name(flags, workplace, colours):
+  """The second neither goes on with the weights of the first, nor is it."""
+  other = builders.write_colours(workplace / 'other/colours', 16, 5)
+  del flags['train_dir']
+  for folder in (colours, other):
+    printed = builders.train(
+      **{**flags, 'dataset_dir': folder, 'max_number_of_steps': 1}
+    )
+    assert printed.status == 0, printed.err
+    assert 'Resuming' not in printed.out
+  first, second = sorted((workplace / 'runs').iterdir())
+  assert 'holds a run of other data' in printed.out and str(second.name) in (
+    printed.out
+  )
+  builders.refused(
+    builders.train(**{**flags, 'dataset_dir': other, 'train_dir': first}),
+    '80 examples in the split train, not 16: ',
+    '--train_dir',
+  )
+  printed = builders.call(
+    eval_image_classifier,
+    model_name='resnet_v1_tiny',
+    dataset_dir=other,
+    dataset_name='flowers',
+    compare_batch_statistics=0,
+  )
+  assert printed.status == 0, printed.err
+  assert f'runs/{second.name}/model.ckpt-1' in printed.out

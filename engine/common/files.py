@@ -1,4 +1,4 @@
-"""The JSON objects of a run, which are written in whole or not at all.
+"""The JSON objects of a run, written whole or not at all; folders to write to.
 
 Nothing here imports TensorFlow.
 """
@@ -11,6 +11,31 @@ from typing import Any
 
 from datasets import json_files
 from datasets.files import Irregular, atomic
+
+
+def check_folder(path: str | os.PathLike, flag: str) -> None:
+  """Makes sure, without making it, that a folder can be made and written to.
+
+  Args:
+    path: of the folder.
+    flag: that names another folder, for the error.
+
+  Raises:
+    ValueError: a file is in its way, or its rights do not allow it.
+  """
+  there = os.path.abspath(path)
+  while not os.path.lexists(there):
+    there = os.path.dirname(there)
+  if not os.path.isdir(there):
+    why = f'{there} is no folder'
+  elif not os.access(there, os.W_OK | os.X_OK):
+    why = f'nothing can be written to {there}'
+  else:
+    return
+  raise ValueError(
+    f'The results cannot be written to {path}: {why}. Change that, or name '
+    f'another folder with --{flag}.'
+  )
 
 
 def write_json(path: str | os.PathLike, values: dict[str, Any]) -> None:

@@ -44,7 +44,8 @@ class TrainConfig(
   )
   eval_split_name: str = option(
     None,
-    "The split to evaluate on. Default: the dataset's other split.",
+    "The split to evaluate and choose the best on. Default: the dataset's "
+    'validation split, else another.',
     changes='free',
   )
   labels_offset: int = option(
@@ -267,7 +268,7 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     None, "The dataset. Default: the run's, else digits."
   )
   dataset_split_name: str = option(
-    None, "The split. Default: the dataset's last."
+    None, "The split. Default: the run's, else the dataset's last."
   )
   dataset_dir: str | None = option(
     None,

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.checkpoints import contents
-from engine.common import console
+from engine.common import console, files
 from engine.config.scripts import EvalConfig
 from engine.evaluation import choice, report
 from engine.evaluation.statistics import Weights
-from engine.resolve import class_names
+from engine.resolve import class_names, data
 from engine.resolve.evaluation import Evaluation, evaluation
 from engine.tasks.base import EvaluatedSplit
 
@@ -51,7 +51,7 @@ def check(members: Sequence[Evaluation]) -> None:
           f'{pair} name class {i} {one!r} and {two!r}: an ensemble needs '
           'the same classes. Leave one out of --checkpoint_path.'
         )
-    if first.dataset.data_sources != other.dataset.data_sources:
+    if not data.are_same(first.dataset, other.dataset):
       raise ValueError(
         f'{pair} would be evaluated on different data ({_data(first)}; '
         f'{_data(other)}): name the same for all with --dataset_name, '
@@ -87,6 +87,10 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
   first, task = members[0], members[0].task
   combine = task.combiner(first.checkpoint)
   check(members)
+  eval_dir = given.eval_dir or os.path.join(
+    os.path.dirname(first.checkpoint), 'eval-ensemble'
+  )
+  files.check_folder(eval_dir, 'eval_dir')
   names = class_names.of_dataset(first.dataset, first.config.labels_offset)
   found, metrics, splits = [], [], []
   for member in members:
@@ -115,12 +119,7 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
       f'{member.checkpoint} ({member.config.model_name}): '
       f'{task.brief(metrics[-1])}'
     )
-  split = splits[0]._replace(
-    config=first.config.replace(
-      eval_dir=given.eval_dir
-      or os.path.join(os.path.dirname(first.checkpoint), 'eval-ensemble')
-    )
-  )
+  split = splits[0]._replace(config=first.config.replace(eval_dir=eval_dir))
   mean = combine(found)
   together = report.metrics_of(
     task,

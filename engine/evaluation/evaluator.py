@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.common import console
+from engine.common import console, files
 from engine.config import tasks
 from engine.evaluation import choice, report
 from engine.evaluation.statistics import Weights
@@ -25,6 +25,7 @@ class Evaluator:
   def __init__(self, evaluation: Evaluation):
     """Builds the network and opens the split."""
     config, dataset = evaluation.config, evaluation.dataset
+    files.check_folder(config.eval_dir, 'eval_dir')
     self.task, self._weights = evaluation.task, Weights(evaluation)
     names = class_names.of_dataset(dataset, config.labels_offset)
     self._predictor = self.task.open_split(config, dataset, len(names))

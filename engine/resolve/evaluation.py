@@ -9,7 +9,7 @@ from datasets import dataset_factory
 from engine.checkpoints import contents, released
 from engine.config.fields import fill
 from engine.config.scripts import EvalConfig
-from engine.resolve import places
+from engine.resolve import data, places
 from engine.resolve.checkpoint import check_path, open_run
 from engine.resolve.task import of_data, of_run
 from engine.resolve.training import check_classes
@@ -42,12 +42,7 @@ def with_path(given: EvalConfig) -> EvalConfig:
     ValueError: none is given, and no --model_name for the default.
   """
   if given.checkpoint_path is None and given.model_name is not None:
-    name = places.with_dataset_name(given).dataset_name
-    given = given.replace(
-      checkpoint_path=(
-        places.run_dir(given.model_name, name, given.dataset_dir),
-      )
-    )
+    given = given.replace(checkpoint_path=(places.to_evaluate(given),))
   check_path(given.checkpoint_path[0] if given.checkpoint_path else None)
   return given
 
@@ -170,6 +165,7 @@ def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:
     complete.dataset_name, complete.dataset_split_name, complete.dataset_dir
   )
   places.tell(dataset)
+  data.check_evaluated(run, complete, dataset, checkpoint)
   task.prepare_dataset(complete, dataset)
   check_classes(dataset, complete.labels_offset)
   return Evaluation(task, complete, dataset, checkpoint, run)

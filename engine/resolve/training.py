@@ -12,17 +12,57 @@ from engine.config.fields import fill
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import TASKS
 from engine.model import build
-from engine.resolve import places
+from engine.resolve import data, places
 from engine.resolve.task import of_data
 from nets import nets_factory
 
 
 def _other_split(splits, split):
-  """Returns the split to evaluate on; train_aug has what train has."""
-  others = [s for s in splits if s != split]
-  return next(
-    (s for s in others if not s.startswith('train')), next(iter(others), split)
+  """Returns the split to choose the best on; train_aug has what train has."""
+  return min(
+    (other for other in splits if other != split),
+    key=lambda other: (not other.startswith('val'), other.startswith('train')),
+    default=split,
   )
+
+
+def untouched_split(config: TrainConfig) -> str | None:
+  """Returns the test split, if nothing in a training looks at it.
+
+  Args:
+    config: complete.
+  """
+  splits = dataset_factory.get_specification(
+    config.dataset_name, config.dataset_dir
+  ).splits
+  return next(
+    (
+      split
+      for split in splits
+      if split.startswith('test')
+      and split not in (config.dataset_split_name, config.eval_split_name)
+      and not data.missing(config, split)
+    ),
+    None,
+  )
+
+
+def _eval_split(given, splits, train_dir):
+  """Returns the split to evaluate on: the flag's, the run's, or the best one.
+
+  Raises:
+    ValueError: the flag's is not there.
+  """
+  if given.eval_split_name is not None:
+    missing = data.missing(given, given.eval_split_name)
+    if missing:
+      raise ValueError(f'--eval_split_name={given.eval_split_name}: {missing}')
+    return given.eval_split_name
+  run = runs.read(train_dir) if locate.listed(train_dir) else {}
+  begun = run.get('eval_split_name')
+  if begun in splits:
+    return begun
+  return _other_split(splits, given.dataset_split_name)
 
 
 def check_classes(dataset: Dataset, labels_offset: int) -> None:
@@ -123,9 +163,7 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
     {
       'preprocessing_name': task.preprocessing(network),
       'train_image_size': network.default_image_size,
-      'eval_split_name': _other_split(
-        specification.splits, given.dataset_split_name
-      ),
+      'eval_split_name': _eval_split(given, specification.splits, train_dir),
       'train_dir': train_dir,
     },
     task.training_defaults(given, specification),

@@ -25,6 +25,22 @@ def duration(seconds: float) -> str:
   return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'
 
 
+class Restored(tf.train.SessionRunHook):
+  """Calls a function when all variables have their values.
+
+  It is the first of the hooks: others may look for what it writes.
+  """
+
+  def __init__(self, function: Callable[[], None]):
+    """Sets the function."""
+    self._function = function
+
+  def after_create_session(
+    self, session: tf.Session, coord: tf.train.Coordinator
+  ) -> None:
+    self._function()
+
+
 class Report(tf.train.SessionRunHook):
   """Prints and records a line every few steps.
 

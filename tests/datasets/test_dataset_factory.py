@@ -813,7 +813,8 @@ def test_masks_of_public_data(tmp_path, name):
 def test_the_split_train_is_none_of_cityscapes(tmp_path):
   _refused(
     "The dataset cityscapes has no split 'train'; it has train_fine "
-    'and val_fine and train_coarse and trainval_fine and test_fine.',
+    'and val_fine and train_coarse and trainval_fine and test_fine. Did you '
+    'mean train_fine?',
     'cityscapes',
     'train',
     str(tmp_path),

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -13,9 +14,10 @@ import eval_image_classifier
 from datasets import dataset_utils
 from datasets.records import description, tfrecord
 from engine.config import runs, scripts
+from engine.resolve import training as resolve_training
 from engine.resolve.evaluation import evaluation, with_path
 from engine.resolve.places import run_dir
-from engine.resolve.training import training
+from engine.resolve.training import training, untouched_split
 from nets import nets_factory
 from tests import builders
 
@@ -401,3 +403,111 @@ def test_the_default_checkpoint_path():
     assert with_path(scripts.EvalConfig(**flags)).checkpoint_path == path
   with pytest.raises(ValueError, match='--checkpoint_path is missing'):
     with_path(scripts.EvalConfig())
+
+
+# The split to evaluate on.
+
+
+@pytest.fixture
+def splits(workplace, colours):
+  """splits(*names): a folder of one's own with these splits."""
+
+  def build(*names):
+    folder = workplace / 'data'
+    folder.mkdir()
+    shutil.copy(f'{colours}/labels.txt', folder)
+    for name in names:
+      shutil.copy(
+        f'{colours}/flowers_validation_00000-of-00001.tfrecord',
+        folder / f'{name}-00000-of-00001.tfrecord',
+      )
+    return folder
+
+  return build
+
+
+def completed(folder, **flags):
+  config, _ = training(
+    scripts.TrainConfig(
+      model_name='resnet_v1_tiny',
+      dataset_dir=str(folder),
+      train_dir='run',
+      **flags,
+    )
+  )
+  return config
+
+
+@pytest.mark.parametrize(
+  'names, chosen, untouched',
+  [
+    (('test', 'train', 'validation'), 'validation', 'test'),
+    (('test', 'train', 'val'), 'val', 'test'),
+    (('train', 'test'), 'test', None),
+    (('train', 'validation'), 'validation', None),
+    (('train',), 'train', None),
+  ],
+)
+def test_the_best_is_chosen_on_validation(splits, names, chosen, untouched):
+  config = completed(splits(*names))
+  assert config.eval_split_name == chosen
+  assert untouched_split(config) == untouched
+
+
+@pytest.mark.parametrize(
+  'names, split, chosen',
+  [
+    (('test', 'train', 'validation'), 'train', 'validation'),
+    (('test_fine', 'train_fine', 'val_fine'), 'train_fine', 'val_fine'),
+    (('train_aug', 'train', 'extra'), 'train', 'extra'),
+    (('train_aug', 'train'), 'train', 'train_aug'),
+    (('train', 'validation'), 'validation', 'train'),
+  ],
+)
+def test_names_of_splits(names, split, chosen):
+  """In whatever order a dataset.json has them."""
+  assert resolve_training._other_split(names, split) == chosen
+
+
+def test_a_test_split_that_is_looked_at(splits):
+  folder = splits('train', 'validation', 'test')
+  for flags in {'eval_split_name': 'test'}, {'dataset_split_name': 'test'}:
+    assert untouched_split(completed(folder, **flags)) is None
+
+
+def test_a_run_keeps_its_evaluation_split(splits, workplace):
+  """Also where another would be chosen today."""
+  folder = splits('train', 'validation', 'test')
+  (workplace / 'run').mkdir()
+  (workplace / 'run/config.json').write_text('{"eval_split_name": "test"}')
+  assert completed(folder).eval_split_name == 'validation'
+  (workplace / 'run/model.ckpt-3.index').touch()
+  assert completed(folder).eval_split_name == 'test'
+  flag = completed(folder, eval_split_name='validation')
+  assert flag.eval_split_name == 'validation'
+
+
+def test_a_mistyped_evaluation_split(splits):
+  folder = splits('train', 'test')
+  with pytest.raises(
+    ValueError,
+    match=re.escape(
+      '--eval_split_name=tset: The dataset tfrecord has no split '
+      "'tset'; it has train and test. Did you mean test?"
+    ),
+  ):
+    completed(folder, eval_split_name='tset')
+
+
+def test_an_evaluation_split_without_files(colours, workplace):
+  """Is an error if a flag names it; else a note, when it is wanted."""
+  folder = shutil.copytree(colours, workplace / 'data')
+  for path in folder.glob('*validation*'):
+    path.unlink()
+  assert (
+    completed(folder, dataset_name='flowers').eval_split_name == 'validation'
+  )
+  with pytest.raises(
+    ValueError, match='^--eval_split_name=validation: There is no file'
+  ):
+    completed(folder, dataset_name='flowers', eval_split_name='validation')
