@@ -1,5 +1,7 @@
 """What a person sees: lines, notes, errors and progress bars."""
 
+import contextlib
+import os
 import sys
 from typing import Any
 
@@ -14,6 +16,17 @@ def error(text: str) -> None:
 def note(text: str) -> None:
   """Prints something that the user should know."""
   say(f'note: {text}')
+
+
+def interject(text: str) -> None:
+  """Prints a line on stderr while other threads may be printing.
+
+  It writes past Python's buffers and their locks, which whoever was interrupted
+  may hold.
+  """
+  with contextlib.suppress(OSError):
+    start = '\n' * os.isatty(2)  # behind a progress bar, or ^C
+    os.write(2, f'{start}{text}\n'.encode())
 
 
 def say(text: str) -> None:

@@ -322,6 +322,13 @@ class Profile(tf.train.SessionRunHook):
 class StopOnSignal(tf.train.SessionRunHook):
   """Turns Ctrl-C and SIGTERM into a stop after the current step.
 
+  A second one ends the process at once, as a kill does, which a run survives:
+  files are written in whole or not at all.
+
+  Python calls its handlers between two of its own instructions, so not while a
+  step runs, which may take minutes. The signals are therefore also seen by a
+  thread, at the other end of the pipe that `signal.set_wakeup_fd` writes to.
+
   Attributes:
     received: the signal's number, None if there was none.
   """
@@ -331,8 +338,6 @@ class StopOnSignal(tf.train.SessionRunHook):
     self._handlers = {}
 
   def _receive(self, number, frame):
-    if self.received is not None:  # asked twice: at once
-      raise KeyboardInterrupt
     self.received = number
 
   def begin(self) -> None:
@@ -341,6 +346,23 @@ class StopOnSignal(tf.train.SessionRunHook):
         number: signal.signal(number, self._receive)
         for number in (signal.SIGINT, signal.SIGTERM)
       }
+      self._pipe, self._end = os.pipe()
+      os.set_blocking(self._end, False)
+      self._end_before = signal.set_wakeup_fd(self._end)
+      self._thread = threading.Thread(target=self._watch, daemon=True)
+      self._thread.start()
+
+  def _watch(self):
+    """Says what each signal does; returns when the pipe is closed."""
+    seen = 0
+    while found := os.read(self._pipe, 1):
+      if found[0] not in self._handlers:
+        continue
+      seen += 1
+      if seen > 1:
+        console.interject('Stopped at once: what was saved before stays.')
+        os._exit(128 + found[0])
+      console.interject('Stopping after this step; Ctrl-C again stops at once.')
 
   def after_run(
     self,
@@ -352,5 +374,12 @@ class StopOnSignal(tf.train.SessionRunHook):
 
   def close(self) -> None:
     """Puts back the handlers from before."""
+    if not self._handlers:
+      return
     for number, handler in self._handlers.items():
       signal.signal(number, handler)
+    signal.set_wakeup_fd(self._end_before)
+    os.close(self._end)
+    self._thread.join()
+    os.close(self._pipe)
+    self._handlers = {}

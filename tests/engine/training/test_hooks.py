@@ -1,10 +1,13 @@
 """Reports, saves, profiles and stops around the steps of a session."""
 
 import math
+import os
 import pathlib
 import re
 import resource
 import signal
+import subprocess
+import sys
 import time
 import types
 
@@ -13,6 +16,8 @@ import tensorflow.compat.v1 as tf
 
 from engine.checkpoints import locate
 from engine.training import hooks, metrics_log
+
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -382,8 +387,65 @@ def test_signal_stops_after_the_step(loop, tmp_path, save, number):
   try:
     loop(range(9), lambda *given: [stop, Raise(), *save(1000)(*given)])
     assert stop.received == number and _steps_saved(tmp_path) == [1]
-    with pytest.raises(KeyboardInterrupt):  # asked twice
-      signal.raise_signal(number)
   finally:
     stop.close()
   assert signal.getsignal(number) is before
+  assert signal.set_wakeup_fd(-1) == -1
+
+
+# A run of two steps, of which the second does not end by itself.
+LONG_STEP = """
+import sys, time
+import tensorflow.compat.v1 as tf
+from engine.training import hooks
+
+tf.disable_eager_execution()
+number = tf.train.get_or_create_global_step()
+weight = tf.get_variable('weight', [100000])
+
+def work(done):
+  if done:
+    print('working', flush=True)
+    time.sleep(600)
+  return done
+
+with tf.control_dependencies([tf.py_func(work, [number], tf.int64)]):
+  step = number.assign_add(1)
+scaffold = tf.train.Scaffold()
+save = hooks.Save(
+  scaffold, sys.argv[1], 1e-9, step, lambda step: False, None, None
+)
+with tf.train.MonitoredSession(
+  tf.train.ChiefSessionCreator(scaffold), [save, hooks.StopOnSignal()]
+) as session:
+  for _ in range(2):
+    session.run(step)
+"""
+
+
+def test_signals_during_a_long_step(tmp_path):
+  """The first is answered at once, the second ends the process at once."""
+  process = subprocess.Popen(
+    [sys.executable, '-c', LONG_STEP, tmp_path / 'model.ckpt'],
+    cwd=ROOT,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
+  )
+  try:
+    assert process.stdout.readline() == 'working\n'
+    process.send_signal(signal.SIGTERM)
+    for line in process.stderr:
+      if not line.startswith('Stopping'):
+        continue  # TensorFlow's
+      assert line == 'Stopping after this step; Ctrl-C again stops at once.\n'
+      process.send_signal(signal.SIGINT)
+      break
+    _, rest = process.communicate(timeout=60)
+  finally:
+    process.kill()
+    process.wait()
+  assert rest == 'Stopped at once: what was saved before stays.\n'
+  assert process.returncode == 128 + signal.SIGINT
+  assert locate.newest(str(tmp_path)) == str(tmp_path / 'model.ckpt-1')
