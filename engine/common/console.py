@@ -3,19 +3,31 @@
 import contextlib
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tqdm
+# Imported when it is used, so that a script can say that it is not installed.
+if TYPE_CHECKING:
+  import tqdm
 
 
 def error(text: str) -> None:
-  """Prints why the script ends."""
-  print(f'error: {text}', file=sys.stderr, flush=True)
+  """Prints why the script ends, or what it leaves out."""
+  _aside(f'error: {text}')
 
 
-def note(text: str) -> None:
-  """Prints something that the user should know."""
-  say(f'note: {text}')
+def note(text: str, aside: bool = False) -> None:
+  """Prints something that the user should know.
+
+  Args:
+    text: a sentence.
+    aside: whether to print it on stderr, where stdout is for results.
+  """
+  (_aside if aside else say)(f'note: {text}')
+
+
+def _aside(text):
+  with contextlib.suppress(BrokenPipeError):  # there is nowhere else to say it
+    print(text, file=sys.stderr, flush=True)
 
 
 def interject(text: str) -> None:
@@ -31,14 +43,18 @@ def interject(text: str) -> None:
 
 def say(text: str) -> None:
   """Prints a line, above a progress bar if there is one."""
+  import tqdm
+
   tqdm.tqdm.write(text, file=sys.stdout)
   sys.stdout.flush()
 
 
 def progress(
   total: int | None, initial: int = 0, unit: str = 'step', **options: Any
-) -> tqdm.tqdm:
+) -> 'tqdm.tqdm':
   """Returns a progress bar of tqdm, which is shown on a terminal only."""
+  import tqdm
+
   return tqdm.tqdm(
     total=total,
     initial=initial,

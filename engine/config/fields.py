@@ -8,15 +8,33 @@ that a mistaken flag is answered at once.
 """
 
 import dataclasses
+import enum
 import math
 import os
+import types
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from datasets.suggestions import did_you_mean
 from engine.config.parsing import Form
 
 Given = TypeVar('Given', bound='Config')
+
+
+class Group(enum.Enum):
+  """What a flag is about: the headings of --help, in their order there."""
+
+  SCRIPT = 'Of this script'
+  DATA = 'Data'
+  MODEL = 'Model'
+  OPTIMIZATION = 'Optimization'
+  BATCH_NORM = 'Batch norm'
+  EVALUATION = 'Evaluation'
+  AUGMENTATION = 'Augmentation'
+  SEGMENTATION = 'Segmentation, of masks'
+  OUTPUT = 'Checkpoints and output'
+  MACHINE = 'Machine'
+  RETIRED = "TF-Slim's flags without a meaning today"
 
 
 def option(
@@ -33,6 +51,8 @@ def option(
   folder: bool = False,
   form: Form | None = None,
   task: str | None = None,
+  group: Group = Group.SCRIPT,
+  kept: bool = True,
 ) -> Any:
   """Returns a field of a configuration.
 
@@ -52,6 +72,8 @@ def option(
     folder: whether the value is a folder's path, which may not exist yet.
     form: how the value is written as text, if not as itself.
     task: the task that the flag is for, if it is not for all.
+    group: what the flag is about.
+    kept: whether config.json holds it.
   """
   return dataclasses.field(
     default=default,
@@ -67,6 +89,8 @@ def option(
       'changes': changes,
       'folder': folder,
       'task': task,
+      'group': group,
+      'kept': kept,
     },
   )
 
@@ -77,15 +101,24 @@ class Config:
 
   A field with a form is given as its value or as its text, and holds the value.
 
+  Attributes:
+    arguments: what stands behind the flags in a command, for --help.
+    examples: commands for --help, without the script's name.
+
   Raises:
     ValueError: a value out of its range; the sentence names the flag.
   """
+
+  arguments: ClassVar[str] = ''
+  examples: ClassVar[tuple[str, ...]] = ()
 
   verbosity: int = option(
     -1,
     'What is shown of TensorFlow: -1 nothing, 0 its warnings, 1 all.',
     low=-3,
     high=3,
+    group=Group.MACHINE,
+    kept=False,
   )
 
   def __post_init__(self) -> None:
@@ -126,6 +159,16 @@ class Config:
     """Returns a value of a field as flags and config.json have it."""
     form = cls.__dataclass_fields__[name].metadata['form']
     return value if form is None or value is None else form.text(value)
+
+  @classmethod
+  def kind(cls, field: dataclasses.Field) -> type:
+    """Returns what a flag takes: str for a form, int for `int | None`."""
+    if field.metadata['form']:
+      return str
+    annotation: Any = field.type
+    if isinstance(annotation, types.UnionType):
+      return next(a for a in get_args(annotation) if a is not type(None))
+    return annotation
 
   def task_of(self, name: str) -> str | None:
     """Returns the task that a field is for, None if it is for all."""

@@ -18,9 +18,10 @@ CONFIG_FILENAME = 'config.json'
 def write(config: Config, folder: str, **facts: Any) -> None:
   """Writes `config` and what was worked out beside it to the folder."""
   values = {
-    field.name: config.text(field.name) for field in dataclasses.fields(config)
+    field.name: config.text(field.name)
+    for field in dataclasses.fields(config)
+    if field.metadata['kept']
   }
-  del values['verbosity']
   files.write_json(os.path.join(folder, CONFIG_FILENAME), {**values, **facts})
 
 
