@@ -1,6 +1,7 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 
 import functools
+import shlex
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -49,6 +50,8 @@ def train(
       the loss is not finite; the sentence says what to do.
     SystemExit: stopped by a signal, after saving.
   """
+  if given.resume:
+    given = runs.resumed(**given.given())
   precision.check(given.precision)
   config, dataset = training(given)
   with resume.alone(config.train_dir), tf.Graph().as_default():
@@ -270,7 +273,10 @@ class TrainingRun:
         each.close()
     if self._stop.received:
       curves.draw(config.train_dir)
-      console.say('Stopped and saved; the same command resumes from here.')
+      console.say(
+        'Stopped and saved; python train_image_classifier.py --resume='
+        f'{shlex.quote(config.train_dir)} resumes from here.'
+      )
       raise SystemExit(128 + self._stop.received)
 
   def conclude(self) -> dict[str, Any] | None:

@@ -180,12 +180,15 @@ class Config:
 
   def given_for_another(self, task: str) -> list[str]:
     """Returns the names of given flags that are not for the task."""
-    return [
-      field.name
+    return [name for name in self.given() if not self.takes(name, task)]
+
+  def given(self) -> dict[str, Any]:
+    """Returns the values that are others than the defaults, by field."""
+    return {
+      field.name: getattr(self, field.name)
       for field in dataclasses.fields(self)
-      if not self.takes(field.name, task)
-      and getattr(self, field.name) != field.default
-    ]
+      if getattr(self, field.name) != field.default
+    }
 
   def replace(self: Given, **changes: Any) -> Given:
     """Returns a copy with other values."""
@@ -194,9 +197,9 @@ class Config:
   def notes(self) -> list[str]:
     """Returns what to tell of given flags that have lost their meaning."""
     return [
-      f'--{field.name}: {field.metadata["now"]}'
-      for field in dataclasses.fields(self)
-      if field.metadata['now'] and getattr(self, field.name) != field.default
+      f'--{name}: {self.__dataclass_fields__[name].metadata["now"]}'
+      for name in self.given()
+      if self.__dataclass_fields__[name].metadata['now']
     ]
 
 

@@ -100,5 +100,6 @@ def check(config: TrainConfig) -> None:
     )
     raise ValueError(
       f'The run in {folder} was begun with {"; ".join(refused)}: {cure}name '
-      'another --train_dir, or resume it as it was begun.'
+      'another --train_dir, or resume it as it was begun, by '
+      f'--resume={folder} alone.'
     )
