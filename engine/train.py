@@ -25,6 +25,7 @@ from engine.training.diagnosis import Diagnosis
 from engine.training.early_stopping import Evaluations
 from engine.training.state import TrainingState
 from engine.training.validation import Validation
+from nets import nets_factory
 from preprocessing import mixing
 
 
@@ -206,6 +207,7 @@ class TrainingRun:
       config.max_number_of_steps,
       config.log_every_n_steps,
       config.batch_size,
+      _advice(config, self._task) if not self._start else '',
     )
     save = hooks.Save(
       self._scaffold,
@@ -352,6 +354,21 @@ def _restore(config, latest, start, finished):
     console.say(line)
   warm.write(config.train_dir)
   return warm.init_fn
+
+
+def _advice(config, task):
+  """Returns what makes a training shorter on a CPU, '' where there is a GPU."""
+  if tf.config.list_physical_devices('GPU') or config.checkpoint_path:
+    return ''
+  smaller = f'{config.model_name.rpartition("_")[0]}_18'
+  is_known = smaller in nets_factory.NETWORKS and smaller != config.model_name
+  network = f'={smaller}' if is_known else ''
+  size = task.own_flags.get('train_image_size', 'train_image_size')
+  return (
+    'on a CPU, these make it shorter: a smaller network, by --model_name'
+    f'{network}; smaller images, by --{size}; and fine-tuning, by '
+    '--checkpoint_path, which takes fewer steps.'
+  )
 
 
 def _profile(config, start):

@@ -14,7 +14,10 @@ import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
 from engine.common import console
+from engine.training.estimate import Estimate
 from engine.training.metrics_log import MetricsLog
+
+_PATIENCE = 5  # seconds without a line, before the first row
 
 
 def duration(seconds: float) -> str:
@@ -28,7 +31,8 @@ class Report(tf.train.SessionRunHook):
   """Prints and records a line every few steps.
 
   A line is also a row of metrics.csv and a point in TensorBoard. It shows
-  means over the steps since the last one.
+  means over the steps since the last one. Before the first of them the first
+  step has a line of its own, and so do others that take long.
   """
 
   def __init__(
@@ -39,6 +43,7 @@ class Report(tf.train.SessionRunHook):
     total: int | None,
     every: int,
     batch_size: int,
+    advice: str = '',
   ):
     """Prepares the report.
 
@@ -50,6 +55,7 @@ class Report(tf.train.SessionRunHook):
       total: the last step, None if there is none.
       every: steps between two lines.
       batch_size: examples in a step.
+      advice: see `Estimate`.
     """
     self._fetches, self._train_dir = fetches, train_dir
     self._start, self._total, self._every = start_step, total, every
@@ -58,6 +64,8 @@ class Report(tf.train.SessionRunHook):
     self._count = 0
     self._timed, self._warming_up = 0, True
     self._begun = False
+    self._estimate = Estimate(total, advice)
+    self._said: float | None = None  # when; None from the first row on
 
   def begin(self) -> None:
     self._log = MetricsLog(
@@ -76,6 +84,7 @@ class Report(tf.train.SessionRunHook):
     self._events = tf.summary.FileWriterCache.get(self._train_dir)
     self._bar = console.progress(self._total, self._start)
     self._time = time.perf_counter()
+    self._said = -math.inf
     self._begun = True
 
   def before_run(
@@ -91,8 +100,11 @@ class Report(tf.train.SessionRunHook):
     values = run_values.results
     step = int(values['step'])
     self._bar.update(step - self._bar.n)
-    if self._warming_up:  # the first step also prepares the graph
-      self._warming_up, self._time = False, time.perf_counter()
+    now = time.perf_counter()
+    is_first, self._warming_up = self._warming_up, False
+    if is_first:  # it also prepares the graph
+      self._time = now
+      self._estimate.begin(now)
       values['waiting'] = 0
     else:
       self._timed += 1
@@ -101,10 +113,25 @@ class Report(tf.train.SessionRunHook):
     self._count += 1
     if step % self._every == 0 or step == self._total:
       self._line(step, float(values['learning_rate']))
+    elif self._said is not None and now - self._said >= _PATIENCE:
+      self._said = now
+      self._say(step, values)
+    if not is_first:
+      self._estimate.after(step, now)
 
   def exclude(self, seconds: float) -> None:
-    """Leaves time that was no training out of the next line's speed."""
+    """Leaves time that was no training out of what is said of the speed."""
     self._time += seconds
+    self._estimate.exclude(seconds)
+
+  def _say(self, step, values, more=''):
+    """Prints the line of a step."""
+    of = f' of {self._total}' if self._total else ''
+    console.say(
+      f'step {step}{of}: loss {values["loss"]:.4f}, accuracy '
+      f'{values["accuracy"]:.1%}, learning rate {values["learning_rate"]:.3g}'
+      f'{more}'
+    )
 
   def _line(self, step, learning_rate):
     now = time.perf_counter()
@@ -131,7 +158,6 @@ class Report(tf.train.SessionRunHook):
       ),
       step,
     )
-    of = f' of {self._total}' if self._total else ''
     speed, left = '', ''
     if self._timed:
       speed = (
@@ -141,12 +167,9 @@ class Report(tf.train.SessionRunHook):
       )
     if self._timed and self._total:
       left = f', {duration((self._total - step) * pace)} left'
-    console.say(
-      f'step {step}{of}: loss {row["loss"]:.4f}, accuracy '
-      f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}'
-      f'{speed}{left}'
-    )
+    self._say(step, row, speed + left)
     self._sums, self._count, self._timed = {}, 0, 0
+    self._said = None
 
   def end(self, session: tf.Session) -> None:
     self.close()
