@@ -42,7 +42,7 @@ def parse(
   """
   from absl import flags
 
-  define = {
+  define: dict[type, Callable[..., Any]] = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     bool: flags.DEFINE_bool,

@@ -356,3 +356,25 @@ def test_the_default_checkpoint_path():
     assert with_path(scripts.EvalConfig(**flags)).checkpoint_path == path
   with pytest.raises(ValueError, match='--checkpoint_path is missing'):
     with_path(scripts.EvalConfig())
+
+
+@pytest.mark.parametrize(
+  'flags, words',
+  [
+    ({'decoder': 'unet'}, "no decoder named 'unet'"),
+    ({'output_stride': 1}, 'output_stride'),
+    ({'decoder': 'fcn', 'atrous_rates': '6,12'}, 'has no atrous rates'),
+  ],
+)
+def test_bad_flags_are_named_before_data_are_made(monkeypatch, flags, words):
+  """The scenes of digits take a minute."""
+  monkeypatch.setattr(
+    'engine.resolve.training.dataset_factory.get_dataset',
+    lambda *_: pytest.fail('the data are made'),
+  )
+  with pytest.raises(ValueError, match=words):
+    training(
+      scripts.TrainConfig(
+        task='segmentation', model_name='resnet_v1_small', **flags
+      )
+    )
