@@ -31,7 +31,7 @@ class Group(enum.Enum):
   BATCH_NORM = 'Batch norm'
   EVALUATION = 'Evaluation'
   AUGMENTATION = 'Augmentation'
-  SEGMENTATION = 'Segmentation, of masks'
+  SEGMENTATION = 'Segmentation'
   OUTPUT = 'Checkpoints and output'
   MACHINE = 'Machine'
   RETIRED = "TF-Slim's flags without a meaning today"

@@ -13,6 +13,7 @@ from engine.config.fields import Config, Group
 _WIDTH = 80
 _COLUMN = 28  # where a flag's text begins
 _VALUES = {int: '=N', float: '=X', str: '=TEXT'}
+_GOES_ON = ' \\'  # a command in the next line
 _COMMON = (
   ('--flagfile=FILE', 'Read flags from this file.'),
   ('-h, --help', 'Show this.'),
@@ -58,14 +59,15 @@ def _shown(value):
 def _text(config_class, field):
   """Returns what a flag does, what it takes, and its default."""
   meta = field.metadata
+  if meta['now']:
+    return meta['now'][0].upper() + meta['now'][1:]
   choices = meta['choices']() if callable(meta['choices']) else meta['choices']
-  task = meta['task'] if meta['group'] is not Group.SEGMENTATION else None
+  heading, task = meta['group'].value.lower(), meta['task']
   sentences = (
     meta['text'],
     choices and f'One of {", ".join(choices)}.',
     _default(config_class, field),
-    meta['now'] and f'Now {meta["now"]}',
-    task and f'{task.capitalize()} only.',
+    task and not heading.startswith(task) and f'{task.capitalize()} only.',
   )
   return ' '.join(filter(None, sentences))
 
@@ -85,7 +87,8 @@ def _entry(flag, text):
 
 
 def _introduction(config_class: type[Config], script: str) -> Iterator[str]:
-  usage = f'usage: python {script} [flags] {config_class.arguments}'.rstrip()
+  command = f'python {script}' if script.startswith('-m ') else script
+  usage = f'usage: {command} [flags] {config_class.arguments}'.rstrip()
   yield from textwrap.wrap(
     usage, _WIDTH, subsequent_indent='    ', break_on_hyphens=False
   )
@@ -96,13 +99,14 @@ def _introduction(config_class: type[Config], script: str) -> Iterator[str]:
     yield ''
     yield 'Examples:'
   for example in config_class.examples:
-    yield from textwrap.wrap(
+    lines = textwrap.wrap(
       f'  python {script} {example}',
-      _WIDTH - 2,  # for the backslash
+      _WIDTH - len(_GOES_ON),
       subsequent_indent='      ',
       break_on_hyphens=False,
       break_long_words=False,
     )
+    yield f'{_GOES_ON}\n'.join(lines)
 
 
 def of(config_class: type[Config], script: str) -> str:
