@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import glob
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 
@@ -101,5 +102,5 @@ def check(config: TrainConfig) -> None:
     raise ValueError(
       f'The run in {folder} was begun with {"; ".join(refused)}: {cure}name '
       'another --train_dir, or resume it as it was begun, by '
-      f'--resume={folder} alone.'
+      f'--resume={shlex.quote(folder)} alone.'
     )
