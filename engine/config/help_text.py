@@ -62,12 +62,13 @@ def _text(config_class, field):
   if meta['now']:
     return meta['now'][0].upper() + meta['now'][1:]
   choices = meta['choices']() if callable(meta['choices']) else meta['choices']
-  heading, task = meta['group'].value.lower(), meta['task']
+  task = meta['task']
+  is_told = task and not meta['group'].value.lower().startswith(task)
   sentences = (
     meta['text'],
     choices and f'One of {", ".join(choices)}.',
     _default(config_class, field),
-    task and not heading.startswith(task) and f'{task.capitalize()} only.',
+    f'{task.capitalize()} only.' if is_told else '',
   )
   return ' '.join(filter(None, sentences))
 
