@@ -2,12 +2,14 @@
 
 import sys
 
-from engine.config import flags, scripts
+from engine.config import flags, runs, scripts
 
 
 def main(argv: list[str] | None = None) -> int:
   """Trains as the flags in `argv` say; returns the exit status."""
-  return flags.run(scripts.TrainConfig, 'engine.train:train', argv)
+  return flags.run(
+    scripts.TrainConfig, 'engine.train:train', argv, begin=runs.resumed
+  )
 
 
 if __name__ == '__main__':

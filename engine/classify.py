@@ -28,9 +28,9 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
   Raises:
     ValueError: a checkpoint or a name that is not there; the sentence says
       what to do. Or, after all others have been classified, a file that is
-      no image.
+      no image, or not there.
   """
-  paths = image_files.find(arguments)
+  named = image_files.find(arguments)
   task, config, checkpoint, run = files(given)
   if config.output_dir:
     check_folder(config.output_dir, 'output_dir')
@@ -41,6 +41,6 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
       'features only, and no class can be told.'
     )
   names = class_names.of_checkpoint(config, checkpoint, run, num_classes)
-  results = task.predict_files(config, checkpoint, run, names, paths)
-  image_files.check_all(len(results), paths)
+  results = task.predict_files(config, checkpoint, run, names, named.files)
+  image_files.check_all(len(results), named)
   return results

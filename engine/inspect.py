@@ -1,8 +1,6 @@
 """Prints what is in a checkpoint, and whether it fits a network."""
 
 import json
-import os
-import sys
 from typing import Any
 
 from engine.checkpoints import inspection, locate
@@ -201,8 +199,5 @@ def inspect(given: InspectConfig, arguments: list[str]) -> dict[str, Any]:
   if given.model_name:
     told['comparison'] = inspection.compare(path, given.model_name)
   text = json.dumps(told, indent=2) if given.json else '\n'.join(_text(told))
-  try:
-    console.say(text)
-  except BrokenPipeError:  # `head` has seen enough
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  console.say(text)
   return told

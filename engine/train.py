@@ -1,6 +1,7 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 
 import os
+import shlex
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -32,6 +33,7 @@ from engine.training.diagnosis import Diagnosis
 from engine.training.early_stopping import Evaluations
 from engine.training.state import TrainingState
 from engine.training.validation import Validation
+from nets import nets_factory
 
 
 @runtime.graph_building()
@@ -56,6 +58,8 @@ def train(
       the loss is not finite; the sentence says what to do.
     SystemExit: stopped by a signal, after saving.
   """
+  if given.resume:
+    given = runs.resumed(**given.given())
   precision.check(given.precision)
   config, dataset = training(given)
   _check_outputs(config)
@@ -229,6 +233,7 @@ class TrainingRun:
       config.max_number_of_steps,
       config.log_every_n_steps,
       config.batch_size,
+      _advice(config, self._task) if not self._start else '',
     )
     save = hooks.Save(
       self._scaffold,
@@ -305,7 +310,10 @@ class TrainingRun:
         each.close()
     if self._stop.received:
       curves.draw(config.train_dir)
-      console.say('Stopped and saved; the same command resumes from here.')
+      console.say(
+        'Stopped and saved; python train_image_classifier.py --resume='
+        f'{shlex.quote(config.train_dir)} resumes from here.'
+      )
       raise SystemExit(128 + self._stop.received)
 
   def conclude(self) -> dict[str, Any] | None:
@@ -364,6 +372,21 @@ def _warm_start(config, latest, start, finished):
   for line in warm.lines:
     console.say(line)
   return warm
+
+
+def _advice(config, task):
+  """Returns what makes a training shorter on a CPU, '' where there is a GPU."""
+  if tf.config.list_physical_devices('GPU') or config.checkpoint_path:
+    return ''
+  smaller = f'{config.model_name.rpartition("_")[0]}_18'
+  is_known = smaller in nets_factory.NETWORKS and smaller != config.model_name
+  network = f'={smaller}' if is_known else ''
+  size = task.own_flags.get('train_image_size', 'train_image_size')
+  return (
+    'on a CPU, these make it shorter: a smaller network, by --model_name'
+    f'{network}; smaller images, by --{size}; and fine-tuning, by '
+    '--checkpoint_path, which takes fewer steps.'
+  )
 
 
 def _profile(config, start):

@@ -61,7 +61,7 @@ class ExperimentConfig(TrainConfig):
         f'--{self.varies}={self.text(self.varies)} must be a list with a '
         'comma between two items, each of them once.'
       )
-    for name in ('train_dir', 'checkpoint_path'):
+    for name in ('train_dir', 'resume', 'checkpoint_path'):
       if getattr(self, name) is not None:
         raise ValueError(
           f'--{name} is no flag of an experiment, which begins '

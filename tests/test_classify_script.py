@@ -196,11 +196,39 @@ def test_images_without_colours(colours_run):
   )
 
 
-def test_an_animation_is_its_first_image(colours_run):
+def test_the_first_of_several_images(colours_run):
+  """Of an animation, or of the pages of a TIFF; which is said."""
   first, *others = (builders.colour_image(label, 1) for label in (1, 0, 0))
-  first.save('moving.gif', save_all=True, append_images=others)
-  (one,) = objects(classify(colours_run, 'moving.gif', json=True, top=1))
-  assert one['predictions'][0]['name'] == 'green'
+  for name in ('moving.gif', 'pages.tif'):
+    first.save(name, save_all=True, append_images=others)
+  others[0].save('still.tif')
+  printed = classify(
+    colours_run, 'moving.gif', 'still.tif', 'pages.tif', json=True, top=1
+  )
+  assert [one['predictions'][0]['name'] for one in objects(printed)] == [
+    'green',
+    'red',
+    'green',
+  ]
+  assert printed.err == (
+    'note: of files with several images, the first is taken: moving.gif (2), '
+    'pages.tif (3).\n'
+  )
+
+
+def test_one_missing_path(colours_run, images, workplace):
+  """All others are classified; what is missing is named at the end."""
+  (workplace / 'empty').mkdir()
+  red = str(images / 'red.png')
+  long = 'x' * 300
+  printed = classify(colours_run, 'gone.png', red, 'empty', long, top=1)
+  assert printed.status == 1
+  assert printed.out.startswith(f'{red}\n')
+  first, second, third, last = printed.err.splitlines()
+  assert first == 'error: There is no file or folder gone.png.'
+  assert second.startswith('error: The folder empty has no images (')
+  assert third == f'error: {long}: File name too long.'
+  assert last == ('error: 3 of 4 files could not be classified: see above.')
 
 
 def test_a_run_that_was_moved(digits_run, colours_run, workplace):

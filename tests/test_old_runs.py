@@ -78,14 +78,21 @@ def rows(path):
 
 
 @pytest.mark.usefixtures('unevaluated')  # as test_evaluates does
-def test_resumes(run):
+@pytest.mark.parametrize('by', ['flags', 'name'])
+def test_resumes(run, by):
   before = json.loads((OLD / run / 'config.json').read_text())
-  printed = builders.train(**FLAGS[run], train_dir=run)
+  total = FLAGS[run]['max_number_of_steps']
+  printed = builders.train(
+    **{
+      'flags': {**FLAGS[run], 'train_dir': run},
+      'name': {'resume': run, 'max_number_of_steps': total},
+    }[by]
+  )
   assert printed.status == 0, printed.err
   steps = 6 - 4 if run == 'classification' else 3 - 2
   found = [float(row['loss']) for row in rows(f'{run}/metrics.csv')]
   assert found[-steps:] == pytest.approx(LOSSES[run], rel=1e-4)
-  assert len(found) == FLAGS[run]['max_number_of_steps']
+  assert len(found) == total
   # It is written as it was read, and knows its data from now on.
   after = json.loads(pathlib.Path(run, 'config.json').read_text())
   assert after.pop('data').keys() == {'train', 'test'}

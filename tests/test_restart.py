@@ -92,6 +92,8 @@ def test_stop_by_sigterm(flags, monkeypatch):
   before = signal.getsignal(signal.SIGTERM)
   with monkeypatch.context() as patch:
     stop_at(patch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    said = []
+    patch.setattr('engine.common.console.say', said.append)
     with pytest.raises(SystemExit) as stopped:
       builders.train(**flags)
   assert stopped.value.code == 128 + signal.SIGTERM
@@ -99,7 +101,11 @@ def test_stop_by_sigterm(flags, monkeypatch):
   assert pathlib.Path('run/curves.png').exists()
   step = int(builders.tensors('run')['global_step'])
   assert step in (4, 5)  # the one in progress may have been begun
-  rest = builders.train(**flags)
+  assert said[-1] == (
+    'Stopped and saved; python train_image_classifier.py --resume=run resumes '
+    'from here.'
+  )
+  rest = builders.train(train_dir='run')
   assert f'step {step}.' in rest.out and 'Recalibrating' in rest.out
   builders.train(**{**flags, 'train_dir': 'whole'})
   assert builders.differing('whole', 'run') == []

@@ -14,7 +14,9 @@ from PIL import Image
 import classify_image
 import eval_image_classifier
 from datasets.records import tfrecord
+from engine import train
 from engine.config import scripts as configs
+from engine.config.tasks import get_task
 from engine.training import optimizers, schedules
 from tests import builders, golden
 
@@ -350,6 +352,25 @@ def test_batch_norm_is_recalibrated_for_the_moving_averages(colours):
   printed = builders.train(**builders.learn(colours), moving_average_decay=0.9)
   assert printed.status == 0, printed.err
   assert 'moving statistics cost' not in printed.out
+
+
+@pytest.mark.parametrize(
+  'task, name, size',
+  [
+    ('classification', 'resnet_v2_101', '--train_image_size'),
+    ('segmentation', 'resnet_v2_18', '--train_crop_size'),
+  ],
+)
+def test_advice_for_a_cpu(task, name, size, monkeypatch):
+  config, task = configs.TrainConfig(model_name=name), get_task(task)
+  monkeypatch.setattr(tf.config, 'list_physical_devices', lambda _: [])
+  text = train._advice(config, task)
+  for part in (f'{size};', '--checkpoint_path'):
+    assert part in text
+  assert ('--model_name=resnet_v2_18;' in text) == (name == 'resnet_v2_101')
+  assert not train._advice(config.replace(checkpoint_path='a.ckpt'), task)
+  monkeypatch.setattr(tf.config, 'list_physical_devices', lambda _: ['a'])
+  assert not train._advice(config, task)
 
 
 def test_without_data_to_evaluate(colours, workplace):

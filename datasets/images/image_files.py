@@ -52,6 +52,7 @@ class EncodedImage(NamedTuple):
     height: in pixels.
     width: in pixels.
     channels: 1 for a grey image, else 3.
+    images: how many the file holds; this is the first.
   """
 
   data: bytes
@@ -59,6 +60,7 @@ class EncodedImage(NamedTuple):
   height: int
   width: int
   channels: int
+  images: int = 1
 
 
 def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -191,8 +193,10 @@ def standard(
   image = open_image(data, max_pixels)
   width, height = image.size
   try:
-    frames = getattr(image, 'n_frames', 1)  # may read the whole file
-    if frames > 1 and image.format not in _JPEG and not first_of_many:
+    frames = 1
+    if image.format not in _JPEG:
+      frames = getattr(image, 'n_frames', 1)  # may read the whole file
+    if frames > 1 and not first_of_many:
       raise BadImage(
         f'holds {frames} images, an animation or a stack: keep one of them'
       )
@@ -226,4 +230,4 @@ def standard(
     raise BadImage('is damaged') from None
   if decoder(found.data).shape != (found.height, found.width, 3):
     raise BadImage('is damaged')
-  return found
+  return found._replace(images=frames)

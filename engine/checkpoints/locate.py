@@ -151,7 +151,7 @@ def to_resume(train_dir: str) -> str | None:
       'another --train_dir, to begin anew.'
     )
   for note in notes:
-    console.warn(note)
+    console.note(note, aside=True)
   return found
 
 
@@ -177,7 +177,7 @@ def find(path: str, flag: str = '--checkpoint_path', tells: bool = True) -> str:
         f'another folder with {flag}.'
       )
     for note in notes if tells else ():
-      console.warn(note)
+      console.note(note, aside=True)
     return found
   path = _FILE_ENDING.sub('', path)
   if not exists(path):

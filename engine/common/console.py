@@ -4,32 +4,53 @@ Control characters are shown and not sent to the terminal: names of files,
 classes and archives may have them.
 """
 
+import contextlib
+import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tqdm
+# Imported when it is used, so that a script can say that it is not installed.
+if TYPE_CHECKING:
+  import tqdm
 
 from datasets.text import one_line, printable
 
 
 def error(text: str) -> None:
-  """Prints why the script ends."""
-  print(f'error: {printable(text)}', file=sys.stderr, flush=True)
+  """Prints why the script ends, or what it leaves out."""
+  _aside(f'error: {text}')
 
 
-def note(text: str) -> None:
-  """Prints something that the user should know."""
-  say(f'note: {text}')
+def note(text: str, aside: bool = False) -> None:
+  """Prints something that the user should know.
+
+  Args:
+    text: a sentence.
+    aside: whether to print it on stderr, where stdout is for results.
+  """
+  (_aside if aside else say)(f'note: {text}')
 
 
-def warn(text: str) -> None:
-  """Prints a note on stderr, for scripts whose stdout may be JSON."""
-  tqdm.tqdm.write(f'note: {text}', file=sys.stderr)
-  sys.stderr.flush()
+def _aside(text):
+  with contextlib.suppress(BrokenPipeError):  # there is nowhere else to say it
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def interject(text: str) -> None:
+  """Prints a line on stderr while other threads may be printing.
+
+  It writes past Python's buffers and their locks, which whoever was interrupted
+  may hold.
+  """
+  with contextlib.suppress(OSError):
+    start = '\n' * os.isatty(2)  # behind a progress bar, or ^C
+    os.write(2, f'{start}{text}\n'.encode())
 
 
 def say(text: str) -> None:
   """Prints a line, above a progress bar if there is one."""
+  import tqdm
+
   tqdm.tqdm.write(printable(text), file=sys.stdout)
   sys.stdout.flush()
 
@@ -40,8 +61,10 @@ def progress(
   unit: str = 'step',
   title: str | None = None,
   **options: Any,
-) -> tqdm.tqdm:
+) -> 'tqdm.tqdm':
   """Returns a progress bar of tqdm, which is shown on a terminal only."""
+  import tqdm
+
   return tqdm.tqdm(
     desc=title and one_line(title),
     total=total,

@@ -8,15 +8,33 @@ that a mistaken flag is answered at once.
 """
 
 import dataclasses
+import enum
 import math
 import os
+import types
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from datasets.suggestions import did_you_mean
 from engine.config.parsing import Form
 
 Given = TypeVar('Given', bound='Config')
+
+
+class Group(enum.Enum):
+  """What a flag is about: the headings of --help, in their order there."""
+
+  SCRIPT = 'Of this script'
+  DATA = 'Data'
+  MODEL = 'Model'
+  OPTIMIZATION = 'Optimization'
+  BATCH_NORM = 'Batch norm'
+  EVALUATION = 'Evaluation'
+  AUGMENTATION = 'Augmentation'
+  SEGMENTATION = 'Segmentation'
+  OUTPUT = 'Checkpoints and output'
+  MACHINE = 'Machine'
+  RETIRED = "TF-Slim's flags without a meaning today"
 
 
 def option(
@@ -34,6 +52,8 @@ def option(
   remote: bool = False,
   form: Form | None = None,
   task: str | None = None,
+  group: Group = Group.SCRIPT,
+  kept: bool = True,
 ) -> Any:
   """Returns a field of a configuration.
 
@@ -55,6 +75,8 @@ def option(
       reads, such as gs://.
     form: how the value is written as text, if not as itself.
     task: the task that the flag is for, if it is not for all.
+    group: what the flag is about.
+    kept: whether config.json holds it.
   """
   return dataclasses.field(
     default=default,
@@ -71,6 +93,8 @@ def option(
       'folder': folder,
       'remote': remote,
       'task': task,
+      'group': group,
+      'kept': kept,
     },
   )
 
@@ -81,15 +105,24 @@ class Config:
 
   A field with a form is given as its value or as its text, and holds the value.
 
+  Attributes:
+    arguments: what stands behind the flags in a command, for --help.
+    examples: commands for --help, without the script's name.
+
   Raises:
     ValueError: a value out of its range; the sentence names the flag.
   """
+
+  arguments: ClassVar[str] = ''
+  examples: ClassVar[tuple[str, ...]] = ()
 
   verbosity: int = option(
     -1,
     'What is shown of TensorFlow: -1 nothing, 0 its warnings, 1 all.',
     low=-3,
     high=3,
+    group=Group.MACHINE,
+    kept=False,
   )
 
   def __post_init__(self) -> None:
@@ -141,6 +174,16 @@ class Config:
     form = cls.__dataclass_fields__[name].metadata['form']
     return value if form is None or value is None else form.text(value)
 
+  @classmethod
+  def kind(cls, field: dataclasses.Field) -> type:
+    """Returns what a flag takes: str for a form, int for `int | None`."""
+    if field.metadata['form']:
+      return str
+    annotation: Any = field.type
+    if isinstance(annotation, types.UnionType):
+      return next(a for a in get_args(annotation) if a is not type(None))
+    return annotation
+
   def task_of(self, name: str) -> str | None:
     """Returns the task that a field is for, None if it is for all."""
     return self.__dataclass_fields__[name].metadata['task']
@@ -151,12 +194,15 @@ class Config:
 
   def given_for_another(self, task: str) -> list[str]:
     """Returns the names of given flags that are not for the task."""
-    return [
-      field.name
+    return [name for name in self.given() if not self.takes(name, task)]
+
+  def given(self) -> dict[str, Any]:
+    """Returns the values that are others than the defaults, by field."""
+    return {
+      field.name: getattr(self, field.name)
       for field in dataclasses.fields(self)
-      if not self.takes(field.name, task)
-      and getattr(self, field.name) != field.default
-    ]
+      if getattr(self, field.name) != field.default
+    }
 
   def replace(self: Given, **changes: Any) -> Given:
     """Returns a copy with other values."""
@@ -165,9 +211,9 @@ class Config:
   def notes(self) -> list[str]:
     """Returns what to tell of given flags that have lost their meaning."""
     return [
-      f'--{field.name}: {field.metadata["now"]}'
-      for field in dataclasses.fields(self)
-      if field.metadata['now'] and getattr(self, field.name) != field.default
+      f'--{name}: {self.__dataclass_fields__[name].metadata["now"]}'
+      for name in self.given()
+      if self.__dataclass_fields__[name].metadata['now']
     ]
 
 

@@ -1,44 +1,31 @@
 """Command lines: absl flags made from a configuration's fields.
 
 The flags live in a `FlagValues` of their own, not in absl's global one, so
-that every script can be imported and called in one process.
+that every script can be imported and called in one process. absl is imported
+when it is used, so that a script can say that it is not installed.
 """
 
+import contextlib
 import dataclasses
-import inspect
+import importlib.util
+import os
 import sys
 import traceback
-import types
-import typing
 from collections.abc import Callable
 from typing import Any
 
-from absl import flags
-
 from engine.common import console, logs
 from engine.common.loading import load
-from engine.config.fields import Config, Given
+from engine.config import aliases, help_text
+from engine.config.fields import Given
 
-_DEFINE: dict[type, Callable[..., Any]] = {
-  int: flags.DEFINE_integer,
-  float: flags.DEFINE_float,
-  bool: flags.DEFINE_bool,
-  str: flags.DEFINE_string,
-}
-
-
-def _kind(field: dataclasses.Field) -> type:
-  """Returns what a flag takes: str for a form, int for `int | None`."""
-  if field.metadata['form']:
-    return str
-  annotation: Any = field.type
-  if isinstance(annotation, types.UnionType):
-    return next(a for a in typing.get_args(annotation) if a is not type(None))
-  return annotation
+_BROKEN_PIPE = 141  # as the shell says of a program that SIGPIPE has ended
 
 
 def parse(
-  config_class: type[Given], argv: list[str]
+  config_class: type[Given],
+  argv: list[str],
+  begin: Callable[..., Given] | None = None,
 ) -> tuple[Given, list[str]]:
   """Returns the configuration that `argv` gives, and its other arguments.
 
@@ -46,10 +33,21 @@ def parse(
     config_class: the configuration.
     argv: the command line, with the script's name first; --flagfile=FILE
       reads flags from a file.
+    begin: makes the configuration from the values of the flags that are
+      given; the class itself if None.
 
   Raises:
     ValueError: an unknown flag or an invalid value.
+    SystemExit: after the help.
   """
+  from absl import flags
+
+  define: dict[type, Callable[..., Any]] = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_bool,
+    str: flags.DEFINE_string,
+  }
   values = flags.FlagValues()
   flags.DEFINE_string(
     'flagfile', '', 'Read flags from this file.', flag_values=values
@@ -57,8 +55,9 @@ def parse(
   flags.DEFINE_bool(
     'help', False, 'Show this.', short_name='h', flag_values=values
   )
-  for field in dataclasses.fields(config_class):
-    _DEFINE[_kind(field)](
+  fields = dataclasses.fields(config_class)
+  for field in fields:
+    define[config_class.kind(field)](
       field.name,
       config_class.as_text(field.name, field.default),
       field.metadata['text'],
@@ -72,56 +71,31 @@ def parse(
       f'--flagfile: {path} cannot be read. It is looked for '
       'from the current folder.'
     ) from None
+  except flags.UnrecognizedFlagError as error:
+    hint = aliases.suggestion(error.flagname, [field.name for field in fields])
+    raise ValueError(
+      f'There is no flag --{error.flagname}.{hint} --help lists the flags.'
+    ) from None
   except flags.Error as error:
-    text = str(error).replace(' ?', '?').rstrip('.')
-    end = '' if text.endswith('?') else '.'
-    raise ValueError(f'{text}{end} --help lists the flags.') from None
+    text = str(error).rstrip('.')
+    raise ValueError(f'{text}. --help lists the flags.') from None
   if values.help:
-    raise SystemExit(_help(config_class, argv[0]))
+    print(help_text.of(config_class, argv[0]), flush=True)
+    raise SystemExit(0)
   given: dict[str, Any] = {
     field.name: values[field.name].value
-    for field in dataclasses.fields(config_class)
+    for field in fields
+    if values[field.name].present
   }
-  return config_class(**given), arguments
-
-
-def _own_first(config_class):
-  """Returns the fields, those of the class itself before the inherited."""
-  fields = dataclasses.fields(config_class)
-  own = inspect.get_annotations(config_class)
-  return sorted(fields, key=lambda field: field.name not in own)
-
-
-def _facts(config_class, field):
-  """Returns what stands behind a flag's name in the help."""
-  meta = field.metadata
-  default = config_class.as_text(field.name, field.default)
-  choices = meta['choices']() if callable(meta['choices']) else meta['choices']
-  facts = [] if default in (None, '') else [str(default)]
-  facts += [f'one of {", ".join(choices)}'] if choices else []
-  facts += [f'{meta["task"]} only'] if meta['task'] else []
-  return f' ({"; ".join(facts)})' if facts else ''
-
-
-def _help(config_class, script):
-  lines = [f'{config_class.__doc__}\n\n  python {script} [--flag=value ...]\n']
-  for field in _own_first(config_class):
-    text = field.metadata['text']
-    otherwise = config_class.as_text(field.name, field.metadata['otherwise'])
-    if otherwise is not None and 'Default: ' not in text:
-      text += f" Default: the dataset's, else {otherwise}."
-    if field.metadata['now']:
-      text += f' Now {field.metadata["now"]}'
-    lines.append(f'--{field.name}{_facts(config_class, field)}\n    {text}')
-  print('\n'.join(lines))
-  return 0
+  return (begin or config_class)(**given), arguments
 
 
 def run(
-  config_class: type[Config],
+  config_class: type[Given],
   target: str,
   argv: list[str] | None = None,
   takes_arguments: bool = False,
+  begin: Callable[..., Given] | None = None,
 ) -> int:
   """Runs a script: parses flags, calls 'module:function', explains failures.
 
@@ -130,14 +104,17 @@ def run(
     target: such as 'engine.train:train', imported once the flags are valid.
     argv: the command line; the process's own if None.
     takes_arguments: whether the function takes the other arguments too.
+    begin: see `parse`.
 
   Returns:
     The exit status: 0, 1 for a failure that has been explained, 130 where
-    the user interrupted.
+    the user interrupted, 141 where nobody reads what is printed any more.
   """
   verbosity = 0
   try:
-    config, arguments = parse(config_class, sys.argv if argv is None else argv)
+    config, arguments = parse(
+      config_class, sys.argv if argv is None else argv, begin
+    )
     verbosity = config.verbosity
     if arguments and not takes_arguments:
       raise ValueError(
@@ -149,17 +126,39 @@ def run(
       with logs.stderr_hidden(verbosity):
         function = load(target)
       function(*((config, arguments) if takes_arguments else (config,)))
+    sys.stdout.flush()
     return 0
   except KeyboardInterrupt:
     console.error('interrupted.')
     return 130
+  except BrokenPipeError:  # `head` has seen enough
+    _close_output()
+    return _BROKEN_PIPE
   except Exception as error:
     if not _is_explained(error):
       raise
     if verbosity > 0:
       traceback.print_exc()
-    console.error(console.explain(error))
+    console.error(_missing_module(error) or console.explain(error))
     return 1
+
+
+def _close_output():
+  """Turns stdout away, so that Python's last flush does not fail too."""
+  with contextlib.suppress(OSError, ValueError):  # none, or no file
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _missing_module(error):
+  """Returns how to install what is not there, '' for any other error."""
+  name = isinstance(error, ModuleNotFoundError) and error.name
+  package = name.partition('.')[0] if name else ''
+  if not package or importlib.util.find_spec(package):
+    return ''
+  return (
+    f'The module {package} is not installed. This installs all that the '
+    "scripts need, in the folder of the project: pip install '.[scripts]'"
+  )
 
 
 def _is_explained(error):

@@ -7,7 +7,7 @@ import dataclasses
 
 from datasets.label_kinds import CLASSIFICATION, SEGMENTATION
 from engine.config import parsing, tasks
-from engine.config.fields import Config, option
+from engine.config.fields import Config, Group, option
 
 _STRIDES = (1, 2, 4, 8, 16, 32)
 
@@ -20,12 +20,14 @@ class ModelConfig(Config):
     None,
     "The first convolutions: 7x7, beta, 3x3 or cifar. Default: the network's.",
     changes='never',
+    group=Group.MODEL,
   )
   shortcut: str | None = option(
     None,
     'Shortcuts: A zero-padded, B projected where channels change, C all '
     "projected. Default: the network's.",
     changes='never',
+    group=Group.MODEL,
   )
   per_pixel_mean: str | None = option(
     None,
@@ -33,12 +35,14 @@ class ModelConfig(Config):
     "the run's own.",
     changes='free',
     task=CLASSIFICATION,
+    group=Group.DATA,
   )
   task: str = option(
     None,
     f"Kind of label: {' or '.join(tasks.TASKS)}. Default: the dataset's. "
     'A number is ignored.',
     changes='free',
+    group=Group.DATA,
   )
   decoder: str = option(
     None,
@@ -47,6 +51,7 @@ class ModelConfig(Config):
     otherwise='aspp',
     changes='never',
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   decoder_depth: int = option(
     None,
@@ -55,12 +60,14 @@ class ModelConfig(Config):
     otherwise=256,
     changes='never',
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   output_stride: int = option(
     None,
     'Image size over feature size: 16, or 8 (finer, slower). Default: 16, '
     "or the network's if less.",
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   atrous_rates: tuple[int, ...] | None = option(
     None,
@@ -68,6 +75,7 @@ class ModelConfig(Config):
     '16; 12,24,36 at 8.',
     form=parsing.WHOLE,
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   multi_grid: tuple[int, ...] | None = option(
     None,
@@ -76,6 +84,7 @@ class ModelConfig(Config):
     form=parsing.WHOLE,
     changes='never',
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
 
   def __post_init__(self):

@@ -4,10 +4,13 @@ Nothing here imports TensorFlow.
 """
 
 import dataclasses
+import functools
 
 from datasets.label_kinds import CLASSIFICATION
-from engine.config import optimizers, parsing, schedules, tasks
-from engine.config.fields import Config, option
+from engine.config import fields, optimizers, parsing, schedules, tasks
+from engine.config.fields import Config, Group
+
+option = functools.partial(fields.option, group=Group.OPTIMIZATION)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,12 +121,14 @@ class OptimizationConfig(Config):
     1,
     'Compute the gradient of a batch in this many parts, to save memory.',
     low=1,
+    group=Group.MACHINE,
   )
   precision: str = option(
     'fp32',
     'Precision of convolutions; weights stay float32. bf16 needs a CPU '
     'with AMX.',
     choices=('fp32', 'bf16'),
+    group=Group.MACHINE,
   )
   zero_init_last_gamma: bool = option(
     False,

@@ -7,7 +7,7 @@ import dataclasses
 
 from datasets.label_kinds import CLASSIFICATION
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
-from engine.config.fields import Config, option
+from engine.config.fields import Config, Group, option
 
 CACHES = ('memory', 'file')
 
@@ -21,12 +21,14 @@ class PipelineConfig(Config):
     'Bad examples that may be skipped and counted; one more is an error. '
     'Decodes JPEGs whole.',
     low=0,
+    group=Group.DATA,
   )
   max_image_pixels: int = option(
     MAX_PIXELS,
     'The largest image that is decoded, in pixels (height x width).',
     low=1,
     high=MOST_PIXELS,
+    group=Group.DATA,
   )
   cache: str | None = option(
     None,
@@ -35,7 +37,8 @@ class PipelineConfig(Config):
     choices=CACHES,
     changes='free',
     task=CLASSIFICATION,
+    group=Group.MACHINE,
   )
   num_preprocessing_threads: int = option(
-    4, 'Images decoded in parallel.', low=1, changes='free'
+    4, 'Images decoded in parallel.', low=1, changes='free', group=Group.MACHINE
   )

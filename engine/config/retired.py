@@ -4,12 +4,16 @@ Nothing here imports TensorFlow.
 """
 
 import dataclasses
+import functools
 
-from engine.config.fields import Config, option
+from engine.config import fields
+from engine.config.fields import Config, Group
 
 _ONE_DEVICE = (
   'this version trains in one process on one device; the flag is ignored.'
 )
+
+option = functools.partial(fields.option, group=Group.RETIRED)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,9 +21,10 @@ _FACTS = {'num_classes': int, 'class_names': list[str]}
 def write(config: Config, folder: str, **facts: Any) -> None:
   """Writes `config` and what was worked out beside it to the folder."""
   values = {
-    field.name: config.text(field.name) for field in dataclasses.fields(config)
+    field.name: config.text(field.name)
+    for field in dataclasses.fields(config)
+    if field.metadata['kept']
   }
-  del values['verbosity']
   files.write_json(os.path.join(folder, CONFIG_FILENAME), {**values, **facts})
 
 
@@ -81,3 +82,91 @@ def complete(
         'flag out.'
       )
   return config.replace(**changes)
+
+
+# What a command says of itself alone, and no run of it.
+_OF_THE_COMMAND = ('accept_changes', 'train_dir')
+_LENGTHS = ('max_number_of_steps', 'num_epochs')
+
+
+def resumed(**given: Any) -> TrainConfig:
+  """Returns what a training is told: by flags, and by the run that it resumes.
+
+  A run is resumed by `resume`, or by `train_dir` alone where it has a
+  config.json. What no flag gives is then as the run has it.
+
+  Args:
+    **given: the fields that flags give.
+
+  Raises:
+    ValueError: there is no run, or a flag differs from it that never may.
+  """
+  folder = given.pop('resume', None)
+  if folder is None and given.keys() - {'verbosity'} == {'train_dir'}:
+    found = os.path.join(given['train_dir'], CONFIG_FILENAME)
+    folder = given['train_dir'] if os.path.exists(found) else None
+  if folder is None:
+    return TrainConfig(**given)
+  other = given.get('train_dir', folder)
+  if os.path.abspath(other) != os.path.abspath(folder):
+    raise ValueError(
+      f'--train_dir={other} contradicts --resume={folder}, which goes on in '
+      'that folder: leave one of both out.'
+    )
+  run = _read_to_resume(folder)
+  config = TrainConfig(**{**_begun(run, given), **given, 'train_dir': folder})
+  _check_given(folder, run, config, given)
+  return config
+
+
+def _read_to_resume(folder):
+  """Returns what `read` does; raises ValueError where there is no run."""
+  path = os.path.abspath(folder)
+  outer = os.path.dirname(path)
+  inside = os.path.exists(os.path.join(outer, CONFIG_FILENAME))
+  # The best checkpoints of a run have its config.json, but no optimizer.
+  is_best = inside and os.path.basename(path) == 'best'
+  run = {} if is_best else read(folder)
+  if 'dataset_name' not in run:
+    hint = f' Did you mean --resume={os.path.relpath(outer)}?' if inside else ''
+    raise ValueError(
+      f'--resume={folder}: this is no folder that a training wrote to, with '
+      f'its {CONFIG_FILENAME}.{hint} To begin a training there, pass '
+      '--train_dir and the flags that say what to train.'
+    )
+  return run
+
+
+def _begun(run, given):
+  """Returns the fields that a run was begun with, but for those of a command.
+
+  A length that is given replaces both: the smaller would count.
+  """
+  lengths = _LENGTHS if given.keys() & set(_LENGTHS) else ()
+  left_out = {*_OF_THE_COMMAND, *lengths}
+  task = run.get('task')
+  return {
+    field.name: run[field.name]
+    for field in dataclasses.fields(TrainConfig)
+    if run.get(field.name) is not None
+    and field.name not in left_out
+    and not field.metadata['now']
+    and (task is None or field.metadata['task'] in (None, task))
+  }
+
+
+def _check_given(folder, run, config, given):
+  """Refuses flags that may never differ, before any data are opened."""
+  refused = [
+    f'{field.name}={config.as_text(field.name, run[field.name])}, not '
+    f'{config.text(field.name)}'
+    for field in dataclasses.fields(config)
+    if field.name in given.keys() & run.keys()
+    and field.metadata['changes'] == 'never'
+    and getattr(config, field.name) != run[field.name]
+  ]
+  if refused:
+    raise ValueError(
+      f'The run in {folder} was begun with {"; ".join(refused)}: leave such '
+      'flags out to resume it, or begin another in another --train_dir.'
+    )

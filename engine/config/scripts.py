@@ -9,7 +9,7 @@ from typing import TypeVar
 from datasets.label_kinds import CLASSIFICATION, SEGMENTATION
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.config import optimizers, parsing, schedules, tasks
-from engine.config.fields import Config, option
+from engine.config.fields import Config, Group, option
 from engine.config.model import ModelConfig
 from engine.config.optimization import OptimizationConfig
 from engine.config.pipeline import PipelineConfig
@@ -21,19 +21,32 @@ from engine.config.segmentation import SegmentationConfig
 class TrainConfig(
   RetiredTrainConfig, PipelineConfig, OptimizationConfig, SegmentationConfig
 ):
-  """What `train_image_classifier.py` is told."""
+  """Trains a network, and evaluates it at the end.
+
+  What `train_image_classifier.py` is told.
+  """
+
+  examples = (
+    '--dataset_dir=DATA --max_number_of_steps=1000',
+    '--model_name=resnet_v1_50 --dataset_dir=DATA '
+    '--checkpoint_path=resnet_v1_50.ckpt --max_number_of_steps=1000',
+    '--resume=runs/resnet_v1_50-DATA --max_number_of_steps=2000',
+  )
 
   # What to train, on what, and where to write it.
   model_name: str = option(
-    'resnet_v2_50', 'The network to train.', changes='never'
+    'resnet_v2_50', 'The network to train.', changes='never', group=Group.MODEL
   )
   dataset_name: str = option(
     None,
     'The dataset to train on. Default: tfrecord with --dataset_dir, else '
     'digits.',
     changes='never',
+    group=Group.DATA,
   )
-  dataset_split_name: str = option('train', 'The split to train on.')
+  dataset_split_name: str = option(
+    'train', 'The split to train on.', group=Group.DATA
+  )
   dataset_dir: str | None = option(
     None,
     'The folder of TFRecords. Default: the cache folder, for datasets that '
@@ -41,12 +54,14 @@ class TrainConfig(
     changes='free',
     folder=True,
     remote=True,
+    group=Group.DATA,
   )
   eval_split_name: str = option(
     None,
     "The split to evaluate and choose the best on. Default: the dataset's "
     'validation split, else another.',
     changes='free',
+    group=Group.DATA,
   )
   labels_offset: int = option(
     None,
@@ -56,15 +71,27 @@ class TrainConfig(
     otherwise=0,
     changes='never',
     task=CLASSIFICATION,
+    group=Group.DATA,
   )
   train_dir: str = option(
     None,
     'Where checkpoints and results are written. Default: runs/MODEL-DATASET.',
     changes='free',
     folder=True,
+    group=Group.OUTPUT,
+  )
+  resume: str | None = option(
+    None,
+    'The folder of a run to resume: all that no flag gives is as it was '
+    'begun. Default: none.',
+    folder=True,
+    group=Group.OUTPUT,
+    kept=False,
   )
   preprocessing_name: str = option(
-    None, "The preprocessing. Default: the dataset's, else the network's."
+    None,
+    "The preprocessing. Default: the dataset's, else the network's.",
+    group=Group.DATA,
   )
   train_image_size: int = option(
     None,
@@ -72,25 +99,34 @@ class TrainConfig(
     "else the network's.",
     low=1,
     task=CLASSIFICATION,
+    group=Group.DATA,
   )
   use_grayscale: bool = option(
-    False, 'Train on images of one channel.', changes='never'
+    False, 'Train on images of one channel.', changes='never', group=Group.DATA
   )
-  batch_size: int = option(None, 'Examples in a step.', low=1, otherwise=32)
+  batch_size: int = option(
+    None, 'Examples in a step.', low=1, otherwise=32, group=Group.OPTIMIZATION
+  )
   max_number_of_steps: int | None = option(
     None,
     "Steps to train. Default: the dataset's, else without end.",
     low=1,
     changes='free',
+    group=Group.OPTIMIZATION,
   )
   num_epochs: float | None = option(
     None,
     'Epochs to train. With --max_number_of_steps too, the smaller counts.',
     above=0,
     changes='free',
+    group=Group.OPTIMIZATION,
   )
   seed: int = option(
-    0, 'Fixes initial values, order and augmentation.', low=0, high=2**31 - 1
+    0,
+    'Fixes initial values, order and augmentation.',
+    low=0,
+    high=2**31 - 1,
+    group=Group.OPTIMIZATION,
   )
 
   # Augmentation, besides that of the preprocessing.
@@ -99,6 +135,7 @@ class TrainConfig(
     'RandAugment: transformations of each image; 2 is usual, 0 is off.',
     low=0,
     task=CLASSIFICATION,
+    group=Group.AUGMENTATION,
   )
   rand_augment_magnitude: float = option(
     9.0,
@@ -106,6 +143,7 @@ class TrainConfig(
     low=0,
     high=30,
     task=CLASSIFICATION,
+    group=Group.AUGMENTATION,
   )
   random_erasing: float = option(
     0.0,
@@ -114,6 +152,7 @@ class TrainConfig(
     low=0,
     high=1,
     task=CLASSIFICATION,
+    group=Group.AUGMENTATION,
   )
   mixup_alpha: float = option(
     0.0,
@@ -121,6 +160,7 @@ class TrainConfig(
     'is usual, 0 is off.',
     low=0,
     task=CLASSIFICATION,
+    group=Group.AUGMENTATION,
   )
   cutmix_alpha: float = option(
     0.0,
@@ -128,41 +168,55 @@ class TrainConfig(
     '1 is usual, 0 is off.',
     low=0,
     task=CLASSIFICATION,
+    group=Group.AUGMENTATION,
   )
 
   # Batch norm.
   batch_norm_decay: float = option(
-    0.997, 'Decay of the moving averages of batch norm.', low=0, high=1
+    0.997,
+    'Decay of the moving averages of batch norm.',
+    low=0,
+    high=1,
+    group=Group.BATCH_NORM,
   )
   recalibrate_batch_norm_batches: int | None = option(
     None,
     'Batches of batch-norm recalibration at the end; 0 is off. Default: '
     'one epoch, at most 100.',
     low=0,
+    group=Group.BATCH_NORM,
   )
   freeze_batch_norm: bool = option(
     None,
     'Use, and keep, the moving averages of the checkpoint. Default: '
     'segmentation, under 12 crops.',
     otherwise=False,
+    group=Group.BATCH_NORM,
   )
 
   # Fine-tuning.
   checkpoint_path: str | None = option(
     None,
     'The checkpoint to start from: a file, or a folder whose newest is taken.',
+    group=Group.OUTPUT,
   )
   checkpoint_exclude_scopes: tuple[str, ...] | None = option(
-    None, 'Scopes not to restore from it, comma-separated.', form=parsing.SCOPES
+    None,
+    'Scopes not to restore from it, comma-separated.',
+    form=parsing.SCOPES,
+    group=Group.OUTPUT,
   )
   trainable_scopes: tuple[str, ...] | None = option(
     None,
     'Scopes to train, comma-separated; all others stay fixed. Default: all.',
     changes='never',
     form=parsing.SCOPES,
+    group=Group.OUTPUT,
   )
   ignore_missing_vars: bool = option(
-    False, 'Accept a checkpoint in which variables of the network are missing.'
+    False,
+    'Accept a checkpoint in which variables of the network are missing.',
+    group=Group.OUTPUT,
   )
 
   # Evaluation while training.
@@ -171,24 +225,28 @@ class TrainConfig(
     'Interval of evaluation while training, such as 500 or 1epoch. '
     'Default: only at the end.',
     form=parsing.INTERVAL,
+    group=Group.EVALUATION,
   )
   best_metric: str = option(
     None,
     'The metric that selects the best checkpoints. Default: accuracy; miou '
     'for segmentation.',
     choices=tasks.metrics,
+    group=Group.EVALUATION,
   )
   keep_best: int = option(
     1,
     'Number of best checkpoints kept in TRAIN_DIR/best.',
     low=1,
     changes='free',
+    group=Group.EVALUATION,
   )
   early_stopping_patience: int | None = option(
     None,
     'Stop after this many evaluations without a better --best_metric. '
     'Default: never.',
     low=1,
+    group=Group.EVALUATION,
   )
 
   # The loop.
@@ -196,21 +254,35 @@ class TrainConfig(
     False,
     'Gradient checkpointing: recompute activations in the backward pass. '
     'Less memory, more time.',
+    group=Group.MACHINE,
   )
   log_every_n_steps: int = option(
-    10, 'Steps between two lines of progress.', low=1, changes='free'
+    10,
+    'Steps between two lines of progress.',
+    low=1,
+    changes='free',
+    group=Group.OUTPUT,
   )
   save_summaries_secs: int = option(
     600,
     'Seconds between two summaries of images for TensorBoard.',
     low=1,
     changes='free',
+    group=Group.OUTPUT,
   )
   save_interval_secs: int = option(
-    600, 'Seconds between two checkpoints.', low=1, changes='free'
+    600,
+    'Seconds between two checkpoints.',
+    low=1,
+    changes='free',
+    group=Group.OUTPUT,
   )
   keep_checkpoints: int = option(
-    5, 'Number of newest checkpoints kept.', low=1, changes='free'
+    5,
+    'Number of newest checkpoints kept.',
+    low=1,
+    changes='free',
+    group=Group.OUTPUT,
   )
   profile_steps: tuple[int, int] | None = option(
     None,
@@ -218,11 +290,13 @@ class TrainConfig(
     'Default: none.',
     form=parsing.SPAN,
     changes='free',
+    group=Group.MACHINE,
   )
   accept_changes: bool = option(
     False,
     'Resume the run in --train_dir although flags have changed.',
     changes='free',
+    group=Group.OUTPUT,
   )
 
   def __post_init__(self):
@@ -240,47 +314,63 @@ class TrainConfig(
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
-  """What `eval_image_classifier.py` is told."""
+  """Evaluates a checkpoint on every example of a split.
+
+  What `eval_image_classifier.py` is told.
+  """
+
+  examples = (
+    '--checkpoint_path=runs/resnet_v2_50-digits',
+    '--checkpoint_path=runs/a,runs/b --flip',
+  )
 
   checkpoint_path: tuple[str, ...] = option(
     None,
     'Checkpoint or run folder; several, comma-separated, are an ensemble. '
     'Default: runs/MODEL-DATASET.',
     form=parsing.PATHS,
+    group=Group.OUTPUT,
   )
   checkpoints: str = option(
     'newest',
     'Which checkpoints of a run: newest, best, all, or each new one until '
     'training ends.',
     choices=('newest', 'best', 'all', 'new'),
+    group=Group.OUTPUT,
   )
   timeout_secs: float | None = option(
     None,
     '--checkpoints=new: seconds without a new checkpoint before it ends. '
     'Default: no limit.',
     above=0,
+    group=Group.OUTPUT,
   )
   model_name: str = option(
     None,
     "The network. Default: the run's; required for a checkpoint without a run.",
+    group=Group.MODEL,
   )
   dataset_name: str = option(
-    None, "The dataset. Default: the run's, else digits."
+    None, "The dataset. Default: the run's, else digits.", group=Group.DATA
   )
   dataset_split_name: str = option(
-    None, "The split. Default: the run's, else the dataset's last."
+    None,
+    "The split. Default: the run's, else the dataset's last.",
+    group=Group.DATA,
   )
   dataset_dir: str | None = option(
     None,
     "The folder of TFRecords. Default: the run's.",
     folder=True,
     remote=True,
+    group=Group.DATA,
   )
   labels_offset: int = option(
     None,
     "Subtracted from every label. Default: the run's, else 0.",
     low=0,
     task=CLASSIFICATION,
+    group=Group.DATA,
   )
   ignore_label: int = option(
     None,
@@ -289,11 +379,13 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     low=-1,
     high=255,
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   preprocessing_name: str = option(
     None,
     "The preprocessing. Default: the run's, else the dataset's, else the "
     "network's.",
+    group=Group.DATA,
   )
   eval_image_size: int = option(
     None,
@@ -301,6 +393,7 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     "dataset's, or the network's.",
     low=1,
     task=CLASSIFICATION,
+    group=Group.DATA,
   )
   eval_crop_size: tuple[int, int] | None = option(
     None,
@@ -308,23 +401,31 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     '513,769. Default: whole images.',
     form=parsing.SIZE,
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   use_grayscale: bool = option(
-    None, 'Evaluate on images of one channel. Default: as trained.'
+    None,
+    'Evaluate on images of one channel. Default: as trained.',
+    group=Group.DATA,
   )
   eval_dir: str = option(
     None,
     'Where results are written. Default: eval, beside the checkpoint.',
     folder=True,
+    group=Group.OUTPUT,
   )
   batch_size: int | None = option(
     None,
     'Examples in a step. Default: 100; segmentation: up to a million '
     'pixels, at most 16.',
     low=1,
+    group=Group.EVALUATION,
   )
   max_num_batches: int | None = option(
-    None, 'Stop after this many batches. Default: the whole split.', low=1
+    None,
+    'Stop after this many batches. Default: the whole split.',
+    low=1,
+    group=Group.EVALUATION,
   )
   moving_average_decay: float | None = option(
     None,
@@ -332,66 +433,101 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
     "the run's.",
     low=0,
     high=1,
+    group=Group.EVALUATION,
   )
   raw_weights: bool = option(
     False,
     'Evaluate the weights themselves although the run has moving averages.',
+    group=Group.EVALUATION,
   )
   flip: bool = option(
-    False, 'Average the probabilities of each image and its mirror image.'
+    False,
+    'Average the probabilities of each image and its mirror image.',
+    group=Group.EVALUATION,
   )
   ten_crop: bool = option(
     False,
     'Average over four corners, the centre, and their mirror images.',
     task=CLASSIFICATION,
+    group=Group.EVALUATION,
   )
   scales: tuple[float, ...] | None = option(
     None,
     'Average over sizes of the image, such as 0.8,1,1.2. Default: one size.',
     form=parsing.POSITIVES,
+    group=Group.EVALUATION,
   )
   recalibrate_batch_norm_batches: int | None = option(
     None,
     "Batches of the run's training split to measure batch norm on; 0 is off. "
     "Default: the run's, before its end.",
     low=0,
+    group=Group.BATCH_NORM,
   )
   compare_batch_statistics: int = option(
     1000,
     'Examples evaluated again with batch statistics instead of moving '
     'averages; 0 is off.',
     low=0,
+    group=Group.EVALUATION,
   )
 
 
 @dataclasses.dataclass(frozen=True)
 class InspectConfig(Config):
-  """What `inspect_checkpoint.py` is told, besides the checkpoint."""
+  """Tells what is in a checkpoint, and whether it fits a network.
+
+  What `inspect_checkpoint.py` is told, besides the checkpoint.
+  """
+
+  arguments = 'CHECKPOINT_OR_FOLDER'
+  examples = (
+    'runs/resnet_v2_50-digits',
+    'resnet_v1_50.ckpt --model_name=resnet_v1_50',
+  )
 
   model_name: str | None = option(
-    None, 'A network to compare the checkpoint with. Default: none.'
+    None,
+    'A network to compare the checkpoint with. Default: none.',
+    group=Group.MODEL,
   )
-  json: bool = option(False, 'Print JSON.')
+  json: bool = option(False, 'Print JSON.', group=Group.OUTPUT)
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassifyConfig(ModelConfig):
-  """What `classify_image.py` is told, besides the images."""
+  """Names what images show, or writes their masks.
+
+  What `classify_image.py` is told, besides the images.
+  """
+
+  arguments = '--checkpoint_path=RUN IMAGE_OR_FOLDER ...'
+  examples = (
+    '--checkpoint_path=runs/resnet_v2_50-digits a.png folder/',
+    '--checkpoint_path=resnet_v1_50.ckpt --model_name=resnet_v1_50 '
+    '--labels_file=labels.txt a.png',
+  )
 
   checkpoint_path: str = option(
-    None, 'The checkpoint, or a run folder whose newest is taken. Required.'
+    None,
+    'The checkpoint, or a run folder whose newest is taken. Required.',
+    group=Group.OUTPUT,
   )
   model_name: str = option(
     None,
     "The network. Default: the run's; required for a checkpoint without a run.",
+    group=Group.MODEL,
   )
   labels_file: str | None = option(
     None,
     'Class names: lines such as 0:chef, or JSON such as {"0": "chef"}. '
     "Default: the run's.",
+    group=Group.DATA,
   )
   preprocessing_name: str = option(
-    None, "The preprocessing. Default: the run's, else the network's."
+    None,
+    "The preprocessing. Default: the run's, else the network's.",
+    group=Group.DATA,
   )
   eval_image_size: int = option(
     None,
@@ -399,6 +535,7 @@ class ClassifyConfig(ModelConfig):
     "the network's.",
     low=1,
     task=CLASSIFICATION,
+    group=Group.DATA,
   )
   eval_crop_size: tuple[int, int] | None = option(
     None,
@@ -406,9 +543,10 @@ class ClassifyConfig(ModelConfig):
     '513,769. Default: whole images.',
     form=parsing.SIZE,
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   use_grayscale: bool = option(
-    None, 'Feed images of one channel. Default: as trained.'
+    None, 'Feed images of one channel. Default: as trained.', group=Group.DATA
   )
   output_dir: str = option(
     None,
@@ -416,31 +554,51 @@ class ClassifyConfig(ModelConfig):
     'checkpoint.',
     folder=True,
     task=SEGMENTATION,
+    group=Group.OUTPUT,
   )
-  top: int = option(5, 'Number of classes to print for each image.', low=1)
-  json: bool = option(False, 'Print JSON, one object per image.')
-  batch_size: int = option(32, 'Images in a step.', low=1)
+  top: int = option(
+    5,
+    'Number of classes to print for each image.',
+    low=1,
+    group=Group.EVALUATION,
+  )
+  json: bool = option(
+    False, 'Print JSON, one object per image.', group=Group.OUTPUT
+  )
+  batch_size: int = option(32, 'Images in a step.', low=1, group=Group.MACHINE)
 
 
 @dataclasses.dataclass(frozen=True)
 class ConvertConfig(Config):
-  """What `download_and_convert_data.py` is told."""
+  """Makes TFRecords of images and labels, or checks those there are.
+
+  What `download_and_convert_data.py` is told.
+  """
+
+  arguments = '--dataset_dir=DATA'
+  examples = (
+    '--dataset_name=image_folder --source=PHOTOS --dataset_dir=DATA',
+    '--verify --dataset_dir=DATA',
+  )
 
   dataset_name: str | None = option(
     None,
     'What to convert (an unknown name lists all), or tfds:NAME. With '
     '--verify: what the folder holds.',
+    group=Group.DATA,
   )
   dataset_dir: str = option(
     None,
     'The folder to write TFRecords to, or to verify.',
     folder=True,
     remote=True,
+    group=Group.DATA,
   )
   source: str | None = option(
     None,
     'A folder, file, archive or URL to convert from. Default: the '
     "dataset's public address.",
+    group=Group.DATA,
   )
   validation_fraction: float = option(
     0.1,
@@ -448,17 +606,20 @@ class ConvertConfig(Config):
     'one split.',
     above=0,
     high=0.99,
+    group=Group.DATA,
   )
   labels_file: str | None = option(
     None,
     'csv, masks: class names, lines such as 0:chef. imagenet: the list of '
     'synsets.',
+    group=Group.DATA,
   )
   color_table: str | None = option(
     None,
     'Masks: meaning of the colours: CSV with columns name,r,g,b, or '
     "CVAT's labelmap.txt.",
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   mask_values: tuple[int, ...] | None = option(
     None,
@@ -466,6 +627,7 @@ class ConvertConfig(Config):
     'the class numbers.',
     form=parsing.MASK_VALUES,
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   ignore_label: int = option(
     255,
@@ -473,38 +635,53 @@ class ConvertConfig(Config):
     low=-1,
     high=255,
     task=SEGMENTATION,
+    group=Group.SEGMENTATION,
   )
   num_shards: int | None = option(
     None,
     'Files per split. Default: one for each 1,000 examples.',
     low=1,
     high=99999,
+    group=Group.OUTPUT,
   )
   seed: int = option(
-    0, 'Fixes the split and the order of the examples.', low=0, high=2**31 - 1
+    0,
+    'Fixes the split and the order of the examples.',
+    low=0,
+    high=2**31 - 1,
+    group=Group.DATA,
   )
   skip_bad_examples: int = option(
-    0, 'Bad images that may be skipped and named; one more is an error.', low=0
+    0,
+    'Bad images that may be skipped and named; one more is an error.',
+    low=0,
+    group=Group.DATA,
   )
   max_image_pixels: int = option(
     MAX_PIXELS,
     'The largest image or mask that is taken, in pixels (height x width).',
     low=1,
     high=MOST_PIXELS,
+    group=Group.DATA,
   )
   max_unpacked_bytes: int | None = option(
     None,
     'The most that an archive may unpack to. Default: 1 GB, or 100 times '
     'its size if that is more.',
     low=1,
+    group=Group.DATA,
   )
   num_threads: int | None = option(
-    None, 'Images read in parallel. Default: one per processor.', low=1
+    None,
+    'Images read in parallel. Default: one per processor.',
+    low=1,
+    group=Group.MACHINE,
   )
   verify: bool = option(
     False,
     'Convert nothing: read every record of --dataset_dir and report what '
     'is there and what is wrong.',
+    group=Group.DATA,
   )
 
 

@@ -5,11 +5,14 @@ TensorFlow.
 """
 
 import dataclasses
+import functools
 
 from datasets.label_kinds import SEGMENTATION
-from engine.config import parsing
-from engine.config.fields import option
+from engine.config import fields, parsing
+from engine.config.fields import Group
 from engine.config.model import ModelConfig
+
+option = functools.partial(fields.option, group=Group.SEGMENTATION)
 
 
 @dataclasses.dataclass(frozen=True)

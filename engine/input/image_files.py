@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -10,40 +11,65 @@ from datasets import files
 from datasets.images import image_files
 from datasets.text import one_line
 from engine.common import console
+from engine.common.variables import some
+
+_SHOWN = 5  # names in a line
 
 
-def find(arguments: list[str]) -> list[str]:
+class Named(NamedTuple):
+  """What the arguments of a command name.
+
+  Fields:
+    files: the files, each once.
+    missing: a sentence on each name that is of none.
+  """
+
+  files: list[str]
+  missing: list[str]
+
+
+def find(arguments: list[str]) -> Named:
   """Returns the files named, and the images in the folders named.
 
   Raises:
-    ValueError: nothing named, or a name that does not exist, or a folder
-      without images.
+    ValueError: there is not one file.
   """
-  found = []
+  found, missing = [], []
   for argument in arguments:
-    path = pathlib.Path(argument)
-    if path.is_dir():
-      inside = [
-        str(file)
-        for file in sorted(path.rglob('*'))
-        if file.suffix.lower() in image_files.SUFFIXES
-      ]
-      if not inside:
-        raise ValueError(
-          f'The folder {argument} has no images '
-          f'({", ".join(image_files.SUFFIXES)}).'
-        )
-      found += inside
-    elif path.exists():
-      found.append(argument)
-    else:
-      raise ValueError(f'There is no file or folder {argument}.')
+    try:
+      found += _files(argument)
+    except ValueError as error:
+      missing.append(str(error))
+    except OSError as error:
+      missing.append(console.explain(error))
   if not found:
     raise ValueError(
-      'Name images, or folders of them: python '
+      ' '.join(missing[:_SHOWN])
+      if missing
+      else 'Name images, or folders of them: python '
       'classify_image.py --checkpoint_path=DIR a.png folder/'
     )
-  return list(dict.fromkeys(found))
+  return Named(list(dict.fromkeys(found)), missing)
+
+
+def _files(argument):
+  """Returns the file, or the images in the folder; ValueError if none."""
+  path = pathlib.Path(argument)
+  if path.is_dir():
+    inside = [
+      str(file)
+      for file in sorted(path.rglob('*'))
+      if file.suffix.lower() in image_files.SUFFIXES
+    ]
+    if not inside:
+      raise ValueError(
+        f'The folder {argument} has no images '
+        f'({", ".join(image_files.SUFFIXES)}).'
+      )
+    return inside
+  if not path.exists():
+    raise ValueError(f'There is no file or folder {argument}.')
+  return [argument]
 
 
 def decoded(data: tf.Tensor) -> tf.Tensor:
@@ -56,30 +82,40 @@ def decoded(data: tf.Tensor) -> tf.Tensor:
 def read(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
   """Yields the files that are images, as TensorFlow decodes them rightly.
 
-  Names the others on stderr.
+  Names the others on stderr, and those of which the first of several images is
+  taken.
   """
-  decoder = image_files.Decoder()
+  decoder, several = image_files.Decoder(), []
   for path in paths:
     try:
-      yield (
-        path,
-        image_files.standard(
-          files.read_bytes(path), decoder, first_of_many=True
-        ).data,
+      image = image_files.standard(
+        files.read_bytes(path), decoder, first_of_many=True
       )
+      if image.images > 1:
+        several.append(f'{path} ({image.images})')
+      yield path, image.data
     except image_files.BadImage as bad:
       console.error(f'{one_line(path)} {bad}.')
     except files.Irregular as error:
       console.error(str(error))
     except OSError as error:
       console.error(console.explain(error))
+  if several:
+    console.note(
+      'of files with several images, the first is taken: '
+      f'{some(several, _SHOWN)}.',
+      aside=True,
+    )
 
 
-def check_all(read_files: int, paths: Sequence[str]) -> None:
-  """Raises ValueError if not all of the files could be read."""
-  if read_files < len(paths):
+def check_all(read_files: int, named: Named) -> None:
+  """Names what is missing; raises ValueError if not all could be read."""
+  for sentence in named.missing:
+    console.error(sentence)
+  total = len(named.files) + len(named.missing)
+  if read_files < total:
     raise ValueError(
-      f'{len(paths) - read_files} of {len(paths)} files '
+      f'{total - read_files} of {total} files '
       'could not be classified: see above.'
     )
 

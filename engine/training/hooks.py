@@ -15,7 +15,10 @@ import tensorflow.compat.v1 as tf
 
 from engine.checkpoints import locate
 from engine.common import console
+from engine.training.estimate import Estimate
 from engine.training.metrics_log import MetricsLog
+
+_PATIENCE = 5  # seconds without a line, before the first row
 
 
 def duration(seconds: float) -> str:
@@ -45,7 +48,8 @@ class Report(tf.train.SessionRunHook):
   """Prints and records a line every few steps.
 
   A line is also a row of metrics.csv and a point in TensorBoard. It shows
-  means over the steps since the last one.
+  means over the steps since the last one. Before the first of them the first
+  step has a line of its own, and so do others that take long.
   """
 
   def __init__(
@@ -56,6 +60,7 @@ class Report(tf.train.SessionRunHook):
     total: int | None,
     every: int,
     batch_size: int,
+    advice: str = '',
   ):
     """Prepares the report.
 
@@ -67,6 +72,7 @@ class Report(tf.train.SessionRunHook):
       total: the last step, None if there is none.
       every: steps between two lines.
       batch_size: examples in a step.
+      advice: see `Estimate`.
     """
     self._fetches, self._train_dir = fetches, train_dir
     self._start, self._total, self._every = start_step, total, every
@@ -75,6 +81,8 @@ class Report(tf.train.SessionRunHook):
     self._count = 0
     self._timed, self._warming_up = 0, True
     self._begun = False
+    self._estimate = Estimate(total, advice)
+    self._said: float | None = None  # when; None from the first row on
 
   def begin(self) -> None:
     self._log = MetricsLog(
@@ -93,6 +101,7 @@ class Report(tf.train.SessionRunHook):
     self._events = tf.summary.FileWriterCache.get(self._train_dir)
     self._bar = console.progress(self._total, self._start)
     self._time = time.perf_counter()
+    self._said = -math.inf
     self._begun = True
 
   def before_run(
@@ -108,8 +117,11 @@ class Report(tf.train.SessionRunHook):
     values = run_values.results
     step = int(values['step'])
     self._bar.update(step - self._bar.n)
-    if self._warming_up:  # the first step also prepares the graph
-      self._warming_up, self._time = False, time.perf_counter()
+    now = time.perf_counter()
+    is_first, self._warming_up = self._warming_up, False
+    if is_first:  # it also prepares the graph
+      self._time = now
+      self._estimate.begin(now)
       values['waiting'] = 0
     else:
       self._timed += 1
@@ -118,10 +130,25 @@ class Report(tf.train.SessionRunHook):
     self._count += 1
     if step % self._every == 0 or step == self._total:
       self._line(step, float(values['learning_rate']))
+    elif self._said is not None and now - self._said >= _PATIENCE:
+      self._said = now
+      self._say(step, values)
+    if not is_first:
+      self._estimate.after(step, now)
 
   def exclude(self, seconds: float) -> None:
-    """Leaves time that was no training out of the next line's speed."""
+    """Leaves time that was no training out of what is said of the speed."""
     self._time += seconds
+    self._estimate.exclude(seconds)
+
+  def _say(self, step, values, more=''):
+    """Prints the line of a step."""
+    of = f' of {self._total}' if self._total else ''
+    console.say(
+      f'step {step}{of}: loss {values["loss"]:.4f}, accuracy '
+      f'{values["accuracy"]:.1%}, learning rate {values["learning_rate"]:.3g}'
+      f'{more}'
+    )
 
   def _line(self, step, learning_rate):
     now = time.perf_counter()
@@ -148,7 +175,6 @@ class Report(tf.train.SessionRunHook):
       ),
       step,
     )
-    of = f' of {self._total}' if self._total else ''
     speed, left = '', ''
     if self._timed:
       speed = (
@@ -158,12 +184,9 @@ class Report(tf.train.SessionRunHook):
       )
     if self._timed and self._total:
       left = f', {duration((self._total - step) * pace)} left'
-    console.say(
-      f'step {step}{of}: loss {row["loss"]:.4f}, accuracy '
-      f'{row["accuracy"]:.1%}, learning rate {learning_rate:.3g}'
-      f'{speed}{left}'
-    )
+    self._say(step, row, speed + left)
     self._sums, self._count, self._timed = {}, 0, 0
+    self._said = None
 
   def end(self, session: tf.Session) -> None:
     self.close()
@@ -344,6 +367,13 @@ class Profile(tf.train.SessionRunHook):
 class StopOnSignal(tf.train.SessionRunHook):
   """Turns Ctrl-C and SIGTERM into a stop after the current step.
 
+  A second one ends the process at once, as a kill does, which a run survives:
+  files are written in whole or not at all.
+
+  Python calls its handlers between two of its own instructions, so not while a
+  step runs, which may take minutes. The signals are therefore also seen by a
+  thread, at the other end of the pipe that `signal.set_wakeup_fd` writes to.
+
   Attributes:
     received: the signal's number, None if there was none.
   """
@@ -353,8 +383,6 @@ class StopOnSignal(tf.train.SessionRunHook):
     self._handlers = {}
 
   def _receive(self, number, frame):
-    if self.received is not None:  # asked twice: at once
-      raise KeyboardInterrupt
     self.received = number
 
   def begin(self) -> None:
@@ -363,6 +391,23 @@ class StopOnSignal(tf.train.SessionRunHook):
         number: signal.signal(number, self._receive)
         for number in (signal.SIGINT, signal.SIGTERM)
       }
+      self._pipe, self._end = os.pipe()
+      os.set_blocking(self._end, False)
+      self._end_before = signal.set_wakeup_fd(self._end)
+      self._thread = threading.Thread(target=self._watch, daemon=True)
+      self._thread.start()
+
+  def _watch(self):
+    """Says what each signal does; returns when the pipe is closed."""
+    seen = 0
+    while found := os.read(self._pipe, 1):
+      if found[0] not in self._handlers:
+        continue
+      seen += 1
+      if seen > 1:
+        console.interject('Stopped at once: what was saved before stays.')
+        os._exit(128 + found[0])
+      console.interject('Stopping after this step; Ctrl-C again stops at once.')
 
   def after_run(
     self,
@@ -374,5 +419,12 @@ class StopOnSignal(tf.train.SessionRunHook):
 
   def close(self) -> None:
     """Puts back the handlers from before."""
+    if not self._handlers:
+      return
     for number, handler in self._handlers.items():
       signal.signal(number, handler)
+    signal.set_wakeup_fd(self._end_before)
+    os.close(self._end)
+    self._thread.join()
+    os.close(self._pipe)
+    self._handlers = {}

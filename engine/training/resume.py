@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import glob
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 
@@ -75,8 +76,9 @@ def latest(train_dir: str) -> tuple[str | None, int]:
     )
   names = os.path.join(train_dir, locate.LIST)
   if os.path.exists(names):
-    console.warn(
-      f'{names} names no checkpoint that is there: training begins anew.'
+    console.note(
+      f'{names} names no checkpoint that is there: training begins anew.',
+      aside=True,
     )
   return None, 0
 
@@ -123,5 +125,6 @@ def check(config: TrainConfig) -> None:
     )
     raise ValueError(
       f'The run in {folder} was begun with {"; ".join(refused)}: {cure}name '
-      'another --train_dir, or resume it as it was begun.'
+      'another --train_dir, or resume it as it was begun, by '
+      f'--resume={shlex.quote(folder)} alone.'
     )

@@ -158,10 +158,9 @@ def training(
     dataset: the split.
 
   Raises:
-    ValueError: decoder, stride or rates that do not fit the network, or
-      weights that do not fit the classes.
+    ValueError: weights that do not fit the classes, or masks of which nothing
+      would be learnt.
   """
-  decoders.check(**build.decoder_options(config))
   sizes.check_size(
     'train_crop_size', config.train_crop_size, config.output_stride
   )

@@ -24,6 +24,7 @@ from engine.tasks.base import EvaluatedSplit, Shares
 from engine.tasks.segmentation import completion, examples, image_files, report
 from engine.tasks.segmentation.predictor import DensePredictions, DensePredictor
 from metrics import segmentation
+from nets import decoders
 from nets.nets_factory import Network
 from preprocessing import preprocessing_factory, segmentation_preprocessing
 
@@ -67,7 +68,8 @@ class Segmentation:
     }
 
   def check_training(self, config: TrainConfig) -> None:
-    """Checks the name of the preprocessing."""
+    """Checks the preprocessing, and that the network takes the decoder."""
+    decoders.check(**build.decoder_options(config))
     preprocessing_factory.get_segmentation_preprocessing(
       config.preprocessing_name, True
     )

@@ -1,16 +1,28 @@
 """Command lines of TF-Slim and of this project."""
 
 import dataclasses
+import os
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
 
+import classify_image
+import download_and_convert_data
 import eval_image_classifier
+import inspect_checkpoint
 import train_image_classifier
-from engine.config import flags
-from engine.config.scripts import ClassifyConfig, EvalConfig, TrainConfig
+from engine.config import aliases, flags
+from engine.config.fields import Group
+from engine.config.scripts import (
+  ClassifyConfig,
+  ConvertConfig,
+  EvalConfig,
+  InspectConfig,
+  TrainConfig,
+)
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -58,7 +70,8 @@ def _parse(config_class, *arguments):
 @pytest.mark.parametrize('config_class, name', UPSTREAM)
 def test_flags_of_slim(config_class, name):
   kind = {
-    field.name: flags._kind(field) for field in dataclasses.fields(config_class)
+    field.name: config_class.kind(field)
+    for field in dataclasses.fields(config_class)
   }[name]
   text, value = SPECIAL.get(name, VALUES[kind])
   for arguments in ([f'--{name}={text}'], [f'-{name}={text}']):
@@ -95,9 +108,13 @@ def test_last_value_counts():
   [
     (
       ['--modle_name=x'],
-      "Unknown command line flag 'modle_name'. Did you mean: model_name",
+      'There is no flag --modle_name. Did you mean --model_name? --help lists',
     ),
-    (['--zzzzzz'], "Unknown command line flag 'zzzzzz'. --help lists"),
+    (['--zzzzzz'], 'There is no flag --zzzzzz. --help lists the flags.'),
+    (['--lr=0.1'], 'no flag --lr. Did you mean --learning_rate?'),
+    (['-bs', '8'], 'no flag --bs. Did you mean --batch_size?'),
+    (['--data=x'], 'no flag --data. Did you mean --dataset_dir?'),
+    (['--batch-size=8'], 'no flag --batch-size. Did you mean --batch_size?'),
     (['--batch_size=many'], 'flag --batch_size=many'),
     (['--batch_size=1.5'], 'flag --batch_size=1.5'),
     (['--learning_rate=fast'], 'flag --learning_rate=fast'),
@@ -149,38 +166,76 @@ def test_positional_argument_is_refused(capsys, arguments):
   )
 
 
-@pytest.mark.parametrize(
-  'module, config_class',
-  [(train_image_classifier, TrainConfig), (eval_image_classifier, EvalConfig)],
-)
-@pytest.mark.parametrize('flag', ['--help', '-h'])
-def test_help(capsys, module, config_class, flag):
+SCRIPTS = {
+  train_image_classifier: TrainConfig,
+  eval_image_classifier: EvalConfig,
+  classify_image: ClassifyConfig,
+  download_and_convert_data: ConvertConfig,
+  inspect_checkpoint: InspectConfig,
+}
+
+
+@pytest.mark.parametrize('name', aliases.ALIASES)
+def test_aliases_name_flags(name):
+  """None is a flag itself, and each is of some script."""
+  known = {
+    field.name
+    for config_class in SCRIPTS.values()
+    for field in dataclasses.fields(config_class)
+  }
+  assert name not in known
+  assert aliases.ALIASES[name] and set(aliases.ALIASES[name]) <= known
+
+
+def help_of(capsys, module, flag='--help'):
   with pytest.raises(SystemExit) as end:
     module.main(['x.py', flag])
   assert end.value.code == 0
   found = capsys.readouterr()
-  assert found.err == '' and 'python x.py' in found.out
-  listed = {
-    line.split()[0] for line in found.out.splitlines() if line.startswith('--')
-  }
-  assert listed == {
-    f'--{field.name}' for field in dataclasses.fields(config_class)
-  }
+  assert found.err == ''
+  return found.out
 
 
-def test_help_tells_defaults(capsys):
-  with pytest.raises(SystemExit):
-    _parse(TrainConfig, '--help')
-  text = capsys.readouterr().out
-  assert '--momentum (0.9)\n    momentum, lars: the momentum.\n' in text
-  assert "Examples in a step. Default: the dataset's, else 32." in text
-  assert '--use_grayscale (False)\n    Train on images of one' in text
-  assert '--labels_offset (classification only)\n    Subtracted' in text
-  assert '--cache (one of memory, file; classification only)\n' in text
-  assert (
-    '--num_clones (1)\n    TF-Slim: number of clones to deploy. Now this'
-    in text
+@pytest.mark.parametrize('module', SCRIPTS)
+def test_help(capsys, module):
+  """All flags, in groups, TF-Slim's dead ones last; examples that parse."""
+  text = help_of(capsys, module)
+  lines = text.splitlines()
+  config_class = SCRIPTS[module]
+  assert lines[0].startswith('usage: x.py [flags]')
+  assert max(map(len, lines)) <= 80
+  assert sorted(re.findall(r'^  --(?:\[no\])?(\w+)', text, re.M)) == sorted(
+    ['flagfile', *(field.name for field in dataclasses.fields(config_class))]
   )
+  headings = [group.value for group in Group if f'\n\n{group.value}:\n' in text]
+  assert headings[0] == 'Data' or len(headings) < 4
+  assert Group.SCRIPT.value not in headings
+  places = [text.index(f'\n{heading}:') for heading in headings]
+  assert places == sorted(places)
+  assert len(config_class.examples) >= 2
+  for example in config_class.examples:
+    assert f'python x.py {example}' in text.replace(' \\\n     ', '')
+    config, arguments = _parse(config_class, *example.split())
+    assert config != config_class() or arguments
+
+
+def test_help_names_positional_arguments(capsys):
+  assert help_of(capsys, classify_image, '-h').startswith(
+    'usage: x.py [flags] --checkpoint_path=RUN IMAGE_OR_FOLDER ...\n'
+  )
+
+
+def test_help_tells_choices_and_defaults(capsys):
+  text = ' '.join(help_of(capsys, train_image_classifier).split())
+  for part in (
+    '--momentum=X momentum, lars: the momentum. Default: 0.9. --',
+    "Examples in a step. Default: the dataset's, else 32.",
+    '--[no]use_grayscale Train on images of one channel. Default: false.',
+    'One of memory, file. Classification only.',
+    '--num_clones=N This version trains in one process on one device; the',
+    '--optimizer=NAME The optimizer. One of adadelta, adagrad,',
+  ):
+    assert part in text
 
 
 # Targets of `run`, below.
@@ -265,3 +320,80 @@ def test_mistakes_are_answered_without_tensorflow():
     [sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT
   )
   assert found.returncode == 1 and found.stdout == ''
+
+
+def python(code, **options):
+  return subprocess.run(
+    [sys.executable, '-c', code],
+    stderr=subprocess.PIPE,
+    text=True,
+    cwd=ROOT,
+    check=False,
+    **options,
+  )
+
+
+MISSING = (
+  'error: The module {} is not installed. This installs all that the scripts '
+  "need, in the folder of the project: pip install '.[scripts]'\n"
+)
+
+
+@pytest.mark.parametrize(
+  'module, name',
+  [*((module, 'absl') for module in SCRIPTS), (train_image_classifier, 'tqdm')],
+  ids=lambda each: getattr(each, '__name__', each),
+)
+def test_a_module_is_missing_from_the_start(module, name):
+  found = python(
+    f'import sys; sys.modules["{name}"] = None; '
+    f'import {module.__name__} as script; '
+    'sys.exit(script.main(["x", "--num_clones=2"]))'
+  )
+  assert found.returncode == 1 and found.stderr == MISSING.format(name)
+
+
+def draw(config):
+  import matplotlib.figure  # noqa: F401
+
+
+def mistaken_import(config):
+  import engine.nowhere  # noqa: F401
+
+
+def test_a_module_is_missing(run, monkeypatch, capsys):
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
+  monkeypatch.delitem(sys.modules, 'matplotlib.figure', raising=False)
+  assert run(draw) == 1
+  assert capsys.readouterr().err == MISSING.format('matplotlib')
+  assert run(mistaken_import) == 1
+  assert 'pip' not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  'module',
+  [train_image_classifier, classify_image],
+  ids=lambda each: each.__name__,
+)
+def test_nobody_reads_the_help(module):
+  """As with `| head -1`: it ends quietly, at Python's last flush too."""
+  reader, writer = os.pipe()
+  os.close(reader)
+  found = python(
+    f'import sys, {module.__name__} as script; '
+    'print("more", end=""); '  # stays in the buffer
+    'sys.exit(script.main(["x", "--help"]))',
+    stdout=writer,
+    env={**os.environ, 'PYTHONUNBUFFERED': ''},
+  )
+  os.close(writer)
+  assert (found.returncode, found.stderr) == (141, '')
+
+
+def break_pipe(config):
+  raise BrokenPipeError(32, 'Broken pipe')
+
+
+def test_run_of_a_broken_pipe(run, capsys):
+  assert run(break_pipe) == 141
+  assert capsys.readouterr().err == ''

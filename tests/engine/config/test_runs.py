@@ -1,11 +1,13 @@
 """config.json: written, read, and taken over by the other scripts."""
 
 import os
+import shutil
 
 import pytest
 
 from engine.common import files
 from engine.config import runs
+from engine.config.flags import parse
 from engine.config.scripts import EvalConfig, TrainConfig
 
 
@@ -260,3 +262,99 @@ def test_what_another_version_wrote(tmp_path, monkeypatch):
   (tmp_path / 'config.json').write_text('{"new": [{}], "train_dir": "here"}')
   (tmp_path / 'here').touch()
   assert runs.read(str(tmp_path)) == {'new': [{}], 'train_dir': 'here'}
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+  """begun(**flags): writes a run to the folder 'run'."""
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'run').mkdir()
+
+  def write(**flags):
+    complete = TrainConfig(
+      **{'dataset_name': 'digits', 'train_dir': '/old/place', **flags}
+    )
+    runs.write(complete, 'run', num_classes=10)
+    return complete.replace(train_dir='run')
+
+  return write
+
+
+def resumed(*flags):
+  """What the training script is told by a command line."""
+  return parse(TrainConfig, ['x', *flags], runs.resumed)[0]
+
+
+def test_resumed_by_name_alone(begun):
+  """Or by train_dir alone; all values are the run's, in its folder of now."""
+  then = begun(model_name='resnet_v1_50', seed=3, **TEXTS)
+  assert resumed('--resume=run') == resumed('--train_dir=run') == then
+  assert resumed('--train_dir=run/', '--verbosity=0') == then.replace(
+    train_dir='run/', verbosity=0
+  )
+
+
+def test_flags_beside_a_resumed_run(begun):
+  then = begun(batch_size=8, seed=1)
+  found = resumed('--resume=run', '--keep_best=3', '--seed=0')
+  # That the seed differs is refused with the whole configuration, or accepted.
+  assert found == then.replace(keep_best=3, seed=0)
+
+
+def test_train_dir_with_other_flags_is_a_whole_command(begun):
+  begun(batch_size=8)
+  assert resumed('--train_dir=run', '--seed=1') == TrainConfig(
+    train_dir='run', seed=1
+  )
+
+
+def test_either_length_replaces_both(begun):
+  """The smaller counts, which would be that of before."""
+  begun(num_epochs=2.0, max_number_of_steps=90)
+  both = [
+    (found.num_epochs, found.max_number_of_steps)
+    for found in (
+      resumed('--resume=run'),
+      resumed('--resume=run', '--num_epochs=3'),
+      resumed('--resume=run', '--max_number_of_steps=200'),
+    )
+  ]
+  assert both == [(2, 90), (3, None), (None, 200)]
+
+
+def test_what_is_not_taken_over(begun):
+  """Flags of the command alone, dead ones, and values of another task."""
+  begun(
+    accept_changes=True,
+    num_clones=2,
+    task='segmentation',
+    labels_offset=1,
+    decoder='fcn',
+  )
+  found = resumed('--resume=run')
+  assert (found.accept_changes, found.num_clones) == (False, 1)
+  assert (found.labels_offset, found.decoder) == (None, 'fcn')
+  assert found.resume is None
+
+
+@pytest.mark.parametrize(
+  'flags, words',
+  [
+    (
+      ['--resume=run', '--model_name=resnet_v2_50', '--optimizer=adam'],
+      'The run in run was begun with optimizer=momentum, not adam; '
+      'model_name=resnet_v1_50, not resnet_v2_50: leave such flags out',
+    ),
+    (['--resume=run', '--train_dir=other'], '--train_dir=other contradicts'),
+    (['--resume=nowhere'], '--resume=nowhere: this is no folder that a train'),
+    (['--resume=run/model.ckpt-3'], ' Did you mean --resume=run? '),
+    (['--resume=run/best'], ' Did you mean --resume=run? '),
+  ],
+)
+def test_refused_to_resume(begun, tmp_path, flags, words):
+  begun(model_name='resnet_v1_50')
+  (tmp_path / 'run/best').mkdir()
+  shutil.copy('run/config.json', 'run/best')
+  with pytest.raises(ValueError) as error:
+    resumed(*flags)
+  assert words in str(error.value)

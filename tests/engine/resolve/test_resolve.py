@@ -511,3 +511,25 @@ def test_an_evaluation_split_without_files(colours, workplace):
     ValueError, match='^--eval_split_name=validation: There is no file'
   ):
     completed(folder, dataset_name='flowers', eval_split_name='validation')
+
+
+@pytest.mark.parametrize(
+  'flags, words',
+  [
+    ({'decoder': 'unet'}, "no decoder named 'unet'"),
+    ({'output_stride': 1}, 'output_stride'),
+    ({'decoder': 'fcn', 'atrous_rates': '6,12'}, 'has no atrous rates'),
+  ],
+)
+def test_bad_flags_are_named_before_data_are_made(monkeypatch, flags, words):
+  """The scenes of digits take a minute."""
+  monkeypatch.setattr(
+    'engine.resolve.training.dataset_factory.get_dataset',
+    lambda *_: pytest.fail('the data are made'),
+  )
+  with pytest.raises(ValueError, match=words):
+    training(
+      scripts.TrainConfig(
+        task='segmentation', model_name='resnet_v1_small', **flags
+      )
+    )

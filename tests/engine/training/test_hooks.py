@@ -1,10 +1,13 @@
 """Reports, saves, profiles and stops around the steps of a session."""
 
 import math
+import os
 import pathlib
 import re
 import resource
 import signal
+import subprocess
+import sys
 import time
 import types
 
@@ -13,6 +16,8 @@ import tensorflow.compat.v1 as tf
 
 from engine.checkpoints import locate
 from engine.training import hooks, metrics_log
+
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +50,12 @@ def loop(graph, tmp_path):
     done = tf.identity(step.read_value())
 
   def run(
-    losses, others=lambda scaffold, done: (), start=0, total=None, every=2
+    losses,
+    others=lambda scaffold, done: (),
+    start=0,
+    total=None,
+    every=2,
+    advice='',
   ):
     fetches = {
       'step': done,
@@ -55,7 +65,9 @@ def loop(graph, tmp_path):
       'learning_rate': tf.constant(0.5),
       'waiting': tf.constant(0.25),
     }
-    report = hooks.Report(fetches, str(tmp_path), start, total, every, 8)
+    report = hooks.Report(
+      fetches, str(tmp_path), start, total, every, 8, advice
+    )
     scaffold = tf.train.Scaffold()
     with tf.train.MonitoredSession(
       tf.train.ChiefSessionCreator(scaffold), [report, *others(scaffold, done)]
@@ -81,7 +93,10 @@ def test_report(loop, capsys):
   # Not that for the first batch, before which the pipeline has to start.
   assert [row['waiting_seconds'] for row in rows] == [0.25, 0.5, 0.25]
   assert all(row['images_per_second'] > 0 for row in rows)
-  lines = capsys.readouterr().out.splitlines()
+  first, *lines = capsys.readouterr().out.splitlines()
+  assert first == (
+    'step 1 of 5: loss 1.0000, accuracy 10.0%, learning rate 0.5'
+  )
   assert len(lines) == 3
   assert lines[0].startswith(
     'step 2 of 5: loss 1.5000, accuracy 15.0%, learning rate 0.5, '
@@ -94,7 +109,11 @@ def test_report(loop, capsys):
 def test_report_without_an_end(loop, capsys):
   loop([1, 2, 3, 4])
   lines = capsys.readouterr().out.splitlines()
-  assert [line.split(':')[0] for line in lines] == ['step 2', 'step 4']
+  assert [line.split(':')[0] for line in lines] == [
+    'step 1',
+    'step 2',
+    'step 4',
+  ]
   assert not any('left' in line for line in lines)
 
 
@@ -131,13 +150,38 @@ def test_report_of_the_speed(loop, clock, capsys):
 
   rows = loop([1, 2, 3, 4], lambda scaffold, done: [Each(pass_time)], total=9)
   assert [row['images_per_second'] for row in rows] == [4, 4]
-  lines = capsys.readouterr().out.splitlines()
+  _, *lines = capsys.readouterr().out.splitlines()
   assert lines[0].endswith(
     ', 4.0 images/s, 12% of the time waiting for data, 0:14 left'
   )
   assert lines[1].endswith(
     ', 4.0 images/s, 12% of the time waiting for data, 0:10 left'
   )
+
+
+def test_report_of_slow_steps(loop, clock, capsys):
+  """Each has a line, until the first row; then how long it will take."""
+
+  def pass_time(step):
+    clock[0] += 50 if step == 1 else 10
+
+  rows = loop(
+    [1, 2, 3, 4, 5, 6, 7],
+    lambda scaffold, done: [Each(pass_time)],
+    total=1000,
+    every=5,
+    advice='buy another.',
+  )
+  assert [row['step'] for row in rows] == [5]
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.partition(':')[0] for line in lines] == [
+    *(f'step {step} of 1000' for step in (1, 2, 3, 4)),
+    'About 3 hours at this rate',
+    'note',
+    'step 5 of 1000',
+  ]
+  assert lines[4].endswith(': 996 more steps of 10 seconds.')
+  assert lines[5] == 'note: buy another.'
 
 
 def test_report_of_the_first_step_alone(loop, capsys):
@@ -385,8 +429,65 @@ def test_signal_stops_after_the_step(loop, tmp_path, save, number):
   try:
     loop(range(9), lambda *given: [stop, Raise(), *save(1000)(*given)])
     assert stop.received == number and _steps_saved(tmp_path) == [1]
-    with pytest.raises(KeyboardInterrupt):  # asked twice
-      signal.raise_signal(number)
   finally:
     stop.close()
   assert signal.getsignal(number) is before
+  assert signal.set_wakeup_fd(-1) == -1
+
+
+# A run of two steps, of which the second does not end by itself.
+LONG_STEP = """
+import sys, time
+import tensorflow.compat.v1 as tf
+from engine.training import hooks
+
+tf.disable_eager_execution()
+number = tf.train.get_or_create_global_step()
+weight = tf.get_variable('weight', [100000])
+
+def work(done):
+  if done:
+    print('working', flush=True)
+    time.sleep(600)
+  return done
+
+with tf.control_dependencies([tf.py_func(work, [number], tf.int64)]):
+  step = number.assign_add(1)
+scaffold = tf.train.Scaffold()
+save = hooks.Save(
+  scaffold, sys.argv[1], 1e-9, step, lambda step: False, None, None
+)
+with tf.train.MonitoredSession(
+  tf.train.ChiefSessionCreator(scaffold), [save, hooks.StopOnSignal()]
+) as session:
+  for _ in range(2):
+    session.run(step)
+"""
+
+
+def test_signals_during_a_long_step(tmp_path):
+  """The first is answered at once, the second ends the process at once."""
+  process = subprocess.Popen(
+    [sys.executable, '-c', LONG_STEP, tmp_path / 'model.ckpt'],
+    cwd=ROOT,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
+  )
+  try:
+    assert process.stdout.readline() == 'working\n'
+    process.send_signal(signal.SIGTERM)
+    for line in process.stderr:
+      if not line.startswith('Stopping'):
+        continue  # TensorFlow's
+      assert line == 'Stopping after this step; Ctrl-C again stops at once.\n'
+      process.send_signal(signal.SIGINT)
+      break
+    _, rest = process.communicate(timeout=60)
+  finally:
+    process.kill()
+    process.wait()
+  assert rest == 'Stopped at once: what was saved before stays.\n'
+  assert process.returncode == 128 + signal.SIGINT
+  assert locate.newest(str(tmp_path)) == str(tmp_path / 'model.ckpt-1')

@@ -147,7 +147,8 @@ def test_differences_are_named_together(begun):
   assert text in {
     f'The run in {begun.folder} was begun with {differences}: pass '
     '--accept_changes to resume with the new values, name another '
-    '--train_dir, or resume it as it was begun.'
+    '--train_dir, or resume it as it was begun, by --resume='
+    f'{begun.folder} alone.'
     for differences in (
       'batch_size=8, not 16; learning_rate=None, not 0.5',
       'learning_rate=None, not 0.5; batch_size=8, not 16',
@@ -179,7 +180,8 @@ def test_never(begun, name, value, accept):
   default = TrainConfig.__dataclass_fields__[name].default
   assert complaint(begun, accept_changes=accept) == (
     f'The run in {begun.folder} was begun with {name}={value}, not '
-    f'{default}: name another --train_dir, or resume it as it was begun.'
+    f'{default}: name another --train_dir, or resume it as it was begun, by '
+    f'--resume={begun.folder} alone.'
   )
 
 
