@@ -14,7 +14,6 @@ from matplotlib import figure
 
 from metrics import classification
 
-
 _NUMBERS = itertools.count()  # next() is atomic, so that threads differ too
 
 
