@@ -1,18 +1,36 @@
 """Classification: what is written and drawn of an evaluation."""
 
+import contextlib
 import csv
+import io
+import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import figure
 
-from datasets import files
 from metrics import classification
 
 _LONGEST = 24  # characters of a class's name beside the confusion matrix
+_NUMBERS = itertools.count()  # next() is atomic, so that threads differ too
+
+
+@contextlib.contextmanager
+def _whole(path: str | os.PathLike) -> Iterator[io.BytesIO]:
+  """Yields what becomes the file at the end, which nobody sees in part."""
+  file = io.BytesIO()
+  yield file
+  unfinished = f'{os.fspath(path)}.{os.getpid()}-{next(_NUMBERS)}.tmp'
+  try:
+    pathlib.Path(unfinished).write_bytes(file.getvalue())
+    os.replace(unfinished, path)
+  except BaseException:
+    with contextlib.suppress(OSError):
+      os.remove(unfinished)
+    raise
 
 
 def write_table(
@@ -25,15 +43,17 @@ def write_table(
     header: the names of the columns.
     rows: their values.
   """
-  with files.atomic(path, newline='') as file:
-    writer = csv.writer(file)
+  with _whole(path) as file:
+    text = io.TextIOWrapper(file, 'utf-8', newline='')
+    writer = csv.writer(text)
     writer.writerow(header)
     writer.writerows(rows)
+    text.detach()  # which writes what is left, and keeps the file open
 
 
 def save_figure(fig: figure.Figure, path: str | os.PathLike) -> None:
   """Writes a figure as a PNG, in whole or not at all."""
-  with files.atomic(path, 'wb') as file:
+  with _whole(path) as file:
     fig.savefig(file, dpi=100, format='png')
 
 

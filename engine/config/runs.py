@@ -15,7 +15,11 @@ from engine.config.scripts import TrainConfig
 
 CONFIG_FILENAME = 'config.json'
 # The kinds of what is there besides the fields.
-_FACTS = {'num_classes': int, 'class_names': list[str]}
+_FACTS = {
+  'num_classes': int,
+  'class_names': list[str],
+  'data': dict[str, dict[str, int | str]],
+}
 
 
 def write(config: Config, folder: str, **facts: Any) -> None:
