@@ -18,7 +18,7 @@ import pytest
 from engine.checkpoints import best, contents, inspection, locate
 from engine.config import runs
 from engine.config.scripts import ClassifyConfig, TrainConfig
-from engine.input import pixel_mean
+from engine.input import image_files, pixel_mean
 from engine.resolve import class_names
 from engine.resolve.files import files
 from engine.training import early_stopping, metrics_log
@@ -178,3 +178,13 @@ def test_what_is_no_file(run, name, kind):
   with limited(name), pytest.raises(ValueError) as error:
     READERS[name](str(run))
   assert str(run) in str(error.value) and str(error.value).isprintable()
+
+
+def test_an_image_that_is_no_file(tmp_path, capsys):
+  """It is named, and the others are classified."""
+  os.mkfifo(tmp_path / 'a.png')
+  builders.colour_image(0, 0).save(tmp_path / 'b.png')
+  with limited('a.png'):
+    found = [*image_files.read(image_files.find([str(tmp_path)]))]
+  assert [path for path, _ in found] == [str(tmp_path / 'b.png')]
+  assert f'error: {tmp_path}/a.png is a pipe, and' in capsys.readouterr().err
