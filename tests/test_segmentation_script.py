@@ -50,7 +50,10 @@ def test_a_run(shapes_run):
     'IoU: background ',
   ):
     assert line in out, line
-  assert {path.name for path in (folder / 'eval').iterdir()} == {
+  # Of events for TensorBoard the name has the time.
+  names = [path.name for path in (folder / 'eval').iterdir()]
+  assert {name.partition('.out.')[0] for name in names} == {
+    'events',
     'eval.json',
     'per_class.csv',
     'per_image.csv',

@@ -84,8 +84,9 @@ def _rows(split, found):
       yield overlays.Row(
         example.image,
         [example.label, split.predictor.mask(example.image).astype(np.uint8)],
-        f'{example.filename or split.examples.name(image.record)}: mIOU '
-        f'{image.miou:.3f}, pixel accuracy {image.pixel_accuracy:.1%}',
+        # The name last, so that a long one alone is cut.
+        f'mIOU {image.miou:.3f}, pixel accuracy {image.pixel_accuracy:.1%}: '
+        f'{example.filename or split.examples.name(image.record)}',
         ('image', 'mask', 'predicted'),
       )
 
