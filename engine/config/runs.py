@@ -6,7 +6,7 @@ Nothing here imports TensorFlow.
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from datasets.text import check_name, cut
 from engine.common import files
@@ -14,11 +14,20 @@ from engine.config.fields import Config, Given
 from engine.config.scripts import TrainConfig
 
 CONFIG_FILENAME = 'config.json'
+
+
+class _SplitFacts(TypedDict):
+  """What tells the data of a split apart; see datasets/records/identity.py."""
+
+  examples: int
+  checksum: str
+
+
 # The kinds of what is there besides the fields.
 _FACTS = {
   'num_classes': int,
   'class_names': list[str],
-  'data': dict[str, dict[str, int | str]],
+  'data': dict[str, _SplitFacts],
 }
 
 
@@ -88,8 +97,9 @@ def complete(
   return config.replace(**changes)
 
 
-# What a command says of itself alone, and no run of it.
-_OF_THE_COMMAND = ('accept_changes', 'train_dir')
+# What a command says of itself alone, and no run of it; the split to evaluate
+# on is taken from the run later, where its data need not be there.
+_OF_THE_COMMAND = ('accept_changes', 'train_dir', 'eval_split_name')
 _LENGTHS = ('max_number_of_steps', 'num_epochs')
 
 

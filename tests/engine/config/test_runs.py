@@ -327,6 +327,7 @@ def test_what_is_not_taken_over(begun):
   begun(
     accept_changes=True,
     num_clones=2,
+    eval_split_name='test',
     task='segmentation',
     labels_offset=1,
     decoder='fcn',
@@ -335,6 +336,8 @@ def test_what_is_not_taken_over(begun):
   assert (found.accept_changes, found.num_clones) == (False, 1)
   assert (found.labels_offset, found.decoder) == (None, 'fcn')
   assert found.resume is None
+  # Its data may be gone; who opens them takes the run's.
+  assert found.eval_split_name is None
 
 
 @pytest.mark.parametrize(
