@@ -7,8 +7,6 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # TensorFlow turns oneDNN on by itself on some processors only. Without it there
 # is no gradient of native dilation, and sums differ from the golden values'.
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-# Tiny networks: to share an operation out takes longer than to compute it.
-os.environ.setdefault('TF_NUM_INTRAOP_THREADS', '1')
 
 import pytest  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
