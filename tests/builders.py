@@ -7,15 +7,18 @@ import contextlib
 import functools
 import io
 import itertools
+import json
 import os
 import pathlib
 import shutil
 import types
 from collections.abc import Callable, Sequence
 
+import filelock
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from matplotlib import figure
 from PIL import Image
 
 import train_image_classifier
@@ -74,10 +77,27 @@ def register_tiny_networks(setitem=dict.__setitem__) -> None:
     )
 
 
+@contextlib.contextmanager
+def shared(factory: pytest.TempPathFactory, name: str):
+  """Yields a path that the workers of pytest-xdist share, to one at a time.
+
+  Whoever finds nothing there makes it.
+  """
+  base = factory.getbasetemp()
+  if 'PYTEST_XDIST_WORKER' in os.environ:
+    base = base.parent
+  path = base / 'shared' / name
+  path.parent.mkdir(exist_ok=True)
+  with filelock.FileLock(f'{path}.lock'):
+    yield path
+
+
 @pytest.fixture(scope='session')
 def cache_home(tmp_path_factory) -> pathlib.Path:
   """The cache of all tests, so that the digits are made once."""
-  return tmp_path_factory.mktemp('cache')
+  with shared(tmp_path_factory, 'cache') as path:
+    path.mkdir(exist_ok=True)
+  return path
 
 
 @pytest.fixture
@@ -113,6 +133,19 @@ def unoptimized():
     yield
 
 
+@contextlib.contextmanager
+def loose_figures():
+  """Figures are drawn without the search for a layout, a third of the time."""
+  begin = figure.Figure.__init__
+
+  def loosely(fig, *arguments, layout=None, **options):
+    begin(fig, *arguments, **options)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(figure.Figure, '__init__', loosely)
+    yield
+
+
 @pytest.fixture(autouse=True)
 def plain_graphs(request):
   """Tests run graphs as they were built, but for those of `optimized`."""
@@ -142,7 +175,7 @@ def uncompared(monkeypatch):
 
 
 def call(script, *arguments: str, **flags) -> types.SimpleNamespace:
-  """Runs a script's main in this process, without optimization of graphs.
+  """Runs a script's main in this process, by plain graphs, to loose figures.
 
   Args:
     script: its module.
@@ -156,6 +189,7 @@ def call(script, *arguments: str, **flags) -> types.SimpleNamespace:
   argv = [script.__name__, *(f'--{k}={v}' for k, v in flags.items())]
   with (
     unoptimized(),
+    loose_figures(),
     contextlib.redirect_stdout(out),
     contextlib.redirect_stderr(err),
   ):
@@ -206,7 +240,8 @@ def source(
 @pytest.fixture(scope='session')
 def colours(tmp_path_factory) -> str:
   """The folder of the colour dataset, for --dataset_dir."""
-  return write_colours(tmp_path_factory.mktemp('data') / 'colours')
+  with shared(tmp_path_factory, 'colours') as path:
+    return str(path) if path.exists() else write_colours(path)
 
 
 def fast(colours: str) -> dict:
@@ -248,6 +283,23 @@ def finished(
   return printed
 
 
+def shared_run(
+  factory: pytest.TempPathFactory,
+  name: str,
+  cache_home: pathlib.Path,
+  flags: dict,
+) -> types.SimpleNamespace:
+  """Returns what `finished` does, of one training for all workers."""
+  with shared(factory, name) as folder:
+    told = pathlib.Path(f'{folder}.json')
+    if not told.exists():
+      printed = finished(folder, cache_home, flags)
+      told.write_text(json.dumps({'out': printed.out, 'err': printed.err}))
+  return types.SimpleNamespace(
+    folder=folder, status=0, **json.loads(told.read_text())
+  )
+
+
 def save_every_step(patch: pytest.MonkeyPatch) -> None:
   """Lets trainings write a checkpoint after each step; see `rewind`."""
   begin = hooks.Save.__init__
@@ -286,8 +338,9 @@ def digits_run(tmp_path_factory, cache_home) -> types.SimpleNamespace:
 
   Its folder is for reading; copy it for anything else.
   """
-  return finished(
-    tmp_path_factory.mktemp('runs') / 'digits',
+  return shared_run(
+    tmp_path_factory,
+    'digits_run',
     cache_home,
     {
       'model_name': 'resnet_v2_tiny',
@@ -301,9 +354,7 @@ def digits_run(tmp_path_factory, cache_home) -> types.SimpleNamespace:
 @pytest.fixture(scope='session')
 def colours_run(tmp_path_factory, cache_home, colours) -> types.SimpleNamespace:
   """A finished run that has learned the colours; see `digits_run`."""
-  return finished(
-    tmp_path_factory.mktemp('runs') / 'colours', cache_home, learn(colours)
-  )
+  return shared_run(tmp_path_factory, 'colours_run', cache_home, learn(colours))
 
 
 def colour_image(label: int, seed: int, size: int = 40) -> Image.Image:
@@ -547,14 +598,16 @@ def replace_mask(example: tf.train.Example, mask: Image.Image) -> None:
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory) -> str:
   """The folder of the shapes, for --dataset_dir."""
-  return write_shapes(tmp_path_factory.mktemp('data') / 'shapes')
+  with shared(tmp_path_factory, 'shapes') as path:
+    return str(path) if path.exists() else write_shapes(path)
 
 
 @pytest.fixture(scope='session')
 def shapes_run(tmp_path_factory, cache_home, shapes) -> types.SimpleNamespace:
   """A finished run of two steps on the shapes: folder, status, out, err."""
-  return finished(
-    tmp_path_factory.mktemp('runs') / 'shapes',
+  return shared_run(
+    tmp_path_factory,
+    'shapes_run',
     cache_home,
     shape_flags(shapes, evaluate_every=1),
   )

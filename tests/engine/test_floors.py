@@ -97,21 +97,6 @@ def test_nothing_else_tells_the_tasks_apart():
   assert wrong == {'engine.config.tasks'}
 
 
-def test_modules_are_imported_in_any_order():
-  """None needs another to be there before, nor anything else to be set up."""
-  names = list(MODULES)
-  random.Random(0).shuffle(names)
-  code = '; '.join(f'import {name}' for name in names)
-  found = subprocess.run(
-    [sys.executable, '-c', code],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert found.returncode == 0, found.stderr[-2000:]
-
-
 def test_configurations_need_no_tensorflow():
   """In any order too; a mistaken flag is answered at once."""
   names = [name for name in MODULES if name.startswith('engine.config')]

@@ -1,6 +1,5 @@
 """Whether a training may resume the run in its folder."""
 
-import pathlib
 import subprocess
 import sys
 
@@ -12,14 +11,27 @@ from engine.config import runs
 from engine.config.scripts import TrainConfig
 from engine.training import resume
 
-ROOT = pathlib.Path(__file__).parents[3]
+# Holds a lock, without the seconds that TensorFlow takes to start.
 HOLD = """
-import sys
-from engine.training import resume
-with resume.alone(sys.argv[1]):
-  print('held', flush=True)
-  sys.stdin.read()
+import sys, filelock
+try:
+  with filelock.FileLock(sys.argv[1], blocking=False):
+    print('held', flush=True)
+    sys.stdin.read()
+except filelock.Timeout:
+  print('refused', flush=True)
 """
+
+
+def holding(folder):
+  """Starts a process that asks for the lock of a folder."""
+  return subprocess.Popen(
+    [sys.executable, '-c', HOLD, folder / resume.LOCK_FILENAME],
+    text=True,
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL,
+  )
 
 
 def refused(folder):
@@ -34,26 +46,17 @@ def refused(folder):
 def test_another_process_holds_the_folder(tmp_path):
   """Until it is killed, which it cannot do anything about."""
   folder = tmp_path / 'run'
-  process = subprocess.Popen(
-    [sys.executable, '-c', HOLD, folder],
-    cwd=ROOT,
-    text=True,
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.DEVNULL,
-  )
-  try:
-    assert process.stdout.readline() == 'held\n'
-    refused(folder)
-    with resume.alone(str(tmp_path / 'other')):
+  folder.mkdir()
+  with holding(folder) as process:
+    try:
+      assert process.stdout.readline() == 'held\n'
       refused(folder)
-  finally:
-    process.kill()
-    process.wait()
-    process.stdin.close()
-    process.stdout.close()
-  with resume.alone(str(folder)):
-    pass
+      with resume.alone(str(tmp_path / 'other')):
+        refused(folder)
+    finally:
+      process.kill()
+  with resume.alone(str(folder)), holding(folder) as process:
+    assert process.communicate() == ('refused\n', None)
 
 
 def test_held_in_this_process(tmp_path):
