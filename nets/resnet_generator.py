@@ -287,19 +287,28 @@ def _blocks(block_fn, units, base_depth, begins_with_stride):
   def make_blocks(
     min_base_depth=8, depth_multiplier=1, multi_grid=None, **unit_options
   ):
-    if depth_multiplier <= 0:
+    if not depth_multiplier >= 0:  # which a NaN is not, either
       raise ValueError(
-        f'depth_multiplier={depth_multiplier} must be above 0; 1 is the '
-        'published width.'
+        f'depth_multiplier={depth_multiplier} must be 0 or more; 1 is the '
+        'published width, and 0 gives every block min_base_depth channels.'
       )
     counts = units()
     last = len(counts) - 1
     unstrided = 0 if begins_with_stride else last
     check_multi_grid(multi_grid, counts[last], f'block{last + 1}')
+    depths = [
+      max(int((base_depth << i) * depth_multiplier), min_base_depth)
+      for i in range(len(counts))
+    ]
+    if min(depths) < 1:
+      raise ValueError(
+        f'depth_multiplier={depth_multiplier} with min_base_depth='
+        f'{min_base_depth} leaves a block without channels: raise one of them.'
+      )
     return [
       block_fn(
         f'block{i + 1}',
-        max(int((base_depth << i) * depth_multiplier), min_base_depth),
+        depths[i],
         num_units,
         1 if i == unstrided else 2,
         multi_grid if i == last else None,
@@ -318,7 +327,8 @@ _NETWORK_DOC = """{name} by `{family}`.
   Args:
     min_base_depth: the least number of channels of a block, of bottlenecks
       that of their inner ones.
-    depth_multiplier: a factor on the number of channels of every block.
+    depth_multiplier: a factor of 0 or more on the number of channels of every
+      block; 0 gives each `min_base_depth`.
     multi_grid: the dilation factors of the units of the last block, e.g.
       (1, 2, 4) (arXiv:1706.05587, section 3.2.1).
     root_block: a name in `resnet_generator.ROOT_BLOCKS`; '3x3' lets a network
