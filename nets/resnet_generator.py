@@ -122,11 +122,46 @@ def _head(
   return net
 
 
-def _check_inputs(inputs):
+# What works where networks are called as TensorFlow 2 code.
+_CURE = (
+  'Take the layer nets.keras_layer.NetworkLayer; or call the network in a '
+  'tf.function, below `with owner.scope():` of an owner = '
+  'nets.variables.Variables(); or by tf.compat.v1.wrap_function; or inside of '
+  '`with tf.Graph().as_default():`. docs/library.md shows them.'
+)
+
+
+def _owns_variables(reuse):
+  """Whether variables made here are kept for, and found by, a later trace.
+
+  Functions that are traced eagerly share the store of TensorFlow's one global
+  graph, in which the second trace and the next function find a variable taken.
+  That of tf.compat.v1.wrap_function has a store of its own.
+  """
+  scope = tf.get_variable_scope()
+  if reuse or scope.reuse or scope.custom_getter:
+    return True
+  with tf.init_scope():
+    if not tf.executing_eagerly():
+      return True
+  graph = outermost = tf.get_default_graph()
+  while outermost.building_function:
+    outermost = outermost.outer_graph
+  stores = graph.get_collection_ref(('__variable_store',))
+  if stores is not outermost.get_collection_ref(('__variable_store',)):
+    return True
+  # That of tf_keras's track_tf1_style_variables, as TensorFlow tells it.
+  return any(hasattr(store, 'add_regularizer') for store in stores)
+
+
+def _check_inputs(inputs, reuse):
   if tf.executing_eagerly():
     raise RuntimeError(
-      'Residual networks are built into a graph: call them inside '
-      '`with tf.Graph().as_default():` or a tf.function.'
+      'Networks are built into a graph, and this call is eager. ' + _CURE
+    )
+  if not _owns_variables(reuse):
+    raise RuntimeError(
+      "Nothing in this tf.function owns the network's variables. " + _CURE
     )
   inputs = tf.convert_to_tensor(inputs)
   if inputs.shape.rank != 4 or inputs.shape.as_list()[-1] is None:
@@ -176,7 +211,8 @@ _GENERATOR_DOC = """Generates a residual network of this family from its blocks.
   Raises:
     ValueError: `output_stride` cannot be reached, `spatial_squeeze` of logits
       larger than 1x1, or `inputs` of a wrong rank or dtype.
-    RuntimeError: called eagerly, outside of a graph.
+    RuntimeError: called eagerly, or in a tf.function without an owner of
+      variables (`nets.variables`).
 """
 
 
@@ -232,7 +268,7 @@ def family(
     scope: str | None = None,
     root_block: str = '7x7',
   ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    inputs = _check_inputs(inputs)
+    inputs = _check_inputs(inputs, reuse)
     if include_root_block:
       root = get_root(root_block)
       resnet_utils.check_output_stride(output_stride, blocks, root.stride)
@@ -260,6 +296,8 @@ def family(
       )
       return net, end_points
 
+  # AutoGraph would rewrite it, and tf_slim, inside of every tf.function.
+  resnet = tf.autograph.experimental.do_not_convert(resnet)
   resnet.__name__ = resnet.__qualname__ = name
   resnet.__module__ = module
   resnet.__doc__ = _GENERATOR_DOC
