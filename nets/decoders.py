@@ -279,6 +279,7 @@ def _decoder_scopes(is_training, reuse):
     yield collection
 
 
+@resnet_generator.as_it_is
 def build(
   network_name: str,
   decoder: str,

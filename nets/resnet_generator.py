@@ -17,6 +17,10 @@ from nets import resnet_utils
 from nets.resnet_utils import Block
 from nets.slim_compat import slim
 
+# A decorator: inside of a tf.function AutoGraph would rewrite what builds a
+# network, and all of tf_slim that it calls, which takes minutes.
+as_it_is = tf.autograph.experimental.do_not_convert
+
 
 class Root(NamedTuple):
   """What a network begins with.
@@ -296,8 +300,7 @@ def family(
       )
       return net, end_points
 
-  # AutoGraph would rewrite it, and tf_slim, inside of every tf.function.
-  resnet = tf.autograph.experimental.do_not_convert(resnet)
+  resnet = as_it_is(resnet)
   resnet.__name__ = resnet.__qualname__ = name
   resnet.__module__ = module
   resnet.__doc__ = _GENERATOR_DOC
@@ -455,6 +458,7 @@ def network(
       root_block,
     )
 
+  resnet_fn = as_it_is(resnet_fn)
   resnet_fn.__name__ = resnet_fn.__qualname__ = name
   resnet_fn.__module__ = family_fn.__module__
   resnet_fn.__doc__ = _NETWORK_DOC.format(

@@ -20,7 +20,7 @@ again by its name, which is the one it has in graphs and checkpoints.
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import tensorflow as tf2

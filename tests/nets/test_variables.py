@@ -15,7 +15,7 @@ OPTIONS = {'depth_multiplier': 0, 'min_base_depth': 2}
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
   for depth in resnet_generator.UNITS:
-    monkeypatch.setitem(resnet_generator.UNITS, depth, (1, 1))
+    monkeypatch.setitem(resnet_generator.UNITS, depth, (1,))
 
 
 def network(images, is_training=False, **options):
@@ -123,7 +123,7 @@ def test_a_decoder_with_dilated_convolutions():
         images,
         3,
         is_training=True,
-        output_stride=8,
+        output_stride=4,
         depth=4,
         weight_decay=0.01,
         depth_multiplier=0,
@@ -131,7 +131,7 @@ def test_a_decoder_with_dilated_convolutions():
       )
     return logits, tf.losses.get_regularization_loss()
 
-  logits, loss = call(tf.zeros([1, 33, 33, 3]))
+  logits, loss = call(tf.zeros([1, 17, 17, 3]))
   assert logits.shape == [1, 5, 5, 3]
   weights = [v for name, v in owner.by_name.items() if 'weights' in name]
   np.testing.assert_allclose(
@@ -161,7 +161,7 @@ def test_reuse_of_what_is_not_there():
     (
       tf2.function(
         lambda images: decoders.build(
-          'resnet_v1_50', 'fcn', images, 3, is_training=False
+          'resnet_v1_50', 'fcn', images, 3, False, output_stride=4
         )
       ),
       'Nothing in this tf.function owns',
