@@ -295,7 +295,7 @@ def test_wrong_inputs(graph, family, dtype, shape, message):
 @both
 def test_eager_calls(family):
   with pytest.raises(
-    RuntimeError, match='built into a graph: call them inside `with tf.Graph'
+    RuntimeError, match='built into a graph, and this call is'
   ):
     small(family, images())
 

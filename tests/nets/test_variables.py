@@ -175,9 +175,24 @@ def test_calls_without_an_owner(call, message):
 
 
 def test_wrap_function():
-  call = tf.wrap_function(network, [tf2.TensorSpec([None, 16, 16, 3])])
+  """It runs no updates but those that are part of the forward pass."""
+  network_fn = nets_factory.get_network_fn(
+    'resnet_v1_18', 3, is_training=True, batch_norm_updates_collections=None
+  )
+  call = tf.wrap_function(
+    lambda images: network_fn(images, **OPTIONS)[0],
+    [tf2.TensorSpec([None, 16, 16, 3])],
+  )
+  (mean,) = (
+    v
+    for v in call.variables
+    if v.name.endswith('conv1/BatchNorm/moving_mean:0')
+    and 'block' not in v.name
+  )
   assert call(tf.constant(IMAGES)).shape == [2, 3]
+  before = mean.numpy()
   assert call(tf.constant(IMAGES[:1])).shape == [1, 3]
+  assert np.any(mean != before)
 
 
 def test_variables_that_the_caller_reuses():
