@@ -279,6 +279,7 @@ def _decoder_scopes(is_training, reuse):
     yield collection
 
 
+@resnet_generator.as_it_is
 def build(
   network_name: str,
   decoder: str,
@@ -312,8 +313,8 @@ def build(
     depth: the number of channels of the decoder.
     reuse: whether to reuse the variables.
     weight_decay: the L2 weight of the convolutions' kernels.
-    depth_multiplier: a factor on the number of channels of every block, the
-      network's own if None.
+    depth_multiplier: a factor of 0 or more on the number of channels of every
+      block, the network's own if None.
     network_options: more arguments of the network, such as its root_block.
     **arg_scope_options: more options of `nets_factory.get_arg_scope`, such as
       `batch_norm_decay` or `zero_init_last_gamma`.

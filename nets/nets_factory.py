@@ -359,6 +359,7 @@ def get_network_fn(
   if zero_init_last_gamma:
     check_zero_init(name)
 
+  @resnet_generator.as_it_is
   @functools.wraps(function)
   def network_fn(
     images: tf.Tensor, **kwargs: Any

@@ -17,6 +17,10 @@ from nets import resnet_utils
 from nets.resnet_utils import Block
 from nets.slim_compat import slim
 
+# A decorator: inside of a tf.function AutoGraph would rewrite what builds a
+# network, and all of tf_slim that it calls, which takes minutes.
+as_it_is = tf.autograph.experimental.do_not_convert
+
 
 class Root(NamedTuple):
   """What a network begins with.
@@ -122,11 +126,46 @@ def _head(
   return net
 
 
-def _check_inputs(inputs):
+# What works where networks are called as TensorFlow 2 code.
+_CURE = (
+  'Take the layer nets.keras_layer.NetworkLayer; or call the network in a '
+  'tf.function, below `with owner.scope():` of an owner = '
+  'nets.variables.Variables(); or by tf.compat.v1.wrap_function; or inside of '
+  '`with tf.Graph().as_default():`. docs/library.md shows them.'
+)
+
+
+def _owns_variables(reuse):
+  """Whether variables made here are kept for, and found by, a later trace.
+
+  Functions that are traced eagerly share the store of TensorFlow's one global
+  graph, in which the second trace and the next function find a variable taken.
+  That of tf.compat.v1.wrap_function has a store of its own.
+  """
+  scope = tf.get_variable_scope()
+  if reuse or scope.reuse or scope.custom_getter:
+    return True
+  with tf.init_scope():
+    if not tf.executing_eagerly():
+      return True
+  graph = outermost = tf.get_default_graph()
+  while outermost.building_function:
+    outermost = outermost.outer_graph
+  stores = graph.get_collection_ref(('__variable_store',))
+  if stores is not outermost.get_collection_ref(('__variable_store',)):
+    return True
+  # That of tf_keras's track_tf1_style_variables, as TensorFlow tells it.
+  return any(hasattr(store, 'add_regularizer') for store in stores)
+
+
+def _check_inputs(inputs, reuse):
   if tf.executing_eagerly():
     raise RuntimeError(
-      'Residual networks are built into a graph: call them inside '
-      '`with tf.Graph().as_default():` or a tf.function.'
+      'Networks are built into a graph, and this call is eager. ' + _CURE
+    )
+  if not _owns_variables(reuse):
+    raise RuntimeError(
+      "Nothing in this tf.function owns the network's variables. " + _CURE
     )
   inputs = tf.convert_to_tensor(inputs)
   if inputs.shape.rank != 4 or inputs.shape.as_list()[-1] is None:
@@ -176,7 +215,8 @@ _GENERATOR_DOC = """Generates a residual network of this family from its blocks.
   Raises:
     ValueError: `output_stride` cannot be reached, `spatial_squeeze` of logits
       larger than 1x1, or `inputs` of a wrong rank or dtype.
-    RuntimeError: called eagerly, outside of a graph.
+    RuntimeError: called eagerly, or in a tf.function without an owner of
+      variables (`nets.variables`).
 """
 
 
@@ -232,7 +272,7 @@ def family(
     scope: str | None = None,
     root_block: str = '7x7',
   ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    inputs = _check_inputs(inputs)
+    inputs = _check_inputs(inputs, reuse)
     if include_root_block:
       root = get_root(root_block)
       resnet_utils.check_output_stride(output_stride, blocks, root.stride)
@@ -260,6 +300,7 @@ def family(
       )
       return net, end_points
 
+  resnet = as_it_is(resnet)
   resnet.__name__ = resnet.__qualname__ = name
   resnet.__module__ = module
   resnet.__doc__ = _GENERATOR_DOC
@@ -287,19 +328,28 @@ def _blocks(block_fn, units, base_depth, begins_with_stride):
   def make_blocks(
     min_base_depth=8, depth_multiplier=1, multi_grid=None, **unit_options
   ):
-    if depth_multiplier <= 0:
+    if not depth_multiplier >= 0:  # which a NaN is not, either
       raise ValueError(
-        f'depth_multiplier={depth_multiplier} must be above 0; 1 is the '
-        'published width.'
+        f'depth_multiplier={depth_multiplier} must be 0 or more; 1 is the '
+        'published width, and 0 gives every block min_base_depth channels.'
       )
     counts = units()
     last = len(counts) - 1
     unstrided = 0 if begins_with_stride else last
     check_multi_grid(multi_grid, counts[last], f'block{last + 1}')
+    depths = [
+      max(int((base_depth << i) * depth_multiplier), min_base_depth)
+      for i in range(len(counts))
+    ]
+    if min(depths) < 1:
+      raise ValueError(
+        f'depth_multiplier={depth_multiplier} with min_base_depth='
+        f'{min_base_depth} leaves a block without channels: raise one of them.'
+      )
     return [
       block_fn(
         f'block{i + 1}',
-        max(int((base_depth << i) * depth_multiplier), min_base_depth),
+        depths[i],
         num_units,
         1 if i == unstrided else 2,
         multi_grid if i == last else None,
@@ -318,7 +368,8 @@ _NETWORK_DOC = """{name} by `{family}`.
   Args:
     min_base_depth: the least number of channels of a block, of bottlenecks
       that of their inner ones.
-    depth_multiplier: a factor on the number of channels of every block.
+    depth_multiplier: a factor of 0 or more on the number of channels of every
+      block; 0 gives each `min_base_depth`.
     multi_grid: the dilation factors of the units of the last block, e.g.
       (1, 2, 4) (arXiv:1706.05587, section 3.2.1).
     root_block: a name in `resnet_generator.ROOT_BLOCKS`; '3x3' lets a network
@@ -407,6 +458,7 @@ def network(
       root_block,
     )
 
+  resnet_fn = as_it_is(resnet_fn)
   resnet_fn.__name__ = resnet_fn.__qualname__ = name
   resnet_fn.__module__ = family_fn.__module__
   resnet_fn.__doc__ = _NETWORK_DOC.format(

@@ -378,6 +378,19 @@ def test_zero_init_last_gamma(graph):
     )
 
 
+def test_no_multiple_of_the_depth_leaves_the_least_one(graph):
+  build(
+    'deeplabv3plus',
+    tf.zeros([1, 33, 33, 3]),
+    depth_multiplier=0,
+    network_options={'min_base_depth': 3},
+  )
+  made = shapes()
+  unit = 'resnet_v1_50/block4/unit_1/bottleneck_v1'
+  assert made[f'{unit}/conv1/weights'] == [1, 1, 12, 3]
+  assert made['decoder/feature_projection0/weights'] == [1, 1, 12, 48]
+
+
 def test_multi_grid(graph, monkeypatch):
   monkeypatch.setitem(resnet_generator.UNITS, 50, (1, 1, 1, 3))
   build('aspp', make_images(65, 65), output_stride=8, multi_grid=(1, 2, 4))

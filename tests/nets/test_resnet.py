@@ -295,7 +295,7 @@ def test_wrong_inputs(graph, family, dtype, shape, message):
 @both
 def test_eager_calls(family):
   with pytest.raises(
-    RuntimeError, match='built into a graph: call them inside `with tf.Graph'
+    RuntimeError, match='built into a graph, and this call is'
   ):
     small(family, images())
 
@@ -366,6 +366,8 @@ def test_default_image_size_of_generators(family):
     ({'depth_multiplier': 0.11}, [8, 14, 28, 56]),
     ({'depth_multiplier': 0.11, 'min_base_depth': 3}, [7, 14, 28, 56]),
     ({'depth_multiplier': 0.1, 'min_base_depth': 20}, [20, 20, 25, 51]),
+    ({'depth_multiplier': 0}, [8, 8, 8, 8]),
+    ({'depth_multiplier': 0.0, 'min_base_depth': 5}, [5, 5, 5, 5]),
   ],
 )
 def test_widths(graph, short, options, depths):
@@ -382,14 +384,25 @@ def test_widths(graph, short, options, depths):
     ]
 
 
-@pytest.mark.parametrize('depth_multiplier', [0, -0.5])
-def test_no_width(graph, depth_multiplier):
+@pytest.mark.parametrize('depth_multiplier', [-0.5, float('nan')])
+def test_width_below_zero(graph, depth_multiplier):
   with pytest.raises(
     ValueError,
     match=f'depth_multiplier={depth_multiplier} '
-    'must be above 0; 1 is the published',
+    'must be 0 or more; 1 is the published',
   ):
     resnet_v2.resnet_v2_50(images(), depth_multiplier=depth_multiplier)
+
+
+@pytest.mark.parametrize('min_base_depth', [0, -1])
+def test_no_width(graph, min_base_depth):
+  with pytest.raises(
+    ValueError,
+    match=f'=0 with min_base_depth={min_base_depth} leaves a block without',
+  ):
+    resnet_v2.resnet_v2_50(
+      images(), depth_multiplier=0, min_base_depth=min_base_depth
+    )
 
 
 def test_beta_root(run, short):
