@@ -121,6 +121,17 @@ class NetworkLayer(keras.layers.Layer):
   def get_config(self) -> dict[str, Any]:
     return {**super().get_config(), **self._options}
 
+  @classmethod
+  def from_config(cls, config: dict[str, Any]) -> 'NetworkLayer':
+    # Functions, such as an activation_fn, are saved as a dict each.
+    options = {
+      option: keras.saving.deserialize_keras_object(value)
+      if isinstance(value, dict)
+      else value
+      for option, value in config['arg_scope_options'].items()
+    }
+    return super().from_config({**config, 'arg_scope_options': options})
+
   def restore(
     self, checkpoint: str, exclude_scopes: Sequence[str] = ()
   ) -> None:
