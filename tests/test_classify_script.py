@@ -68,6 +68,23 @@ def test_a_folder(colours_run, images):
     )
 
 
+def test_statistics_that_lag_are_told(colours_run, images):
+  """Before the end of a run, on stderr; those in best/ are measured."""
+  folder = pathlib.Path(shutil.copytree(colours_run.folder, 'unfinished'))
+  path = folder / 'config.json'
+  config = json.loads(path.read_text())
+  total = config['max_number_of_steps']
+  path.write_text(json.dumps({**config, 'max_number_of_steps': total + 1}))
+  shutil.copytree(folder, 'unfinished/best')
+  behind = f'note: {folder}/model.ckpt-{total} is of before the end of its run'
+  for run, told in (folder, True), (folder / 'best', False):
+    printed = builders.call(
+      classify_image, str(images / 'blue.png'), checkpoint_path=run, json=True
+    )
+    assert objects(printed)[0]['predictions'][0]['name'] == 'blue'
+    assert (behind in printed.err) == told and bool(printed.err) == told
+
+
 def test_several_arguments(colours_run, images):
   found = objects(
     classify(

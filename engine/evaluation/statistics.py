@@ -48,6 +48,18 @@ def is_behind(run: Mapping[str, Any], checkpoint: str, step: int) -> bool:
   return os.path.basename(checkpoint) not in map(os.path.basename, last)
 
 
+def lag(run: Mapping[str, Any], checkpoint: str, step: int) -> bool:
+  """Whether batch norm's statistics in a checkpoint lag behind its weights.
+
+  A run that does not measure them at its end has none that do; see `is_behind`.
+  """
+  return (
+    not run.get('freeze_batch_norm')
+    and run.get('recalibrate_batch_norm_batches', 0) != 0
+    and is_behind(run, checkpoint, step)
+  )
+
+
 class _Trained(InferenceSession):
   """The network as it was trained, on the batches that it was trained on.
 
@@ -152,9 +164,7 @@ class Weights:
     """
     predictor.restore(checkpoint, moving_averages)
     wanted = self._asked or (
-      self._asked is None
-      and self._run.get('recalibrate_batch_norm_batches', 0) != 0
-      and is_behind(self._run, checkpoint, step)
+      self._asked is None and lag(self._run, checkpoint, step)
     )
     trained = self._open() if wanted and self._possible else None
     if trained is None or not trained.batches:
