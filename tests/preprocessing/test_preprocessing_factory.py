@@ -207,7 +207,7 @@ def test_augment_is_given_levels_and_what_it_returns_is_used(run, name):
   'options',
   [
     {'random_erasing': 1.0},
-    {'rand_augment_layers': 2, 'rand_augment_magnitude': 20.0},
+    {'rand_augment_layers': 1, 'rand_augment_magnitude': 20.0},
   ],
 )
 @pytest.mark.parametrize('name', NAMES)
@@ -239,7 +239,7 @@ def test_erased_is_a_part_of_what_the_recipe_gives(run, name):
 
 
 def test_how_strong_rand_augment_is(run):
-  """The strength arrives: a stronger one changes more."""
+  """It arrives: a stronger one changes more, and so does a second layer."""
   image, plain = golden.photo(0, 40, 50), get('digits', True)
   moved = []
   for magnitude in 3.0, 30.0:
@@ -255,6 +255,11 @@ def test_how_strong_rand_augment_is(run):
       )
     )
   assert moved[1] > 2 * moved[0]
+  more = get('digits', True, rand_augment_layers=2, rand_augment_magnitude=30.0)
+  assert any(
+    (run(recipe, image, (0, i)) != run(more, image, (0, i))).any()
+    for i in range(8)
+  )
   with pytest.raises(ValueError, match='magnitude is 31'):
     run(
       get('vgg', True, rand_augment_layers=1, rand_augment_magnitude=31), image
