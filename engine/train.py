@@ -182,8 +182,8 @@ class TrainingRun:
     if self._every is not None and split.startswith('test'):
       console.note(
         f'the best checkpoint is chosen by the split {split}, so its metrics '
-        'there are optimistic. With a validation split that one would choose, '
-        f'and {split} be evaluated once, at the end.'
+        'there are optimistic. If the data have a validation split, the best '
+        f'is chosen by that, and {split} is evaluated once, at the end.'
       )
 
   def prepare_start(self) -> None:
