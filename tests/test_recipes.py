@@ -271,7 +271,7 @@ def test_both_kinds_of_comments(tmp_path):
   [
     (
       '--learning_rat=0.1\n',
-      "Unknown command line flag 'learning_rat'. Did you mean: learning_rate",
+      'There is no flag --learning_rat. Did you mean --learning_rate or',
     ),
     ('--batch_size=many\n', 'flag --batch_size=many'),
     ('--optimizer=larz\n', '--optimizer=larz is unknown. Did you mean lars?'),

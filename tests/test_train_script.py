@@ -1,6 +1,7 @@
 """train_image_classifier.py: what it prints, what it writes, what it learns."""
 
 import csv
+import dataclasses
 import functools
 import json
 import re
@@ -79,7 +80,12 @@ def test_lines_of_the_steps(digits_run):
 
 def test_config_is_complete(digits_run):
   config = json.loads((digits_run.folder / 'config.json').read_text())
-  fields = set(configs.TrainConfig.__dataclass_fields__) - {'verbosity'}
+  fields = {
+    field.name
+    for field in dataclasses.fields(configs.TrainConfig)
+    if field.metadata['kept']
+  }
+  assert not fields & {'verbosity', 'resume'}
   assert set(config) == fields | {'num_classes', 'class_names', 'data'}
   for name in (
     'dataset_name',

@@ -94,7 +94,9 @@ def test_threads(tmp_path, name):
 
 
 def test_processes(tmp_path):
-  path = tmp_path / 'table.csv'
+  folder = tmp_path / 'tables'
+  folder.mkdir()
+  path = folder / 'table.csv'
   write, is_whole = KINDS['table.csv']
   with subprocess.Popen(
     [sys.executable, '-c', OTHER, path],
@@ -108,4 +110,4 @@ def test_processes(tmp_path):
       assert is_whole(path)
     other.stdin.close()
     assert other.wait(60) == 0
-  assert os.listdir(tmp_path) == ['table.csv']
+  assert os.listdir(folder) == ['table.csv']

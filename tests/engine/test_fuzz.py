@@ -185,6 +185,6 @@ def test_an_image_that_is_no_file(tmp_path, capsys):
   os.mkfifo(tmp_path / 'a.png')
   builders.colour_image(0, 0).save(tmp_path / 'b.png')
   with limited('a.png'):
-    found = [*image_files.read(image_files.find([str(tmp_path)]))]
+    found = [*image_files.read(image_files.find([str(tmp_path)]).files)]
   assert [path for path, _ in found] == [str(tmp_path / 'b.png')]
   assert f'error: {tmp_path}/a.png is a pipe, and' in capsys.readouterr().err
