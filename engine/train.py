@@ -325,7 +325,7 @@ class TrainingRun:
     if path:
       console.say(f'The curves are in {path}.')
     if metrics:
-      _test(self._config, 'best' if self._validation else 'newest')
+      _test(self._config, self._validation is not None)
     return metrics
 
 
@@ -430,19 +430,18 @@ def _check_outputs(config):
     files.check_folder(_test_dir(config, split), 'train_dir')
 
 
-def _test(config, checkpoints):
+def _test(config, by_best):
   """Evaluates once on the test split, by which nothing was chosen."""
   split = untouched_split(config)
   if split is None:
     return
   console.say(f'The split {split}, by which nothing was chosen:')
   try:
-    evaluate(
-      eval_config(config).replace(
-        checkpoints=checkpoints,
-        dataset_split_name=split,
-        eval_dir=_test_dir(config, split),
-      )
+    given = eval_config(config).replace(
+      dataset_split_name=split, eval_dir=_test_dir(config, split)
     )
+    if by_best:
+      given = given.replace(checkpoint_path=(best.find(config.train_dir),))
+    evaluate(given)
   except ValueError as error:  # masks of a test split are often kept secret
     console.note(f'no evaluation on the split {split}: {error}')
