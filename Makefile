@@ -42,7 +42,7 @@ test: $(VENV)/installed  ## Run the tests
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal
 
 test-slow: $(VENV)/installed  ## Run the tests that make test leaves out
-	$(VENV)/bin/python -m pytest -q -n 2 -m slow
+	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal -m slow
 
 test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets

@@ -687,6 +687,7 @@ def test_verify_nothing(folder, words):
 # Killed.
 
 
+@pytest.mark.slow
 def test_killed(place):
   """Nothing looks complete, and the next run says what is left."""
   write_folders('source', count=400)

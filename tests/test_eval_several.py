@@ -167,6 +167,7 @@ def events(folder):
   return found
 
 
+@pytest.mark.slow
 def test_tensorboard_has_each_once(run):
   for _ in range(2):
     evaluate(run, checkpoints='all', compare_batch_statistics=0)
@@ -305,6 +306,7 @@ def test_without_training_data_both_statistics_are_told(behind, colours):
   assert metrics('out')['batch_statistics']['accuracy'] == 1
 
 
+@pytest.mark.slow
 def test_statistics_that_are_asked_for(behind, colours):
   flags = {'recalibrate_batch_norm_batches': 3, 'max_num_batches': 1}
   evaluate(behind, **flags)
@@ -336,6 +338,7 @@ def test_none_comes():
   assert not pathlib.Path('later').exists()
 
 
+@pytest.mark.slow
 def test_one_that_is_removed_meanwhile(run, monkeypatch):
   """The run keeps a few checkpoints, and does not wait for us."""
 
@@ -355,6 +358,7 @@ def test_one_that_is_removed_meanwhile(run, monkeypatch):
   assert 'run/model.ckpt-4 was removed before it was evaluated' in printed.out
 
 
+@pytest.mark.slow
 def test_ctrl_c(run, monkeypatch):
   def interrupt():
     raise KeyboardInterrupt
@@ -402,6 +406,7 @@ def test_an_ensemble(run):
   assert found['accuracy'] == share(4)
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_different_networks(run):
   """Sizes and recipes are those of each; flags are for all."""
   shutil.copytree(run, 'other')

@@ -415,6 +415,7 @@ def test_frozen_batch_norm_without_a_checkpoint(flags):
   ) in printed.out
 
 
+@pytest.mark.slow
 def test_learning_rates_of_scopes(flags, released):
   """By plain gradient descent a step is as large as its multiplier."""
   steps = {}

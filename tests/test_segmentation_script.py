@@ -137,6 +137,7 @@ def test_scenes_are_learnt(monkeypatch):
   assert metrics('finer')['miou'] > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('unevaluated')
 def test_resumed_with_the_same_bits(shapes, monkeypatch):
   given = builders.shape_flags(
@@ -241,6 +242,7 @@ def test_a_folder_that_cannot_be_written(shapes_run, tmp_path):
   builders.refused(printed, 'file is no folder', '--output_dir')
 
 
+@pytest.mark.slow
 def test_fine_tuning_from_a_classifier(shapes, tmp_path):
   released = builders.write_released(
     tmp_path / 'old' / 'a.ckpt', 'resnet_v1_small', 1000
@@ -351,6 +353,7 @@ def test_a_copied_run_resumes(shapes_run, shapes):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('uncompared')
 def test_a_network_for_small_images(shapes):
   """Its nominal stride, 4, is the default; another root's follows."""

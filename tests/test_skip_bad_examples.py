@@ -93,6 +93,7 @@ def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   assert builders.differing('run', 'whole') == []
 
 
+@pytest.mark.slow
 def test_augmentation_and_mixing(flags, unevaluated):
   printed = builders.train(
     **flags,

@@ -108,6 +108,7 @@ def test_a_finished_experiment_trains_nothing(copied, monkeypatch):
   assert again.out.splitlines()[1:] == copied.out.splitlines()[3:]
 
 
+@pytest.mark.slow
 def test_resumes_after_a_stop(copied, monkeypatch):
   """One run stopped half way: the figures are as if it never was."""
   stopped, train = 'out/cifar_residual_8-seed0', comparing.train

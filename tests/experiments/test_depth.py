@@ -106,6 +106,7 @@ def test_resumes_where_it_was_stopped(measured, monkeypatch):
   assert len(measured) == len(rows()) == 6
 
 
+@pytest.mark.slow
 def test_a_measurement_in_a_process_of_its_own():
   kept = step_cost.measure('cifar_plain_20', 2, 1, again=False)
   again = step_cost.Cost(*depth._apart('cifar_plain_20', 2, 1, True))

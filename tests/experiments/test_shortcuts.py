@@ -13,6 +13,7 @@ def call(**flags):
   return short.call(shortcuts, **{'model_name': 'cifar_residual_8', **flags})
 
 
+@pytest.mark.slow
 def test_each_option_is_trained(workplace):
   """B has a projection of 16 x 32 and one of 32 x 64, and their batch norm."""
   printed = call(shortcut='A,B', evaluate_every=2)

@@ -201,6 +201,7 @@ with tf.Graph().as_default() as graph:
 """
 
 
+@pytest.mark.slow
 def test_machines_without_the_gradient():
   result = subprocess.run(
     [sys.executable, '-c', WITHOUT_ONEDNN],

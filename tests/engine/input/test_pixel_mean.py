@@ -115,6 +115,7 @@ def test_evaluation_and_classification_find_it(workplace, run, where):
   assert again.out == known.out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('unevaluated')
 def test_a_restart_ends_with_the_same_bits(flags, monkeypatch):
   """It takes the run's own, or measures it again where it was lost."""

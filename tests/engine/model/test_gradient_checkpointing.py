@@ -151,6 +151,7 @@ def test_what_would_differ_is_refused(graph):
     gradient_checkpointing.gradients(loss, tf.trainable_variables(), images)
 
 
+@pytest.mark.slow
 def test_a_training_ends_the_same(workplace, unevaluated, colours):
   """Batch norm's statistics, which are measured at the end, as well."""
   flags = {

@@ -282,6 +282,7 @@ def test_the_best_of_moving_averages(averaged, tmp_path):
   assert validation.row_of('classification', metrics, metrics['step']) == row
 
 
+@pytest.mark.slow
 def test_stopped_by_sigterm(place, averaged):
   """In the evaluation of step 2, before its row is written."""
   add = early_stopping.Evaluations.add
