@@ -64,7 +64,7 @@ def test_growth_and_trade_are_told(measured):
     assert sentence in printed.out
 
 
-def test_a_line_is_drawn_of_what_is_linear(monkeypatch):
+def test_a_line_is_drawn_of_what_is_linear(monkeypatch, tmp_path):
   """Of the rest the points are joined; slopes have a unit."""
   drawn = []
   monkeypatch.setattr(
@@ -75,7 +75,7 @@ def test_a_line_is_drawn_of_what_is_linear(monkeypatch):
     for way in (False, True)
     for layers in (29, 110, 488, 1001)
   ]
-  depth._draw('depth.png', table, 'title')
+  depth._draw(tmp_path / 'depth.png', table, 'title')
   _, memory = drawn[0].axes
   kept, line, recomputed, joined = memory.lines
   assert line.get_label() == '10.000 MB a layer, $R^2$ = 1.000'

@@ -88,7 +88,7 @@ def test_a_restart_measures_again_what_it_does_again(tmp_path):
   assert found.values.tolist() == [[0, 1], [7, 1]]
 
 
-def test_gates_are_marked(monkeypatch):
+def test_gates_are_marked(monkeypatch, tmp_path):
   drawn = []
   monkeypatch.setattr(
     figure.Figure, 'savefig', lambda fig, *_, **__: drawn.append(fig)
@@ -98,7 +98,7 @@ def test_gates_are_marked(monkeypatch):
     name: gradient_norms.Norms(names, np.arange(3), np.ones([3, len(names)]))
     for name, names in (('plain', kernels[:3]), ('highway', kernels))
   }
-  gradient_norms.draw('gradients.png', 'title', found)
+  gradient_norms.draw(tmp_path / 'gradients.png', 'title', found)
   plain, highway, _ = drawn[0].axes
   assert not plain.lines and plain.get_legend() is None
   assert highway.lines[0].get_ydata() == [4]

@@ -137,7 +137,7 @@ def test_drawing(tmp_path, classes, side):
     assert len(image.convert('RGB').getcolors(1 << 24)) > 20  # not blank
 
 
-def test_drawing_is_in_percent_and_cuts_names(monkeypatch):
+def test_drawing_is_in_percent_and_cuts_names(monkeypatch, tmp_path):
   figures = []
   monkeypatch.setattr(
     figure.Figure, 'savefig', lambda fig, *_, **__: figures.append(fig)
@@ -145,7 +145,9 @@ def test_drawing_is_in_percent_and_cuts_names(monkeypatch):
   names = ['cat', 'worm fence, snake fence, snake-rail fence']
   for percent in False, True:
     confusion = np.array([[900, 100], [0, 2000]])
-    reports.draw_confusion_matrix('a.png', confusion, names, percent=percent)
+    reports.draw_confusion_matrix(
+      tmp_path / 'a.png', confusion, names, percent=percent
+    )
     matrix, bar = figures[-1].axes
     assert bar.get_ylabel() == 'percent of the actual class'
     assert matrix.images[0].get_array().tolist() == [[90, 10], [0, 100]]
