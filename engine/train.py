@@ -438,7 +438,9 @@ def _test(config, by_best):
   console.say(f'The split {split}, by which nothing was chosen:')
   try:
     given = eval_config(config).replace(
-      dataset_split_name=split, eval_dir=_test_dir(config, split)
+      dataset_dir=config.dataset_dir,  # that of the best may have moved since
+      dataset_split_name=split,
+      eval_dir=_test_dir(config, split),
     )
     if by_best:
       given = given.replace(checkpoint_path=(best.find(config.train_dir),))

@@ -496,6 +496,19 @@ def test_the_test_split_is_evaluated_once_at_the_end(flags, workplace):
   assert 'note: no evaluation on the split test: record 0 of' in printed.out
 
 
+def test_the_test_split_is_that_of_the_data_given(monkeypatch):
+  """They may have moved since the best checkpoint was written."""
+  told = []
+  monkeypatch.setattr(train, 'evaluate', told.append)
+  monkeypatch.setattr(train, 'untouched_split', lambda config: 'test')
+  monkeypatch.setattr(train.best, 'find', lambda folder: f'{folder}/best/x')
+  config = configs.TrainConfig(train_dir='run', dataset_dir='moved')
+  train._test(config, by_best=True)
+  (given,) = told
+  assert given.checkpoint_path == ('run/best/x',)
+  assert (given.dataset_dir, given.dataset_split_name) == ('moved', 'test')
+
+
 @pytest.mark.usefixtures('unevaluated')
 def test_choosing_on_the_test_split_is_told(flags, workplace):
   own_data(flags, workplace)
