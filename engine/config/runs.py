@@ -97,9 +97,8 @@ def complete(
   return config.replace(**changes)
 
 
-# What a command says of itself alone, and no run of it; the split to evaluate
-# on is taken from the run later, where its data need not be there.
-_OF_THE_COMMAND = ('accept_changes', 'train_dir', 'eval_split_name')
+# What a command says of itself alone, and no run of it.
+_OF_THE_COMMAND = ('accept_changes', 'train_dir')
 _LENGTHS = ('max_number_of_steps', 'num_epochs')
 
 
@@ -128,7 +127,9 @@ def resumed(**given: Any) -> TrainConfig:
       'that folder: leave one of both out.'
     )
   run = _read_to_resume(folder)
-  config = TrainConfig(**{**_begun(run, given), **given, 'train_dir': folder})
+  config = TrainConfig(
+    **{**_begun(folder, run, given), **given, 'train_dir': folder}
+  )
   _check_given(folder, run, config, given)
   return config
 
@@ -151,13 +152,16 @@ def _read_to_resume(folder):
   return run
 
 
-def _begun(run, given):
+def _begun(folder, run, given):
   """Returns the fields that a run was begun with, but for those of a command.
 
-  A length that is given replaces both: the smaller would count.
+  A length that is given replaces both: the smaller would count. The split to
+  evaluate on is taken from a run with checkpoints later, where its data need
+  not be there; one that was killed before the first has it from here alone.
   """
   lengths = _LENGTHS if given.keys() & set(_LENGTHS) else ()
-  left_out = {*_OF_THE_COMMAND, *lengths}
+  saved = any(name.endswith('.index') for name in os.listdir(folder))
+  left_out = {*_OF_THE_COMMAND, *lengths, *['eval_split_name'][: int(saved)]}
   task = run.get('task')
   return {
     field.name: run[field.name]

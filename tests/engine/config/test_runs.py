@@ -322,7 +322,13 @@ def test_either_length_replaces_both(begun):
   assert both == [(2, 90), (3, None), (None, 200)]
 
 
-def test_what_is_not_taken_over(begun):
+def test_a_run_without_checkpoints_keeps_its_evaluation_split(begun):
+  """As one that was killed before the first."""
+  then = begun(eval_split_name='train')
+  assert resumed('--resume=run') == then
+
+
+def test_what_is_not_taken_over(begun, tmp_path):
   """Flags of the command alone, dead ones, and values of another task."""
   begun(
     accept_changes=True,
@@ -332,6 +338,7 @@ def test_what_is_not_taken_over(begun):
     labels_offset=1,
     decoder='fcn',
   )
+  (tmp_path / 'run/model.ckpt-3.index').touch()
   found = resumed('--resume=run')
   assert (found.accept_changes, found.num_clones) == (False, 1)
   assert (found.labels_offset, found.decoder) == (None, 'fcn')
