@@ -171,8 +171,8 @@ def check_evaluated(
     return
   split = dataset.split_name
   if split not in run['data']:  # then the training tells
-    split = run['dataset_split_name']
-    if missing(config, split):
+    split = run.get('dataset_split_name', split)
+    if split not in run['data'] or missing(config, split):
       return
     dataset = _get(config, split)
   changed = other_examples(run, {split: identity.of(dataset)._asdict()})

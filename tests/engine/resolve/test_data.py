@@ -153,6 +153,15 @@ def test_data_that_were_converted_anew_in_place(
   )
 
 
+def test_a_run_that_knows_none_of_its_splits(colours, capsys):
+  """As a config.json that somebody has changed."""
+  run = {**facts(colours), 'data': {'other': {'examples': 1, 'checksum': ''}}}
+  evaluate(run, colours)
+  del run['dataset_split_name']
+  evaluate(run, colours)
+  assert capsys.readouterr().out == ''
+
+
 def test_copies_are_the_same(colours, workplace):
   copy = shutil.copytree(colours, workplace / 'b')
   assert data.are_same(flowers(colours), flowers(copy))
