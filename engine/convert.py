@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import pathlib
+import shlex
 import warnings
 from collections.abc import Iterator
 
@@ -114,13 +115,14 @@ def _conclude(config, described, left_out):
     f'{"s" * (len(found.files) > 1)}'
     for split, found in described.splits.items()
   )
+  folder = shlex.quote(config.dataset_dir)
   console.say(
     f'Written to {config.dataset_dir}: {splits}.\n'
     'To check it, and see some of it:\n'
     f'  python download_and_convert_data.py --verify '
-    f'--dataset_dir={config.dataset_dir}\n'
+    f'--dataset_dir={folder}\n'
     'To train on it:\n'
-    f'  python train_image_classifier.py --dataset_dir={config.dataset_dir}'
+    f'  python train_image_classifier.py --dataset_dir={folder}'
   )
 
 

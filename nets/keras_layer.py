@@ -119,7 +119,12 @@ class NetworkLayer(keras.layers.Layer):
     return dict(self._by_name)
 
   def get_config(self) -> dict[str, Any]:
-    return {**super().get_config(), **self._options}
+    return {
+      **super().get_config(),
+      **self._options,
+      'end_points': [*self._end_points],
+      'arg_scope_options': {**self._options['arg_scope_options']},
+    }
 
   @classmethod
   def from_config(cls, config: dict[str, Any]) -> 'NetworkLayer':
@@ -172,6 +177,7 @@ class NetworkLayer(keras.layers.Layer):
       if slope is not None:
         variable.regularizer = decay
       self._by_name[name] = variable  # which also tracks it
+    self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: input_shape[-1]})
     self.built = True
 
   def call(self, inputs: Any, training: bool | None = False) -> Any:

@@ -789,6 +789,18 @@ def test_voc(aug):
     assert list(found.splits[split].files) == [f'{split}-00000-of-00001']
 
 
+@pytest.mark.parametrize('name', ['train', 'trainval'])
+def test_a_list_of_voc_that_is_empty(name):
+  folder = write_voc()
+  if name == 'trainval':
+    (folder / 'train.txt').unlink()
+    (folder / 'val.txt').unlink()
+  (folder / f'{name}.txt').write_text('\n')
+  refused(
+    convert(dataset_name='voc_masks'), 'The list of train in ', 'no image'
+  )
+
+
 def test_voc_archive():
   write_voc('VOCdevkit/VOC2012')
   shutil.make_archive('VOCtrainval', 'tar', '.', 'VOCdevkit')

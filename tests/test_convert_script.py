@@ -9,6 +9,7 @@ import io
 import os
 import pathlib
 import random
+import shlex
 import signal
 import struct
 import subprocess
@@ -496,6 +497,15 @@ def test_tfds(monkeypatch):
 )
 def test_wrong_flags(flags, words):
   refused(convert(**flags), *words)
+
+
+def test_commands_for_a_folder_with_blanks_can_be_pasted():
+  write_folders('s')
+  printed = convert(source='s', dataset_dir='my data[1]')
+  commands = [line for line in printed.out.splitlines() if 'python' in line]
+  assert [shlex.split(command)[-1] for command in commands] == [
+    '--dataset_dir=my data[1]'
+  ] * 2
 
 
 def test_a_folder_that_is_not_empty():

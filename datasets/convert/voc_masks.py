@@ -110,11 +110,16 @@ def _splits(root):
     )
     if path and (root / folder).is_dir():
       found[split] = _pairs(root, path, folder)
-  if 'train' in found:
-    return {split: pairs for split, pairs in found.items() if pairs}
   for path in (root / LISTS / name for name in _ALL):
     if path.is_file() and not found:
-      return {'train': _pairs(root, path, _MASKS)}
+      found = {'train': _pairs(root, path, _MASKS)}
+  if found.get('train'):
+    return {split: pairs for split, pairs in found.items() if pairs}
+  if 'train' in found:
+    raise ValueError(
+      f'The list of train in {root / LISTS} names no image. Write one name a '
+      'line to it.'
+    )
   raise ValueError(
     f'{root / LISTS} has no train.txt. Add that list of '
     'images, one name a line.'

@@ -232,13 +232,16 @@ def read_palette(path: str) -> np.ndarray | None:
 
   Raises:
     BadImage: it is no image.
+    Irregular: it is no regular file.
     OSError: it cannot be read.
   """
-  with open(path, 'rb') as file:
-    image = image_files.open_image(file.read(), MOST_PIXELS)
-  if image.mode != 'P':
+  image = image_files.open_image(files.read_bytes(path), MOST_PIXELS)
+  if image.mode != 'P' or image.palette is None:
     return None
-  return np.array(image.getpalette(), np.uint8).reshape(-1, 3)
+  # Of an image without pixels, since Pillow decodes those of this one first.
+  bare = Image.new('P', (0, 0))
+  bare.putpalette(image.palette)
+  return np.array(bare.getpalette(), np.uint8).reshape(-1, 3)
 
 
 def read(

@@ -16,11 +16,11 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import requests
 
-from datasets import files
+from datasets import files, json_files
 from datasets.progress import no_progress
 
 try:
@@ -94,13 +94,33 @@ def _difference(download, path, progress):
   return f'has the {algorithm} {digest.hexdigest()}, and should have {expected}'
 
 
+class _Facts(TypedDict):
+  """What a server said of a file."""
+
+  url: str
+  size: int | None
+  etag: str | None
+  modified: str | None
+
+
 def _facts(url, total, headers):
-  return {
-    'url': url,
-    'size': total,
-    'etag': headers.get('ETag'),
-    'modified': headers.get('Last-Modified'),
-  }
+  return _Facts(
+    url=url,
+    size=total,
+    etag=headers.get('ETag'),
+    modified=headers.get('Last-Modified'),
+  )
+
+
+def _read_facts(path, url):
+  """Returns the facts beside a file; None if they are unknown, or of others."""
+  try:
+    facts = json_files.read(path + '.json')
+    json_files.check(facts, _Facts, 'it')
+  except (OSError, ValueError):
+    return None
+  known = facts.keys() == _Facts.__annotations__.keys() and facts['url'] == url
+  return facts if known else None
 
 
 class _Part:
@@ -108,13 +128,8 @@ class _Part:
 
   def __init__(self, path, url, file):
     self.path, self._url, self._file = path, url, file
-    try:
-      with open(path + '.json', encoding='utf-8') as facts:
-        self._facts = json.load(facts)
-      known = self._facts['url'] == url
-    except (OSError, ValueError, KeyError, TypeError):
-      known = False
-    if not known:  # of another address, or of another program
+    self._facts = _read_facts(path, url)
+    if self._facts is None:  # of another address, or of another program
       self.clear()
 
   @property
@@ -315,24 +330,10 @@ def _is_unchanged(facts, response):
   return all(None is not said[key] == facts[key] for key in keys)
 
 
-def _read_facts(path):
-  """Returns what the server said of a whole file; None if that is unknown."""
-  try:
-    with open(path + '.json', encoding='utf-8') as file:
-      facts = json.load(file)
-    return facts if facts.keys() == _facts('', None, {}).keys() else None
-  except (OSError, ValueError, AttributeError, RecursionError):
-    return None
-
-
 def _is_current(download, path, say):
   """Whether a file that was downloaded is still the one of its address."""
-  facts = _read_facts(path)
-  if (
-    facts is None
-    or facts['url'] != download.url
-    or facts['size'] not in (None, os.path.getsize(path))
-  ):
+  facts = _read_facts(path, download.url)
+  if facts is None or facts['size'] not in (None, os.path.getsize(path)):
     return False
   headers = {
     'Accept-Encoding': 'identity',

@@ -70,6 +70,7 @@ def new_folder(
   existed = folder.is_dir()
   with work_folder(folder) as unfinished:
     yield unfinished
+    check_new(dataset_dir)  # another conversion may have ended meanwhile
     if existed:
       for path in sorted(
         unfinished.iterdir(), key=lambda path: path.name == last

@@ -204,6 +204,22 @@ def test_config_makes_the_same_layer():
   )
 
 
+def test_changes_to_a_config_leave_the_layer_as_it_is():
+  made = layer()
+  before = made.get_config()
+  changed = made.get_config()
+  changed['end_points'].append('another')
+  changed['arg_scope_options']['batch_norm_decay'] = 0.9
+  assert made.get_config() == before
+
+
+def test_other_numbers_of_channels():
+  made = layer()
+  made(tf.zeros([1, 16, 16, 3]))
+  with pytest.raises(ValueError, match='expected axis -1 .* to have value 3'):
+    made(tf.zeros([1, 16, 16, 1]))
+
+
 @keras.saving.register_keras_serializable('tests')
 def leaky(net):
   return tf.nn.leaky_relu(net)

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from datasets.images import mask_files
 from datasets.images.image_files import BadImage
@@ -224,6 +224,24 @@ def test_a_mask_that_is_too_large():
     mask_files.decode(
       mask_files.encode(IDS), mask_files.Rule(255), max_pixels=5
     )
+
+
+@pytest.mark.parametrize(
+  'form, colours', [('png', 21), ('png', 256), ('bmp', 256), ('tiff', 256)]
+)
+def test_a_palette_is_read_without_a_pixel(tmp_path, form, colours):
+  table = np.arange(3 * colours, dtype=np.uint32).reshape(-1, 3) % 251
+  path = tmp_path / 'a'
+  path.write_bytes(encoded(palette(np.minimum(IDS, colours - 1), table), form))
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(ImageFile.ImageFile, 'load', None)
+    found = mask_files.read_palette(str(path))
+  np.testing.assert_array_equal(found[:colours], table)
+
+
+def test_no_palette(tmp_path):
+  (tmp_path / 'a').write_bytes(mask_files.encode(IDS))
+  assert mask_files.read_palette(str(tmp_path / 'a')) is None
 
 
 def test_read(tmp_path):

@@ -281,6 +281,28 @@ def test_a_file_of_unknown_origin(server, folder, facts):
   _is_done(folder)
 
 
+@pytest.mark.parametrize('ending', ['', '.part'])
+@pytest.mark.parametrize('wrong', ['pipe', 'type'])
+def test_facts_that_are_none(server, folder, ending, wrong):
+  """They are not waited for, and not believed."""
+  download.fetch(Download(server.url), folder)
+  (folder / f'data set.zip{ending}').write_bytes(OTHER)
+  path = folder / f'data set.zip{ending}.json'
+  if wrong == 'pipe':
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+  else:
+    path.write_text(
+      json.dumps(
+        {'url': server.url, 'size': [1], 'etag': None, 'modified': None}
+      )
+    )
+  if ending:
+    (folder / 'data set.zip').unlink()
+  download.fetch(Download(server.url), folder)
+  _is_done(folder)
+
+
 def test_an_old_file_whose_checksum_is_known(server, folder):
   folder.mkdir(parents=True)
   (folder / 'data set.zip').write_bytes(DATA)
