@@ -4,7 +4,7 @@ from engine.checkpoints import contents
 from engine.common import console, runtime
 from engine.common.files import check_folder
 from engine.config.scripts import ClassifyConfig
-from engine.evaluation import statistics
+from engine.evaluation import choice, statistics
 from engine.input import image_files
 from engine.resolve import class_names
 from engine.resolve.files import files
@@ -41,7 +41,7 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
       f'The checkpoint {checkpoint} has no logits: it holds '
       'features only, and no class can be told.'
     )
-  if statistics.lag(run, checkpoint, contents.step(checkpoint) or 0):
+  if statistics.lag(run, checkpoint, choice.step_of(checkpoint)):
     console.note(
       f'{checkpoint} is of before the end of its run, where the moving '
       'statistics of batch norm lag behind the weights: predictions may be far '

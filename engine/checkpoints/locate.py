@@ -150,9 +150,13 @@ def to_resume(train_dir: str) -> str | None:
       f'No checkpoint in {train_dir} can be read. Remove them, or name '
       'another --train_dir, to begin anew.'
     )
+  _tell(notes)
+  return found
+
+
+def _tell(notes):
   for note in notes:
     console.note(note, aside=True)
-  return found
 
 
 def find(path: str, flag: str = '--checkpoint_path', tells: bool = True) -> str:
@@ -176,8 +180,8 @@ def find(path: str, flag: str = '--checkpoint_path', tells: bool = True) -> str:
         f'There is no readable checkpoint in {path}: train first, or name '
         f'another folder with {flag}.'
       )
-    for note in notes if tells else ():
-      console.note(note, aside=True)
+    if tells:
+      _tell(notes)
     return found
   path = _FILE_ENDING.sub('', path)
   if not exists(path):
@@ -216,6 +220,14 @@ def run_of(path: str) -> dict[str, Any]:
       'machine only: copy the folder here, or mount it.'
     )
   return runs.read(folder)
+
+
+def begun(train_dir: str) -> dict[str, Any]:
+  """Returns what the config.json of a run with checkpoints says, else {}.
+
+  Without any, a training in the folder is a new one.
+  """
+  return runs.read(train_dir) if listed(train_dir) else {}
 
 
 def _is_archive(path):

@@ -53,8 +53,12 @@ def find_all(given: EvalConfig, path: str) -> list[str]:
     locate.find(folder)  # says what to do
   for each in found:
     if each not in readable:
-      console.note(f'{each} cannot be read, and is passed over.')
+      _pass_over(each)
   return readable
+
+
+def _pass_over(checkpoint):
+  console.note(f'{checkpoint} cannot be read, and is passed over.')
 
 
 def _written(checkpoint):
@@ -73,7 +77,7 @@ def _step_of_readable(checkpoint):
   except GONE:
     pass
   if locate.exists(checkpoint):
-    console.note(f'{checkpoint} cannot be read, and is passed over.')
+    _pass_over(checkpoint)
   return None
 
 

@@ -27,12 +27,19 @@ def splits_of(config: TrainConfig, dataset: Dataset) -> Splits:
     config: complete; its evaluation split is left out if it is not there.
     dataset: the split to train on.
   """
-  found = {dataset.split_name: dataset}
-  if not missing(config, config.eval_split_name):
-    found.setdefault(
-      config.eval_split_name, _get(config, config.eval_split_name)
-    )
-  return {split: identity.of(data)._asdict() for split, data in found.items()}
+  found = facts_of(dataset)
+  if config.eval_split_name not in found:
+    try:
+      evaluated = _get(config, config.eval_split_name)
+    except ValueError:  # not there
+      return found
+    found.update(facts_of(evaluated))
+  return found
+
+
+def facts_of(dataset: Dataset) -> Splits:
+  """Returns what tells apart the data of one split."""
+  return {dataset.split_name: identity.of(dataset)._asdict()}
 
 
 def facts(
@@ -56,6 +63,18 @@ def _get(config, split):
   return dataset_factory.get_dataset(
     config.dataset_name, split, config.dataset_dir
   )
+
+
+def open_split(config: DataConfig) -> Dataset:
+  """Returns the split of a configuration; says what one should know of it.
+
+  Raises:
+    ValueError: it is not there, or not as it should be.
+  """
+  dataset = _get(config, config.dataset_split_name)
+  for sentence in dataset.notes:
+    console.note(sentence)
+  return dataset
 
 
 def missing(config: DataConfig, split: str) -> str:
@@ -172,10 +191,13 @@ def check_evaluated(
   split = dataset.split_name
   if split not in run['data']:  # then the training tells
     split = run.get('dataset_split_name', split)
-    if split not in run['data'] or missing(config, split):
+    if split not in run['data']:
       return
-    dataset = _get(config, split)
-  changed = other_examples(run, {split: identity.of(dataset)._asdict()})
+    try:
+      dataset = _get(config, split)
+    except ValueError:  # not there
+      return
+  changed = other_examples(run, facts_of(dataset))
   if changed:
     console.note(
       f'{folder} has changed since {checkpoint} was trained, with {changed}. '

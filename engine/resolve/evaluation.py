@@ -161,10 +161,7 @@ def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:
       complete.eval_image_size,
       f'labels_offset {complete.labels_offset}',
     )
-  dataset = dataset_factory.get_dataset(
-    complete.dataset_name, complete.dataset_split_name, complete.dataset_dir
-  )
-  places.tell(dataset)
+  dataset = data.open_split(complete)
   data.check_evaluated(run, complete, dataset, checkpoint)
   task.prepare_dataset(complete, dataset)
   check_classes(dataset, complete.labels_offset)

@@ -1,11 +1,9 @@
-"""Default names of the dataset and of a run's folder; what is odd there."""
+"""Default names: of the dataset, and of the folder of a run."""
 
 import glob
 import os
 import re
 from typing import TypeVar
-
-from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_factory
 from datasets.records import identity
@@ -31,12 +29,6 @@ def run_dir(model_name: str, dataset_name: str, dataset_dir: str | None) -> str:
   if dataset_name == dataset_factory.OWN and dataset_dir:
     dataset_name = os.path.basename(os.path.abspath(dataset_dir))
   return os.path.join('runs', _plain(f'{model_name}-{dataset_name}'))
-
-
-def tell(dataset: Dataset) -> None:
-  """Says what one should know of a split."""
-  for sentence in dataset.notes:
-    console.note(sentence)
 
 
 def _found(plain, dataset_name, dataset_dir):
@@ -67,7 +59,7 @@ def _other_data(run, dataset_name, dataset_dir):
   except ValueError:  # who opens the data says it, if it matters
     return ''
   return data.other_classes(run, dataset) or data.other_examples(
-    run, {dataset.split_name: identity.of(dataset)._asdict()}
+    run, data.facts_of(dataset)
   )
 
 

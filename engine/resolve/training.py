@@ -7,7 +7,6 @@ from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_factory, label_kinds
 from engine.checkpoints import locate, released
-from engine.config import runs
 from engine.config.fields import fill
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import TASKS
@@ -58,8 +57,7 @@ def _eval_split(given, splits, train_dir):
     if missing:
       raise ValueError(f'--eval_split_name={given.eval_split_name}: {missing}')
     return given.eval_split_name
-  run = runs.read(train_dir) if locate.listed(train_dir) else {}
-  begun = run.get('eval_split_name')
+  begun = locate.begun(train_dir).get('eval_split_name')
   if begun in splits:
     return begun
   return _other_split(splits, given.dataset_split_name)
@@ -122,9 +120,7 @@ def _begun(given, train_dir):
   {} for a run that is new, or has started from none. One that is resumed goes
   by its config.json, for the checkpoint may be gone.
   """
-  if not given.checkpoint_path or not locate.listed(train_dir):
-    return {}
-  run = runs.read(train_dir)
+  run = locate.begun(train_dir) if given.checkpoint_path else {}
   names = ('train_image_size', 'labels_offset')
   return {name: run[name] for name in names if name in run}
 
@@ -184,10 +180,7 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   task.check_training(complete)
-  dataset = dataset_factory.get_dataset(
-    given.dataset_name, given.dataset_split_name, given.dataset_dir
-  )
-  places.tell(dataset)
+  dataset = data.open_split(given)
   check_classes(dataset, complete.labels_offset)
   complete = _with_lengths(given, complete, dataset)
   return task.complete_training(given, complete, dataset), dataset

@@ -32,22 +32,21 @@ def _panels(known):
   return panels if len(panels) > 1 else {**panels, 'accuracy': 'accuracy'}
 
 
-def _by_split(train_dir, evaluated):
+def _by_split(train_dir, run, evaluated):
   """Returns the evaluations of each split, by their steps.
 
   Those within a training are of the split that its config.json names; the
   last one may be among them.
   """
   within = early_stopping.read(train_dir)
-  split = runs.read(train_dir).get('eval_split_name') or 'evaluation'
+  split = run.get('eval_split_name') or 'evaluation'
   found = {split: {row['step']: row for row in within}} if within else {}
   if evaluated:
     found.setdefault(evaluated['split'], {})[evaluated['step']] = evaluated
   return found
 
 
-def _title(train_dir):
-  run = runs.read(train_dir)
+def _title(train_dir, run):
   name = os.path.basename(os.path.abspath(train_dir))
   told = [run[key] for key in ('model_name', 'dataset_name') if run.get(key)]
   more = ' on '.join(told)
@@ -72,7 +71,8 @@ def draw(
   rows = metrics_log.read_metrics(train_dir)
   if not rows:
     return None
-  splits = _by_split(train_dir, evaluated)
+  run = runs.read(train_dir)
+  splits = _by_split(train_dir, run, evaluated)
   panels = _panels(
     {
       name
@@ -95,7 +95,7 @@ def draw(
     axes.set(xlabel='step', ylabel=name + (' [%]' if percent else ''))
     axes.grid(alpha=0.3)
     axes.legend()
-  fig.suptitle(_title(train_dir), parse_math=False)
+  fig.suptitle(_title(train_dir, run), parse_math=False)
   path = os.path.join(train_dir, CURVES_FILENAME)
   reports.save_figure(fig, path)
   return path

@@ -12,7 +12,6 @@ import filelock
 
 from engine.checkpoints import best, contents, locate
 from engine.common import console
-from engine.config import runs
 from engine.config.schedules import ends_with_training
 from engine.config.scripts import TrainConfig
 
@@ -105,7 +104,7 @@ def check(config: TrainConfig) -> None:
       does not help; all differences are named.
   """
   folder = config.train_dir
-  run = runs.read(folder) if locate.listed(folder) else {}
+  run = locate.begun(folder)
   found: dict[str, list[str]] = {}
   for field in dataclasses.fields(config):
     given = getattr(config, field.name)

@@ -6,7 +6,6 @@ from typing import Any
 from tf_slim.data.dataset import Dataset
 
 from engine.checkpoints import locate
-from engine.config import runs
 from engine.config.scripts import TrainConfig
 from engine.resolve import data
 from engine.training import early_stopping
@@ -26,7 +25,7 @@ def check(config: TrainConfig, dataset: Dataset, splits: data.Splits) -> None:
       is not set.
   """
   folder = config.train_dir
-  run = runs.read(folder) if locate.listed(folder) else {}
+  run = locate.begun(folder)
   never = [
     data.other_classes(run, dataset),
     _other_evaluations(run, config, splits),
