@@ -222,7 +222,7 @@ class TrainingRun:
     """Prepares what happens around the steps."""
     config = self._config
     self._stop = hooks.StopOnSignal()
-    report = hooks.Report(
+    self._report = report = hooks.Report(
       {
         **self._step.metrics,
         'step': self._step.step,
@@ -291,6 +291,7 @@ class TrainingRun:
 
     Raises:
       SystemExit: after a signal.
+      BrokenPipeError: nobody reads what is printed; all is saved.
     """
     config = self._config
     creator = tf.train.ChiefSessionCreator(
@@ -308,6 +309,8 @@ class TrainingRun:
     finally:
       for each in self._closed:
         each.close()
+    if self._report.unread:
+      raise BrokenPipeError
     if self._stop.received:
       curves.draw(config.train_dir)
       console.say(

@@ -111,6 +111,20 @@ def test_stop_by_sigterm(flags, monkeypatch):
   assert builders.differing('whole', 'run') == []
 
 
+def test_stop_where_nobody_reads(flags, whole, monkeypatch):
+  """As behind `| head`, or `| tee` that was killed."""
+
+  def close():
+    raise BrokenPipeError
+
+  with monkeypatch.context() as patch:
+    stop_at(patch, 3, close)
+    assert builders.train(**flags).status == 141
+  assert builders.tensors('run')['global_step'] == 3
+  assert builders.train(**flags).status == 0
+  assert builders.differing(whole, 'run') == []
+
+
 def test_crash_before_the_first_checkpoint(flags, monkeypatch):
   def fall():
     raise ZeroDivisionError
@@ -121,7 +135,9 @@ def test_crash_before_the_first_checkpoint(flags, monkeypatch):
       builders.train(**flags)
   assert tf.train.latest_checkpoint('run') is None
   assert steps('run') == [1, 2, 3]
-  assert builders.train(**flags).status == 0
+  again = builders.train(**flags)
+  assert again.status == 0
+  assert 'run has no checkpoint yet: training begins at step 0.' in again.err
   assert steps('run') == [1, 2, 3, 4, 5, 6]
 
 

@@ -18,6 +18,9 @@ from engine.common import console
 from engine.training.estimate import Estimate
 from engine.training.metrics_log import MetricsLog
 
+_STOPPING = (
+  'Stopping after this step or evaluation; Ctrl-C again stops at once.'
+)
 _PATIENCE = 5  # seconds without a line, before the first row
 
 
@@ -50,6 +53,10 @@ class Report(tf.train.SessionRunHook):
   A line is also a row of metrics.csv and a point in TensorBoard. It shows
   means over the steps since the last one. Before the first of them the first
   step has a line of its own, and so do others that take long.
+
+  Attributes:
+    unread: whether nobody reads the lines any more, as behind a pipe whose
+      other end is closed; training then stops, and is saved.
   """
 
   def __init__(
@@ -83,6 +90,7 @@ class Report(tf.train.SessionRunHook):
     self._begun = False
     self._estimate = Estimate(total, advice)
     self._said: float | None = None  # when; None from the first row on
+    self.unread = False
 
   def begin(self) -> None:
     self._log = MetricsLog(
@@ -128,11 +136,15 @@ class Report(tf.train.SessionRunHook):
     for name in ('loss', 'total_loss', 'accuracy', 'waiting'):
       self._sums[name] = self._sums.get(name, 0.0) + float(values[name])
     self._count += 1
-    if step % self._every == 0 or step == self._total:
-      self._line(step, float(values['learning_rate']))
-    elif self._said is not None and now - self._said >= _PATIENCE:
-      self._said = now
-      self._say(step, values)
+    try:
+      if step % self._every == 0 or step == self._total:
+        self._line(step, float(values['learning_rate']))
+      elif self._said is not None and now - self._said >= _PATIENCE:
+        self._said = now
+        self._say(step, values)
+    except BrokenPipeError:
+      self.unread = True
+      run_context.request_stop()
     if not is_first:
       self._estimate.after(step, now)
 
@@ -407,7 +419,7 @@ class StopOnSignal(tf.train.SessionRunHook):
       if seen > 1:
         console.interject('Stopped at once: what was saved before stays.')
         os._exit(128 + found[0])
-      console.interject('Stopping after this step; Ctrl-C again stops at once.')
+      console.interject(_STOPPING)
 
   def after_run(
     self,

@@ -12,6 +12,7 @@ import filelock
 
 from engine.checkpoints import best, contents, locate
 from engine.common import console
+from engine.config import runs
 from engine.config.schedules import ends_with_training
 from engine.config.scripts import TrainConfig
 
@@ -56,8 +57,8 @@ def alone(train_dir: str) -> Iterator[None]:
 def latest(train_dir: str) -> tuple[str | None, int]:
   """Returns the checkpoint to resume, None for a new run, and its step.
 
-  Says if it is new though the file `checkpoint` is there, as when the disk was
-  full at the first one.
+  Says if it is new though a run was begun, as after a kill, or with a disk that
+  was full at the first checkpoint.
 
   Raises:
     ValueError: none can be read, or none is left but the best of an earlier
@@ -77,6 +78,11 @@ def latest(train_dir: str) -> tuple[str | None, int]:
   if os.path.exists(names):
     console.note(
       f'{names} names no checkpoint that is there: training begins anew.',
+      aside=True,
+    )
+  elif os.path.exists(os.path.join(train_dir, runs.CONFIG_FILENAME)):
+    console.note(
+      f'{train_dir} has no checkpoint yet: training begins at step 0.',
       aside=True,
     )
   return None, 0

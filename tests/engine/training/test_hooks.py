@@ -484,7 +484,9 @@ def test_signals_during_a_long_step(tmp_path):
     for line in process.stderr:
       if not line.startswith('Stopping'):
         continue  # TensorFlow's
-      assert line == 'Stopping after this step; Ctrl-C again stops at once.\n'
+      assert line == (
+        'Stopping after this step or evaluation; Ctrl-C again stops at once.\n'
+      )
       process.send_signal(signal.SIGINT)
       break
     _, rest = process.communicate(timeout=60)
