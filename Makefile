@@ -52,7 +52,7 @@ fuzz: $(VENV)/installed  ## Read 12,450 damaged files, in two minutes
 	  tests/datasets/test_fuzz.py tests/engine/test_fuzz.py
 
 kills: $(VENV)/installed  ## Kill a training 20 times, and compare with one that was not
-	KILLS=20 $(VENV)/bin/python -m pytest -q tests/test_kills.py
+	KILLS=20 $(VENV)/bin/python -m pytest -q -m slow tests/test_kills.py
 
 lint: $(VENV)/installed  ## Check the style and the types
 	$(VENV)/bin/ruff check .

@@ -156,6 +156,7 @@ def test_words(page):
 # Code and commands.
 
 
+@pytest.mark.slow
 def test_python_runs(capsys):
   codes = [
     (page, code)

@@ -269,6 +269,7 @@ def test_the_worst_mistakes(digits_run, monkeypatch):
   assert {each.image.shape for each in shown} == {(8, 8, 3)}
 
 
+@pytest.mark.slow
 def test_the_sheet_of_mistakes_is_drawn_and_removed(digits_run, colours_run):
   evaluate(digits_run, compare_batch_statistics=0)
   path = pathlib.Path('out/worst_mistakes.png')

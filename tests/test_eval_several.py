@@ -120,6 +120,7 @@ def test_the_best(run):
   assert found['accuracy'] == share(4)
 
 
+@pytest.mark.slow
 def test_new_ones(digits_run, values, monkeypatch):
   """The evaluation is there first; it ends with the last step, 6."""
 
@@ -226,7 +227,9 @@ def lines_of(printed):
   return {line.split(':')[0]: line for line in printed.out.splitlines()}
 
 
-@pytest.mark.parametrize('choice', ['all', 'new'])
+@pytest.mark.parametrize(
+  'choice', ['all', pytest.param('new', marks=pytest.mark.slow)]
+)
 def test_statistics_that_lag_are_measured(behind, choice):
   """On the training's batches, as its own evaluation does it."""
   printed = evaluate(behind, checkpoints=choice)
@@ -245,6 +248,7 @@ def test_statistics_that_lag_are_measured(behind, choice):
   assert found['batch_statistics']['accuracy'] == 1
 
 
+@pytest.mark.slow
 def test_measured_statistics_are_those_of_the_training(colours, uncompared):
   """An evaluation within a training, and one of what it has saved there."""
   with pytest.MonkeyPatch.context() as patch:
@@ -282,6 +286,7 @@ def test_measured_statistics_are_those_of_the_training(colours, uncompared):
   assert not pathlib.Path('run/eval/all_checkpoints.csv').exists()
 
 
+@pytest.mark.slow
 def test_without_training_data_both_statistics_are_told(behind, colours):
   without_training_data(behind, colours)
   printed = evaluate(behind, checkpoints='all')

@@ -122,6 +122,7 @@ def test_the_last_layer_alone(version, excluded, flags, released):
       assert (shadow == before[name]).all(), name
 
 
+@pytest.mark.slow
 def test_from_a_run_of_ones_own(flags, digits_run):
   """With an optimizer, a step and moving averages of batch norm.
 

@@ -294,6 +294,7 @@ def test_a_damaged_description(digits_run):
   builders.refused(inspect('copy'), 'copy/config.json is not the JSON object')
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough(workplace):
   """`| head` is no error."""
   builders.write_checkpoint(

@@ -143,6 +143,7 @@ def facts(folder):
   return rows, texts, metrics.replace(folder, 'FOLDER')
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('uncompared', *['optimized'][: KILLS > 1])
 def test_any_moment(flags):
   finish(flags, 'whole')

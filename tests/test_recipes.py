@@ -363,6 +363,7 @@ def follow(name, data, **changes):
   return run, [row['learning_rate'] for row in table(f'{run}/metrics.csv')]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name, model, shape, rates',
   [
@@ -400,6 +401,7 @@ def test_it_trains(small, name, model, shape, rates):
     assert (kept['step'], kept['value']) == (best['step'], best['accuracy'])
 
 
+@pytest.mark.slow
 def test_the_second_phase_starts_from_the_first(small):
   """From a released checkpoint, in the folders that the recipes name."""
   data = write_data('flowers')

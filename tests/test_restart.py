@@ -86,6 +86,7 @@ def test_another_seed_ends_elsewhere(flags, whole):
   assert len(builders.differing(f'{whole}/model.ckpt-1', 'run')) > 20
 
 
+@pytest.mark.slow
 def test_stop_by_sigterm(flags, monkeypatch):
   """With batch norm recalibrated at the end, from other batches if at all."""
   flags.pop('recalibrate_batch_norm_batches')
@@ -141,6 +142,7 @@ def test_crash_before_the_first_checkpoint(flags, monkeypatch):
   assert steps('run') == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_mixed_augmented_and_without_a_bad_record(
   flags, workplace, monkeypatch
 ):
@@ -184,6 +186,7 @@ def test_a_cut_checkpoint_is_passed_over(flags, whole):
   assert int(builders.tensors('run')['global_step']) == 6
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_only_evaluated(
   digits_run, workplace, monkeypatch, cache_home
 ):
@@ -243,6 +246,7 @@ def test_a_flag_that_contradicts_the_run(flags, whole):
   assert contents('run') == before
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number(flags, whole):
   """The last good checkpoint is kept, and a lower rate resumes from it."""
   builders.rewind(whole, 3, 'run')

@@ -277,6 +277,7 @@ def test_an_ensemble_of_masks_is_refused(shapes_run):
   )
 
 
+@pytest.mark.slow
 def test_a_bad_mask_is_left_out():
   """In training, and as the first one in evaluation, which says it once."""
   folder = builders.write_broken_shapes(
@@ -341,6 +342,7 @@ def test_nothing_to_evaluate(shapes_run):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('unevaluated')
 def test_a_copied_run_resumes(shapes_run, shapes):
   shutil.copytree(shapes_run.folder, 'run')

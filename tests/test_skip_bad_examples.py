@@ -69,6 +69,7 @@ def test_a_bad_record_is_left_out(flags, folder):
   assert metrics['batch_statistics']['examples'] == 11
 
 
+@pytest.mark.slow
 def test_recalibration_passes_over_bad_records(flags, folder, unevaluated):
   """With the same bits as for data with the next record in its place."""
   flags = {

@@ -130,6 +130,7 @@ def test_checkpoint_has_slims_names(digits_run):
   assert f'{unit}/conv3/weights/Momentum' in slots
 
 
+@pytest.mark.slow
 def test_options_of_the_network(flags, workplace):
   """They are kept with the run, and what contradicts them is refused."""
   flags.update(model_name='cifar_residual_8', train_image_size=16)
@@ -222,6 +223,7 @@ def test_it_learns(colours_run):
   assert 'moving statistics cost' not in colours_run.out
 
 
+@pytest.mark.slow
 def test_the_batch_norm_trap_is_told(colours):
   """Without recalibration, the same weights look like chance."""
   flags = {
@@ -334,6 +336,7 @@ def test_labels_offset_and_use_grayscale(flags, workplace):
   assert '23 examples' in printed.out  # it was evaluated on one channel
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('uncompared')
 def test_evaluation_takes_the_moving_averages(flags):
   """The metrics are those of a checkpoint whose weights are the averages."""
@@ -376,6 +379,7 @@ def test_evaluation_takes_the_moving_averages(flags):
   assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_batch_norm_is_recalibrated_for_the_moving_averages(colours):
   printed = builders.train(**builders.learn(colours), moving_average_decay=0.9)
   assert printed.status == 0, printed.err
@@ -466,6 +470,7 @@ def own_data(flags, workplace):
   flags.update(dataset_name='tfrecord', dataset_dir=str(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('uncompared')
 def test_the_test_split_is_evaluated_once_at_the_end(flags, workplace):
   own_data(flags, workplace)
@@ -509,6 +514,7 @@ def test_the_test_split_is_that_of_the_data_given(monkeypatch):
   assert (given.dataset_dir, given.dataset_split_name) == ('moved', 'test')
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('unevaluated')
 def test_choosing_on_the_test_split_is_told(flags, workplace):
   own_data(flags, workplace)
@@ -519,6 +525,7 @@ def test_choosing_on_the_test_split_is_told(flags, workplace):
   assert note not in builders.train(**flags).out
 
 
+@pytest.mark.slow
 def test_two_datasets_of_one_name(flags, workplace, colours):
   """The second neither goes on with the weights of the first, nor is it."""
   other = builders.write_colours(workplace / 'other/colours', 16, 5)

@@ -93,6 +93,7 @@ def test_threads(tmp_path, name):
   assert os.listdir(tmp_path) == [name]
 
 
+@pytest.mark.slow
 def test_processes(tmp_path):
   folder = tmp_path / 'tables'
   folder.mkdir()

@@ -46,6 +46,7 @@ def table(folder):
     return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_metrics_are_those_of_the_runs(whole):
   rows = table(whole.folder)
   assert [(row['model_name'], row['seed'], row['step']) for row in rows] == [

@@ -41,6 +41,7 @@ def table():
     return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_norms_of_what_changes_the_weights(workplace, monkeypatch):
   """A step of plain SGD is the learning rate times the gradient."""
   printed = call()

@@ -283,6 +283,7 @@ def test_the_static_shape_stays(shape):
     assert output.shape.as_list() == shape and output.dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_inside_a_parallel_map():
   image = golden.photo(0, 24, 32)
 

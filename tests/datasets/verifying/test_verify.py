@@ -586,6 +586,7 @@ def test_no_data_set(tmp_path, name, words):
     check(tmp_path, name)
 
 
+@pytest.mark.slow
 def test_the_digits_without_a_folder(monkeypatch, tmp_path):
   report = verify.verify('digits')
   assert report.problems == ()

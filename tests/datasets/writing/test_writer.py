@@ -608,6 +608,7 @@ writer.write(plan, sys.argv[1], test_writer.PATTERN, num_shards=30)
 """
 
 
+@pytest.mark.slow
 def test_killed(tmp_path):
   new = tmp_path / 'new'
   process = subprocess.Popen(

@@ -654,6 +654,7 @@ def _mix(images, labels, seed):
   return mixing.mix(images, labels, seed, 0.4, 1.0)
 
 
+@pytest.mark.slow
 def test_mixed_batches(trial, fetch):
   """A function of the seed and the step, also behind a bad record."""
   trial = trial('half an image')

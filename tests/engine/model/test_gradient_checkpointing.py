@@ -42,7 +42,7 @@ def count(graph, kind):
 @pytest.mark.parametrize(
   'name, is_training',
   [
-    ('cifar_resnet_v2_20', True),
+    pytest.param('cifar_resnet_v2_20', True, marks=pytest.mark.slow),
     ('cifar_resnet_v2_11', False),
     ('cifar_plain_8', True),
     ('cifar_highway_8', True),

@@ -140,7 +140,9 @@ def test_a_network_that_was_not_released(workplace, imagenet, capsys):
   assert capsys.readouterr().out == ''
 
 
-@pytest.mark.parametrize('version,facts', [(1, V1), (2, V2)])
+@pytest.mark.parametrize(
+  'version,facts', [pytest.param(1, V1, marks=pytest.mark.slow), (2, V2)]
+)
 def test_a_released_checkpoint_through_the_scripts(
   released, imagenet, workplace, version, facts
 ):
@@ -279,6 +281,7 @@ def described(workplace, colours):
   return build
 
 
+@pytest.mark.slow
 def test_the_folder_alone_is_enough(described):
   """For training, and then for the evaluation of what it wrote."""
   folder = described()

@@ -468,6 +468,7 @@ with tf.train.MonitoredSession(
 """
 
 
+@pytest.mark.slow
 def test_signals_during_a_long_step(tmp_path):
   """The first is answered at once, the second ends the process at once."""
   process = subprocess.Popen(

@@ -217,6 +217,7 @@ def same(one, other):
     )
 
 
+@pytest.mark.slow
 def test_more_steps_later(place, flags, whole):
   """The row at the end of the first half is that of the whole, too."""
   flags = {**flags, 'recalibrate_batch_norm_batches': 0}
@@ -383,7 +384,9 @@ def test_a_profile(idle):
   )
 
 
-@pytest.mark.parametrize('finished', [True, False])
+@pytest.mark.parametrize(
+  'finished', [pytest.param(True, marks=pytest.mark.slow), False]
+)
 def test_a_run_that_stopped_early_is_over(place, idle, finished):
   """Started again it trains no more, killed before it was finished or not."""
   name = f'idle-{finished}'
@@ -402,6 +405,7 @@ def test_a_run_that_stopped_early_is_over(place, idle, finished):
   ).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('workplace', 'uncompared')
 def test_every_epoch(flags, workplace, monkeypatch):
   """The graph and the session of the evaluations end with the training."""
