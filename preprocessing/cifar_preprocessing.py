@@ -124,7 +124,7 @@ def preprocess_for_eval(
   """Stretches the image to the output's size and normalises it.
 
   Args:
-    image: uint8 [height, width, 1 or 3].
+    image: uint8 [height, width, 1 or 3], or a batch of a known size.
     output_height: int.
     output_width: int.
     use_grayscale: whether the output has one channel instead of three.
@@ -138,15 +138,20 @@ def preprocess_for_eval(
   Raises:
     ValueError: an image or an option other than described.
   """
-  image = _fill(image, output_height, output_width, use_grayscale)
+  image = _fill(image, output_height, output_width, use_grayscale, batches=True)
   return _normalize(image, normalization, per_pixel_mean)
 
 
 preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)
 
 
-def _fill(image, height, width, use_grayscale):
-  image = utils.as_image(image, use_grayscale)
+def unresized(output_height: int, output_width: int) -> tuple[int, int]:
+  """Returns the size of images that evaluation does not resize."""
+  return output_height, output_width
+
+
+def _fill(image, height, width, use_grayscale, batches=False):
+  image = utils.as_image(image, use_grayscale, batches=batches)
   # TensorFlow 1's sampling would move an 8 x 8 glyph resized to 32 x 32 by
   # 1.5 pixels to the upper left.
   return utils.resize(image, height, width, half_pixel_centers=True)
@@ -202,7 +207,9 @@ def _normalize(image, normalization, mean):
       f'together: {" and ".join(LESS_MEAN)} need per_pixel_mean, and nothing '
       'else takes it.'
     )
-  means = [] if mean is None else [_fit(mean, tuple(image.shape.as_list()))]
+  means = (
+    [] if mean is None else [_fit(mean, tuple(image.shape.as_list()[-3:]))]
+  )
   return _NORMALIZATIONS[normalization](image, *means)
 
 
@@ -210,7 +217,9 @@ def _fit(mean, shape):
   """Returns the mean image as large as an image, or the mean colour."""
   mean = np.asarray(mean, np.float32)
   if mean.ndim == 3 and mean.shape[:2] != shape[:2]:
-    mean = utils.resize(mean, shape[0], shape[1], half_pixel_centers=True)
+    mean = utils.resize(
+      tf.constant(mean), shape[0], shape[1], half_pixel_centers=True
+    )
   try:
     np.broadcast_to(np.empty(mean.shape), shape)
   except ValueError:

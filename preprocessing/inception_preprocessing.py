@@ -18,6 +18,8 @@ import tensorflow.compat.v1 as tf
 
 from preprocessing import preprocessing_utils as utils
 
+CENTRAL_FRACTION = 0.875  # of each side, which evaluation keeps
+
 # Floats count as scaled to [0, 1]. No int32: convert_image_dtype would take
 # 2^31 for white and make pixels of 0..255 black.
 _DTYPES = (tf.uint8, tf.uint16, tf.float16, tf.bfloat16, tf.float32, tf.float64)
@@ -228,13 +230,13 @@ def preprocess_for_eval(
   use_grayscale: bool = False,
   seed: Any = None,
   *,
-  central_fraction: float = 0.875,
+  central_fraction: float = CENTRAL_FRACTION,
 ) -> tf.Tensor:
   """Crops the centre and squashes it to size.
 
   Args:
-    image: [height, width, 1 or 3] of any size: uint8 or uint16 pixels, or
-      floats in [0, 1].
+    image: [height, width, 1 or 3] of any size, or a batch of a known one:
+      uint8 or uint16 pixels, or floats in [0, 1].
     output_height: int.
     output_width: int.
     use_grayscale: whether the output has one channel instead of three.
@@ -247,7 +249,7 @@ def preprocess_for_eval(
   Raises:
     ValueError: an image or a fraction other than described.
   """
-  image = _checked(utils.as_image(image, use_grayscale, _DTYPES))
+  image = _checked(utils.as_image(image, use_grayscale, _DTYPES, batches=True))
   dtype = image.dtype
   image = tf.image.central_crop(image, central_fraction)
   image = utils.resize(image, output_height, output_width)
@@ -255,3 +257,22 @@ def preprocess_for_eval(
 
 
 preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)
+
+
+def unresized(output_height: int, output_width: int) -> tuple[int, int]:
+  """Returns the size of images that evaluation crops without resizing them.
+
+  >>> unresized(224, 224), unresized(299, 299)
+  ((256, 256), (341, 341))
+  """
+
+  def uncropped(length):
+    sides = range(length, 2 * length + 2)
+    margins = [int((s - s * CENTRAL_FRACTION) / 2) for s in sides]
+    return next(
+      s
+      for s, margin in zip(sides, margins, strict=True)
+      if s - 2 * margin == length
+    )
+
+  return uncropped(output_height), uncropped(output_width)

@@ -78,7 +78,8 @@ def get_preprocessing(
   Returns:
     fn(image, output_height, output_width, seed=None, **options), which
     returns float32 [output_height, output_width, 3 or 1]. `image` is uint8
-    [height, width, 1 or 3] ('inception' takes floats in [0, 1] too) or
+    [height, width, 1 or 3] ('inception' takes floats in [0, 1] too), in
+    evaluation also a batch of them, of known height and width, or
     `encoded.Encoded`, `seed` None or int [2] and unused in evaluation.
     `options` are the keyword-only arguments of the recipe's
     preprocess_for_train and preprocess_for_eval: those of the other function
@@ -131,6 +132,22 @@ def get_preprocessing(
     return image
 
   return preprocess
+
+
+def unresized(
+  name: str, output_height: int, output_width: int
+) -> tuple[int, int]:
+  """Returns a size of images that evaluation does not resize, only crops.
+
+  >>> unresized('vgg', 224, 224)
+  (256, 256)
+
+  Args:
+    name: a key of `PREPROCESSING`.
+    output_height: of the network's input.
+    output_width: of the network's input.
+  """
+  return _entry(name)[0].unresized(output_height, output_width)
 
 
 def get_segmentation_preprocessing(

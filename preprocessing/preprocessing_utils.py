@@ -106,6 +106,7 @@ def as_image(
   use_grayscale: bool = False,
   dtypes: tuple = (tf.uint8,),
   window: Callable[[tf.Tensor], tf.Tensor] | None = None,
+  batches: bool = False,
 ) -> tf.Tensor:
   """Returns the image, or a part of it, with three channels or one.
 
@@ -115,6 +116,7 @@ def as_image(
     dtypes: the dtypes that the recipe understands.
     window: a function of the image's shape, int32 [3], that returns the
       part, int32 [4] (y, x, height, width). None for all.
+    batches: whether `image` may be a batch, of known height and width.
 
   Raises:
     ValueError: another dtype, or another shape.
@@ -122,16 +124,16 @@ def as_image(
   if isinstance(image, Encoded):
     image = image.pixels(window)
   else:
-    image = _check(image, dtypes)
+    image = _check(image, dtypes, batches)
     if window is not None:
       image = crop(image, window(tf.shape(image)))
-  grey = image.shape.as_list()[2] == 1
+  grey = image.shape.as_list()[-1] == 1
   if use_grayscale:
     return image if grey else tf.image.rgb_to_grayscale(image)
   return tf.image.grayscale_to_rgb(image) if grey else image
 
 
-def _check(image, dtypes):
+def _check(image, dtypes, batches):
   image = tf.convert_to_tensor(image)
   if image.dtype not in dtypes:
     names = ', '.join(dtype.name for dtype in dtypes)
@@ -140,8 +142,9 @@ def _check(image, dtypes):
       f'{image.dtype.name}. Pass the decoded uint8 pixels (0 to 255), '
       'neither scaled to [0, 1] or [-1, 1] nor centred: that is its work.'
     )
-  shape = image.shape.as_list() if image.shape.rank is not None else None
-  if shape is None or len(shape) != 3 or shape[2] not in (1, 3):
+  shape = image.shape.as_list() if image.shape.rank is not None else []
+  is_batch = batches and len(shape) == 4 and None not in shape[1:3]
+  if not (is_batch or len(shape) == 3) or shape[-1] not in (1, 3):
     raise ValueError(
       'An image must have the static shape [height, width, 1 or 3], one '
       f'image at a time, and this has {image.shape}. Decode it with '
@@ -232,6 +235,27 @@ def crop(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
   return cut
 
 
+def central_window(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+  """Returns the centre, [..., height, width, C], of [..., h, w, C].
+
+  What is known to have the size is left as it is.
+
+  Args:
+    image: its h and w are known, and at least `height` and `width`.
+    height: int.
+    width: int.
+  """
+  *batch, h, w, _ = image.shape.as_list()
+  if [h, w] == [height, width]:
+    return image
+  none, all_of_it = [0] * len(batch), [-1] * len(batch)
+  return tf.slice(
+    image,
+    [*none, (h - height) // 2, (w - width) // 2, 0],
+    [*all_of_it, height, width, -1],
+  )
+
+
 def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
   """Mirrors [h, w, C] left to right for one half of all seeds."""
   return tf.cond(
@@ -242,14 +266,21 @@ def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def resize(
   image: tf.Tensor, height: int, width: int, half_pixel_centers: bool = False
 ) -> tf.Tensor:
-  """Resizes [h, w, C] bilinearly to float32 [height, width, C].
+  """Resizes [..., h, w, C] bilinearly to float32 [..., height, width, C].
 
   The default is TensorFlow 1's sampling, from the top left corner of each
-  pixel, which the published checkpoints were trained and measured with.
+  pixel, which the published checkpoints were trained and measured with. An
+  image that is known to have the size already is left as it is.
   """
-  return tf.image.resize_bilinear(
-    image[None], [height, width], half_pixel_centers=half_pixel_centers
-  )[0]
+  if image.shape.as_list()[-3:-1] == [height, width]:
+    return tf.cast(image, tf.float32)
+  is_batch = len(image.shape) == 4
+  resized = tf.image.resize_bilinear(
+    image if is_batch else image[None],
+    [height, width],
+    half_pixel_centers=half_pixel_centers,
+  )
+  return resized if is_batch else resized[0]
 
 
 def resize_and_crop(
@@ -265,16 +296,16 @@ def resize_and_crop(
   for an image of 1 x 10000 pixels would take gigabytes.
 
   Args:
-    image: [h, w, C], any number type.
+    image: [..., h, w, C], any number type.
     resized: int32 [2], height and width of the resized image.
     offset: int32 [2], y and x of the window in the resized image.
     height: of the window.
     width: of the window.
 
   Returns:
-    float32 [height, width, C], in the range of `image`.
+    float32 [..., height, width, C], in the range of `image`.
   """
-  size = tf.shape(image)[:2]
+  size = tf.shape(image)[-3:-1]
   scale = tf.cast(size, tf.float32) / tf.cast(resized, tf.float32)
 
   def neighbours(axis, length):
@@ -286,9 +317,9 @@ def resize_and_crop(
   left, right, across = neighbours(1, width)
 
   def rows(at):
-    line = tf.gather(image, at)
+    line = tf.gather(image, at, axis=-3)
     ends = [
-      tf.cast(tf.gather(line, columns, axis=1), tf.float32)
+      tf.cast(tf.gather(line, columns, axis=-2), tf.float32)
       for columns in (left, right)
     ]
     return ends[0] + (ends[1] - ends[0]) * across[:, None]

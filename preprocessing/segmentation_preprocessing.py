@@ -251,11 +251,32 @@ def preprocess_for_eval(
       ignore_label,
       lambda pixels: pixels,
     )
-  normalize = _normalization(normalization)
   size = _size(image)
-  image = tf.cast(utils.as_image(image, use_grayscale), tf.float32)
+  image = normalized(image, use_grayscale, normalization)
   mask = _checked(mask, size)
-  return normalize(image), tf.cast(mask, tf.int32)[..., 0]
+  return image, tf.cast(mask, tf.int32)[..., 0]
+
+
+def normalized(
+  image: Any, use_grayscale: bool = False, normalization: str = 'vgg'
+) -> tf.Tensor:
+  """Returns what `preprocess_for_eval` makes of an image of its own size.
+
+  Args:
+    image: uint8 [height, width, 1 or 3] of any size, a batch of a known one,
+      or `encoded.Encoded`.
+    use_grayscale: whether the image has one channel instead of three.
+    normalization: a key of `NORMALIZATIONS`.
+
+  Returns:
+    float32 [..., height, width, 3 or 1].
+
+  Raises:
+    ValueError: an image or an option other than described.
+  """
+  normalize = _normalization(normalization)
+  image = utils.as_image(image, use_grayscale, batches=True)
+  return normalize(tf.cast(image, tf.float32))
 
 
 def _window(

@@ -12,6 +12,7 @@ expect it: RGB in 0..255, centred by a mean colour and not scaled.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from preprocessing import preprocessing_utils as utils
@@ -29,46 +30,57 @@ def centre(image: tf.Tensor) -> tf.Tensor:
   """Subtracts the mean colour.
 
   Args:
-    image: float32 [height, width, 1 or 3] in 0..255; height and width may be
-      statically unknown.
+    image: float32 [..., height, width, 1 or 3] in 0..255; all but the last
+      may be statically unknown.
 
   Returns:
     float32 of the same shape, less `MEAN_GREY` or `MEAN_RGB`.
   """
-  mean = [MEAN_GREY] if image.shape.as_list()[2] == 1 else MEAN_RGB
-  shape = tf.shape(image)
+  *_, width, channels = image.shape.as_list()
+  mean = [[MEAN_GREY] if channels == 1 else MEAN_RGB]
   # A whole row of the mean, since broadcasting three values is slow.
-  row = tf.tile(tf.constant(mean, tf.float32), shape[1:2])
-  lines = tf.reshape(image, [shape[0], -1]) - row
-  return tf.ensure_shape(tf.reshape(lines, shape), image.shape)
+  if width is not None:
+    return image - np.tile(np.float32(mean), [width, 1])
+  return image - tf.tile(tf.constant(mean), [tf.shape(image)[-2], 1])
 
 
 def smallest_side(
-  shape: tf.Tensor, output_height: int, output_width: int, resize_side: int
-) -> tf.Tensor:
+  shape: tf.Tensor | list[int],
+  output_height: int,
+  output_width: int,
+  resize_side: int,
+) -> Any:
   """Returns the shorter side to resize to: `resize_side`, or more at need.
 
   It is more where the output would not fit in the resized image, a case
   that stops the original.
 
   Args:
-    shape: int32 [3], the image's (height, width, channels).
+    shape: int32 [3], the image's (height, width, channels), or numbers.
     output_height: of the crop to follow.
     output_width: of the crop to follow.
     resize_side: the wished shorter side in pixels.
 
   Returns:
-    int32 scalar.
+    int32 scalar, or a number.
   """
-  shorter = tf.minimum(shape[0], shape[1])
+  known = not tf.is_tensor(shape)
+  shorter = (min if known else tf.minimum)(shape[0], shape[1])
   # -(-a // b) is a / b rounded up.
-  return tf.reduce_max(
-    [
-      resize_side,
-      -(-shorter * output_height // shape[0]),
-      -(-shorter * output_width // shape[1]),
-    ]
-  )
+  sides = [
+    resize_side,
+    -(-shorter * output_height // shape[0]),
+    -(-shorter * output_width // shape[1]),
+  ]
+  return max(sides) if known else tf.reduce_max(sides)
+
+
+def unresized(
+  output_height: int, output_width: int, side: int = RESIZE_SIDE_MIN
+) -> tuple[int, int]:
+  """Returns a size of images that evaluation crops without resizing them."""
+  side = max(side, output_height, output_width)
+  return side, side
 
 
 def sample_window(
@@ -176,7 +188,8 @@ def preprocess_for_eval(
   """Resizes the shorter side, crops the centre and subtracts the mean.
 
   Args:
-    image: uint8 [height, width, 1 or 3] of any size.
+    image: uint8 [height, width, 1 or 3] of any size, or a batch of a known
+      one.
     output_height: int.
     output_width: int.
     use_grayscale: whether the output has one channel instead of three.
@@ -191,17 +204,21 @@ def preprocess_for_eval(
   Raises:
     ValueError: an image other than described.
   """
-  image = utils.as_image(image, use_grayscale)
-  shape = tf.shape(image)
-  side = smallest_side(shape, output_height, output_width, resize_side_min)
+  image = utils.as_image(image, use_grayscale, batches=True)
+  known = image.shape.as_list()[-3:]
+  output = output_height, output_width
+  if None not in known:
+    side = smallest_side(known, *output, resize_side_min)
+    if side == min(known[:2]):  # it has the size, and is cropped alone
+      return centre(tf.cast(utils.central_window(image, *output), tf.float32))
+  shape = tf.shape(image)[-3:]
+  side = smallest_side(shape, *output, resize_side_min)
   size = tf.cast(shape[:2], tf.float32)
   # Scale first, then multiply, in float32: so the original rounds.
   scale = tf.cast(side, tf.float32) / tf.reduce_min(size)
   resized = tf.cast(tf.rint(size * scale), tf.int32)
-  offset = (resized - [output_height, output_width]) // 2
-  return centre(
-    utils.resize_and_crop(image, resized, offset, output_height, output_width)
-  )
+  offset = (resized - output) // 2
+  return centre(utils.resize_and_crop(image, resized, offset, *output))
 
 
 preprocess_image = utils.recipe(preprocess_for_train, preprocess_for_eval)

@@ -10,11 +10,11 @@ from datasets.label_kinds import CLASSIFICATION, SEGMENTATION
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.config import optimizers, parsing, schedules, tasks
 from engine.config.fields import Config, Group, option
-from engine.config.model import ModelConfig
-from engine.config.optimization import OptimizationConfig
-from engine.config.pipeline import PipelineConfig
-from engine.config.retired import RetiredEvalConfig, RetiredTrainConfig
-from engine.config.segmentation import SegmentationConfig
+from engine.config.parts.model import ModelConfig
+from engine.config.parts.optimization import OptimizationConfig
+from engine.config.parts.pipeline import PipelineConfig
+from engine.config.parts.retired import RetiredEvalConfig, RetiredTrainConfig
+from engine.config.parts.segmentation import SegmentationConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.checkpoints import locate
-from engine.config.pipeline import PipelineConfig
+from engine.config.parts.pipeline import PipelineConfig
 from engine.config.scripts import EvalConfig, TrainConfig
 from engine.resolve.evaluation import evaluation
 from engine.tasks.predictor import SplitPredictor

@@ -7,7 +7,7 @@ from typing import Any
 from engine.checkpoints import architecture, contents, locate
 from engine.config import runs
 from engine.config.fields import fill
-from engine.config.model import ModelConfig
+from engine.config.parts.model import ModelConfig
 from engine.config.scripts import Inference
 from engine.model import build
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import label_kinds
 from datasets.specification import Specification
-from engine.config.model import ModelConfig
+from engine.config.parts.model import ModelConfig
 from engine.config.scripts import DataConfig
 from engine.config.tasks import TASKS, get_task
 from engine.tasks.base import Task

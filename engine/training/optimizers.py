@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.common.loading import load
 from engine.common.variables import matching
-from engine.config.optimization import OptimizationConfig
+from engine.config.parts.optimization import OptimizationConfig
 from engine.config.optimizers import OPTIMIZERS
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow.compat.v1 as tf
 
 from engine.common.loading import load
-from engine.config.optimization import OptimizationConfig
+from engine.config.parts.optimization import OptimizationConfig
 from engine.config.schedules import (
   SCHEDULES,
   check,

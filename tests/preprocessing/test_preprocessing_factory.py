@@ -314,7 +314,7 @@ def test_unknown_options(is_training):
 
 
 @pytest.mark.parametrize(
-  'shape', [None, [None, None, None], [9, 9], [9, 9, 4], [2, 9, 9, 3]]
+  'shape', [None, [None, None, None], [9, 9], [9, 9, 4], [2, 9, None, 3]]
 )
 @pytest.mark.parametrize('name', NAMES)
 def test_bad_shapes(name, shape):
@@ -322,6 +322,49 @@ def test_bad_shapes(name, shape):
     image = tf.placeholder(tf.uint8, shape)
     with pytest.raises(ValueError, match='one image at a time.*set_shape'):
       get(name)(image, None)
+
+
+def test_training_takes_one_image():
+  with pytest.raises(ValueError, match='one image at a time'):
+    get('cifar', True)(np.zeros((2, 9, 9, 3), np.uint8), None)
+
+
+@pytest.mark.parametrize('grey', [False, True])
+@pytest.mark.parametrize('name', NAMES)
+def test_a_batch_is_evaluated_as_its_images_are(run, name, grey):
+  """Of any size; of that of `unresized` nothing is left but a crop."""
+  recipe = get(name, grey=grey)
+  whole = preprocessing_factory.unresized(name, 32, 32)
+  for size in whole, (40, 50):
+    images = np.stack([golden.photo(i, *size) for i in range(2)])
+    with tf.Graph().as_default() as graph:
+      batch = recipe(tf.constant(images), None)
+      types = {operation.type for operation in graph.get_operations()}
+      one = tf.placeholder(tf.uint8, [None, None, 3])
+      single = recipe(one, None)
+      with tf.Session() as session:
+        found = session.run(batch)
+        wanted = [session.run(single, {one: image}) for image in images]
+    if name == 'cifar':  # its mean is summed in another order
+      np.testing.assert_allclose(found, wanted, atol=1e-5)
+    else:
+      np.testing.assert_array_equal(found, wanted)
+    if size == whole:
+      assert not types & {'ResizeBilinear', 'GatherV2'}
+
+
+def test_unresized_whatever_the_size():
+  for size in (1, 32, 197, 224, 299, 513):
+    for name in NAMES:
+      height, width = preprocessing_factory.unresized(name, size, size + 1)
+      with tf.Graph().as_default() as graph:
+        get_sized = preprocessing_factory.get_preprocessing(name, False)
+        image = tf.zeros([height, width, 3], tf.uint8)
+        options = {'per_pixel_mean': 0.25} if given(name) else {}
+        found = get_sized(image, size, size + 1, **options)
+        assert found.shape.as_list() == [size, size + 1, 3]
+        types = {operation.type for operation in graph.get_operations()}
+        assert not types & {'ResizeBilinear', 'GatherV2'}, (name, size)
 
 
 @pytest.mark.parametrize('seed', [3, [1, 2, 3], [0.5, 1.0]])
@@ -385,7 +428,7 @@ def test_the_window_is_what_decode_and_crop_jpeg_takes(run):
 def test_the_docstring_example():
   with tf.Graph().as_default():
     results = doctest.testmod(preprocessing_factory)
-  assert results.attempted == 3 and not results.failed
+  assert results.attempted == 4 and not results.failed
 
 
 def test_it_imports_nothing_else_of_ours():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from datasets import dataset_factory, dataset_utils
 from datasets.records import examples, tfrecord
-from engine.config import pipeline
+from engine.config.parts import pipeline
 from engine.input import cache
 from preprocessing import preprocessing_factory
 from tests import builders, golden

@@ -10,7 +10,7 @@ import functools
 from datasets.label_kinds import SEGMENTATION
 from engine.config import fields, parsing
 from engine.config.fields import Group
-from engine.config.model import ModelConfig
+from engine.config.parts.model import ModelConfig
 
 option = functools.partial(fields.option, group=Group.SEGMENTATION)
 
