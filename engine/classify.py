@@ -1,10 +1,10 @@
 """Classification, or segmentation, of images that are files."""
 
 from engine.checkpoints import contents
-from engine.common import console, runtime
+from engine.common import runtime
 from engine.common.files import check_folder
 from engine.config.scripts import ClassifyConfig
-from engine.evaluation import choice, statistics
+from engine.evaluation import statistics
 from engine.input import image_files
 from engine.resolve import class_names
 from engine.resolve.files import files
@@ -32,7 +32,7 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
       no image, or not there.
   """
   named = image_files.find(arguments)
-  task, config, checkpoint, run = files(given)
+  task, config, checkpoint, run = files(given, 'segmented')
   if config.output_dir:
     check_folder(config.output_dir, 'output_dir')
   num_classes = contents.num_classes(contents.read(checkpoint).values())
@@ -41,13 +41,7 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
       f'The checkpoint {checkpoint} has no logits: it holds '
       'features only, and no class can be told.'
     )
-  if statistics.lag(run, checkpoint, choice.step_of(checkpoint)):
-    console.note(
-      f'{checkpoint} is of before the end of its run, where the moving '
-      'statistics of batch norm lag behind the weights: predictions may be far '
-      'from what the network knows. Name RUN/best, or the run when it is done.',
-      aside=True,
-    )
+  statistics.tell_lag(run, checkpoint)
   names = class_names.of_checkpoint(config, checkpoint, run, num_classes)
   results = task.predict_files(config, checkpoint, run, names, named.files)
   image_files.check_all(len(results), named)

@@ -268,11 +268,11 @@ def unresized(output_height: int, output_width: int) -> tuple[int, int]:
 
   def uncropped(length):
     sides = range(length, 2 * length + 2)
-    margins = [int((s - s * CENTRAL_FRACTION) / 2) for s in sides]
-    return next(
-      s
-      for s, margin in zip(sides, margins, strict=True)
-      if s - 2 * margin == length
-    )
+    fit = [
+      side
+      for side in sides  # as `central_crop` rounds
+      if side - 2 * int((side - side * CENTRAL_FRACTION) / 2) == length
+    ]
+    return min(fit, key=lambda side: abs(side * CENTRAL_FRACTION - length))
 
   return uncropped(output_height), uncropped(output_width)

@@ -40,7 +40,7 @@ def centre(image: tf.Tensor) -> tf.Tensor:
   mean = [[MEAN_GREY] if channels == 1 else MEAN_RGB]
   # A whole row of the mean, since broadcasting three values is slow.
   if width is not None:
-    return image - np.tile(np.float32(mean), [width, 1])
+    return image - np.tile(np.array(mean, np.float32), [width, 1])
   return image - tf.tile(tf.constant(mean), [tf.shape(image)[-2], 1])
 
 

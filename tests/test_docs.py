@@ -15,6 +15,7 @@ import pytest
 from datasets.convert.registry import CONVERTERS
 from datasets.dataset_factory import DATASETS
 from engine.config import tasks
+from engine.config.export import ExportConfig
 from engine.config.fields import Config
 from engine.config.flags import parse
 from engine.config.optimizers import OPTIMIZERS
@@ -38,6 +39,7 @@ SCRIPTS = {
   'classify_image': ClassifyConfig,
   'download_and_convert_data': ConvertConfig,
   'inspect_checkpoint': InspectConfig,
+  'export_inference_graph': ExportConfig,
 }
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -327,7 +329,7 @@ def test_scripts_and_rooms_are_in_the_map():
   tree = ''.join(blocks(PAGES['CONTRIBUTING.md'], ''))
   rooms = [path.parent.name + '/' for path in ROOT.glob('*/__init__.py')]
   scripts = [path.name for path in ROOT.glob('*_*.py')]
-  assert len(rooms) == 5 and len(scripts) == 5
+  assert len(rooms) == 5 and len(scripts) == 6
   for name in rooms + scripts:
     assert name in tree, name
 

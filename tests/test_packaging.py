@@ -11,6 +11,8 @@ import zipfile
 
 import pytest
 
+from engine.config.export import FORMATS
+
 if sys.version_info >= (3, 11):
   import tomllib
 else:
@@ -21,6 +23,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 LOADED_BY_NAME = {'tf_keras': 'nets/slim_compat.py'}
 # Who wants to compare with them, or read their data, installs them.
 OPTIONAL = {'torch', 'torchvision', 'tensorflow_datasets'}
+# Of the extra for exports, and a runtime that TensorFlow has too.
+OPTIONAL |= {'ai_edge_litert', 'onnx', 'onnxruntime', 'tf2onnx'}
 # Run as commands, by make and before commits.
 COMMANDS = {'pytest-xdist', 'mypy', 'pre-commit', 'ruff'}
 # One of both is there, by the version of Python.
@@ -112,8 +116,14 @@ def test_nothing_is_declared_that_is_not_imported():
   assert all(f'bin/{name}' in run for name in commands - {'pytest-xdist'})
 
 
+def test_what_formats_need_is_declared():
+  needed = {name for entry in FORMATS.values() for name in entry.modules}
+  assert declared('export') == set(map(normal, needed))
+
+
 def test_every_requirement_has_a_lowest_version():
-  for line in [*requirements(), *requirements('dev')]:
+  every = [*requirements(), *requirements('dev'), *requirements('export')]
+  for line in every:
     assert re.fullmatch(
       r'[\w-]+>=\d+(\.\d+)*(,<\d+(\.\d+)*)?(; python_version < .3\.\d+.)?', line
     ), line

@@ -191,6 +191,16 @@ def paths(text: str) -> tuple[str, ...]:
   return found
 
 
+def names(text: str) -> tuple[str, ...]:
+  """Returns the names in 'a,b', each once."""
+  return tuple(dict.fromkeys(_parts(text)))
+
+
+def quantization(text: str) -> str | None:
+  """Returns the name of a quantization; 'true' is int8, as for TF-Slim."""
+  return {'true': 'int8', 'false': None}.get(text.lower(), text)
+
+
 def _listed(values: Iterable[Any]) -> str:
   return ','.join(
     number_text(value) if isinstance(value, (int, float)) else str(value)
@@ -225,3 +235,5 @@ FACTORS = Form(factors, _factors_text)
 SPAN = Form(span, _listed)
 SCOPES = Form(scopes, _listed)
 PATHS = Form(paths, _listed)
+NAMES = Form(names, _listed)
+QUANTIZATION = Form(quantization, str)

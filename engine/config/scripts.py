@@ -9,6 +9,7 @@ from typing import TypeVar
 from datasets.label_kinds import CLASSIFICATION, SEGMENTATION
 from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.config import optimizers, parsing, schedules, tasks
+from engine.config.export import ExportConfig
 from engine.config.fields import Config, Group, option
 from engine.config.parts.model import ModelConfig
 from engine.config.parts.optimization import OptimizationConfig
@@ -686,7 +687,10 @@ class ConvertConfig(Config):
 
 
 # The scripts that have a network, and those that have a dataset too.
-NetworkConfig = TrainConfig | EvalConfig | ClassifyConfig
+NetworkConfig = TrainConfig | EvalConfig | ClassifyConfig | ExportConfig
 DataConfig = TrainConfig | EvalConfig
+# Of image files, or of an export, which begin with a checkpoint and no data.
+FilesConfig = ClassifyConfig | ExportConfig
 # Of what begins with a checkpoint: the same class in and out.
-Inference = TypeVar('Inference', EvalConfig, ClassifyConfig)
+Files = TypeVar('Files', ClassifyConfig, ExportConfig)
+Inference = TypeVar('Inference', EvalConfig, ClassifyConfig, ExportConfig)

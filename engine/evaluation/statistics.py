@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_factory
-from engine.checkpoints import best, locate
+from engine.checkpoints import best, contents, locate
 from engine.checkpoints.inference import InferenceSession
 from engine.common import console
 from engine.config.scripts import TrainConfig
@@ -58,6 +58,17 @@ def lag(run: Mapping[str, Any], checkpoint: str, step: int) -> bool:
     and run.get('recalibrate_batch_norm_batches', 0) != 0
     and is_behind(run, checkpoint, step)
   )
+
+
+def tell_lag(run: Mapping[str, Any], checkpoint: str) -> None:
+  """Says on stderr where the statistics in a checkpoint lag; see `lag`."""
+  if lag(run, checkpoint, contents.step(checkpoint) or 0):
+    console.note(
+      f'{checkpoint} is of before the end of its run, where the moving '
+      'statistics of batch norm lag behind the weights: predictions may be far '
+      'from what the network knows. Name RUN/best, or the run when it is done.',
+      aside=True,
+    )
 
 
 class _Trained(InferenceSession):

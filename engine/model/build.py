@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import tensorflow.compat.v1 as tf
 
+from engine.config.export import ExportConfig
 from engine.config.scripts import (
   ClassifyConfig,
   EvalConfig,
@@ -12,7 +13,7 @@ from engine.config.scripts import (
 )
 from nets import decoders, nets_factory, resnet_generator, resnet_utils
 
-Given = TypeVar('Given', TrainConfig, EvalConfig, ClassifyConfig)
+Given = TypeVar('Given', TrainConfig, EvalConfig, ClassifyConfig, ExportConfig)
 
 
 def complete(config: Given) -> Given:
@@ -95,7 +96,7 @@ def decoder_options(config: NetworkConfig) -> dict[str, Any]:
 def build_network(
   config: NetworkConfig,
   images: tf.Tensor,
-  num_classes: int,
+  num_classes: int | None,
   is_training: bool = False,
   reuse: bool | None = None,
   **options: Any,
@@ -105,7 +106,7 @@ def build_network(
   Args:
     config: its model_name and options.
     images: float32 [batch, height, width, channels].
-    num_classes: the number of logits.
+    num_classes: the number of logits; None for features alone.
     is_training: whether batch norm uses the batch's statistics.
     reuse: whether to reuse the variables.
     **options: of the network's arg scope; see `nets_factory.get_network_fn`.

@@ -10,7 +10,7 @@ from tf_slim.data.dataset import Dataset
 from datasets import dataset_utils, json_files
 from datasets.text import check_name, cut, distinct
 from engine.checkpoints import released
-from engine.config.scripts import ClassifyConfig
+from engine.config.scripts import FilesConfig
 from nets import nets_factory
 
 
@@ -49,7 +49,9 @@ def read_names(path: str) -> dict[int, str]:
     ) from None
 
 
-def _offset(config, checkpoint, run):
+def labels_offset(
+  config: FilesConfig, checkpoint: str, run: Mapping[str, Any]
+) -> int:
   """Returns what the labels of a checkpoint's data were lowered by."""
   if run:
     return run.get('labels_offset') or 0
@@ -91,10 +93,7 @@ def _of_file(path, offset, num_classes):
 
 
 def of_checkpoint(
-  config: ClassifyConfig,
-  checkpoint: str,
-  run: Mapping[str, Any],
-  num_classes: int,
+  config: FilesConfig, checkpoint: str, run: Mapping[str, Any], num_classes: int
 ) -> list[str]:
   """Returns a name for each logit.
 
@@ -111,7 +110,7 @@ def of_checkpoint(
     ValueError: the file of names has more or fewer, or one that is none; or
       the run is of another number of classes.
   """
-  offset = _offset(config, checkpoint, run)
+  offset = labels_offset(config, checkpoint, run)
   if config.labels_file:
     names = _of_file(config.labels_file, offset, num_classes)
   else:

@@ -1,28 +1,30 @@
-"""Completes the configuration of the classification of image files."""
+"""Completes the configuration of image files, or of an export."""
 
 import os
 from typing import Any
 
 from engine.checkpoints import contents, released
 from engine.config.fields import fill
-from engine.config.scripts import ClassifyConfig
+from engine.config.scripts import Files
 from engine.resolve import task as tasks
 from engine.resolve.checkpoint import open_run
 from engine.tasks.base import Task
 from nets import nets_factory
 
 
-def files(
-  given: ClassifyConfig,
-) -> tuple[Task, ClassifyConfig, str, dict[str, Any]]:
+def files(given: Files, folder: str) -> tuple[Task, Files, str, dict[str, Any]]:
   """Returns task, complete configuration, checkpoint and its run.
+
+  Args:
+    given: what the flags say.
+    folder: the name of the default output_dir, beside the checkpoint.
 
   Raises:
     ValueError: a flag contradicts the run; no checkpoint; an unknown name.
   """
   complete, checkpoint, run = open_run(
     given,
-    given.checkpoint_path,
+    given.checkpoint_path or '',
     lambda run: {'eval_image_size': 'train_image_size'},
   )
   network = nets_factory.get_network(complete.model_name)
@@ -41,7 +43,7 @@ def files(
       'preprocessing_name': task.preprocessing(network),
       'eval_image_size': network.default_image_size,
       'use_grayscale': False,
-      'output_dir': os.path.join(os.path.dirname(checkpoint), 'segmented'),
+      'output_dir': os.path.join(os.path.dirname(checkpoint), folder),
     },
   )
   complete = task.complete_inference(given, complete, checkpoint, run)

@@ -13,6 +13,7 @@ from tf_slim.data.dataset import Dataset
 
 from datasets.records.examples import Examples
 from datasets.specification import Specification
+from engine.config.export import ExportConfig
 from engine.config.scripts import (
   ClassifyConfig,
   EvalConfig,
@@ -22,6 +23,7 @@ from engine.config.scripts import (
 )
 from engine.input.pipeline import Batch, Source
 from engine.tasks.predictor import SplitPredictor
+from engine.tasks.served import Served
 from nets.nets_factory import Network
 
 
@@ -227,6 +229,19 @@ class Task(Protocol):
     """Writes tables and images to path(name); returns their names.
 
     The network must have the weights that were evaluated.
+    """
+
+  # Export.
+
+  def serve(
+    self, config: ExportConfig, run: Mapping[str, Any], names: Sequence[str]
+  ) -> Served:
+    """Returns what an exported model takes and gives.
+
+    Args:
+      config: complete.
+      run: what the training wrote, {} if there is nothing.
+      names: of the classes; () of a network without logits.
     """
 
   # Files.

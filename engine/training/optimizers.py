@@ -6,8 +6,8 @@ import tensorflow.compat.v1 as tf
 
 from engine.common.loading import load
 from engine.common.variables import matching
-from engine.config.parts.optimization import OptimizationConfig
 from engine.config.optimizers import OPTIMIZERS
+from engine.config.parts.optimization import OptimizationConfig
 
 
 def build(

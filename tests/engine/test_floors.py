@@ -21,6 +21,7 @@ PACKAGES = (
   'resolve',
   'evaluation',
   'training',
+  'export',
 )
 
 

@@ -10,9 +10,9 @@ from tf_slim.data.dataset import Dataset
 from datasets.files import atomic
 from engine.common import console
 from engine.config.scripts import (
-  ClassifyConfig,
   DataConfig,
   EvalConfig,
+  FilesConfig,
   TrainConfig,
 )
 from engine.input import pixel_mean
@@ -42,7 +42,7 @@ def _labels(config, dataset, preprocess, size):
   return ClassLabels(preprocess, size, dataset.num_classes - offset, offset)
 
 
-def for_evaluation(config: EvalConfig | ClassifyConfig) -> Callable:
+def for_evaluation(config: EvalConfig | FilesConfig) -> Callable:
   """Returns what prepares an image for evaluation; see its factory."""
   prepare = preprocessing_factory.get_preprocessing(
     config.preprocessing_name, False, config.use_grayscale

@@ -8,6 +8,7 @@ from tf_slim.data.dataset import Dataset
 
 from datasets.label_kinds import CLASSIFICATION
 from datasets.specification import Specification
+from engine.config.export import ExportConfig
 from engine.config.scripts import (
   ClassifyConfig,
   EvalConfig,
@@ -25,6 +26,7 @@ from engine.tasks.classification.predictor import (
   Predictor,
   combine,
 )
+from engine.tasks.classification.served import ServedClasses
 from metrics import classification
 from nets.nets_factory import Network
 from preprocessing import preprocessing_factory
@@ -170,6 +172,12 @@ class Classification:
   ) -> list[str]:
     """Writes tables and images to path(name); returns their names."""
     return report.write(split, found, path)
+
+  def serve(
+    self, config: ExportConfig, run: Mapping[str, Any], names: Sequence[str]
+  ) -> ServedClasses:
+    """Returns what an exported model takes and gives."""
+    return ServedClasses(config, run, names)
 
   def predict_files(
     self,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from engine.config.scripts import ClassifyConfig, EvalConfig
+from engine.config.scripts import ClassifyConfig, EvalConfig, FilesConfig
 from engine.model.build import build_dense
 from metrics import segmentation
 
@@ -61,12 +61,40 @@ class PredictedMasks(NamedTuple):
   losses: np.ndarray | None
 
 
-class DenseModel:
-  """A network and its decoder in the current graph, for images of any size.
+def dense_logits(
+  config: EvalConfig | FilesConfig, images: tf.Tensor, num_classes: int
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+  """Returns the logits of every pixel, and the end points of the network.
 
   An image is padded to a multiple of the output stride plus one, at its right
   and lower end and by the mean colour, which keeps features and pixels
   aligned; the logits are enlarged to its size.
+
+  Args:
+    config: complete.
+    images: float32 [images, height, width, channels], preprocessed.
+    num_classes: the number of classes.
+
+  Returns:
+    float32 [images, height, width, classes], and the end points.
+  """
+  size = images.shape.as_list()[1:3]
+  if None in size:
+    size = tf.unstack(tf.shape(images)[1:3])
+  down, right = [(1 - side) % config.output_stride for side in size]
+  height, width = size
+  fits = isinstance(down, int) and down == right == 0
+  if not fits:
+    images = tf.pad(images, [[0, 0], [0, down], [0, right], [0, 0]])
+  logits, end_points = build_dense(config, images, num_classes)
+  logits = segmentation.resize_logits(logits, height + down, width + right)
+  return logits if fits else logits[:, :height, :width], end_points
+
+
+class DenseModel:
+  """A network and its decoder in the current graph, for images of any size.
+
+  See `dense_logits` for how a size is met.
   """
 
   def __init__(
@@ -107,15 +135,9 @@ class DenseModel:
     self._losses = self._cross_entropy(ignore_label)
 
   def _look(self, num_classes):
-    height, width = tf.unstack(tf.shape(self._images)[1:3])
-    stride = self._config.output_stride
-    down, right = [
-      tf.math.floormod(1 - side, stride) for side in (height, width)
-    ]
-    padded = tf.pad(self._images, [[0, 0], [0, down], [0, right], [0, 0]])
-    logits, _ = build_dense(self._config, padded, num_classes)
-    logits = segmentation.resize_logits(logits, height + down, width + right)
-    return tf.nn.log_softmax(logits[:, :height, :width])
+    return tf.nn.log_softmax(
+      dense_logits(self._config, self._images, num_classes)[0]
+    )
 
   def _cross_entropy(self, ignore_label):
     counts = tf.not_equal(self._labels, ignore_label)

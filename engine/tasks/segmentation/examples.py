@@ -8,14 +8,14 @@ from tf_slim.data.dataset import Dataset
 
 from datasets.records.examples import Examples
 from engine.config.scripts import (
-  ClassifyConfig,
   DataConfig,
   EvalConfig,
+  FilesConfig,
   TrainConfig,
 )
 from engine.input.pipeline import Source, open_source
 from engine.tasks.segmentation.labels import MaskLabels
-from preprocessing import preprocessing_factory
+from preprocessing import preprocessing_factory, segmentation_preprocessing
 
 
 def open_examples(
@@ -45,19 +45,18 @@ def open_examples(
   return open_source(config, dataset, labels, examples)
 
 
-def for_evaluation(config: EvalConfig | ClassifyConfig) -> Callable:
+def for_evaluation(config: EvalConfig) -> Callable:
   """Returns what prepares image and mask for evaluation; see its factory."""
   return preprocessing_factory.get_segmentation_preprocessing(
     config.preprocessing_name, False, config.use_grayscale
   )
 
 
-def prepared(
-  config: EvalConfig | ClassifyConfig, image: tf.Tensor
-) -> tf.Tensor:
-  """Returns the network's input, float32, for a uint8 image without a mask."""
-  nothing = tf.zeros(tf.shape(image)[:2], tf.uint8)
-  return for_evaluation(config)(image, nothing, None, None)[0]
+def prepared(config: EvalConfig | FilesConfig, image: tf.Tensor) -> tf.Tensor:
+  """Returns the network's input, float32, for uint8 images without a mask."""
+  return segmentation_preprocessing.normalized(
+    image, config.use_grayscale, config.preprocessing_name
+  )
 
 
 def open_training(config: TrainConfig, dataset: Dataset) -> Source:

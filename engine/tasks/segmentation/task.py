@@ -11,6 +11,7 @@ from datasets.images import overlays
 from datasets.label_kinds import SEGMENTATION
 from datasets.specification import Specification
 from engine.checkpoints import architecture
+from engine.config.export import ExportConfig
 from engine.config.scripts import (
   ClassifyConfig,
   EvalConfig,
@@ -23,6 +24,7 @@ from engine.model import build
 from engine.tasks.base import EvaluatedSplit, Shares
 from engine.tasks.segmentation import completion, examples, image_files, report
 from engine.tasks.segmentation.predictor import DensePredictions, DensePredictor
+from engine.tasks.segmentation.served import ServedMasks
 from metrics import segmentation
 from nets import decoders
 from nets.nets_factory import Network
@@ -226,6 +228,12 @@ class Segmentation:
   ) -> list[str]:
     """Writes tables and images to path(name); returns their names."""
     return report.write(split, found, path)
+
+  def serve(
+    self, config: ExportConfig, run: Mapping[str, Any], names: Sequence[str]
+  ) -> ServedMasks:
+    """Returns what an exported model takes and gives."""
+    return ServedMasks(config, run, names)
 
   def predict_files(
     self,
