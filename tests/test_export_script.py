@@ -14,7 +14,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import export_inference_graph
-from engine.config.export import FORMATS
+from engine.config.export import FORMATS, ExportConfig
+from engine.config.flags import parse
 from engine.export import parity, standalone
 from tests import builders
 
@@ -125,18 +126,6 @@ def test_all_formats_of_a_classifier(colours_run, alone):
   assert not types & {'FusedBatchNormV3', 'ResizeBilinear', 'VarHandleOp'}
 
 
-@pytest.mark.skipif(not HAS_ONNX, reason='needs the extra export')
-def test_what_onnx_tells(colours_run, alone):
-  import onnx
-
-  assert export(colours_run, format='onnx').status == 0
-  model = onnx.load('out/onnx/model.onnx')
-  assert [each.name for each in model.graph.input] == ['input']
-  told = {each.key: each.value for each in model.metadata_props}
-  assert json.loads(told['class_names']) == list(builders.COLOURS)
-  assert model.opset_import[0].version == 17
-
-
 def test_a_process_of_its_own(colours_run):
   """Without our packages; what is there already is replaced."""
   for _ in range(2):
@@ -232,6 +221,7 @@ def test_without_data(colours_run, workplace, alone):
     ({'format': 'onnx', 'input': 'encoded'}, ['takes no --input=encoded']),
     ({'quantize': 'int8'}, ['--quantize=int8 is for tflite']),
     ({'quantize': 'int4', 'format': 'tflite'}, ['--quantize=int4']),
+    ({'quantize': 'true'}, ['--quantize=int8 is for tflite']),
     ({'end_point': 'resnet_v1_tiny/blok1'}, ['resnet_v1_tiny/block1']),
     ({'model_name': 'resnet_v1_50'}, ['model_name=resnet_v1_tiny']),
     ({'labels_offset': '1'}, ['labels_offset=0']),
@@ -246,6 +236,18 @@ def test_without_data(colours_run, workplace, alone):
 def test_refused(flags, words, colours_run, alone):
   builders.refused(export(colours_run, **flags), *words)
   assert not os.path.exists('out') or os.listdir('out') == []
+
+
+def test_quantize_is_a_switch_too():
+  for flag, value in (
+    ('--quantize', 'int8'),
+    ('--noquantize', None),
+    ('--quantize=False', None),
+    ('--quantize=float16', 'float16'),
+  ):
+    argv = ['export', flag, '--checkpoint_path=run', '--format=tflite']
+    config, arguments = parse(ExportConfig, argv)
+    assert (config.quantize, arguments) == (value, [])
 
 
 def test_a_folder_of_something_else(colours_run):

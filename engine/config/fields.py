@@ -54,6 +54,7 @@ def option(
   task: str | None = None,
   group: Group = Group.SCRIPT,
   kept: bool = True,
+  switch: bool = False,
 ) -> Any:
   """Returns a field of a configuration.
 
@@ -77,6 +78,8 @@ def option(
     task: the task that the flag is for, if it is not for all.
     group: what the flag is about.
     kept: whether config.json holds it.
+    switch: whether --flag and --noflag stand for --flag=true and =false,
+      though the value is text.
   """
   return dataclasses.field(
     default=default,
@@ -95,6 +98,7 @@ def option(
       'task': task,
       'group': group,
       'kept': kept,
+      'switch': switch,
     },
   )
 

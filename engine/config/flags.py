@@ -63,6 +63,7 @@ def parse(
       field.metadata['text'],
       flag_values=values,
     )
+    values[field.name].boolean |= field.metadata['switch']
   try:
     arguments = values(argv)[1:]
   except flags.CantOpenFlagFileError as error:

@@ -94,6 +94,7 @@ class _Export:
     modules = ('tensorflow', 'numpy', *FORMATS[name].modules)
     return {
       'format': name,
+      **FORMATS[name].facts,
       'quantize': self.config.quantize,
       'task': self.task.name,
       'model_name': self.config.model_name,

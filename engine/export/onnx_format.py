@@ -9,8 +9,6 @@ import numpy as np
 from engine.export import standalone
 from engine.export.artefact import INPUT, Artefact
 
-OPSET = 17
-
 
 def _rename(graph: Any, names: dict[str, str]) -> None:
   """Gives inputs and outputs of a graph other names, wherever they occur."""
@@ -52,7 +50,7 @@ def write(artefact: Artefact, folder: str) -> None:
     artefact.graph_def,
     input_names=[f'{INPUT}:0'],
     output_names=[f'{name}:0' for name in artefact.outputs],
-    opset=OPSET,
+    opset=artefact.told['opset'],
   )
   _rename(model.graph, names)
   _exact_sizes(model.graph)

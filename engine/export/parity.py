@@ -209,7 +209,7 @@ _PASSES: dict[str, Callable[[float, Tolerance, int], bool]] = {
     value >= min(to.agreement, 1 - 1.01 / examples)
   ),
   'same_pixels': lambda value, to, _: value >= to.agreement,
-  'miou': lambda value, to, _: True,
+  'miou': lambda value, to, _: value >= to.miou,
 }
 
 
