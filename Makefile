@@ -4,8 +4,12 @@ VENV := .venv
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train segment experiments test test-slow test-oldest fuzz kills \
-  lint clean
+# What make demo shows, and where.
+MODEL ?= runs/resnet_v2_101-digits
+PORT ?= 8000
+
+.PHONY: help train segment experiments demo test test-slow test-browser \
+  test-oldest fuzz kills lint clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
@@ -15,6 +19,16 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@echo 'Installing TensorFlow and what else pyproject.toml declares ...'
 	$(VENV)/bin/python $(INSTALL) --editable '.[dev]'
+	touch $@
+
+$(VENV)/installed-%: $(VENV)/installed
+	$(VENV)/bin/python $(INSTALL) --editable '.[$*]'
+	touch $@
+
+demo/node_modules/installed: demo/package-lock.json
+	@command -v npm > /dev/null || { echo 'error: npm is not installed, which \
+	fetches what runs models in browsers. It comes with Node.js.' >&2; exit 1; }
+	npm ci --prefix demo --ignore-scripts --no-audit --no-fund
 	touch $@
 
 $(OLDEST)/installed: pyproject.toml
@@ -38,11 +52,17 @@ experiments: $(VENV)/installed  ## Run claims of the papers again, in half an ho
 	$(VENV)/bin/python -m experiments.shortcuts
 	$(VENV)/bin/python -m experiments.depth --recompute
 
+demo: $(VENV)/installed-export demo/node_modules/installed  ## Try a model in the browser, on your own images
+	$(VENV)/bin/python -m demo.serve --model=$(MODEL) --port=$(PORT)
+
 test: $(VENV)/installed  ## Run the tests
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal
 
 test-slow: $(VENV)/installed  ## Run the tests that make test leaves out
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal -m slow
+
+test-browser: $(VENV)/installed-browser demo/node_modules/installed  ## Run models in headless Chromium, as make demo does
+	$(VENV)/bin/python -m pytest -q -m browser tests/demo
 
 test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets
@@ -61,5 +81,5 @@ lint: $(VENV)/installed  ## Check the style and the types
 
 clean:  ## Remove environments, runs and caches
 	rm -rf $(VENV) $(OLDEST) runs build dist *.egg-info .mypy_cache \
-	  .pytest_cache .ruff_cache
+	  .pytest_cache .ruff_cache demo/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

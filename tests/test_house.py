@@ -12,11 +12,13 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = ('datasets', 'preprocessing', 'nets', 'metrics', 'engine')
-FREE = ('tests', 'experiments', 'benchmarks')  # helpers without docstrings
+# Helpers without docstrings.
+FREE = ('tests', 'experiments', 'benchmarks', 'demo')
 SOURCES = sorted(
   path.relative_to(ROOT)
   for folder in (*ROOMS, *FREE, '.')
   for path in (ROOT / folder).glob('*.py' if folder == '.' else '**/*.py')
+  if 'node_modules' not in path.parts
 )
 
 

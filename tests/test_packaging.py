@@ -25,6 +25,8 @@ LOADED_BY_NAME = {'tf_keras': 'nets/slim_compat.py'}
 OPTIONAL = {'torch', 'torchvision', 'tensorflow_datasets'}
 # Of the extra for exports, and a runtime that TensorFlow has too.
 OPTIONAL |= {'ai_edge_litert', 'onnx', 'onnxruntime', 'tf2onnx'}
+# What drives the browser, of an extra too; and an example's, of no extra.
+OPTIONAL |= {'selenium', 'grpc', 'tensorflow_serving'}
 # Run as commands, by make and before commits.
 COMMANDS = {'pytest-xdist', 'mypy', 'pre-commit', 'ruff'}
 # One of both is there, by the version of Python.
@@ -80,7 +82,8 @@ def imported(*folders):
 
 
 LIBRARY = ('nets', 'preprocessing')
-SCRIPTS = ('.', 'datasets', 'metrics', 'engine', 'experiments', 'benchmarks')
+FREE = ('experiments', 'benchmarks', 'demo')
+SCRIPTS = ('.', 'datasets', 'metrics', 'engine', *FREE)
 TOOLS = {'setuptools'}  # imported by setup.py, declared as what builds it
 
 
@@ -122,7 +125,7 @@ def test_what_formats_need_is_declared():
 
 
 def test_every_requirement_has_a_lowest_version():
-  every = [*requirements(), *requirements('dev'), *requirements('export')]
+  every = [*requirements(), *requirements('dev'), *requirements('browser')]
   for line in every:
     assert re.fullmatch(
       r'[\w-]+>=\d+(\.\d+)*(,<\d+(\.\d+)*)?(; python_version < .3\.\d+.)?', line
@@ -149,7 +152,14 @@ def test_wheel(tmp_path):
     ROOT,
     source,
     ignore=shutil.ignore_patterns(
-      '.*', 'data', 'runs', 'build', 'dist', '*.egg-info', '__pycache__'
+      '.*',
+      'data',
+      'runs',
+      'build',
+      'dist',
+      '*.egg-info',
+      '__pycache__',
+      'node_modules',
     ),
   )
   result = subprocess.run(
