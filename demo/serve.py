@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from datasets.images import overlays
-from engine.common import console
+from engine.common import console, logs
+from engine.common.loading import load
 from engine.config import flags
 from engine.config.export import ExportConfig
 from engine.config.fields import Config, option
@@ -100,8 +101,8 @@ def described(folder: str) -> dict[str, Any]:
       'colours': [f'#{bytes(colour).hex()}' for colour in colours],
     }
   raise ValueError(
-    f'The model in {folder} {wrong}. Export it with --format=onnx alone, or '
-    'name its run with --model.'
+    f'The model in {folder} {wrong}. Export it again, with --format=onnx and '
+    '--input=image, and without --end_point.'
   )
 
 
@@ -128,9 +129,9 @@ def exported(path: str) -> str:
   if not os.path.isfile(told) or (
     os.path.getmtime(told) < os.path.getmtime(checkpoint)
   ):
-    from engine.export import exporter  # TensorFlow is imported for it alone
-
-    exporter.export(ExportConfig(checkpoint_path=path, format=('onnx',)))
+    with logs.stderr_hidden(-1):  # TensorFlow is imported for this alone
+      export = load('engine.export.exporter:export')
+    export(ExportConfig(checkpoint_path=path, format=('onnx',)))
   return folder
 
 
