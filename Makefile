@@ -26,8 +26,7 @@ $(VENV)/installed-%: $(VENV)/installed
 	touch $@
 
 demo/node_modules/installed: demo/package-lock.json
-	@command -v npm > /dev/null || { echo 'error: npm is not installed, which \
-	fetches what runs models in browsers. It comes with Node.js.' >&2; exit 1; }
+	@command -v npm > /dev/null || { echo 'error: npm, which fetches the runtime of the browser, is not installed: it comes with Node.js.' >&2; exit 1; }
 	npm ci --prefix demo --ignore-scripts --no-audit --no-fund
 	touch $@
 
