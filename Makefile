@@ -51,7 +51,7 @@ experiments: $(VENV)/installed  ## Run claims of the papers again, in half an ho
 	$(VENV)/bin/python -m experiments.shortcuts
 	$(VENV)/bin/python -m experiments.depth --recompute
 
-demo: $(VENV)/installed-export demo/node_modules/installed  ## Try a model in the browser, on your own images
+demo: $(VENV)/installed demo/node_modules/installed  ## Try a model in the browser, on your own images
 	$(VENV)/bin/python -m demo.serve --model=$(MODEL) --port=$(PORT)
 
 test: $(VENV)/installed  ## Run the tests
