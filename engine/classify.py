@@ -5,6 +5,7 @@ from engine.common import runtime
 from engine.common.files import check_folder
 from engine.config.scripts import ClassifyConfig
 from engine.evaluation import statistics
+from engine.export import evaluating
 from engine.input import image_files
 from engine.resolve import class_names
 from engine.resolve.files import files
@@ -31,6 +32,8 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
       what to do. Or, after all others have been classified, a file that is
       no image, or not there.
   """
+  if given.exported:
+    return evaluating.classify(given, arguments)
   named = image_files.find(arguments)
   task, config, checkpoint, run = files(given, 'segmented')
   if config.output_dir:

@@ -7,6 +7,7 @@ from engine.common import console, files, runtime
 from engine.config.scripts import EvalConfig
 from engine.evaluation import choice, ensembles, report
 from engine.evaluation.evaluator import Evaluator
+from engine.export import evaluating
 from engine.resolve.evaluation import evaluation, with_path
 
 
@@ -75,12 +76,13 @@ _SEVERAL = {'all': _evaluate_all, 'new': _evaluate_new}
 
 @runtime.graph_building()
 def evaluate(given: EvalConfig) -> dict[str, Any]:
-  """Evaluates checkpoints on every example of a split, once.
+  """Evaluates checkpoints, or an exported model, on every example of a split.
 
   Writes eval.json, per_class.csv and confusion_matrix.png to
   `config.eval_dir`, of classification predictions.csv and worst_mistakes.png,
   of segmentation per_image.csv and overlays.png; of several checkpoints of a
-  run also all_checkpoints.csv.
+  run also all_checkpoints.csv. For an exported model see
+  `engine.export.evaluating.evaluate`.
 
   Args:
     given: what to do; fields that are None are completed from the run.
@@ -100,6 +102,8 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
   """
   if given.eval_dir:
     files.check_folder(given.eval_dir, 'eval_dir')
+  if given.exported:
+    return evaluating.evaluate(given)
   given = with_path(given)
   if len(given.checkpoint_path) > 1:
     return ensembles.evaluate(given)

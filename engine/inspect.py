@@ -1,4 +1,4 @@
-"""Prints what is in a checkpoint, and whether it fits a network."""
+"""Prints what is in a checkpoint or an exported model."""
 
 import json
 from typing import Any
@@ -9,19 +9,21 @@ from engine.common import console, runtime
 from engine.common.variables import some
 from engine.config import runs
 from engine.config.scripts import InspectConfig
+from engine.export import inspection as exports
+from engine.export import opening
 from nets import nets_factory
 
 _SHOWN = 3  # names in a line of the comparison
 
 
-def _find(arguments):
+def _path(arguments):
   if len(arguments) != 1:
     raise ValueError(
       f'Name one checkpoint, not {len(arguments) or "none"}: python '
       'inspect_checkpoint.py PATH, where PATH is a checkpoint, one of its '
-      'files, or the folder of a run.'
+      'files, the folder of a run, or of an exported model.'
     )
-  return locate.find(arguments[0], 'PATH')
+  return arguments[0]
 
 
 def _summary(told):
@@ -166,10 +168,14 @@ def _table(variables):
     ).rstrip()
 
 
-def _text(told):
-  yield told['path']
-  for what, value in _summary(told):
+def _lines(path, summary):
+  yield path
+  for what, value in summary:
     yield f'  {what:14} {value}'
+
+
+def _text(told):
+  yield from _lines(told['path'], _summary(told))
   if 'comparison' in told:
     yield ''
     yield from _comparison_lines(told['comparison'])
@@ -177,24 +183,42 @@ def _text(told):
   yield from _table(told['variables'])
 
 
+def _inspect_export(given, path):
+  if given.model_name:
+    raise ValueError(
+      f'--model_name compares a checkpoint, and {path} is an exported model: '
+      'leave the flag out.'
+    )
+  told = exports.describe(path)
+  lines = _lines(told['path'], exports.lines(told))
+  console.say(json.dumps(told, indent=2) if given.json else '\n'.join(lines))
+  return told
+
+
 @runtime.graph_building()
 def inspect(given: InspectConfig, arguments: list[str]) -> dict[str, Any]:
   """Prints what is in a checkpoint: a summary, then every variable.
 
+  Of an exported model it prints what it takes, gives and was made of.
+
   Args:
     given: a network to compare it with, and whether to print JSON.
     arguments: the checkpoint, one of its files, or a folder, of which the
-      newest is taken.
+      newest is taken; or an exported model.
 
   Returns:
     What `inspection.describe` returns, and as 'comparison' what
-    `inspection.compare` does.
+    `inspection.compare` does; of an exported model what `describe` of
+    `engine.export.inspection` does.
 
   Raises:
     ValueError: a checkpoint or a network that is not there; the sentence says
       what to do.
   """
-  path = _find(arguments)
+  path = _path(arguments)
+  if opening.is_meant(path):
+    return _inspect_export(given, path)
+  path = locate.find(path, 'PATH')
   told = inspection.describe(path)
   if given.model_name:
     told['comparison'] = inspection.compare(path, given.model_name)

@@ -21,7 +21,8 @@ class ImageRow(NamedTuple):
     miou: see `segmentation.metrics`, here of this image alone.
     pixel_accuracy: the same.
     boundary_f1: see `boundaries.boundary_f1`; None if it was not measured.
-    loss: the mean cross-entropy of the valid pixels, in nats.
+    loss: the mean cross-entropy of the valid pixels, in nats; None if it is
+      unknown.
   """
 
   file: str
@@ -32,7 +33,7 @@ class ImageRow(NamedTuple):
   miou: float
   pixel_accuracy: float
   boundary_f1: float | None
-  loss: float
+  loss: float | None
 
 
 def write_per_class(

@@ -44,6 +44,11 @@ def exists(path: str) -> bool:
   )
 
 
+def without_ending(path: str) -> str:
+  """Returns the checkpoint that a file is of, by its name."""
+  return _FILE_ENDING.sub('', path)
+
+
 def check_name(path: str, flag: str) -> None:
   """Raises ValueError if TensorFlow would not find checkpoints there again."""
   found = _PATTERN.search(path)
@@ -183,7 +188,7 @@ def find(path: str, flag: str = '--checkpoint_path', tells: bool = True) -> str:
     if tells:
       _tell(notes)
     return found
-  path = _FILE_ENDING.sub('', path)
+  path = without_ending(path)
   if not exists(path):
     folder, name = os.path.split(path)
     near = nearest(name, map(os.path.basename, listed(folder)))

@@ -11,6 +11,7 @@ from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.config import optimizers, parsing, schedules, tasks
 from engine.config.export import ExportConfig
 from engine.config.fields import Config, Group, option
+from engine.config.parts.exported import ExportedConfig
 from engine.config.parts.model import ModelConfig
 from engine.config.parts.optimization import OptimizationConfig
 from engine.config.parts.pipeline import PipelineConfig
@@ -314,7 +315,9 @@ class TrainConfig(
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
+class EvalConfig(
+  RetiredEvalConfig, PipelineConfig, ExportedConfig, ModelConfig
+):
   """Evaluates a checkpoint on every example of a split.
 
   What `eval_image_classifier.py` is told.
@@ -323,6 +326,19 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
   examples = (
     '--checkpoint_path=runs/resnet_v2_50-digits',
     '--checkpoint_path=runs/a,runs/b --flip',
+    '--exported=runs/resnet_v2_50-digits/export/tflite_int8',
+  )
+  with_exported = (
+    'dataset_name',
+    'dataset_split_name',
+    'dataset_dir',
+    'ignore_label',
+    'eval_dir',
+    'batch_size',
+    'max_num_batches',
+    'skip_bad_examples',
+    'max_image_pixels',
+    'num_preprocessing_threads',
   )
 
   checkpoint_path: tuple[str, ...] = option(
@@ -411,7 +427,8 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
   )
   eval_dir: str = option(
     None,
-    'Where results are written. Default: eval, beside the checkpoint.',
+    'Where results are written. Default: eval, beside the checkpoint; '
+    'eval-NAME, beside an exported model.',
     folder=True,
     group=Group.OUTPUT,
   )
@@ -476,7 +493,7 @@ class EvalConfig(RetiredEvalConfig, PipelineConfig, ModelConfig):
 
 @dataclasses.dataclass(frozen=True)
 class InspectConfig(Config):
-  """Tells what is in a checkpoint, and whether it fits a network.
+  """Tells what is in a checkpoint or an exported model.
 
   What `inspect_checkpoint.py` is told, besides the checkpoint.
   """
@@ -485,6 +502,7 @@ class InspectConfig(Config):
   examples = (
     'runs/resnet_v2_50-digits',
     'resnet_v1_50.ckpt --model_name=resnet_v1_50',
+    'runs/resnet_v2_50-digits/export/tflite',
   )
 
   model_name: str | None = option(
@@ -496,7 +514,7 @@ class InspectConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassifyConfig(ModelConfig):
+class ClassifyConfig(ExportedConfig, ModelConfig):
   """Names what images show, or writes their masks.
 
   What `classify_image.py` is told, besides the images.
@@ -508,10 +526,12 @@ class ClassifyConfig(ModelConfig):
     '--checkpoint_path=resnet_v1_50.ckpt --model_name=resnet_v1_50 '
     '--labels_file=labels.txt a.png',
   )
+  with_exported = ('output_dir', 'top', 'json', 'batch_size')
 
   checkpoint_path: str = option(
     None,
-    'The checkpoint, or a run folder whose newest is taken. Required.',
+    'The checkpoint, or a run folder whose newest is taken. Required without '
+    '--exported.',
     group=Group.OUTPUT,
   )
   model_name: str = option(
@@ -552,7 +572,7 @@ class ClassifyConfig(ModelConfig):
   output_dir: str = option(
     None,
     'Where masks and overlays are written. Default: segmented, beside the '
-    'checkpoint.',
+    'checkpoint; segmented-NAME, beside an exported model.',
     folder=True,
     task=SEGMENTATION,
     group=Group.OUTPUT,

@@ -12,6 +12,7 @@ from engine.config import tasks
 from engine.tasks.base import EvaluatedSplit, Found, Task
 from metrics import reports
 
+FILENAME = 'eval.json'
 ALL_FILENAME = 'all_checkpoints.csv'
 
 
@@ -58,8 +59,8 @@ def write(
 ) -> None:
   """Writes eval.json, and says what else was written."""
   folder = split.config.eval_dir
-  files.write_json(os.path.join(folder, 'eval.json'), metrics)
-  *others, last = ['eval.json', *written]
+  files.write_json(os.path.join(folder, FILENAME), metrics)
+  *others, last = [FILENAME, *written]
   names = f'{", ".join(others)} and {last} are' if others else f'{last} is'
   console.say(f'{names} in {folder}.')
 

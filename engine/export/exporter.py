@@ -110,6 +110,7 @@ class _Export:
       },
       'preprocessing_name': self.config.preprocessing_name,
       'preprocessing': self.served.preprocessing,
+      'network_input': [None, *self.served.input_size, self.served.channels],
       'outputs': {
         output: artefact.described(spec)
         for output, spec in frozen.outputs.items()

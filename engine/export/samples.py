@@ -30,15 +30,20 @@ class Sample(NamedTuple):
   image: np.ndarray
 
 
+def of(image: np.ndarray) -> Sample:
+  """Returns an image, uint8 [height, width, 3], with a file of it."""
+  file = io.BytesIO()
+  Image.fromarray(image).save(file, 'png')
+  return Sample(file.getvalue(), image)
+
+
 def _drawn(seed: int, height: int, width: int) -> Sample:
   """Returns an image of blurred noise."""
   noise = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), np.uint8)
   image = Image.fromarray(noise).resize(
     (width, height), Image.Resampling.BICUBIC
   )
-  file = io.BytesIO()
-  image.save(file, 'png')
-  return Sample(file.getvalue(), np.asarray(image))
+  return of(np.asarray(image))
 
 
 def odd() -> list[Sample]:
@@ -106,12 +111,17 @@ def to_calibrate(config: ExportConfig, run: Mapping[str, Any]) -> list[Sample]:
     ) from None
 
 
-def fitted(image: np.ndarray, size: tuple[Any, ...]) -> np.ndarray:
+def fitted(
+  image: np.ndarray,
+  size: tuple[Any, ...],
+  resampling: Image.Resampling = Image.Resampling.BILINEAR,
+) -> np.ndarray:
   """Returns an image at a size: scaled until it covers it, its centre cut.
 
   Args:
-    image: uint8 [height, width, 3].
+    image: uint8 [height, width, 3], or a mask [height, width].
     size: height and width.
+    resampling: NEAREST for a mask.
   """
   if image.shape[:2] == size:
     return image
@@ -120,8 +130,6 @@ def fitted(image: np.ndarray, size: tuple[Any, ...]) -> np.ndarray:
     max(wanted, round(side * scale))
     for wanted, side in zip(size, image.shape, strict=False)
   )
-  scaled = Image.fromarray(image).resize(
-    (width, height), Image.Resampling.BILINEAR
-  )
+  scaled = Image.fromarray(image).resize((width, height), resampling)
   y, x = (height - size[0]) // 2, (width - size[1]) // 2
   return np.asarray(scaled)[y : y + size[0], x : x + size[1]]

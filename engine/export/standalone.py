@@ -111,6 +111,17 @@ def describe(folder: str | os.PathLike) -> dict[str, Any]:
   return told
 
 
+def model_file(folder: str | os.PathLike, told: Mapping[str, Any]) -> str:
+  """Returns the file of a model; ValueError if it is not there."""
+  path = os.path.join(folder, FILES[told['format']])
+  if not os.path.isfile(path):
+    raise ValueError(
+      f'{os.fspath(folder)} has no {os.path.basename(path)}: export the model '
+      'again.'
+    )
+  return path
+
+
 class Model:
   """An exported model in its own runtime.
 
@@ -125,11 +136,7 @@ class Model:
       ValueError: the folder holds no model, or half of one.
     """
     self.told = describe(folder)
-    name = FILES[self.told['format']]
-    if not os.path.isfile(os.path.join(folder, name)):
-      raise ValueError(
-        f'{os.fspath(folder)} has no {name}: export the model again.'
-      )
+    model_file(folder, self.told)
     self._run = _RUNTIMES[self.told['format']](os.fspath(folder), self.told)
 
   def __call__(self, inputs: Any) -> Outputs:

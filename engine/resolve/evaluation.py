@@ -1,6 +1,7 @@
 """Completes the configuration of an evaluation from run, data and network."""
 
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tf_slim.data.dataset import Dataset
@@ -76,25 +77,32 @@ def _check_run_task(run, task, dataset_name):
     )
 
 
+def data_names(given: EvalConfig, run: Mapping[str, Any]) -> dict[str, str]:
+  """Returns what is taken over from a run of its data, {field: its name there}.
+
+  Nothing where the flags name other data.
+  """
+  name = given.dataset_name
+  if name is None and given.dataset_dir is not None:
+    name = dataset_factory.name_of(given.dataset_dir)
+  if name not in (None, run.get('dataset_name')):
+    return {}
+  return {
+    'dataset_name': 'dataset_name',
+    'dataset_dir': 'dataset_dir',
+    'dataset_split_name': 'eval_split_name',
+    'ignore_label': 'ignore_label',
+  }
+
+
 def _names(given):
   """Returns what tells the fields that are taken over from a run."""
-
-  def names(run):
-    found = {name: name for name in ('labels_offset', 'moving_average_decay')}
-    found['eval_image_size'] = 'train_image_size'
-    name = given.dataset_name
-    if name is None and given.dataset_dir is not None:
-      name = dataset_factory.name_of(given.dataset_dir)
-    if name in (None, run.get('dataset_name')):
-      found.update(
-        dataset_name='dataset_name',
-        dataset_dir='dataset_dir',
-        dataset_split_name='eval_split_name',
-        ignore_label='ignore_label',
-      )
-    return found
-
-  return names
+  return lambda run: {
+    'labels_offset': 'labels_offset',
+    'moving_average_decay': 'moving_average_decay',
+    'eval_image_size': 'train_image_size',
+    **data_names(given, run),
+  }
 
 
 def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:

@@ -5,9 +5,10 @@ A task is a class that follows `Task`, and an entry of
 resolving, training, evaluation and the other scripts ask nothing else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
@@ -41,18 +42,36 @@ class EvaluatedSplit(NamedTuple):
     config: a complete configuration.
     dataset: the split.
     names: the name of each class.
-    predictor: the network and the split.
+    predictor: the network and the split; of an exported model what has
+      `examples` too, and of masks `mask`.
   """
 
   config: EvalConfig
   dataset: Dataset
   names: Sequence[str]
-  predictor: SplitPredictor
+  predictor: Any
 
   @property
   def examples(self) -> Examples:
     """The records of the split."""
-    return self.predictor.source.examples
+    return self.predictor.examples
+
+
+class Said(NamedTuple):
+  """What an exported model says of an image.
+
+  Fields:
+    source: the number of its record, or the path of its file.
+    label: as it was written; None of a file.
+    image: uint8 [height, width, 3], as the model is given it.
+    outputs: those of the model, by name, without the batch; see
+      `Served.results`.
+  """
+
+  source: Any
+  label: Any
+  image: np.ndarray
+  outputs: Mapping[str, np.ndarray]
 
 
 # {file: [(class name, share in [0, 1]), ...]}, the largest share first.
@@ -244,7 +263,39 @@ class Task(Protocol):
       names: of the classes; () of a network without logits.
     """
 
+  def gather(
+    self,
+    config: EvalConfig,
+    dataset: Dataset,
+    num_classes: int,
+    said: Iterable[Said],
+  ) -> Found:
+    """Returns what an exported model predicted on a split.
+
+    Args:
+      config: complete, but for what the model was made of.
+      dataset: the split.
+      num_classes: the number of classes.
+      said: of its examples.
+    """
+
   # Files.
+
+  def show_files(
+    self,
+    config: ClassifyConfig,
+    names: Sequence[str],
+    paths: Sequence[str],
+    said: Iterable[Said],
+  ) -> Shares:
+    """Prints, and writes, what an exported model says of image files.
+
+    Args:
+      config: complete, but for what the model was made of.
+      names: of the classes.
+      paths: of all files that are asked for.
+      said: of those that are images.
+    """
 
   def predict_files(
     self,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.records.examples import Examples
 from engine.checkpoints.inference import InferenceSession
 from engine.common import console
 from engine.config.scripts import EvalConfig
@@ -30,6 +31,11 @@ class SplitPredictor(InferenceSession, abc.ABC):
     """Opens a session on the graph, which has the network and the split."""
     self._config = config
     super().__init__(graph)
+
+  @property
+  def examples(self) -> Examples:
+    """The records of the split."""
+    return self.source.examples
 
   @abc.abstractmethod
   def predict(

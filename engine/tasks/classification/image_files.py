@@ -33,7 +33,36 @@ def classify_files(
 
   See `engine.tasks.base.Task`; the shares are probabilities.
   """
-  results, size = {}, config.eval_image_size
+  return show_classes(
+    config, names, _predicted(config, checkpoint, run, names, paths)
+  )
+
+
+def show_classes(
+  config: ClassifyConfig,
+  names: Sequence[str],
+  found: Iterable[tuple[str, np.ndarray]],
+) -> Shares:
+  """Prints the most likely classes of image files.
+
+  Args:
+    config: says how many, and how.
+    names: of the classes.
+    found: paths, each with the probabilities of the classes.
+  """
+  results = {}
+  for path, row in found:
+    order = np.argsort(-row, kind='stable')[: config.top]
+    results[path] = [(names[i], float(row[i])) for i in order]
+    image_files.show(
+      path, results[path], config.json, 'predictions', 'probability'
+    )
+  return results
+
+
+def _predicted(config, checkpoint, run, names, paths):
+  """Yields paths, each with the probabilities of the classes."""
+  size = config.eval_image_size
   graph = tf.Graph()
   with graph.as_default():
     data = tf.placeholder(tf.string, [])
@@ -48,10 +77,4 @@ def classify_files(
     for batch in _batches(image_files.read(paths), config.batch_size):
       fed = np.stack([session.run(image, {data: found}) for _, found in batch])
       rows = session.run(probabilities, {images: fed})
-      for (path, _), row in zip(batch, rows, strict=True):
-        order = np.argsort(-row, kind='stable')[: config.top]
-        results[path] = [(names[i], float(row[i])) for i in order]
-        image_files.show(
-          path, results[path], config.json, 'predictions', 'probability'
-        )
-  return results
+      yield from zip((path for path, _ in batch), rows, strict=True)

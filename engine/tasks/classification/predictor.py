@@ -1,7 +1,7 @@
 """What a network says of every image of a split, with any weights."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from tf_slim.data.dataset import Dataset
 from engine.config.scripts import EvalConfig
 from engine.input.pipeline import Stream
 from engine.model.build import build_network
+from engine.tasks.base import Said
 from engine.tasks.classification import examples, views
 from engine.tasks.predictor import SplitPredictor
 from metrics import classification
@@ -47,6 +48,19 @@ def combine(found: Sequence[Predictions]) -> Predictions:
     views.average([each.logits[aligned(each)] for each in found]),
     found[0].labels[aligned(found[0])],
     common,
+  )
+
+
+def gathered(said: Iterable[Said], labels_offset: int) -> Predictions:
+  """Returns what an exported model predicted; see `Task.gather`."""
+  logits, labels, records = zip(
+    *((each.outputs['logits'], each.label, each.source) for each in said),
+    strict=True,
+  )
+  return Predictions(
+    np.stack(logits),
+    np.array(labels, np.int64) - labels_offset,
+    np.array(records, np.int64),
   )
 
 

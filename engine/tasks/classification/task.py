@@ -1,6 +1,6 @@
 """Classification: one class an image. Follows `engine.tasks.base.Task`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -19,12 +19,13 @@ from engine.config.scripts import (
 from engine.input import pixel_mean
 from engine.input.pipeline import Batch, Source
 from engine.model.build import build_network
-from engine.tasks.base import EvaluatedSplit, Shares
+from engine.tasks.base import EvaluatedSplit, Said, Shares
 from engine.tasks.classification import examples, image_files, report
 from engine.tasks.classification.predictor import (
   Predictions,
   Predictor,
   combine,
+  gathered,
 )
 from engine.tasks.classification.served import ServedClasses
 from metrics import classification
@@ -178,6 +179,30 @@ class Classification:
   ) -> ServedClasses:
     """Returns what an exported model takes and gives."""
     return ServedClasses(config, run, names)
+
+  def gather(
+    self,
+    config: EvalConfig,
+    dataset: Dataset,
+    num_classes: int,
+    said: Iterable[Said],
+  ) -> Predictions:
+    """Returns what an exported model predicted on a split."""
+    return gathered(said, config.labels_offset)
+
+  def show_files(
+    self,
+    config: ClassifyConfig,
+    names: Sequence[str],
+    paths: Sequence[str],
+    said: Iterable[Said],
+  ) -> Shares:
+    """Prints the most likely classes by an exported model."""
+    return image_files.show_classes(
+      config,
+      names,
+      ((each.source, each.outputs['probabilities']) for each in said),
+    )
 
   def predict_files(
     self,

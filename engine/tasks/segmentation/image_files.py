@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,12 @@ def segment_files(
   See `engine.tasks.base.Task`; the shares are of the pixels, and only classes
   that were found are there.
   """
-  results, stems = {}, _stems(paths)
-  os.makedirs(config.output_dir, exist_ok=True)
+  found = _predicted(config, checkpoint, run, names, paths)
+  return show_masks(config, names, paths, found)
+
+
+def _predicted(config, checkpoint, run, names, paths):
+  """Yields paths, each with its image and its mask."""
   graph = tf.Graph()
   with graph.as_default():
     inputs = _inputs(config)
@@ -83,21 +87,41 @@ def segment_files(
       data, *wanted = inputs
       image, prepared = network.session.run(wanted, {data: found})
       masks = model.predict(network.session, prepared[None]).classes
-      mask = masks[0].astype(np.uint8)
-      written = {
-        kind: os.path.join(config.output_dir, f'{stems[path]}_{kind}.png')
-        for kind in ('mask', 'overlay')
-      }
-      write_mask(written['mask'], mask, len(names))
-      overlays.draw(
-        written['overlay'],
-        [overlays.Row(image, [mask], pathlib.Path(path).name)],
-        names,
-        cell=max(overlays.CELL, *mask.shape),
-      )
-      results[path] = _shares(mask, names)
-      shown = results[path][: config.top]
-      image_files.show(path, shown, config.json, 'classes', 'share', **written)
+      yield path, image, masks[0]
+
+
+def show_masks(
+  config: ClassifyConfig,
+  names: Sequence[str],
+  paths: Sequence[str],
+  found: Iterable[tuple[str, np.ndarray, np.ndarray]],
+) -> Shares:
+  """Writes the masks of image files, and prints their classes.
+
+  Args:
+    config: says where, and how.
+    names: of the classes.
+    paths: of all files that are asked for.
+    found: paths, each with its image and its mask, int [height, width].
+  """
+  results, stems = {}, _stems(paths)
+  os.makedirs(config.output_dir, exist_ok=True)
+  for path, image, classes in found:
+    mask = classes.astype(np.uint8)
+    written = {
+      kind: os.path.join(config.output_dir, f'{stems[path]}_{kind}.png')
+      for kind in ('mask', 'overlay')
+    }
+    write_mask(written['mask'], mask, len(names))
+    overlays.draw(
+      written['overlay'],
+      [overlays.Row(image, [mask], pathlib.Path(path).name)],
+      names,
+      cell=max(overlays.CELL, *mask.shape),
+    )
+    results[path] = _shares(mask, names)
+    shown = results[path][: config.top]
+    image_files.show(path, shown, config.json, 'classes', 'share', **written)
   if results and not config.json:
     console.say(f'Masks and overlays are in {config.output_dir}.')
   return results

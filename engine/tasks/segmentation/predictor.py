@@ -1,7 +1,7 @@
 """What a network says of every pixel of a split, with any weights."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +11,10 @@ from tf_slim.data.dataset import Dataset
 from engine.config.scripts import EvalConfig
 from engine.input.pipeline import Stream
 from engine.model.build import build_dense
+from engine.tasks.base import Said
 from engine.tasks.predictor import SplitPredictor
 from engine.tasks.segmentation import dense_model, examples, sizes
-from metrics import boundaries, segmentation
+from metrics import boundaries, classification, segmentation
 
 # What goes through the network at once: probabilities, and images.
 _VALUES, _IMAGES = 1 << 24, 16
@@ -34,7 +35,7 @@ class ImageMetrics(NamedTuple):
     miou: the mean IoU of the classes that occur in it, or were predicted.
     pixel_accuracy: the share of the pixels that was predicted rightly.
     boundary_f1: see `boundaries.boundary_f1`; NaN if there is no boundary.
-    loss: the mean cross-entropy of the pixels, in nats.
+    loss: the mean cross-entropy of the pixels, in nats; None if it is unknown.
   """
 
   record: int
@@ -44,7 +45,7 @@ class ImageMetrics(NamedTuple):
   miou: float
   pixel_accuracy: float
   boundary_f1: float
-  loss: float
+  loss: float | None
 
 
 class DensePredictions(NamedTuple):
@@ -64,24 +65,100 @@ class DensePredictions(NamedTuple):
   def metrics(self) -> dict[str, float | int]:
     """Returns the metrics; see `segmentation.metrics`.
 
-    The loss is the mean over all pixels, the boundary F1 that over the
-    images that have boundaries; there are none without the images.
+    The loss is the mean over all pixels, if it is known, the boundary F1 that
+    over the images that have boundaries; there are none without the images.
     """
     found = {'examples': self.examples}
     if not self.images:
       return {**found, **segmentation.metrics(self.confusion)}
-    pixels = np.array([image.pixels for image in self.images])
-    losses = np.array([image.loss for image in self.images])
     f1 = np.array([image.boundary_f1 for image in self.images])
     f1 = f1[~np.isnan(f1)]
-    return {
-      **found,
-      **segmentation.metrics(
-        self.confusion,
-        boundary_f1=float(f1.mean()) if len(f1) else 0.0,
-        loss=float((pixels * losses).sum() / max(pixels.sum(), 1)),
-      ),
-    }
+    others = {'boundary_f1': float(f1.mean()) if len(f1) else 0.0}
+    losses = [image.loss for image in self.images]
+    if None not in losses:
+      pixels = np.array([image.pixels for image in self.images])
+      total = (pixels * np.array(losses)).sum()
+      others['loss'] = float(total / max(pixels.sum(), 1))
+    return {**found, **segmentation.metrics(self.confusion, **others)}
+
+
+# The confusion matrix and the metrics of an image.
+Measured = tuple[np.ndarray, ImageMetrics]
+
+
+def measure(
+  labels: np.ndarray,
+  classes: np.ndarray,
+  loss: float | None,
+  record: int,
+  num_classes: int,
+  ignore_label: int,
+) -> Measured:
+  """Returns the confusion matrix and the metrics of an image.
+
+  Args:
+    labels: int [height, width].
+    classes: those that are predicted, int [height, width].
+    loss: its mean cross-entropy, None if it is unknown.
+    record: the number of its record.
+    num_classes: the number of classes.
+    ignore_label: of labels; -1 for none.
+  """
+  own = segmentation.confusion_matrix(
+    labels, classes, num_classes, ignore_label
+  )
+  metrics = segmentation.metrics(own)
+  f1 = boundaries.boundary_f1(labels, classes, num_classes, ignore_label)
+  return own, ImageMetrics(
+    int(record),
+    *labels.shape,
+    int(own.sum()),
+    metrics['miou'],
+    metrics['pixel_accuracy'],
+    f1,
+    loss if loss is None else float(loss),
+  )
+
+
+def measured(said: Said, num_classes: int, ignore_label: int) -> Measured:
+  """Returns what `measure` does, of an image that an exported model saw."""
+  labels, logits = said.label.astype(np.int32), said.outputs.get('logits')
+  loss, counts = None, labels != ignore_label
+  if logits is not None:
+    losses = classification.cross_entropies(logits[counts], labels[counts])
+    loss = float(losses.sum() / max(len(losses), 1))
+  classes = said.outputs['classes']
+  return measure(labels, classes, loss, said.source, num_classes, ignore_label)
+
+
+def gathered(
+  found: Iterable[Measured],
+  dataset: Dataset,
+  num_classes: int,
+  ignore_label: int,
+) -> DensePredictions:
+  """Returns what was found of all images.
+
+  Args:
+    found: of each image, in any order.
+    dataset: the split.
+    num_classes: the number of classes.
+    ignore_label: of labels; -1 for none.
+
+  Raises:
+    ValueError: all pixels are ignored.
+  """
+  confusion, images = np.zeros((num_classes, num_classes), np.int64), []
+  for own, metrics in found:
+    confusion += own
+    images.append(metrics)
+  if not confusion.any():
+    raise ValueError(
+      f'All pixels of the masks of {dataset.name}, split '
+      f'{dataset.split_name}, have the ignore label {ignore_label}: nothing '
+      'can be evaluated. Is that a class? See --ignore_label.'
+    )
+  return DensePredictions(confusion, len(images), sorted(images))
 
 
 class DensePredictor(SplitPredictor):
@@ -131,25 +208,17 @@ class DensePredictor(SplitPredictor):
     count, limit = self.source.num_examples, self._limit(max_batches)
     if limit:
       count = min(count, limit * (self._config.batch_size or 1))
-    confusion = np.zeros((self._classes, self._classes), np.int64)
-    found = []
-    for images, labels, records in self._groups(count, title):
-      masks = self._model.predict(self.session, images, labels)
-      assert masks.losses is not None  # as there are labels
-      for each in zip(
-        labels, masks.classes, masks.losses, records, strict=True
-      ):
-        own, metrics = self._measure(*each)
-        confusion += own
-        found.append(metrics)
-    if not confusion.any():
-      raise ValueError(
-        f'All pixels of the masks of {self._dataset.name}, split '
-        f'{self._dataset.split_name}, have the ignore label '
-        f'{self._ignore}: nothing can be evaluated. Is that a class? See '
-        '--ignore_label.'
-      )
-    return DensePredictions(confusion, len(found), sorted(found))
+
+    def found():
+      for images, labels, records in self._groups(count, title):
+        masks = self._model.predict(self.session, images, labels)
+        assert masks.losses is not None  # as there are labels
+        for each in zip(
+          labels, masks.classes, masks.losses, records, strict=True
+        ):
+          yield measure(*each, self._classes, self._ignore)
+
+    return gathered(found(), self._dataset, self._classes, self._ignore)
 
   def mask(self, image: np.ndarray) -> np.ndarray:
     """Returns what is predicted of an image, int32 [height, width].
@@ -200,25 +269,6 @@ class DensePredictor(SplitPredictor):
         yield take(max(waiting, key=lambda size: len(waiting[size])))
     for size in [*waiting]:
       yield take(size)
-
-  def _measure(self, labels, classes, loss, record):
-    """Returns the confusion matrix and the metrics of an image."""
-    height, width = labels.shape
-    own = segmentation.confusion_matrix(
-      labels, classes, self._classes, self._ignore
-    )
-    metrics = segmentation.metrics(own)
-    f1 = boundaries.boundary_f1(labels, classes, self._classes, self._ignore)
-    return own, ImageMetrics(
-      int(record),
-      height,
-      width,
-      int(own.sum()),
-      metrics['miou'],
-      metrics['pixel_accuracy'],
-      f1,
-      float(loss),
-    )
 
   def compare(self, examples: int) -> tuple[DensePredictions, DensePredictions]:
     """Returns what both kinds of batch norm say; see `SplitPredictor`.

@@ -15,10 +15,11 @@ _SHOWN = 4  # of the worst images on the sheet, and of others between
 
 
 def brief(metrics: Mapping[str, Any]) -> str:
-  """Returns mIOU, pixel accuracy and loss."""
+  """Returns mIOU, pixel accuracy and loss, if that is known."""
+  loss = f', loss {metrics["loss"]:.4f}' if 'loss' in metrics else ''
   return (
     f'mIOU {metrics["miou"]:.4f}, pixel accuracy '
-    f'{metrics["pixel_accuracy"]:.2%}, loss {metrics["loss"]:.4f}'
+    f'{metrics["pixel_accuracy"]:.2%}{loss}'
   )
 
 

@@ -1,6 +1,6 @@
 """Segmentation: one class a pixel. Follows `engine.tasks.base.Task`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,14 @@ from engine.config.scripts import (
 )
 from engine.input.pipeline import Batch, Source
 from engine.model import build
-from engine.tasks.base import EvaluatedSplit, Shares
+from engine.tasks.base import EvaluatedSplit, Said, Shares
 from engine.tasks.segmentation import completion, examples, image_files, report
-from engine.tasks.segmentation.predictor import DensePredictions, DensePredictor
+from engine.tasks.segmentation.predictor import (
+  DensePredictions,
+  DensePredictor,
+  gathered,
+  measured,
+)
 from engine.tasks.segmentation.served import ServedMasks
 from metrics import segmentation
 from nets import decoders
@@ -234,6 +239,40 @@ class Segmentation:
   ) -> ServedMasks:
     """Returns what an exported model takes and gives."""
     return ServedMasks(config, run, names)
+
+  def gather(
+    self,
+    config: EvalConfig,
+    dataset: Dataset,
+    num_classes: int,
+    said: Iterable[Said],
+  ) -> DensePredictions:
+    """Returns what an exported model predicted on a split.
+
+    There is a loss if logits are put out.
+    """
+    ignored = config.ignore_label
+    return gathered(
+      (measured(each, num_classes, ignored) for each in said),
+      dataset,
+      num_classes,
+      ignored,
+    )
+
+  def show_files(
+    self,
+    config: ClassifyConfig,
+    names: Sequence[str],
+    paths: Sequence[str],
+    said: Iterable[Said],
+  ) -> Shares:
+    """Writes masks and overlays by an exported model."""
+    return image_files.show_masks(
+      config,
+      names,
+      paths,
+      ((each.source, each.image, each.outputs['classes']) for each in said),
+    )
 
   def predict_files(
     self,
