@@ -195,7 +195,10 @@ def _say_checkpoint(exported, found_task, metrics):
   try:
     told = files.read_json(path)
     if told and all(told.get(name) == metrics[name] for name in same):
-      console.say(f'{found_task.brief(told)}: the checkpoint, says {path}')
+      seen = ', of images as they are' if exported.size else ''
+      console.say(
+        f'{found_task.brief(told)}: the checkpoint{seen}, says {path}'
+      )
   except (ValueError, KeyError, TypeError):
     pass  # of another version
 
@@ -227,7 +230,7 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
   network = Split(exported, found_task, config, dataset)
   split = EvaluatedSplit(config, dataset, names, network)
   console.say(
-    f'Evaluating {exported.folder}, which is {inspection.kind_of(told)}, on the '
+    f'Evaluating {exported.folder}, {inspection.kind_of(told)}, on the '
     f'{len(network.examples):,} examples of {dataset.name}, split '
     f'{dataset.split_name}{_brought(exported)}.'
   )
@@ -253,11 +256,11 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
 
 
 def _brought(exported):
-  """Returns what is done to images of another size than the model's."""
+  """Returns how images come to the size of the model."""
   if exported.size is None:
     return ''
   height, width = exported.size
-  return f', each scaled and cut to {height}x{width} if it is of another size'
+  return f', each scaled and cut to {height}x{width} before'
 
 
 def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:

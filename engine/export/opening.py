@@ -97,10 +97,14 @@ def _is_model(path):
 
 
 def is_meant(path: str) -> bool:
-  """Whether a path is an exported model, a part of one, or a folder of them."""
+  """Whether a path is an exported model, a part of one, or a folder of them.
+
+  A folder with checkpoints is that of a run.
+  """
   folder = path if os.path.isdir(path) else os.path.dirname(path)
-  there = os.path.lexists(path) and _is_model(folder)
-  return there or bool(inside(path))
+  if os.path.lexists(path) and _is_model(folder):
+    return True
+  return bool(inside(path)) and not locate.listed(path)
 
 
 def _refusal(path, flag):

@@ -107,11 +107,12 @@ def measure(
   own = segmentation.confusion_matrix(
     labels, classes, num_classes, ignore_label
   )
-  metrics = segmentation.metrics(own)
+  metrics, (height, width) = segmentation.metrics(own), labels.shape
   f1 = boundaries.boundary_f1(labels, classes, num_classes, ignore_label)
   return own, ImageMetrics(
     int(record),
-    *labels.shape,
+    height,
+    width,
     int(own.sum()),
     metrics['miou'],
     metrics['pixel_accuracy'],
