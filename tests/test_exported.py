@@ -447,6 +447,22 @@ def test_bad_examples_are_left_out(colour_models, colours, workplace):
   assert (printed.metrics['examples'], printed.metrics['left_out']) == (22, 1)
 
 
+def test_a_run_that_was_moved(colour_models, colours_run):
+  """With its exports: what model.json names as checkpoint is gone."""
+  run = pathlib.Path('moved')
+  (run / 'eval').mkdir(parents=True)
+  for name in 'config.json', 'eval/eval.json':
+    shutil.copy(colours_run.folder / name, run / name)
+  model = run / 'export' / 'x'
+  shutil.copytree(colour_models / 'frozen_graph', model)
+  told = read(model / 'model.json')
+  told['checkpoint'] = 'gone/model.ckpt-30'
+  (model / 'model.json').write_text(json.dumps(told))
+  printed = evaluate(run / 'export')
+  assert printed.metrics['dataset'] == 'flowers'
+  assert 'says moved/eval/eval.json' in printed.out
+
+
 def test_where_results_go(colour_models, colours):
   """Beside the model; without the run the data must be named."""
   model = pathlib.Path(

@@ -111,15 +111,22 @@ class Split:
           bar.update()
 
 
-def _run_of(exported):
-  """Returns what the training wrote that a model comes from, {} if it is gone.
+def _run_folder(exported):
+  """Returns the folder of the run that a model comes from, as far as known.
 
-  It lies beside the checkpoint, or, if that was moved, where exports are
-  written by default.
+  It is that of the checkpoint, or, if that was moved, the one where exports
+  are written by default.
   """
   beside = os.path.dirname(exported.told['checkpoint'])
   outer = os.path.dirname(os.path.dirname(os.path.abspath(exported.folder)))
-  return runs.read(beside) or runs.read(outer)
+  return next(
+    (
+      folder
+      for folder in (beside, outer)
+      if os.path.exists(os.path.join(folder, runs.CONFIG_FILENAME))
+    ),
+    beside,
+  )
 
 
 def _as_run(
@@ -142,7 +149,7 @@ def _as_run(
 
 def _resolved(given, exported):
   """Returns task, complete configuration and split of an evaluation."""
-  run, told = _run_of(exported), exported.told
+  run, told = runs.read(_run_folder(exported)), exported.told
   # All else that a run says is in the model.
   complete = runs.complete(
     given.replace(exported=None), run, data_names(given, run), fixed=()
@@ -189,8 +196,7 @@ def _beside(exported, name):
 
 def _say_checkpoint(exported, found_task, metrics):
   """Prints what the checkpoint was evaluated to, where that is known."""
-  beside = os.path.dirname(exported.told['checkpoint'])
-  path = os.path.join(beside, 'eval', report.FILENAME)
+  path = os.path.join(_run_folder(exported), 'eval', report.FILENAME)
   same = 'step', 'dataset', 'split', 'examples'
   try:
     told = files.read_json(path)

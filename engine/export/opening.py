@@ -25,6 +25,7 @@ _RUN_FOLDER = 'export'  # the default place of a run's exports
 _UNFINISHED = ('.tmp', '.old')
 # What goes through a model at once where no flag says so.
 _IMAGES, _PIXELS = 16, 1 << 20
+_HIDDEN, _SHOWN = -1, 1  # of stderr, where TFLite tells of its delegates
 _AGAIN = 'export the model again.'
 
 
@@ -213,7 +214,7 @@ def _preparation(told):
 def _load(folder):
   """Returns the model in its runtime; ValueError if it does not load."""
   try:
-    with logs.stderr_hidden(-1):  # where TFLite tells of its delegates
+    with logs.stderr_hidden(_HIDDEN):
       return standalone.Model(folder)
   except ImportError as error:
     raise ValueError(
@@ -259,6 +260,7 @@ class Exported:
     self.batch, size = shape[0], tuple(shape[1:3])
     self.size = size if size and None not in size and keeps else None
     ranks = [len(each['shape']) for each in self.told['outputs'].values()]
+    self._used = False
     # Files of several sizes, which give vectors.
     self._mixes = kind == 'encoded' and max(ranks, default=0) <= 2
     self._feed: Callable[[Sequence[Given]], Any] = {
@@ -321,7 +323,10 @@ class Exported:
 
   def _run(self, batch):
     full = batch + batch[-1:] * ((self.batch or 0) - len(batch))
-    found = self._model(self._feed(full))
+    inputs, model = self._feed(full), self._model
+    with logs.stderr_hidden(_SHOWN if self._used else _HIDDEN):
+      found = model(inputs)
+    self._used = True
     for i, each in enumerate(batch):
       outputs = {name: value[i] for name, value in found.items()}
       yield Said(each.source, each.label, each.image, outputs)
