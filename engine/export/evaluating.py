@@ -118,7 +118,7 @@ def _run_folder(exported):
   are written by default.
   """
   beside = os.path.dirname(exported.told['checkpoint'])
-  outer = os.path.dirname(os.path.dirname(os.path.abspath(exported.folder)))
+  outer = os.path.normpath(os.path.join(exported.folder, '..', '..'))
   return next(
     (
       folder
@@ -190,8 +190,8 @@ def _resolved(given, exported):
 
 def _beside(exported, name):
   """Returns the default folder of what is written about a model."""
-  outer, own = os.path.split(os.path.abspath(exported.folder))
-  return os.path.join(os.path.relpath(outer), f'{name}-{own}')
+  own = os.path.basename(os.path.abspath(exported.folder))
+  return os.path.normpath(os.path.join(exported.folder, '..', f'{name}-{own}'))
 
 
 def _say_checkpoint(exported, found_task, metrics):
