@@ -276,7 +276,8 @@ def resize(
     return tf.cast(image, tf.float32)
   is_batch = len(image.shape) == 4
   resized = tf.image.resize_bilinear(
-    image if is_batch else image[None],
+    # Of the same bits; TFLite, which batches are for, resizes floats alone.
+    tf.cast(image, tf.float32) if is_batch else image[None],
     [height, width],
     half_pixel_centers=half_pixel_centers,
   )

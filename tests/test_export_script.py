@@ -184,6 +184,14 @@ def test_features_and_other_inputs(colours_run, alone):
   assert told['input']['shape'] == [None, 48, 64, 3]
 
 
+def test_a_size_that_is_resized(colours_run, alone):
+  printed = export(colours_run, format=','.join(HERE[1:]), image_size=40)
+  assert printed.status == 0, printed.err
+  for name in HERE[1:]:
+    told = read(f'out/{name}/model.json')
+    assert told['input']['shape'] == [None, 40, 40, 3]
+
+
 def test_an_artefact_that_says_something_else(colours_run, monkeypatch):
   def wrong(folder, inputs):
     return [
