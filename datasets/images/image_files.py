@@ -173,6 +173,19 @@ def standard(
 ) -> EncodedImage:
   """Returns the image in a form that TensorFlow decodes rightly.
 
+  Arguments and errors are those of `decoded`.
+  """
+  return decoded(data, decoder, max_pixels, first_of_many)[0]
+
+
+def decoded(
+  data: bytes,
+  decoder: Decoder,
+  max_pixels: int = MAX_PIXELS,
+  first_of_many: bool = False,
+) -> tuple[EncodedImage, np.ndarray]:
+  """Returns the image in a form that TensorFlow decodes rightly, and decoded.
+
   JPEG and PNG bytes stay as they are, unless EXIF gives an orientation or
   parts are transparent: then the image is rotated (JPEGs are written again
   with quality 95, without chroma subsampling) or laid on white. So are CMYK
@@ -185,6 +198,9 @@ def standard(
     max_pixels: the largest height x width.
     first_of_many: whether to take the first image of an animation, rather
       than refuse it.
+
+  Returns:
+    The file, and what the decoder makes of it, uint8 [height, width, 3].
 
   Raises:
     BadImage: it is empty, no image, damaged, too large, animated, or has
@@ -228,6 +244,7 @@ def standard(
     raise
   except Exception:  # Pillow's readers raise what they like
     raise BadImage('is damaged') from None
-  if decoder(found.data).shape != (found.height, found.width, 3):
+  pixels = decoder(found.data)
+  if pixels.shape != (found.height, found.width, 3):
     raise BadImage('is damaged')
-  return found._replace(images=frames)
+  return found._replace(images=frames), pixels

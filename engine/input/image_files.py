@@ -1,10 +1,13 @@
 """Images that are files: which are meant, and how they are read."""
 
+import collections
+import concurrent.futures
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets import files
@@ -14,6 +17,7 @@ from engine.common import console
 from engine.common.variables import some
 
 _SHOWN = 5  # names in a line
+_THREADS = 4  # that read files at once
 
 
 class Named(NamedTuple):
@@ -79,27 +83,64 @@ def decoded(data: tf.Tensor) -> tf.Tensor:
   return image
 
 
-def read(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _in_order(function, items, ahead):
+  """Yields the futures of function(item), in order, computed in threads.
+
+  Args:
+    function: what is computed.
+    items: of what.
+    ahead: how many are computed before they are asked for.
+  """
+  waiting = collections.deque()
+  pool = concurrent.futures.ThreadPoolExecutor(min(_THREADS, ahead))
+  try:
+    for item in items:
+      waiting.append(pool.submit(function, item))
+      if len(waiting) > ahead:
+        yield waiting.popleft()
+    while waiting:
+      yield waiting.popleft()
+  finally:
+    pool.shutdown(cancel_futures=True)
+
+
+def read(
+  paths: Sequence[str],
+  prepare: Callable[[np.ndarray], Any] | None = None,
+  ahead: int = 1,
+) -> Iterator[tuple[str, Any]]:
   """Yields the files that are images, as TensorFlow decodes them rightly.
 
   Names the others on stderr, and those of which the first of several images is
-  taken.
+  taken. Files are read in threads while the caller does something else.
+
+  Args:
+    paths: the files.
+    prepare: returns what is yielded of an image, uint8 [height, width, 3], in
+      any thread; None yields the bytes.
+    ahead: how many files are read before they are asked for.
   """
   decoder, several = image_files.Decoder(), []
-  for path in paths:
+
+  def load(path):
+    image, pixels = image_files.decoded(
+      files.read_bytes(path), decoder, first_of_many=True
+    )
+    return image.images, prepare(pixels) if prepare else image.data
+
+  for path, loaded in zip(paths, _in_order(load, paths, ahead), strict=True):
     try:
-      image = image_files.standard(
-        files.read_bytes(path), decoder, first_of_many=True
-      )
-      if image.images > 1:
-        several.append(f'{path} ({image.images})')
-      yield path, image.data
+      images, found = loaded.result()
     except image_files.BadImage as bad:
       console.error(f'{one_line(path)} {bad}.')
     except files.Irregular as error:
       console.error(str(error))
     except OSError as error:
       console.error(console.explain(error))
+    else:
+      if images > 1:
+        several.append(f'{path} ({images})')
+      yield path, found
   if several:
     console.note(
       'of files with several images, the first is taken: '

@@ -65,16 +65,20 @@ def _predicted(config, checkpoint, run, names, paths):
   size = config.eval_image_size
   graph = tf.Graph()
   with graph.as_default():
-    data = tf.placeholder(tf.string, [])
-    prepare = examples.for_evaluation(config)
-    image = prepare(image_files.decoded(data), size, size)
+    pixels = tf.placeholder(tf.uint8, [None, None, 3])
+    image = examples.for_evaluation(config)(pixels, size, size)
     images = tf.placeholder(tf.float32, [None, *image.shape])
     logits, _ = build_network(config, images, len(names))
     probabilities = tf.nn.softmax(logits)
   with InferenceSession(graph) as network:
     network.restore(checkpoint, run.get('moving_average_decay'))
     session = network.session
-    for batch in _batches(image_files.read(paths), config.batch_size):
-      fed = np.stack([session.run(image, {data: found}) for _, found in batch])
-      rows = session.run(probabilities, {images: fed})
+    # A batch is read and prepared while the network computes the one before.
+    prepared = image_files.read(
+      paths,
+      lambda found: session.run(image, {pixels: found}),
+      config.batch_size,
+    )
+    for batch in _batches(prepared, config.batch_size):
+      rows = session.run(probabilities, {images: [found for _, found in batch]})
       yield from zip((path for path, _ in batch), rows, strict=True)

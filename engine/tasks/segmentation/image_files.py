@@ -20,13 +20,6 @@ from engine.tasks.segmentation import examples
 from engine.tasks.segmentation.dense_model import DenseModel, ScaledView
 
 
-def _inputs(config):
-  """Returns a file's bytes, its image, and the network's input."""
-  data = tf.placeholder(tf.string, [])
-  image = image_files.decoded(data)
-  return data, image, examples.prepared(config, image)
-
-
 def _stems(paths: Sequence[str]) -> dict[str, str]:
   """Returns a name for each file, without its ending, that no other has."""
   found, taken = {}, set()
@@ -79,14 +72,18 @@ def _predicted(config, checkpoint, run, names, paths):
   """Yields paths, each with its image and its mask."""
   graph = tf.Graph()
   with graph.as_default():
-    inputs = _inputs(config)
+    pixels = tf.placeholder(tf.uint8, [None, None, 3])
+    prepared = examples.prepared(config, pixels)
     model = DenseModel(config, len(names), [ScaledView()])
   with InferenceSession(graph) as network:
     network.restore(checkpoint, run.get('moving_average_decay'))
-    for path, found in image_files.read(paths):
-      data, *wanted = inputs
-      image, prepared = network.session.run(wanted, {data: found})
-      masks = model.predict(network.session, prepared[None]).classes
+    session = network.session
+    # An image is read and prepared while the network sees the one before.
+    found = image_files.read(
+      paths, lambda image: (image, session.run(prepared, {pixels: image}))
+    )
+    for path, (image, fed) in found:
+      masks = model.predict(session, fed[None]).classes
       yield path, image, masks[0]
 
 
