@@ -109,6 +109,12 @@ def repair() -> list[str]:
   return repaired
 
 
+def uses_onednn() -> bool:
+  """Whether TensorFlow computes by oneDNN on this processor."""
+  port = _module('tensorflow.python.util._pywrap_util_port')
+  return bool(port.IsMklEnabled())
+
+
 def has_dilation_gradient() -> bool:
   """Whether this machine's kernels differentiate dilated convolutions.
 
@@ -117,8 +123,7 @@ def has_dilation_gradient() -> bool:
   a GPU's with cuDNN. Asked without opening a session, since the first session
   of a process fixes its thread pool.
   """
-  port = _module('tensorflow.python.util._pywrap_util_port')
-  return bool(port.IsMklEnabled() or tf.config.list_physical_devices('GPU'))
+  return uses_onednn() or bool(tf.config.list_physical_devices('GPU'))
 
 
 check_version(tf.__version__)
@@ -126,4 +131,10 @@ REPAIRED = repair()
 
 import tf_slim as slim  # noqa: E402  (after the repair)
 
-__all__ = ['slim', 'has_dilation_gradient', 'repair', 'check_version']
+__all__ = [
+  'slim',
+  'has_dilation_gradient',
+  'uses_onednn',
+  'repair',
+  'check_version',
+]

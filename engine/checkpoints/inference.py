@@ -29,7 +29,7 @@ class InferenceSession:
     with graph.as_default():
       self._variables = {v.op.name: v for v in slim.get_model_variables()}
     self.variables = list(self._variables)
-    self.session = runtime.session(graph)
+    self.session = runtime.session(graph, infers=True)
 
   def load(
     self, values: Mapping[str, np.ndarray], origin: str = 'what was given'

@@ -6,26 +6,14 @@ precision does (arXiv:1905.12322). Nothing in the graph that is saved differs.
 """
 
 import os
-import pathlib
 
 import tensorflow.compat.v1 as tf
 
-_CPUINFO = pathlib.Path('/proc/cpuinfo')
+from engine.common import processor
+
 # With AVX512_BF16 and no AMX a step of resnet_v1_50 takes 1.5 times as long.
 _INSTRUCTIONS = 'amx_bf16'
 _INSTEAD = 'Leave the flag out.'
-
-
-def _instructions() -> set[str]:
-  """Returns the instruction sets of the processor, as Linux names them."""
-  if not _CPUINFO.exists():
-    return set()
-  return {
-    word
-    for line in _CPUINFO.read_text().splitlines()
-    if line.startswith('flags')
-    for word in line.split()
-  }
 
 
 def check(precision: str) -> None:
@@ -39,10 +27,10 @@ def check(precision: str) -> None:
   """
   if precision == 'fp32':
     return
-  if _INSTRUCTIONS not in _instructions():
+  if _INSTRUCTIONS not in processor.instructions():
     raise ValueError(
       '--precision=bf16 would be slower than float32 here: '
-      f'{_CPUINFO} lists no {_INSTRUCTIONS} instructions. {_INSTEAD}'
+      f'{processor.CPUINFO} lists no {_INSTRUCTIONS} instructions. {_INSTEAD}'
     )
   if os.environ.get('TF_ENABLE_ONEDNN_OPTS', '').lower() in ('0', 'false'):
     raise ValueError(

@@ -2,8 +2,9 @@
 
 import pytest
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 
-from engine.common import runtime
+from engine.common import processor, runtime
 
 
 def equal():
@@ -46,3 +47,25 @@ def test_sessions_share_a_gpu_or_leave_it_alone(graph):
   value = tf.constant(3)
   with runtime.session(graph, gpu=False) as session:
     assert session.run(value) == 3
+
+
+@pytest.mark.parametrize(
+  'flags,onednn,apart',
+  [('avx2', True, True), ('avx2', False, False), ('avx2 avx512f', True, False)],
+)
+def test_batch_norm_is_left_apart_where_it_is_slow_in_one(
+  flags, onednn, apart, monkeypatch, tmp_path
+):
+  """In oneDNN's convolutions without AVX-512, and for inference alone."""
+  monkeypatch.setattr(processor, 'CPUINFO', tmp_path / 'cpuinfo')
+  monkeypatch.setattr(runtime, 'uses_onednn', lambda: onednn)
+
+  def remapping(**options):
+    config = runtime.session_config(**options)
+    return config.graph_options.rewrite_options.remapping
+
+  off = rewriter_config_pb2.RewriterConfig.OFF
+  assert remapping(infers=True) != off  # an unknown processor
+  processor.CPUINFO.write_text(f'flags : {flags}\n')
+  assert (remapping(infers=True) == off) == apart
+  assert remapping() != off

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from engine.common import runtime
+from engine.common import processor, runtime
 from engine.model import precision
 
 # What TensorFlow's optimization of a graph makes of it counts.
@@ -21,7 +21,7 @@ def machine(monkeypatch, tmp_path):
       file.write_text(
         f'processor\t: 0\nmodel name\t: amx_bf16 or so\nflags\t\t: {flags}\n\n'
       )
-    monkeypatch.setattr(precision, '_CPUINFO', file)
+    monkeypatch.setattr(processor, 'CPUINFO', file)
     monkeypatch.setattr(
       tf.config, 'list_physical_devices', lambda kind=None: list(gpus)
     )
@@ -124,7 +124,7 @@ def _train(tiny, kind, steps=20):
 
 
 @pytest.mark.skipif(
-  not {'amx_bf16', 'avx512_bf16'} & precision._instructions(),
+  not {'amx_bf16', 'avx512_bf16'} & processor.instructions(),
   reason='the rewriter leaves processors without bfloat16 alone',
 )
 def test_bfloat16_is_active_and_trains(tiny):
