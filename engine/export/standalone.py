@@ -29,16 +29,31 @@ Outputs = dict[str, np.ndarray]
 Run = Callable[[Any], Mapping[str, Any]]
 
 
-def _saved_model(folder: str, told: Mapping[str, Any]) -> Run:
-  import tensorflow as tf
+def _session(graph: Any) -> Any:
+  """Opens a session that joins operations, and optimizes no more.
 
-  model = tf.saved_model.load(folder)
-  signature = model.signatures['serving_default']
-  signature.model = model  # else it is collected
-  return lambda inputs: {
-    name: value.numpy()
-    for name, value in signature(input=tf.constant(inputs)).items()
-  }
+  Other optimizations find nothing in these graphs, and each copies them with
+  all of their weights.
+  """
+  import tensorflow.compat.v1 as tf
+
+  config = tf.ConfigProto()
+  config.graph_options.rewrite_options.optimizers.append('remap')
+  config.graph_options.rewrite_options.meta_optimizer_iterations = 1
+  return tf.Session(graph=graph, config=config)
+
+
+def _saved_model(folder: str, told: Mapping[str, Any]) -> Run:
+  import tensorflow.compat.v1 as tf
+
+  graph = tf.Graph()
+  with graph.as_default():
+    session = _session(graph)
+    model = tf.saved_model.load(session, ['serve'], folder)
+  signature = model.signature_def['serving_default']
+  outputs = {name: each.name for name, each in signature.outputs.items()}
+  name = signature.inputs['input'].name
+  return lambda inputs: session.run(outputs, {name: inputs})
 
 
 def _frozen_graph(folder: str, told: Mapping[str, Any]) -> Run:
@@ -49,7 +64,7 @@ def _frozen_graph(folder: str, told: Mapping[str, Any]) -> Run:
   graph = tf.Graph()
   with graph.as_default():
     tf.import_graph_def(graph_def, name='')
-  session = tf.Session(graph=graph)
+  session = _session(graph)
   outputs = {name: f'{name}:0' for name in told['outputs']}
   return lambda inputs: session.run(outputs, {'input:0': inputs})
 
@@ -61,7 +76,9 @@ def _tflite(folder: str, told: Mapping[str, Any]) -> Run:
     from tensorflow.lite import Interpreter
   path = os.path.join(folder, FILES['tflite'])
   # The runner's interpreter is kept by the runner.
-  runner = Interpreter(model_path=path).get_signature_runner()
+  runner = Interpreter(
+    model_path=path, num_threads=os.cpu_count()
+  ).get_signature_runner()
   return lambda inputs: runner(input=inputs)
 
 
