@@ -6,12 +6,14 @@ memory of its process alone.
 """
 
 import contextlib
+import logging
 import multiprocessing
 import pathlib
 import resource
 import statistics
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -68,6 +70,8 @@ class Competitor:
 
 def _serve(line, load, arguments):
   """Answers until the other end is closed."""
+  logging.disable(logging.WARNING)
+  warnings.simplefilter('ignore')
   function = None
   with contextlib.suppress(EOFError):
     while True:

@@ -91,7 +91,7 @@ def _in_order(function, items, ahead):
     items: of what.
     ahead: how many are computed before they are asked for.
   """
-  waiting = collections.deque()
+  waiting: collections.deque[concurrent.futures.Future] = collections.deque()
   pool = concurrent.futures.ThreadPoolExecutor(min(_THREADS, ahead))
   try:
     for item in items:
