@@ -104,7 +104,8 @@ def test_every_module_and_public_function_says_what_it_does():
 SESSIONS = {  # who opens sessions, and with which configuration
   'datasets/sessions.py': {'ConfigProto', 'Session'},
   'engine/common/runtime.py': {'ConfigProto', 'Session'},
-  'engine/export/standalone.py': {'Session'},  # it has nothing of ours
+  # It has nothing of ours.
+  'engine/export/standalone.py': {'ConfigProto', 'Session'},
   'engine/train.py': {'ChiefSessionCreator', 'MonitoredSession'},
 }
 
