@@ -16,7 +16,8 @@ moment of the machine hits all alike; the table has medians of images a second,
 and of the ratios within a turn: how many times as fast a row is as the
 checkpoint's session, as Keras, and as the same network written natively.
 Memory is the most that a process has had in use, from its start. What is not
-installed is left out. All but Keras must say the same of the same images.
+installed is left out. All but Keras must say the same of the same images. All
+together take 24 GB for 16 images of 513x513; --competitors takes some of them.
 
 --images=N measures classify_image.py instead: a folder of N JPEGs of 500x375,
 beside the bare network on arrays that are prepared.
@@ -170,7 +171,10 @@ def _measure(competitors, batch, given):
   peaks = {}
 
   def turn(name):
-    answer = competitors[name].ask(batch, given.seconds)
+    try:
+      answer = competitors[name].ask(batch, given.seconds)
+    except turns.Failed as failure:  # for want of memory, for one
+      raise SystemExit(f'{name} stopped: {failure}.') from None
     peaks[name] = answer.peak
     return answer.seconds
 

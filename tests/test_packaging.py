@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Loaded by a name in a string, which no walk over imports finds.
 LOADED_BY_NAME = {'tf_keras': 'nets/slim_compat.py'}
 # Who wants to compare with them, or read their data, installs them.
-OPTIONAL = {'torch', 'torchvision', 'tensorflow_datasets'}
+OPTIONAL = {'openvino', 'torch', 'torchvision', 'tensorflow_datasets'}
 # Of the extra for exports, and a runtime that TensorFlow has too.
 OPTIONAL |= {'ai_edge_litert', 'onnx', 'onnxruntime', 'tf2onnx'}
 # What drives the browser, of an extra too; and an example's, of no extra.
