@@ -32,7 +32,7 @@ COMMANDS = {'pytest-xdist', 'mypy', 'pre-commit', 'ruff'}
 # One of both is there, by the version of Python.
 TOML = {'tomllib', 'tomli'}
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text('utf-8'))['project']
-OURS = re.compile(r'slim-resnets\[(\w+)\]')
+OURS = re.compile(r'slim-resnets\[([\w,]+)\]')
 
 
 def normal(name):
@@ -47,7 +47,8 @@ def requirements(extra=None):
   found = []
   for line in PROJECT['optional-dependencies'][extra]:
     ours = OURS.fullmatch(line)
-    found += requirements(ours[1]) if ours else [line]
+    extras = ours[1].split(',') if ours else ()
+    found += [each for name in extras for each in requirements(name)] or [line]
   return found
 
 
