@@ -221,7 +221,11 @@ def native_onnx(folder: str, case: Case) -> Loaded:
   model = onnxruntime.InferenceSession(
     _native(folder), providers=['CPUExecutionProvider']
   )
-  return (lambda images: model.run(None, {'input': images})[0], _channels_first)
+  return Loaded(
+    lambda images: model.run(None, {'input': images})[0],
+    _channels_first,
+    _channels_last,
+  )
 
 
 def _openvino(path, scope):

@@ -86,23 +86,23 @@ def _serve(line, load, arguments):
 
 
 def seconds_of(run: Callable[[], Any], least: float) -> float:
-  """Returns the seconds that one run takes, as a mean.
+  """Returns the seconds that one run takes, the median of several.
 
   Args:
-    run: what is timed.
-    least: how long to run it, in seconds; if one run takes half of that, it is
-      the only one, else the first one only warms up.
+    run: what is timed. The first run warms up what others have left in the
+      caches; one that takes ten times `least` is the only one.
+    least: how long to run it after that, in seconds.
   """
+  found = [_timed(run)]
+  while sum(found[1:]) < least and found[0] < 10 * least:
+    found.append(_timed(run))
+  return statistics.median(found[1:] or found)
+
+
+def _timed(run):
   begin = time.perf_counter()
   run()
-  first = time.perf_counter() - begin
-  if first >= least / 2:
-    return first
-  count = max(1, round(least / first))
-  begin = time.perf_counter()
-  for _ in range(count):
-    run()
-  return (time.perf_counter() - begin) / count
+  return time.perf_counter() - begin
 
 
 def peak() -> float:
