@@ -80,7 +80,8 @@ def test_runs_whose_configuration_is_damaged(run, monkeypatch):
   original = path.read_bytes()
   for number, data in json_mutations('run', original, FUZZ):
     put(path, data)
-    attempt(number, files, ClassifyConfig(checkpoint_path=str(run)))
+    given = ClassifyConfig(checkpoint_path=str(run))
+    attempt(number, lambda given=given: files(given, 'segmented'))
 
 
 def test_best(run):
