@@ -73,7 +73,9 @@ def _tflite(folder: str, told: Mapping[str, Any]) -> Run:
   try:
     from ai_edge_litert.interpreter import Interpreter
   except ImportError:
-    from tensorflow.lite import Interpreter
+    import tensorflow as tf
+
+    Interpreter = tf.lite.Interpreter
   path = os.path.join(folder, FILES['tflite'])
   # The runner's interpreter is kept by the runner.
   runner = Interpreter(
