@@ -125,6 +125,7 @@ def test_an_empty_record_file(flags, workplace):
   )
 
 
+@pytest.mark.slow
 def test_the_script_itself_says_one_line(workplace):
   """In a process of its own, whose stderr has TensorFlow's lines too."""
   (workplace / 'data').mkdir()

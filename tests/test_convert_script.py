@@ -367,6 +367,7 @@ def offer(monkeypatch, name, base, spoil=lambda checksum: checksum):
 KNOWN = ('cifar10', 'cifar100', 'mnist', 'fashion_mnist', 'idenprof', 'flowers')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', KNOWN)
 @pytest.mark.parametrize('kind', ['http', 'file'])
 def test_downloads(name, kind, monkeypatch, address, place):

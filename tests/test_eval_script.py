@@ -357,6 +357,7 @@ def metrics_of(path='averaged/eval/eval.json'):
   return json.loads(pathlib.Path(path).read_text())
 
 
+@pytest.mark.slow
 def test_moving_averages_and_the_weights_beside(averaged):
   printed = builders.call(eval_image_classifier, checkpoint_path=averaged)
   assert printed.status == 0, printed.err

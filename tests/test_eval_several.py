@@ -66,6 +66,7 @@ def share(digit):
   return {2: 35, 4: 36}[digit] / 360
 
 
+@pytest.mark.slow
 def test_all(run, digits_run):
   printed = evaluate(run, checkpoints='all', batch_size=90)
   rows = rows_of('run/eval/all_checkpoints.csv')

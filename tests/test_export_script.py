@@ -126,6 +126,7 @@ def test_all_formats_of_a_classifier(colours_run, alone):
   assert not types & {'FusedBatchNormV3', 'ResizeBilinear', 'VarHandleOp'}
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own(colours_run):
   """Without our packages; what is there already is replaced."""
   for _ in range(2):

@@ -69,6 +69,7 @@ def complaint(**flags):
   return str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('version, excluded', [(1, True), (2, False)])
 def test_the_last_layer_alone(version, excluded, flags, released):
   """All else keeps the restored bits, whether the logits are named or not."""
@@ -306,6 +307,7 @@ def test_the_offset_of_a_released_checkpoint(graph, imagenet, released, capsys):
   assert config.labels_offset == 1
 
 
+@pytest.mark.slow
 def test_the_offset_of_a_flag_wins(imagenet, released):
   printed = builders.train(
     **imagenet, checkpoint_path=released(), labels_offset=0
@@ -407,6 +409,7 @@ def test_frozen_batch_norm(flags, released):
   }
 
 
+@pytest.mark.slow
 def test_frozen_batch_norm_without_a_checkpoint(flags):
   printed = builders.train(**flags, freeze_batch_norm=True)
   assert printed.status == 0, printed.err

@@ -179,6 +179,7 @@ def module_name(path):
   return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
 
+@pytest.mark.slow
 def test_importing_and_building_change_nothing_global():
   """Every script and every room, in one process, in any order.
 

@@ -98,7 +98,9 @@ def rows(path):
 
 
 @pytest.mark.usefixtures('unevaluated', 'few_scenes')
-@pytest.mark.parametrize('by', ['flags', 'name'])
+@pytest.mark.parametrize(
+  'by', ['flags', pytest.param('name', marks=pytest.mark.slow)]
+)
 def test_resumes(run, by):
   """Without the evaluation, which test_evaluates makes."""
   before = json.loads((OLD / run / 'config.json').read_text())

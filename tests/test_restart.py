@@ -80,6 +80,7 @@ def test_more_steps_later(flags, whole):
   assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_another_seed_ends_elsewhere(flags, whole):
   """Else the tests here would hold for a training that does nothing."""
   builders.train(**{**flags, 'max_number_of_steps': 1}, seed=1)
@@ -112,6 +113,7 @@ def test_stop_by_sigterm(flags, monkeypatch):
   assert builders.differing('whole', 'run') == []
 
 
+@pytest.mark.slow
 def test_stop_where_nobody_reads(flags, whole, monkeypatch):
   """As behind `| head`, or `| tee` that was killed."""
 
@@ -126,6 +128,7 @@ def test_stop_where_nobody_reads(flags, whole, monkeypatch):
   assert builders.differing(whole, 'run') == []
 
 
+@pytest.mark.slow
 def test_crash_before_the_first_checkpoint(flags, monkeypatch):
   def fall():
     raise ZeroDivisionError

@@ -39,6 +39,7 @@ def losses(folder='run'):
   return [row['total_loss'] for row in recorded.read_metrics(folder)]
 
 
+@pytest.mark.slow
 def test_a_bad_record_is_left_out(flags, folder):
   """In training, and in the evaluation, which counts its own."""
   named = [

@@ -289,6 +289,7 @@ def test_schedules(schedule, flags, graph):
     ] == pytest.approx([0.01, second])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('unevaluated')
 def test_an_optimizer_and_a_schedule(flags):
   """Those of the steps; every optimizer's are in test_optimizers."""
@@ -320,6 +321,7 @@ def test_all_schedules_are_tested():
   assert SCHEDULES.keys() == schedules.SCHEDULES.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('uncompared')
 def test_labels_offset_and_use_grayscale(flags, workplace):
   data = builders.write_colours(workplace / 'data', labels=(1, 2, 3, 4))
@@ -418,6 +420,7 @@ def test_without_data_to_evaluate(colours, workplace):
   assert 'note: no evaluation: There is no file' in printed.out
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_leaves_no_run(flags, workplace):
   """Nor does it overwrite what another has written."""
   folder = workplace / 'run'

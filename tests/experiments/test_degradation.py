@@ -69,6 +69,7 @@ def test_the_metrics_are_those_of_the_runs(whole):
   assert Image.open(whole.folder / 'curves.png').size[0] == 1000
 
 
+@pytest.mark.slow
 def test_only_a_few_lines_are_printed(whole):
   assert '0 of 2 runs are finished, in out.' in whole.out
   assert whole.out.count('\n') == 7 and not whole.err

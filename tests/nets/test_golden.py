@@ -124,7 +124,7 @@ PLAIN = [
 
 
 def case_of(case):
-  """Of 50 layers all calls are quick tests, but for one of two trainings."""
+  """Of 50 layers three calls are quick tests, but for one of two trainings."""
   name = case.split('/')[0]
   slow = not name.endswith('_50') or case == 'resnet_v2_50/train_64'
   return pytest.param(case, marks=[pytest.mark.slow] * slow)
@@ -138,6 +138,7 @@ def test_values_are_the_originals(graph, case, weights):
   check_values(case, weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', PLAIN)
 def test_values_of_other_calls_are_the_originals(graph, case, weights):
   check_values(case, weights)

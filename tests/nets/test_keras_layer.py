@@ -154,6 +154,7 @@ def model():
   return keras.Sequential([keras.Input((16, 16, 3)), layer()])
 
 
+@pytest.mark.slow
 def test_fit_and_save(tmp_path):
   """One model, since the training is what takes the time."""
   trained = model()

@@ -179,6 +179,7 @@ def test_names_of_any_depth():
   assert len(more) == len(resnet_cifar.FAMILIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', BUILT)
 def test_parameters_of_built_networks(graph, name):
   nets_factory.get_network_fn(name, 1000)(tf.zeros([1, 32, 32, 3]))
@@ -289,6 +290,7 @@ def _initial():
     return session.run({v.op.name: v for v in tf.global_variables()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name', [n for n in PARAMETERS if '_v1_' in n] + ['cifar_residual_20']
 )
@@ -390,6 +392,7 @@ def test_low_level_feature(graph, monkeypatch, name):
   assert end_points[after].shape == [1, 9, 7, 32]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name, size, options',
   [
@@ -414,6 +417,7 @@ def test_low_level_feature_whatever_the_stride(
   ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name, options, expected',
   [

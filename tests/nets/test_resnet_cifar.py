@@ -114,6 +114,7 @@ def test_outputs_are_those_of_keras(name, is_training):
 # 6 * 32 + 6 * 64) of batch norm and 650 of the logits; B has 16 * 32 + 32 * 64
 # and 4 * 96 more, C also 3 * 16 ** 2 + 2 * 32 ** 2 + 2 * 64 ** 2 and 4 * (3 *
 # 16 + 2 * 32 + 2 * 64); a gate has a bias for each channel.
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name, options, expected',
   [
@@ -209,6 +210,7 @@ def test_dense_features(run, name, size, end, stride):
   np.testing.assert_allclose(dense[:, ::factor, ::factor], nominal, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
   [

@@ -162,6 +162,7 @@ def test_atrous_features_hold_the_nominal_ones(run, block_fn):
     np.testing.assert_allclose(kept, nominal, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('block_fn', BLOCK_FNS)
 def test_store_non_strided_activations(run, block_fn):
   image = tf.constant(golden.images(0, 2, 30, 33))

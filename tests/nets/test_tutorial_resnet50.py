@@ -6,6 +6,7 @@ last unit of the block before.
 """
 
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
 
 from nets import nets_factory
@@ -56,6 +57,7 @@ def resnet50(x, w):
   return tf.matmul(x, w['logits/weights'][0, 0]) + w['logits/biases']
 
 
+@pytest.mark.slow
 def test_the_same_values(run):
   images = tf.constant(golden.images(0, 2, 96, 75))
   ours, _ = nets_factory.get_network_fn('resnet_v1_50', 6)(images)

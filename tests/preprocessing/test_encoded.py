@@ -321,7 +321,9 @@ def test_inside_a_parallel_map(read):
 # The recipes.
 
 
-@pytest.mark.parametrize('grey', [False, True])
+@pytest.mark.parametrize(
+  'grey', [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize('is_training', [False, True])
 @pytest.mark.parametrize('name', sorted(preprocessing_factory.PREPROCESSING))
 def test_every_recipe_takes_it(name, is_training, grey):

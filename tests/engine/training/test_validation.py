@@ -245,6 +245,7 @@ def averaged(place, flags):
   return printed
 
 
+@pytest.mark.slow
 def test_moving_averages_are_evaluated(averaged):
   rows = evaluations(averaged.folder)
   assert steps_of(rows) == [1, 2, 3, 4]
