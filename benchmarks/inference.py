@@ -38,8 +38,8 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks import rivals, turns
-from benchmarks.rivals import CASES, KERAS, RIVALS, SESSION, Case
+from benchmarks import runtimes, turns
+from benchmarks.runtimes import CASES, KERAS, RIVALS, SESSION, Case
 
 _TOLERANCE = 1e-3  # of the scale, between libraries
 
@@ -139,7 +139,7 @@ def _able(names, case):
   """Returns the competitors that can be measured; names the others."""
   found = []
   for name in names:
-    reason = rivals.missing(name, case)
+    reason = runtimes.missing(name, case)
     if reason:
       print(f'Left out: {name}, since {reason}.', flush=True)
     else:
@@ -189,7 +189,7 @@ def _measure(competitors, batch, given):
 def compare(folder: str, case: Case, given: argparse.Namespace) -> None:
   """Prints a table for each batch size."""
   names = _able(given.competitors, case)
-  rivals.prepare(folder, case, names)
+  runtimes.prepare(folder, case, names)
   competitors = {
     name: turns.Competitor(_load, name, folder, case) for name in names
   }
@@ -235,7 +235,7 @@ def _script(folder, images, case, batch):
   from engine.input import image_files
 
   config = ClassifyConfig(
-    checkpoint_path=rivals.checkpoint(folder),
+    checkpoint_path=runtimes.checkpoint(folder),
     model_name=case.model_name,
     batch_size=batch,
   )
@@ -266,7 +266,7 @@ def compare_folder(folder: str, case: Case, given: argparse.Namespace) -> None:
 
   images, batch = pathlib.Path(folder, 'images'), max(given.batch_sizes)
   images.mkdir()
-  turns.alone(rivals.write_checkpoint, folder, case)
+  turns.alone(runtimes.write_checkpoint, folder, case)
   turns.alone(make_photos, images, given.images, 90)
   competitors = {
     name: turns.Competitor(load, folder, str(images), case, batch)

@@ -103,7 +103,7 @@ def by_keras(given: argparse.Namespace, jit: bool | str) -> dict[str, float]:
   """Trains and evaluates in Keras; returns the metrics."""
   import keras
 
-  from benchmarks import keras_cifar
+  from benchmarks.rivals import keras_cifar
 
   data = np.load(given.data)
   clock = Clock()

@@ -13,7 +13,7 @@ from datasets import (
   label_kinds,
   suggestions,
 )
-from datasets.convert import digits, scenes
+from datasets.convert import digits, photo_scenes, scenes
 from datasets.label_kinds import SEGMENTATION
 from datasets.records import (
   description,
@@ -97,6 +97,24 @@ DATASETS = {
       'batch_size': 16,
       'max_number_of_steps': 450,
       'random_flip': False,  # a mirrored digit is another one or none
+      'min_scale_factor': 0.8,
+      'max_scale_factor': 1.25,
+    },
+    SEGMENTATION,
+    scenes.IGNORE_LABEL,
+  ),
+  'photo_scenes': Specification(
+    photo_scenes.FILE_PATTERN,
+    ('train', 'test'),
+    len(scenes.NAMES),
+    photo_scenes.ensure,
+    {
+      'decoder': 'unet',
+      'decoder_depth': 64,
+      'train_crop_size': str(photo_scenes.SIZE),
+      'batch_size': 16,
+      'max_number_of_steps': 400,
+      'random_flip': False,
       'min_scale_factor': 0.8,
       'max_scale_factor': 1.25,
     },

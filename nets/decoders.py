@@ -5,6 +5,8 @@
   [2] Chen, Zhu, Papandreou, Schroff, Adam: Encoder-Decoder with Atrous
       Separable Convolution for Semantic Image Segmentation.
       arXiv:1802.02611, 2018 (DeepLabv3+)
+  [3] Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical
+      Image Segmentation. arXiv:1505.04597, 2015
 
 They have the variables of DeepLab's own without separable convolutions, and are
 built under the arg scope in force, that of their network. DeepLab trains with
@@ -38,6 +40,7 @@ from nets.slim_compat import slim
 
 _RATES_AT_16 = 6, 12, 18  # [1], section 4.1
 _REFINED_DEPTH = 48  # channels of the low-level feature; [2], section 4.1
+_LEAST_DEPTH = 16  # channels of a stage of `unet`
 _RATE_SCOPE = 'aspp{}'  # with the number of the rate; aspp0 is 1x1
 LOGITS = 'logits/semantic'  # the scope of the logits of a decoder
 
@@ -52,6 +55,14 @@ def default_rates(output_stride: int | None) -> tuple[int, ...]:
   (12, 24, 36)
   """
   return tuple(rate * 16 // (output_stride or 32) for rate in _RATES_AT_16)
+
+
+def _sides(features):
+  """Returns [height, width], each as a number where it is known."""
+  shape = tf.shape(features)
+  return [
+    shape[i] if features.shape[i] is None else features.shape[i] for i in (1, 2)
+  ]
 
 
 def _size(features):
@@ -138,8 +149,81 @@ def refine(
     )
 
 
-def logits(features: tf.Tensor, num_classes: int) -> tf.Tensor:
-  """Returns the float [batch, height, width, num_classes] by a 1x1 conv."""
+def _enlarge(features, factor, like):
+  """Enlarges by a whole factor, where others hold `like` of more positions.
+
+  Position i of the coarse features is position i * factor of the fine ones,
+  as in a network that strides, whether sides are odd or even.
+  """
+  if factor > 1:
+    size = [side * factor for side in _sides(features)]
+    resized = tf.image.resize_bilinear(features, size)
+    features = tf.cast(resized, features.dtype)
+  height, width = _sides(like)
+  return features[:, :height, :width]
+
+
+def unet(
+  features: tf.Tensor,
+  image: tf.Tensor,
+  skips: Mapping[int, tf.Tensor],
+  output_stride: int,
+  depth: int = 256,
+) -> tf.Tensor:
+  """The expanding path of a U-Net ([3], section 2), up to the image's size.
+
+  Each stage enlarges what is coarser to the features of a skip, joins the two
+  and applies two 3x3 convolutions. The coarsest stage has `depth` channels,
+  each finer one half as many, but 16 at least. Skips get as many by a 1x1
+  convolution before they are joined, the image by a 3x3 one.
+
+  Args:
+    features: float [batch, height, width, channels], the network's last.
+    image: what the network was given, float [batch, full height, full width,
+      channels].
+    skips: by nominal stride the finer features of the network; see
+      `nets_factory.features`. Their stride is `output_stride` where that is
+      less.
+    output_stride: that of the features.
+    depth: the number of channels of the coarsest stage.
+
+  Returns:
+    Float [batch, full height, full width, channels of the finest stage].
+  """
+  finer = {1: image, **skips}
+  coarse = output_stride
+  with tf.variable_scope('unet', values=[features, image]):
+    net = slim.conv2d(features, depth, [1, 1], scope='features_projection')
+    for i, stride in enumerate(sorted(finer, reverse=True)):
+      channels = max(depth >> i, _LEAST_DEPTH)
+      skip, fine = finer[stride], min(stride, output_stride)
+      with tf.variable_scope(f'stride{stride}', values=[net, skip]):
+        joined = slim.conv2d(
+          skip, channels, 3 if skip is image else 1, scope='skip_projection'
+        )
+        net = tf.concat([_enlarge(net, coarse // fine, joined), joined], 3)
+        net = slim.repeat(net, 2, slim.conv2d, channels, [3, 3], scope='conv')
+      coarse = fine
+    return net
+
+
+def logits(
+  features: tf.Tensor, num_classes: int, stddev: float | None = 0.01
+) -> tf.Tensor:
+  """Returns the logits of every position, by a 1x1 convolution.
+
+  Args:
+    features: float [batch, height, width, channels].
+    num_classes: the number of logits.
+    stddev: the standard deviation of the initial weights; DeepLab's is small,
+      for a pretrained network. None for channels ** -0.5, which keeps the
+      variance, so that a network from scratch learns from the first step.
+
+  Returns:
+    Float [batch, height, width, num_classes].
+  """
+  if stddev is None:
+    stddev = features.shape.as_list()[-1] ** -0.5
   outer, inner = LOGITS.split('/')
   with tf.variable_scope(outer, values=[features]):
     return slim.conv2d(
@@ -148,7 +232,7 @@ def logits(features: tf.Tensor, num_classes: int) -> tf.Tensor:
       [1, 1],
       activation_fn=None,
       normalizer_fn=None,
-      weights_initializer=tf.truncated_normal_initializer(stddev=0.01),
+      weights_initializer=tf.truncated_normal_initializer(stddev=stddev),
       scope=inner,
     )
 
@@ -164,13 +248,13 @@ class Decoder(NamedTuple):
     function: makes of a network's features those that `logits` are made of;
       None leaves the logits to the network.
     needs: the arguments of `function` beside the features, out of
-      'low_level', 'depth' and 'rates'.
+      'low_level', 'image', 'skips', 'output_stride', 'depth' and 'rates'.
     scopes: of its variables, but for those of the logits and of the rates.
     rate_scope: of the convolution of each rate, to be formatted with its
       number from 1 on; '' if it has none.
-    marker: the last variable before the logits; the last dimension of its
-      shape is `depth`. A checkpoint that has it is of this decoder, or of one
-      of more scopes that has it too.
+    marker: one of its variables; the last dimension of its shape is `depth`.
+      A checkpoint that has it is of this decoder, or of one of more scopes
+      that has it too.
     logits: their scope; '' leaves it to the network.
   """
 
@@ -199,6 +283,13 @@ DECODERS: dict[str, Decoder] = {
     _RATE_SCOPE,
     'decoder/decoder_conv0/decoder_conv0_2/weights',
     LOGITS,
+  ),
+  'unet': Decoder(
+    unet,
+    ('image', 'skips', 'output_stride', 'depth'),
+    ('unet',),
+    marker='unet/features_projection/weights',
+    logits=LOGITS,
   ),
 }
 
@@ -294,6 +385,7 @@ def build(
   weight_decay: float = 0.0,
   depth_multiplier: float | None = None,
   network_options: Mapping[str, Any] | None = None,
+  logits_stddev: float | None = 0.01,
   **arg_scope_options: Any,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """Builds a network with a decoder on top, under the network's arg scope.
@@ -316,13 +408,14 @@ def build(
     depth_multiplier: a factor of 0 or more on the number of channels of every
       block, the network's own if None.
     network_options: more arguments of the network, such as its root_block.
+    logits_stddev: see `logits`; of 'fcn' the network's own.
     **arg_scope_options: more options of `nets_factory.get_arg_scope`, such as
       `batch_norm_decay` or `zero_init_last_gamma`.
 
   Returns:
     logits: float [batch, ceil(height / s), ceil(width / s), num_classes],
       where s is the output stride, or for 'deeplabv3plus' the stride of the
-      network's low-level feature, 4.
+      network's low-level feature, 4, or for 'unet' 1.
     end_points: the network's, with the decoder's by the names of their
       scopes, and 'predictions' (softmax).
 
@@ -360,16 +453,23 @@ def build(
   )
   if not head.function:
     return net, end_points
+  outer = tf.get_variable_scope().name
+  within = f'{outer}/' if outer else ''
   needed = {
     'depth': depth,
     'rates': atrous_rates or default_rates(output_stride),
+    'image': images,
   }
   if 'low_level' in head.needs:
     feature = nets_factory.low_level_feature(network_name, **given)
-    outer = tf.get_variable_scope().name
-    needed['low_level'] = end_points[
-      f'{outer}/{feature.end_point}' if outer else feature.end_point
-    ]
+    needed['low_level'] = end_points[within + feature.end_point]
+  if 'skips' in head.needs:
+    *skips, last = nets_factory.features(network_name, **given)
+    needed['skips'] = {
+      feature.stride: end_points[within + feature.end_point]
+      for feature in skips
+    }
+    needed['output_stride'] = output_stride or last.stride
   arg_scope = nets_factory.get_arg_scope(
     network_name, weight_decay=weight_decay, **arg_scope_options
   )
@@ -378,7 +478,7 @@ def build(
     _decoder_scopes(is_training, reuse) as collection,
   ):
     net = head.function(net, **{name: needed[name] for name in head.needs})
-    net = logits(net, num_classes)
+    net = logits(net, num_classes, logits_stddev)
     end_points.update(slim.utils.convert_collection_to_dict(collection))
   end_points['predictions'] = slim.softmax(net, scope='predictions')
   return net, end_points

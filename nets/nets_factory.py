@@ -300,6 +300,42 @@ def low_level_feature(
   )
 
 
+def features(
+  name: str,
+  scope: str | None = None,
+  root_block: str | None = None,
+  **options: Any,
+) -> list[LowLevelFeature]:
+  """Returns the last features of each resolution of a network, finest first.
+
+  They are those of the root and of the units, as a U-Net joins them. Strides
+  are nominal: with an `output_stride` the coarser of these features are finer.
+
+  >>> [(each.end_point, each.stride) for each in features('resnet_v1_18')[:2]]
+  [('resnet_v1_18/conv1', 2), ('resnet_v1_18/block1/unit_2/basic_v1', 4)]
+
+  Args:
+    See `low_level_feature`.
+
+  Raises:
+    ValueError: there is no such network.
+  """
+  network = get_network(name)
+  scope = scope or network.default_scope
+  root = resnet_generator.get_root(root_block or network.root_block)
+  last, channels, *_ = root.convolutions[-1]
+  stride = root.stride // 2 if root.pool else root.stride
+  found = {stride: LowLevelFeature(f'{scope}/{last}', stride, channels)}
+  stride = root.stride
+  for block in network.blocks(**options):
+    for i, unit in enumerate(block.args, 1):
+      stride *= unit.get('stride', 1)
+      found[stride] = LowLevelFeature(
+        f'{scope}/{block.scope}/unit_{i}/{network.unit}', stride, unit['depth']
+      )
+  return list(found.values())
+
+
 def get_arg_scope(
   name: str, zero_init_last_gamma: bool = False, **options: Any
 ) -> dict:

@@ -1,12 +1,14 @@
-"""The embedded dataset for segmentation: scenes of handwritten digits.
+"""The embedded datasets for segmentation: scenes of handwritten digits.
 
 Each shows several of the digits of `datasets.convert.digits`, enlarged,
-turned and coloured, on a textured ground; the mask says of each pixel which
-digit's ink it is, exactly. No digit of a test scene is in a train scene.
+turned and coloured, on a ground; the mask says of each pixel which digit's ink
+it is, exactly. No digit of a test scene is in a train scene. Those of
+`digit_scenes`, here, have a textured ground.
 """
 
 import functools
 import os
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +36,26 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _NEAR = 0.1  # ink that no other digit's may touch, of 1
 
 
+class Style(NamedTuple):
+  """What scenes look like.
+
+  Fields:
+    heights: the least and the greatest of a digit, in pixels.
+    counts: the least and the greatest number of digits.
+    ground: returns a background, float32 [size, size, 3] of about 0 to 255,
+      of random numbers.
+    colour: returns an ink, float32 [3], of random numbers and of the ground
+      that it covers, float32 [pixels, 3].
+  """
+
+  heights: tuple[int, int]
+  counts: tuple[int, int]
+  ground: Callable[[np.random.Generator], np.ndarray]
+  colour: Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
+
 class _Scene(NamedTuple):
-  """A scene: the bytes of its PNG, and its mask, uint8 [SIZE, SIZE]."""
+  """A scene: the bytes of its PNG, and its mask, uint8 [size, size]."""
 
   png: bytes
   mask: np.ndarray
@@ -83,14 +103,17 @@ def _enlarged(image, height, angle):
   return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _place(random, image, taken):
+def _place(random, image, taken, heights):
   """Returns a digit's ink and the region it goes to, where none is taken."""
-  tallest = HEIGHTS[1]
-  while tallest >= HEIGHTS[0]:
-    height = random.integers(HEIGHTS[0], tallest + 1)
+  tallest = heights[1]
+  while tallest >= heights[0]:
+    height = random.integers(heights[0], tallest + 1)
     ink = _enlarged(image, height, random.uniform(-TURN, TURN))
     for _ in range(_PLACES):
-      top, left = (random.integers(0, SIZE - side + 1) for side in ink.shape)
+      top, left = (
+        random.integers(0, free - side + 1)
+        for free, side in zip(taken.shape, ink.shape, strict=True)
+      )
       region = (
         slice(top, top + ink.shape[0]),
         slice(left, left + ink.shape[1]),
@@ -108,22 +131,26 @@ def _colour(random, ground):
   return colours[np.argmax(np.minimum(contrast, _CONTRAST))]
 
 
-def _scene(images, labels, key):
-  """Draws one scene; `key` fixes it."""
+def draw(
+  images: np.ndarray, labels: np.ndarray, key: list[int], style: Style
+) -> _Scene:
+  """Draws one scene of some of the digits; `key` fixes it."""
   random = np.random.default_rng(key)
-  scene, mask = _ground(random), np.zeros((SIZE, SIZE), np.uint8)
-  taken = np.zeros((SIZE, SIZE), bool)
+  scene = style.ground(random)
+  mask = np.zeros(scene.shape[:2], np.uint8)
+  taken = np.zeros(mask.shape, bool)
+  low, high = style.counts
   for index in random.integers(
-    len(images), size=random.integers(COUNTS[0], COUNTS[1] + 1)
+    len(images), size=random.integers(low, high + 1)
   ):
-    found = _place(random, images[index], taken)
+    found = _place(random, images[index], taken, style.heights)
     if found is None:
       continue
     ink, region, height = found
     soft = np.clip((ink - 0.5) * (height / 8) + 0.5, 0, 1)[..., None]
     below = scene[region]
     scene[region] = below + soft * (
-      _colour(random, below[ink > 0.5])
+      style.colour(random, below[ink > 0.5])
       + 0.15 * (below - below.mean((0, 1)))
       - below
     )
@@ -133,26 +160,51 @@ def _scene(images, labels, key):
   return _Scene(image_files.encode(image, 'png', compress_level=2), mask)
 
 
-def _item(name, images, labels, key):
-  scene = functools.cache(functools.partial(_scene, images, labels, key))
+def _scene(images, labels, key):
+  return draw(images, labels, key, Style(HEIGHTS, COUNTS, _ground, _colour))
+
+
+def _item(name, scene):
+  scene = functools.cache(scene)
   return Item(name, None, lambda: scene().png, read_mask=lambda: scene().mask)
+
+
+def plan_of(
+  name: str,
+  source: str,
+  counts: Mapping[str, int],
+  draw_one: Callable[[str, np.ndarray, np.ndarray, list[int]], _Scene],
+) -> Plan:
+  """Returns so many scenes of each split, drawn when they are read.
+
+  Args:
+    name: of the dataset.
+    source: where its images come from.
+    counts: the number of scenes of each split.
+    draw_one: returns a scene of a split, of that split's digits and of the
+      key that fixes it.
+  """
+  splits = {}
+  for split, (_, images, labels) in digits.parts().items():
+    splits[split] = [
+      _item(
+        f'{split} scene {i}',
+        functools.partial(
+          draw_one, split, images, labels, [_SEED, len(splits), i]
+        ),
+      )
+      for i in range(counts[split])
+    ]
+  return Plan(source, list(NAMES), splits, name, SEGMENTATION, IGNORE_LABEL)
 
 
 def plan() -> Plan:
   """Returns the scenes, as many as `SCENES` says."""
-  splits = {}
-  for split, (_, images, labels) in digits.parts().items():
-    splits[split] = [
-      _item(f'{split} scene {i}', images, labels, [_SEED, len(splits), i])
-      for i in range(SCENES[split])
-    ]
-  return Plan(
-    'scikit-learn',
-    list(NAMES),
-    splits,
+  return plan_of(
     'digit_scenes',
-    SEGMENTATION,
-    IGNORE_LABEL,
+    'scikit-learn',
+    SCENES,
+    lambda split, images, labels, key: _scene(images, labels, key),
   )
 
 

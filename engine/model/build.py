@@ -142,8 +142,11 @@ def build_dense(
     The logits, float32 [batch, height_out, width_out, classes], and the end
     points.
   """
+  # Of a checkpoint the features are good already; small logits spare them.
+  logits_stddev = {'logits_stddev': None} if not config.checkpoint_path else {}
   return decoders.build(
     **decoder_options(config),
+    **logits_stddev,
     images=images,
     num_classes=num_classes,
     is_training=is_training,

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import inference, rivals
+from benchmarks import inference, runtimes
 from benchmarks.inference import Measured
 
 
@@ -14,7 +14,7 @@ def test_the_table():
   ours, native = 'ONNX Runtime, our ONNX', 'ONNX Runtime, native'
   found = inference.table(
     {
-      rivals.SESSION: Measured([2, 4, 4], 1000),
+      runtimes.SESSION: Measured([2, 4, 4], 1000),
       ours: Measured([1, 2, 4], 500),
       native: Measured([1.5, 3, 6], 400),
     },
@@ -24,7 +24,7 @@ def test_the_table():
     re.split(r'  +', line)[0]: re.split(r'  +', line)[1:] for line in found[1:]
   }
   assert cells == {
-    rivals.SESSION: ['4.0', '1.00', '1,000', '1.00'],
+    runtimes.SESSION: ['4.0', '1.00', '1,000', '1.00'],
     ours: ['8.0', '2.00', '1.50', '500', '0.50'],
     native: ['5.3', '1.33', '400', '0.40'],
   }
@@ -37,11 +37,11 @@ def test_who_is_left_out(monkeypatch, capsys):
   monkeypatch.setattr(
     importlib.util, 'find_spec', lambda name: None if name == 'torch' else name
   )
-  dense, classes = rivals.CASES['dense'], rivals.CASES['classification']
-  assert rivals.missing(rivals.SESSION, dense) is None
-  assert rivals.missing(rivals.KERAS, classes) is None
-  assert rivals.missing(rivals.KERAS, dense) == 'it has no such network'
-  assert 'PyTorch, eager' not in inference._able(rivals.RIVALS, classes)
+  dense, classes = runtimes.CASES['dense'], runtimes.CASES['classification']
+  assert runtimes.missing(runtimes.SESSION, dense) is None
+  assert runtimes.missing(runtimes.KERAS, classes) is None
+  assert runtimes.missing(runtimes.KERAS, dense) == 'it has no such network'
+  assert 'PyTorch, eager' not in inference._able(runtimes.RIVALS, classes)
   assert (
     'Left out: PyTorch, eager, since torch is not installed.'
     in capsys.readouterr().out.splitlines()
@@ -49,8 +49,8 @@ def test_who_is_left_out(monkeypatch, capsys):
 
 
 def test_natives_are_competitors_too():
-  for name, rival in rivals.RIVALS.items():
-    assert rival.beside is None or rival.beside in rivals.RIVALS, name
+  for name, rival in runtimes.RIVALS.items():
+    assert rival.beside is None or rival.beside in runtimes.RIVALS, name
 
 
 def test_another_network_is_no_competitor():

@@ -30,7 +30,12 @@ CONVOLUTIONS = {
   ],
 }
 # Rates to build each with.
-RATES = {'fcn': None, 'aspp': (1, 2, 3, 4), 'deeplabv3plus': (1, 2)}
+RATES = {
+  'fcn': None,
+  'aspp': (1, 2, 3, 4),
+  'deeplabv3plus': (1, 2),
+  'unet': None,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +131,36 @@ def refined(inputs, low_level, depth):
   return net
 
 
+def doubled(inputs, factor, height, width):
+  """Bilinear enlarging: position i goes to position i * factor."""
+  for axis, side in ((1, height), (2, width)):
+    at = np.arange(side) / factor
+    low = np.minimum(np.floor(at).astype(int), inputs.shape[axis] - 1)
+    high = np.minimum(low + 1, inputs.shape[axis] - 1)
+    share = (at - low).reshape([-1 if i == axis else 1 for i in range(4)])
+    inputs = (
+      inputs.take(low, axis) * (1 - share) + inputs.take(high, axis) * share
+    )
+  return inputs
+
+
+def expanded(inputs, image, skips, output_stride, depth):
+  """The expanding path: skips by their nominal strides."""
+  net = convolve(inputs, 'unet/features_projection', depth)
+  coarse = output_stride
+  for i, stride in enumerate(sorted({1, *skips}, reverse=True)):
+    scope, channels = f'unet/stride{stride}', max(depth >> i, 16)
+    skip, kernel = (skips[stride], 1) if stride in skips else (image, 3)
+    joined = convolve(skip, f'{scope}/skip_projection', channels, kernel)
+    fine = min(stride, output_stride)
+    net = doubled(net, coarse // fine, *joined.shape[1:3])
+    net = np.concatenate([net, joined], 3)
+    for number in (1, 2):
+      net = convolve(net, f'{scope}/conv/conv_{number}', channels, 3)
+    coarse = fine
+  return net
+
+
 def features(seed, *shape):
   return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
 
@@ -153,6 +188,86 @@ def test_refine(run, coarse):
   )
   assert net.shape == [2, 9, 14, 5]
   np.testing.assert_allclose(run(net), refined(inputs, low_level, 5), atol=1e-5)
+
+
+@pytest.mark.parametrize('output_stride', [4, 2])
+@pytest.mark.parametrize('height, width', [(9, 13), (8, 10), (7, 9)])
+def test_unet(run, height, width, output_stride):
+  """Of odd and even sides; a stride of 2 leaves both skips at one size."""
+
+  def of(seed, stride, channels):
+    return features(
+      seed, 2, -(-height // stride), -(-width // stride), channels
+    )
+
+  inputs, image = of(0, output_stride, 6), of(1, 1, 3)
+  skips = {2: of(2, 2, 4), 4: of(3, min(4, output_stride), 5)}
+  net = under_scope(
+    decoders.unet,
+    tf.constant(inputs),
+    tf.constant(image),
+    {stride: tf.constant(skip) for stride, skip in skips.items()},
+    output_stride,
+    32,
+  )
+  assert net.shape == [2, height, width, 16]
+  np.testing.assert_allclose(
+    run(net), expanded(inputs, image, skips, output_stride, 32), atol=1e-5
+  )
+
+
+@pytest.mark.parametrize(
+  'name, root, output_stride, strides',
+  [
+    ('resnet_v1_50', '7x7', 16, [1, 2, 4, 8, 16]),
+    ('resnet_v1_50', 'beta', None, [1, 2, 4, 8, 16]),
+    ('resnet_v2_50', '7x7', 8, [1, 2, 4, 8, 16]),
+    ('resnet_v1_18', '3x3', None, [1, 2, 4]),
+  ],
+)
+def test_unet_takes_a_skip_of_every_resolution(
+  run, name, root, output_stride, strides
+):
+  """Its values are NumPy's, of the network's own end points."""
+  images, options = make_images(35, 50), {'root_block': root}
+  logits, points = build(
+    'unet', images, name, output_stride=output_stride, network_options=options
+  )
+  last, _ = nets_factory.get_network_fn(name, None)(
+    tf.constant(images),
+    global_pool=False,
+    output_stride=output_stride,
+    depth_multiplier=0.01,
+    reuse=True,
+    **options,
+  )
+  logits, points, last = run([logits, points, last])
+  assert logits.shape == (1, 35, 50, 5)
+  assert {n.split('/')[1] for n in shapes() if n.startswith('unet/stride')} == {
+    f'stride{stride}' for stride in strides
+  }
+  *skips, coarsest = nets_factory.features(name, **options)
+  net = expanded(
+    last,
+    images,
+    {skip.stride: points[skip.end_point] for skip in skips},
+    output_stride or coarsest.stride,
+    8,
+  )
+  weights = golden.fill('logits/semantic/weights', [1, 1, 16, 5])[0, 0]
+  expected = net @ weights + golden.fill('logits/semantic/biases', [5])
+  np.testing.assert_allclose(logits, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+  'name', ['cifar_resnet_v2_29', 'cifar_highway_19', 'plain_18']
+)
+def test_unet_on_other_networks(graph, monkeypatch, name):
+  monkeypatch.undo()
+  logits, _ = build(
+    'unet', make_images(17, 26), name, depth_multiplier=1, output_stride=None
+  )
+  assert logits.shape == [1, 17, 26, 5]
 
 
 def test_resize(run):
@@ -186,15 +301,19 @@ def test_logits(run):
   np.testing.assert_allclose(run(logits), inputs @ weights + biases, atol=1e-5)
 
 
-def test_initial_logits_are_small(graph):
-  under_scope(decoders.logits, tf.zeros([1, 1, 1, 200]), 50)
+@pytest.mark.parametrize(
+  'given, stddev', [({}, 0.01), ({'stddev': None}, 0.05)]
+)
+def test_initial_logits(graph, given, stddev):
+  """Small as DeepLab's, or by the number of inputs: 400 ** -0.5."""
+  under_scope(decoders.logits, tf.zeros([1, 1, 1, 400]), 50, **given)
   weights, biases = tf.global_variables()
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     weights, biases = session.run([weights, biases])
   # The spread of a normal distribution that ends at two deviations.
-  assert weights.std() == pytest.approx(0.01 * 0.88, rel=0.03)
-  assert np.abs(weights).max() <= 0.02 and not biases.any()
+  assert weights.std() == pytest.approx(stddev * 0.88, rel=0.03)
+  assert np.abs(weights).max() <= 2 * stddev and not biases.any()
 
 
 @pytest.mark.parametrize('decoder', CONVOLUTIONS)
@@ -270,6 +389,7 @@ def test_fcn_at_finer_strides(run):
     ('fcn', 16, 16),
     ('aspp', 8, 8),
     ('deeplabv3plus', 16, 4),
+    ('unet', 8, 1),
   ],
 )
 def test_unknown_sizes_and_reuse(run, decoder, output_stride, stride):
@@ -350,11 +470,9 @@ def test_an_entry_tells_the_variables(graph, name):
   assert [n for n in own if not n.startswith(tuple(scopes))] == []
   if entry.function:
     assert built[entry.marker][-1] == 8
-    assert built[f'{entry.logits}/weights'] == [1, 1, 8, 7]
+    assert built[f'{entry.logits}/weights'][-1] == 7
     # Made in this order.
     assert own[-2:] == [f'{entry.logits}/{n}' for n in ('weights', 'biases')]
-    kernels = [n for n in own if n.endswith('/weights')]
-    assert kernels[-2] == entry.marker
   else:
     assert (entry.marker, entry.logits, own) == ('', '', [])
 
@@ -427,7 +545,7 @@ def test_default_rates(output_stride, rates):
       {},
       "There is no decoder named 'deeplabv3'. "
       'Did you mean deeplabv3plus? The decoders are: fcn, aspp, '
-      'deeplabv3plus.',
+      'deeplabv3plus, unet.',
     ),
     ('resnet_v1_5', 'fcn', {}, "There is no network named 'resnet_v1_5'."),
     (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from benchmarks import keras_cifar
+from benchmarks.rivals import keras_cifar
 from nets import nets_factory, resnet_cifar
 from tests import golden
 

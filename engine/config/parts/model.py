@@ -46,8 +46,8 @@ class ModelConfig(Config):
   )
   decoder: str = option(
     None,
-    'What computes dense logits: fcn (1x1 convolution), aspp (DeepLabv3) '
-    'or deeplabv3plus (with skip).',
+    'What computes dense logits: fcn (1x1 convolution), aspp (DeepLabv3), '
+    'deeplabv3plus (with a skip) or unet (with skips up to full size).',
     otherwise='aspp',
     changes='never',
     task=SEGMENTATION,

@@ -53,7 +53,7 @@ def _with_batch_norm(given, config):
   if given.freeze_batch_norm is None:
     config = config.replace(freeze_batch_norm=_freezes(config))
   if (
-    config.decoder != 'fcn'
+    'rates' in decoders.get_decoder(config.decoder).needs
     and _crops(config) == 1
     and not config.freeze_batch_norm
   ):

@@ -74,7 +74,7 @@ def test_scenes_are_the_default(monkeypatch, tmp_path):
     (
       {'decoder': 'asp'},
       "There is no decoder named 'asp'. Did you mean aspp? The decoders are: "
-      'fcn, aspp, deeplabv3plus.',
+      'fcn, aspp, deeplabv3plus, unet.',
     ),
     (
       {'output_stride': 12},

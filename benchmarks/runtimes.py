@@ -271,7 +271,7 @@ def keras(folder: str, case: Case) -> Loaded:
 
 
 def _network(folder, case):
-  from benchmarks import torch_resnet
+  from benchmarks.rivals import torch_resnet
   from engine.checkpoints import contents
 
   network = torch_resnet.Network(

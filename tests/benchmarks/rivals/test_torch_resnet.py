@@ -12,7 +12,7 @@ torch = pytest.importorskip('torch')
 @pytest.mark.parametrize('size,classes,stride', [(64, 5, None), (49, None, 16)])
 def test_values(size, classes, stride):
   """Of even sizes, whose root leaves a row over, and of odd ones."""
-  from benchmarks import torch_resnet
+  from benchmarks.rivals import torch_resnet
 
   random = np.random.default_rng(0)
   images = random.normal(size=(2, size, size, 3)).astype(np.float32)
