@@ -263,7 +263,8 @@ def main() -> None:
     f'{"":<14}{"":<12}{"seed":>6}{"mIOU":>8}{"ms a step":>12}{"seconds":>10}',
     flush=True,
   )
-  for given.dataset in given.datasets:
+  for dataset in given.datasets:
+    given.dataset = dataset
     with tempfile.TemporaryDirectory() as folder:
       given.data = str(pathlib.Path(folder, 'scenes.npz'))
       make_arrays(given.data, given.dataset)

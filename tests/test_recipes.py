@@ -25,6 +25,7 @@ RECIPES = sorted((ROOT / 'recipes').glob('*.cfg'))
 EXAMPLES = {
   'digits': 1437,
   'digit_scenes': 2000,
+  'photo_scenes': 600,
   'cifar10': 50000,
   'imagenet': 1281167,
   'flowers': 3320,

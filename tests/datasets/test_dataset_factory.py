@@ -147,7 +147,9 @@ def _refused(text, *arguments, **options):
 
 # Data of segmentation: name -> (pattern, splits, some class names by id, the
 # number of them, the ignore label).
+MADE = {'digits', 'digit_scenes', 'photo_scenes'}  # on first use
 MASKS = {
+  'photo_scenes': ('photo_scenes_%s.tfrecord', ('train', 'test'), {}, 11, 255),
   'digit_scenes': ('digit_scenes_%s.tfrecord', ('train', 'test'), {}, 11, 255),
   'ade20k': (
     '%s-*',
@@ -292,9 +294,7 @@ def test_default_dir(cache):
   assert not cache.exists()
 
 
-@pytest.mark.parametrize(
-  'name', sorted({*FILES, *MASKS, 'tfrecord'} - {'digits', 'digit_scenes'})
-)
+@pytest.mark.parametrize('name', sorted({*FILES, *MASKS, 'tfrecord'} - MADE))
 def test_missing_dir(name):
   text = (
     f'--dataset_name={name} needs --dataset_dir, the folder of its TFRecords.'
@@ -775,13 +775,13 @@ def test_specification_of_masks(name, tmp_path):
     classes,
   )
   assert (found.task, found.ignore_label) == ('segmentation', ignore_label)
-  assert (found.ensure is not None) == (name == 'digit_scenes')
+  assert (found.ensure is not None) == (name in MADE)
   assert len(found.class_names) == len({*found.class_names})
   assert len(found.class_names) == (classes if names else 0)
   assert {label: found.class_names[label] for label in names} == names
 
 
-@pytest.mark.parametrize('name', sorted(MASKS.keys() - {'digit_scenes'}))
+@pytest.mark.parametrize('name', sorted(MASKS.keys() - MADE))
 def test_masks_of_public_data(tmp_path, name):
   """Each split has its own files, though names begin alike."""
   pattern, splits, _, classes, ignore_label = MASKS[name]
