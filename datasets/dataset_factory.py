@@ -31,7 +31,7 @@ _CIFAR = {'preprocessing_name': 'cifar', 'train_image_size': 32}
 _MNIST = {'preprocessing_name': 'digits', 'train_image_size': 28}
 
 
-def _masks(splits, names, ignore_label=255):
+def _masks(splits, names, ignore_label=255, source_values=()):
   """Returns the specification of a public dataset of masks."""
   return Specification(
     '%s-*',
@@ -40,6 +40,7 @@ def _masks(splits, names, ignore_label=255):
     task=SEGMENTATION,
     ignore_label=ignore_label,
     class_names=names,
+    source_values=source_values,
   )
 
 
@@ -125,6 +126,7 @@ DATASETS = {
   'cityscapes': _masks(
     ('train_fine', 'val_fine', 'train_coarse', 'trainval_fine', 'test_fine'),
     class_names.CITYSCAPES,
+    source_values=class_names.CITYSCAPES_IDS,
   ),
   'pascal_voc_seg': _masks(
     ('train', 'val', 'train_aug', 'trainval'), class_names.PASCAL_VOC
@@ -179,6 +181,7 @@ def _described(name, folder):
     suggested or label_kinds.get(found.task).suggest(found.largest),
     found.task,
     found.ignore_label,
+    source_values=found.source_values,
   )
 
 
@@ -256,6 +259,7 @@ def make_dataset(
   reader: Any = None,
   task: str = label_kinds.DEFAULT,
   ignore_label: int | None = None,
+  source_values: tuple[int, ...] = (),
 ) -> Dataset:
   """Returns files as TF-Slim's Dataset; see `get_dataset`."""
   records = tfrecord.Reader(data_sources, dataset_utils.offsets_dir())
@@ -273,6 +277,7 @@ def make_dataset(
     labels_to_names=labels_to_names,
     task=task,
     ignore_label=ignore_label,
+    source_values=source_values,
   )
 
 
@@ -299,8 +304,9 @@ def get_dataset(
     A slim.dataset.Dataset with data_sources (its files, sorted), num_samples
     (counted), num_classes, labels_to_names ({label: name}, or None if there
     is no labels.txt and the registry has no names), decoder and reader, task,
-    ignore_label, its name and split_name, counts ({file name: records}, of
-    those that are whole), and notes: sentences on what one should know.
+    ignore_label, source_values, its name and split_name, counts ({file name:
+    records}, of those that are whole), and notes: sentences on what one should
+    know.
 
   Raises:
     ValueError: an unknown name or split, no files, a file of another size or
@@ -345,6 +351,7 @@ def get_dataset(
     reader,
     specification.task,
     specification.ignore_label,
+    specification.source_values,
   )
   if not file_pattern:
     dataset.notes += _check_counts(dataset, dataset_dir)

@@ -76,7 +76,8 @@ def guess(folder: str) -> Specification:
   if len(names) < kind.least_classes:
     raise ValueError(
       f'{os.path.join(folder, dataset_utils.LABELS_FILENAME)} names '
-      f'{len(names)} classes: it should have a line for each class.'
+      f'{len(names)} classes: it should have a line for each class, two or '
+      'more, since with one there is nothing to tell apart and to learn.'
     )
   return Specification(
     '*%s*', splits, len(names), None, {}, task, kind.assumed_ignore_label

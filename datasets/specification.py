@@ -34,3 +34,4 @@ class Specification:
   task: str = label_kinds.DEFAULT
   ignore_label: int | None = None
   class_names: tuple[str, ...] = ()
+  source_values: tuple[int, ...] = ()

@@ -12,7 +12,8 @@ from PIL import Image
 
 import download_and_convert_data
 from datasets import class_names, dataset_utils
-from datasets.convert import registry, voc_masks
+from datasets.convert import registry
+from datasets.convert.masks import voc_masks
 from datasets.images import overlays
 from datasets.records import description
 from datasets.records.tfrecord import Reader
@@ -587,7 +588,7 @@ CASES = [
     'which --color_table does not name; the nearest it names is 0,0,255, '
     'sky: add the colour',
   ),
-  (one_class, {}, "have one class only, 1 'class 1'. Training needs two"),
+  (one_class, {}, "have one class only, 1 'class 1'. There is nothing"),
   (
     lonely_images,
     {},

@@ -11,9 +11,16 @@ from datasets.convert import (
   idx,
   image_folder,
   imagenet,
-  mask_folder,
   signs,
   tfds,
+)
+from datasets.convert.masks import (
+  ade20k,
+  cityscapes,
+  coco_instances,
+  coco_panoptic,
+  coco_stuff,
+  mask_folder,
   voc_masks,
 )
 from datasets.sources.download import Download
@@ -170,6 +177,31 @@ CONVERTERS = {
       ),
     ),
     True,
+  ),
+  'cityscapes': Converter(
+    cityscapes.plan,
+    source='the folder of leftImg8bit and gtFine, for Cityscapes cannot be '
+    'downloaded without an account: ask for one at '
+    'https://www.cityscapes-dataset.com.',
+  ),
+  'ade20k': Converter(
+    ade20k.plan,
+    source='the folder ADEChallengeData2016, from the archive of that name.',
+  ),
+  'coco_stuff': Converter(
+    coco_stuff.plan,
+    source='the folder of train2017 and val2017, and of the masks of '
+    'stuffthingmaps_trainval2017.',
+  ),
+  'coco_panoptic': Converter(
+    coco_panoptic.plan,
+    source='the folder of train2017 and val2017, and of annotations, with the '
+    'files and folders panoptic_train2017 and panoptic_val2017.',
+  ),
+  'coco_instances': Converter(
+    coco_instances.plan,
+    source="the folder of the images and of annotations, with COCO's files "
+    'instances_train2017.json and instances_val2017.json, or your own.',
   ),
 }
 

@@ -25,12 +25,15 @@ class Table(NamedTuple):
     rule: what the pixels stand for.
     ignored: the names of what is ignored.
     notes: sentences on what was taken for the classes.
+    source_values: what the source calls the classes, where that is not
+      `rule.values`; see `Plan.source_values`.
   """
 
   class_names: list[str]
   rule: mask_files.Rule
   ignored: list[str] = []
   notes: list[str] = []
+  source_values: tuple[int, ...] = ()
 
 
 def _csv_rows(path, lines) -> Iterator[tuple[str, str, list[str]]]:

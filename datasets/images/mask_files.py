@@ -28,6 +28,7 @@ _LOSSY = {
   'WEBP': 'a WebP',
 }
 _NONE = -1  # in tables of ids: no class
+_AS_IT_CAME = 'put back the file as the dataset has it'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +42,18 @@ class Rule:
       they are the ids themselves.
     colours: the id of each colour, where masks have colours; else {}.
     names: for errors, what a colour is called.
+    ignored: beside `values`, those of pixels that do not count; () for the
+      ignore label.
+    form: for errors, what names the values or colours of a known dataset; ''
+      where flags do.
   """
 
   ignore_label: int | None = None
   values: tuple[int, ...] = ()
   colours: Mapping[Colour, int] = dataclasses.field(default_factory=dict)
   names: Mapping[Colour, str] = dataclasses.field(default_factory=dict)
+  ignored: tuple[int, ...] = ()
+  form: str = ''
 
 
 def encode(mask: np.ndarray) -> bytes:
@@ -126,6 +133,12 @@ def _unknown_colour(codes, unknown, rule):
   y, x = np.argwhere(codes == int(_codes(np.array(colour))))[0]
   more = len(np.unique(codes[unknown])) - 1
   also = f', and {more:,} other such colours' if more else ''
+  found = (
+    f'has the colour {text(colour)} in {count:,} pixels (the first at '
+    f'column {x}, row {y}){also}'
+  )
+  if rule.form:
+    return f'{found}, which {rule.form} does not name: {_AS_IT_CAME}'
   nearest = min(
     rule.colours,
     key=lambda other: sum(
@@ -133,9 +146,8 @@ def _unknown_colour(codes, unknown, rule):
     ),
   )
   return (
-    f'has the colour {text(colour)} in {count:,} pixels (the first at '
-    f'column {x}, row {y}){also}, which --color_table does not name; the '
-    f'nearest it names is {text(nearest)}, '
+    f'{found}, which --color_table does not name; the nearest it names is '
+    f'{text(nearest)}, '
     f'{rule.names.get(nearest, rule.colours[nearest])}: add the colour '
     'to the table, or, if it lies between two classes, export the masks '
     'without smooth edges, as PNG'
@@ -153,16 +165,21 @@ def _by_value(values, rule):
     return values.astype(np.uint8)
   table = np.full(MOST_IDS, _NONE)
   if rule.ignore_label is not None:
-    table[rule.ignore_label] = rule.ignore_label
+    table[list(rule.ignored) or rule.ignore_label] = rule.ignore_label
   table[list(rule.values)] = range(len(rule.values))
   labels = table[values]
   strange = np.unique(values[labels == _NONE])
   if len(strange):
-    raise BadImage(
+    found = (
       f'has the value{"s" * (len(strange) > 1)} '
-      f'{", ".join(map(str, strange[:_SHOWN]))}, which --mask_values='
-      f'{",".join(map(str, rule.values))} does not name: add what is missing'
-      ' in its place, or set --ignore_label if such pixels do not count'
+      f'{", ".join(map(str, strange[:_SHOWN]))}'
+    )
+    if rule.form:
+      raise BadImage(f'{found}, which {rule.form} does not name: {_AS_IT_CAME}')
+    raise BadImage(
+      f'{found}, which --mask_values={",".join(map(str, rule.values))} does '
+      'not name: add what is missing in its place, or set --ignore_label if '
+      'such pixels do not count'
     )
   return labels.astype(np.uint8)
 
@@ -235,13 +252,48 @@ def read_palette(path: str) -> np.ndarray | None:
     Irregular: it is no regular file.
     OSError: it cannot be read.
   """
-  image = image_files.open_image(files.read_bytes(path), MOST_PIXELS)
+  return _palette_of(
+    image_files.open_image(files.read_bytes(path), MOST_PIXELS)
+  )
+
+
+def _palette_of(image):
   if image.mode != 'P' or image.palette is None:
     return None
   # Of an image without pixels, since Pillow decodes those of this one first.
   bare = Image.new('P', (0, 0))
   bare.putpalette(image.palette)
   return np.array(bare.getpalette(), np.uint8).reshape(-1, 3)
+
+
+def used_colours(
+  data: bytes, max_pixels: int = MAX_PIXELS
+) -> dict[int, Colour]:
+  """Returns the places in a palette that a mask uses, with their colours.
+
+  Args:
+    data: the bytes of the file.
+    max_pixels: the largest height x width that is decoded.
+
+  Returns:
+    {place: colour}; {} of a mask that has no palette.
+
+  Raises:
+    BadImage: it is no image, or is damaged.
+  """
+  image = image_files.open_image(data, max_pixels)
+  palette = _palette_of(image)
+  if palette is None:
+    return {}
+  try:
+    used = np.flatnonzero(np.bincount(np.asarray(image).ravel()))
+  except Exception:  # Pillow's readers raise what they like
+    raise BadImage('is damaged') from None
+  return {
+    int(place): tuple(palette[place].tolist())
+    for place in used
+    if place < len(palette)
+  }
 
 
 def read(

@@ -56,6 +56,8 @@ class Description:
     task: a key of `label_kinds.KINDS`, the kind of label that it has.
     ignore_label: the value of pixels that do not count, in [0, 255]; None if
       every pixel counts.
+    source_values: the value of each class in masks of the source's own form;
+      () where those are the labels, or nothing tells them.
   """
 
   name: str
@@ -66,14 +68,17 @@ class Description:
   splits: Mapping[str, Split]
   task: str = label_kinds.DEFAULT
   ignore_label: int | None = None
+  source_values: tuple[int, ...] = ()
 
 
-def _left_out(task):
-  """Returns the fields that data of a kind do not have in dataset.json."""
-  kind = label_kinds.get(task)
+def _left_out(description):
+  """Returns the fields that dataset.json does not have of such data."""
+  kind = label_kinds.get(description.task)
   yield 'files'
-  if task == label_kinds.DEFAULT:
+  if description.task == label_kinds.DEFAULT:
     yield 'task'
+  if not description.source_values:
+    yield 'source_values'
   if not kind.has_ignore_label:
     yield 'ignore_label'
   if not kind.counts_pixels:
@@ -82,7 +87,7 @@ def _left_out(task):
 
 def write(description: Description, folder: str | os.PathLike) -> None:
   """Writes dataset.json to the folder."""
-  left_out = [*_left_out(description.task)]
+  left_out = [*_left_out(description)]
 
   def shown(values):
     return {key: value for key, value in values.items() if key not in left_out}
@@ -205,6 +210,20 @@ def _ignore_label(values, kind):
   return _take(values, 'ignore_label', int, range(MOST_IDS).__contains__)
 
 
+def _source_values(values, classes):
+  found = _numbers({'source_values': [], **values}, 'source_values')
+  if found and (
+    len(found) != classes
+    or len({*found}) < classes
+    or not all(value in range(MOST_IDS) for value in found)
+  ):
+    raise _Wrong(
+      f'source_values are not {classes} different numbers from 0 to '
+      f'{MOST_IDS - 1}'
+    )
+  return found
+
+
 def _parse(values: Any) -> Description:
   if _take(values, 'version', int, lambda n: n > 0) > _VERSION:
     raise _Wrong(
@@ -244,6 +263,7 @@ def _parse(values: Any) -> Description:
     },
     task,
     _ignore_label(values, kind),
+    _source_values(values, len(names)),
   )
 
 

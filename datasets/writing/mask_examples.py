@@ -93,7 +93,7 @@ def make_example(item: Item, image: EncodedImage, plan: Plan) -> Labelled:
 
 
 def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
-  """Refuses masks of train from which nothing can be learnt.
+  """Refuses masks for training from which nothing can be learnt.
 
   Args:
     splits: what is written, by name.
@@ -102,9 +102,10 @@ def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
   Raises:
     ValueError: less than two classes occur.
   """
-  found = splits.get('train')
-  if not found:
+  name = next((name for name in splits if name.startswith('train')), None)
+  if name is None:
     return
+  found = splits[name]
   there = np.flatnonzero(found.pixels_per_class)
   if len(there) > 1:
     return
@@ -113,7 +114,13 @@ def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
     if len(there)
     else 'no class at all'
   )
-  beside, cure = '', 'Training needs two or more: add masks with others.'
+  beside, cure = (
+    '',
+    (
+      'There is nothing to tell apart then, and nothing to learn: add masks with '
+      'another class.'
+    ),
+  )
   if found.ignored_pixels:
     value = plan.ignore_label
     beside = f', and pixels of {value}, which is ignored'
@@ -123,5 +130,5 @@ def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
       else 'set another --ignore_label, or -1 for none.'
     )
   raise ValueError(
-    f'The masks of train of {plan.source} have {what}{beside}. {cure}'
+    f'The masks of {name} of {plan.source} have {what}{beside}. {cure}'
   )

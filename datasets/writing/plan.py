@@ -92,6 +92,9 @@ class Plan:
     ignore_label: the value of pixels that do not count, in [0, 255]; None if
       every pixel counts.
     notes: sentences on how the source was understood, to be told.
+    source_values: for masks, the value, in [0, 255], of each class in masks of
+      the source's own form, into which predictions are written back; () where
+      those are the labels, or nothing tells them.
   """
 
   source: str
@@ -101,6 +104,7 @@ class Plan:
   task: str = label_kinds.DEFAULT
   ignore_label: int | None = None
   notes: tuple[str, ...] = ()
+  source_values: tuple[int, ...] = ()
 
   def __post_init__(self):
     """Refuses names of classes that are blank, unwritable or shared."""

@@ -189,6 +189,7 @@ def _describe(plan, found):
     splits,
     plan.task,
     plan.ignore_label,
+    plan.source_values,
   )
 
 

@@ -13,8 +13,8 @@ import pathlib
 import numpy as np
 
 from datasets.class_names import PASCAL_VOC as NAMES
-from datasets.convert import mask_classes
-from datasets.convert.mask_pairs import Pair, plan_pairs, stems
+from datasets.convert.masks import classes
+from datasets.convert.masks.pairs import Pair, plan_pairs, stems
 from datasets.files import read_bytes
 from datasets.images import colour_table, mask_files, overlays
 from datasets.images.colour_table import Table
@@ -133,17 +133,17 @@ def _has_palette(pair):
   except (BadImage, OSError):  # the writing names it
     return True
   known = overlays.palette(MOST_IDS)
-  classes = slice(len(NAMES))
+  named = slice(len(NAMES))
   return found is not None and np.array_equal(
-    found[classes], known[: len(found)][classes]
+    found[named], known[: len(found)][named]
   )
 
 
 def _is_voc(pairs, options):
   """Whether nothing in masks contradicts that they are VOC's."""
-  return all(map(_has_palette, pairs)) and mask_classes.found_ids(
-    pairs, options
-  )[-1:] < [len(NAMES)]
+  return all(map(_has_palette, pairs)) and classes.found_ids(pairs, options)[
+    -1:
+  ] < [len(NAMES)]
 
 
 def _classes(root, splits, options):
@@ -158,7 +158,7 @@ def _classes(root, splits, options):
     return _by_labelmap(root, options), 'tfrecord'
   pairs = [pair for found in splits.values() for pair in found]
   if told:
-    return mask_classes.find(pairs, options, str(root)), 'tfrecord'
+    return classes.find(pairs, options, str(root)), 'tfrecord'
   # DeepLab's masks of train_aug have no palette.
   own = [
     pair for name in splits if name != 'train_aug' for pair in splits[name]
@@ -166,7 +166,7 @@ def _classes(root, splits, options):
   if _is_voc(own, options):
     rule = mask_files.Rule(options.ignore_label)
     return Table(NAMES, rule, notes=[_TAKEN]), 'pascal_voc_seg'
-  table = mask_classes.find(pairs, options, str(root))
+  table = classes.find(pairs, options, str(root))
   return table._replace(notes=[_NOT_TAKEN, *table.notes]), 'tfrecord'
 
 

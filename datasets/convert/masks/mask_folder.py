@@ -1,7 +1,7 @@
 """Images in one folder and their masks, of the same names, in another."""
 
-from datasets.convert import mask_classes
-from datasets.convert.mask_pairs import Pair, plan_pairs, stems
+from datasets.convert.masks import classes
+from datasets.convert.masks.pairs import match, plan_pairs, stems
 from datasets.sources import listing
 from datasets.text import few
 from datasets.writing import splitting
@@ -79,23 +79,8 @@ def _pairs(images, ids, source):
   ending = max(
     _ENDINGS, key=lambda ending: sum(stem + ending in other for stem in one)
   )
-  pairs = {
-    stem: Pair(one[stem], other[stem + ending])
-    for stem in one
-    if stem + ending in other
-  }
-  partners = {pair.mask for pair in pairs.values()}
-  for folder, lacking, files, alone in (
-    (images, ids, one, [one[stem] for stem in one if stem not in pairs]),
-    (ids, images, other, [*set(other.values()) - partners]),
-  ):
-    if alone:
-      raise ValueError(
-        f'{len(alone):,} of {len(files):,} files of {folder} have no partner '
-        f'of the same name in {lacking}: {few(sorted(dict(alone)))}. Add the '
-        'partners, or take these away.'
-      )
-  return [*pairs.values()]
+  by_mask = {stem + ending: file for stem, file in one.items()}
+  return match(by_mask, other, (images, ids))
 
 
 def plan(source: str, options: Options) -> Plan:
@@ -110,7 +95,7 @@ def plan(source: str, options: Options) -> Plan:
     source: the folder.
     options: which part is validation; what the masks' pixels stand for; and
       the names of the classes, without which they are numbers, see
-      `mask_classes.find`.
+      `classes.find`.
 
   Returns:
     The splits train and validation, or those there are.
@@ -128,5 +113,5 @@ def plan(source: str, options: Options) -> Plan:
       f'{source} has {few(pairs)} but no train. Add the folder train.'
     )
   every = [pair for found in pairs.values() for pair in found]
-  table = mask_classes.find(every, options, str(source))
+  table = classes.find(every, options, str(source))
   return plan_pairs(str(source), table, pairs, options)

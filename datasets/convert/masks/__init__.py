@@ -1,0 +1,1 @@
+"""Images with masks: one module for each source, and what they share."""
