@@ -554,8 +554,10 @@ CASES = [
     zero_and_255,
     {},
     'The masks of train of s have one class only, 0 '
-    "'class 0', and pixels of 255, which is ignored. If 255 stands for a "
-    'class, give the values in the order of the classes: --mask_values=0,255',
+    "'class 0', and pixels of 255, which is ignored, so that there is nothing "
+    'to tell apart, and nothing to learn. Add masks with another class; or, if '
+    '255 stands for one, give the values in the order of the classes: '
+    '--mask_values=0,255',
   ),
   (
     zero_128_254,
@@ -588,7 +590,11 @@ CASES = [
     'which --color_table does not name; the nearest it names is 0,0,255, '
     'sky: add the colour',
   ),
-  (one_class, {}, "have one class only, 1 'class 1'. There is nothing"),
+  (
+    one_class,
+    {},
+    "have one class only, 1 'class 1', so that there is nothing to tell apart",
+  ),
   (
     lonely_images,
     {},

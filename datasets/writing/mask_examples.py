@@ -114,21 +114,16 @@ def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
     if len(there)
     else 'no class at all'
   )
-  beside, cure = (
-    '',
-    (
-      'There is nothing to tell apart then, and nothing to learn: add masks with '
-      'another class.'
-    ),
-  )
+  beside, cure = '', 'Add masks with another class'
   if found.ignored_pixels:
     value = plan.ignore_label
     beside = f', and pixels of {value}, which is ignored'
-    cure = f'If {value} stands for a class, ' + (
-      f'give the values in the order of the classes: --mask_values=0,{value}.'
+    cure += f'; or, if {value} stands for one, ' + (
+      f'give the values in the order of the classes: --mask_values=0,{value}'
       if value
-      else 'set another --ignore_label, or -1 for none.'
+      else 'set another --ignore_label, or -1 for none'
     )
   raise ValueError(
-    f'The masks of {name} of {plan.source} have {what}{beside}. {cure}'
+    f'The masks of {name} of {plan.source} have {what}{beside}, so that '
+    f'there is nothing to tell apart, and nothing to learn. {cure}.'
   )

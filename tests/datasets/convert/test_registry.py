@@ -22,6 +22,11 @@ def test_names():
     'signs',
     'imagenet',
     'voc_masks',
+    'cityscapes',
+    'ade20k',
+    'coco_stuff',
+    'coco_panoptic',
+    'coco_instances',
   ]
   for name, converter in registry.CONVERTERS.items():
     assert registry.get_converter(name) is converter
@@ -81,7 +86,8 @@ def test_unknown(name, hint):
   assert str(caught.value) == (
     f'There is no converter named {name!r}.{hint} The converters are: '
     'image_folder, csv, mask_folder, cifar10, cifar100, mnist, '
-    'fashion_mnist, idenprof, flowers, signs, imagenet, voc_masks and '
+    'fashion_mnist, idenprof, flowers, signs, imagenet, voc_masks, '
+    'cityscapes, ade20k, coco_stuff, coco_panoptic, coco_instances and '
     'tfds:NAME.'
   )
 

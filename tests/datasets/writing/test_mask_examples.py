@@ -117,23 +117,26 @@ def test_wholly_ignored(tmp_path):
     (
       [(1, 1)],
       255,
-      "The masks of train of SOURCE have one class only, 1 'cat'."
-      ' Training needs two or more: add masks with others.',
+      "The masks of train of SOURCE have one class only, 1 'cat', "
+      'so that there is nothing to tell apart, and nothing to learn. Add masks '
+      'with another class.',
     ),
     (
       [(0, 255)],
       255,
       'The masks of train of SOURCE have one class only, 0 '
-      "'background', and pixels of 255, which is ignored. If 255 stands for a "
-      'class, give the values in the order of the classes: '
+      "'background', and pixels of 255, which is ignored, so that there "
+      'is nothing to tell apart, and nothing to learn. Add masks with another '
+      'class; or, if 255 stands for one, give the values in the order of the classes: '
       '--mask_values=0,255.',
     ),
     (
       [(0, 1), (0, 0)],
       0,
       'The masks of train of SOURCE have one class only, 1 '
-      "'cat', and pixels of 0, which is ignored. If 0 stands for a class, set "
-      'another --ignore_label, or -1 for none.',
+      "'cat', and pixels of 0, which is ignored, so that there is "
+      'nothing to tell apart, and nothing to learn. Add masks with another '
+      'class; or, if 0 stands for one, set another --ignore_label, or -1 for none.',
     ),
     ([(255, 255)], 255, 'The masks of train of SOURCE have no class at all'),
   ],
