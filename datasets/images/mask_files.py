@@ -7,7 +7,7 @@ refused.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -59,6 +59,19 @@ class Rule:
 def encode(mask: np.ndarray) -> bytes:
   """Returns uint8 [height, width] as a grey PNG, which keeps its values."""
   return image_files.encode(Image.fromarray(mask), 'png')
+
+
+def to_source(mask: np.ndarray, values: Sequence[int]) -> np.ndarray:
+  """Returns a mask in the values that its source has for the classes.
+
+  Args:
+    mask: uint8 [height, width], of classes alone.
+    values: of class 0, 1...; see `Plan.source_values`.
+
+  >>> to_source(np.array([[0, 2]], np.uint8), [7, 8, 11]).tolist()
+  [[7, 11]]
+  """
+  return np.array(values, np.uint8)[mask]
 
 
 def text(colour: Colour) -> str:

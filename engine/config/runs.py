@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from datasets.limits import MOST_IDS
 from datasets.text import check_name, cut
 from engine.common import files
 from engine.config.fields import Config, Given
@@ -27,6 +28,7 @@ class _SplitFacts(TypedDict):
 _FACTS = {
   'num_classes': int,
   'class_names': list[str],
+  'source_values': list[int],
   'data': dict[str, _SplitFacts],
 }
 
@@ -56,6 +58,9 @@ def read(folder: str) -> dict[str, Any]:
   try:
     for name in found.get('class_names', ()):
       check_name(name, 'the class')
+    for value in found.get('source_values', ()):
+      if value not in range(MOST_IDS):
+        raise ValueError(f'source_values has {value}, which no mask can hold')
     return {
       name: TrainConfig.parsed(name, value) for name, value in found.items()
     }

@@ -577,6 +577,13 @@ class ClassifyConfig(ExportedConfig, ModelConfig):
     task=SEGMENTATION,
     group=Group.OUTPUT,
   )
+  write_source_values: bool = option(
+    False,
+    'Write masks in the values of the source of the training data too, such '
+    "as Cityscapes' label ids, to source_values/ in --output_dir.",
+    task=SEGMENTATION,
+    group=Group.OUTPUT,
+  )
   top: int = option(
     5,
     'Number of classes to print for each image.',

@@ -1,6 +1,7 @@
 """The data of a run: what config.json says of them, and whether others fit.
 
-It has the number of classes and their names, and of the training and of the
+It has the number of classes, their names and, for masks, the values that they
+have in the source where those are others. Of the training and of the
 evaluation split how many examples there are and a checksum. Where the data lie
 does not count. Runs of older versions have the classes alone.
 """
@@ -52,9 +53,11 @@ def facts(
     dataset: the split to train on.
     splits: see `splits_of`.
   """
+  values = dataset.source_values
   return {
     'num_classes': dataset.num_classes,
     'class_names': class_names.of_dataset(dataset, config.labels_offset),
+    **({'source_values': [*values]} if values else {}),
     'data': splits,
   }
 

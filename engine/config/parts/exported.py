@@ -32,6 +32,9 @@ _REASONS = {
   'scales': _VIEWS,
   'recalibrate_batch_norm_batches': _BATCH_NORM,
   'compare_batch_statistics': _BATCH_NORM,
+  'write_source_values': (
+    f'needs what a run says of the masks that it was trained on: {_INSTEAD}'
+  ),
   'cache': f'keeps images for another pass, and there is one: {_INSTEAD}',
 }
 _FIXED = (

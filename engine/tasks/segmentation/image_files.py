@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from datasets.files import atomic
-from datasets.images import overlays
+from datasets.images import mask_files, overlays
 from engine.checkpoints.inference import InferenceSession
 from engine.common import console
 from engine.config.scripts import ClassifyConfig
@@ -18,6 +18,8 @@ from engine.input import image_files
 from engine.tasks.base import Shares
 from engine.tasks.segmentation import examples
 from engine.tasks.segmentation.dense_model import DenseModel, ScaledView
+
+SOURCE_VALUES = 'source_values'  # the folder of masks in the source's values
 
 
 def _stems(paths: Sequence[str]) -> dict[str, str]:
@@ -48,6 +50,24 @@ def write_mask(path: str | os.PathLike, mask: np.ndarray, classes: int) -> None:
     image.save(file, 'png')
 
 
+def _source_values(config, checkpoint, run, classes):
+  """Returns the value of each class that --write_source_values writes.
+
+  Raises:
+    ValueError: the run does not say them.
+  """
+  values = run.get('source_values', ())
+  if len(values) != classes:
+    raise ValueError(
+      f'--write_source_values: nothing with {checkpoint} says which values its '
+      'classes have in the masks of the source. Either those are the numbers '
+      'of the classes, and the files *_mask.png have them: leave the flag out. '
+      'Or the data were converted before they were kept: convert them again, '
+      'and train on them.'
+    )
+  return values
+
+
 def segment_files(
   config: ClassifyConfig,
   checkpoint: str,
@@ -59,13 +79,17 @@ def segment_files(
 
   STEM_mask.png has the numbers of the classes as its palette's entries, in
   the colours of PASCAL VOC; STEM_overlay.png is the image beside the image
-  under its mask, with a legend.
+  under its mask, with a legend. source_values/STEM.png, a grey image, has the
+  values of the source of the data, where a flag asks for it.
 
   See `engine.tasks.base.Task`; the shares are of the pixels, and only classes
   that were found are there.
   """
+  values = ()
+  if config.write_source_values:
+    values = _source_values(config, checkpoint, run, len(names))
   found = _predicted(config, checkpoint, run, names, paths)
-  return show_masks(config, names, paths, found)
+  return show_masks(config, names, paths, found, values)
 
 
 def _predicted(config, checkpoint, run, names, paths):
@@ -92,6 +116,7 @@ def show_masks(
   names: Sequence[str],
   paths: Sequence[str],
   found: Iterable[tuple[str, np.ndarray, np.ndarray]],
+  source_values: Sequence[int] = (),
 ) -> Shares:
   """Writes the masks of image files, and prints their classes.
 
@@ -100,9 +125,11 @@ def show_masks(
     names: of the classes.
     paths: of all files that are asked for.
     found: paths, each with its image and its mask, int [height, width].
+    source_values: of each class, to write masks of these values too.
   """
   results, stems = {}, _stems(paths)
-  os.makedirs(config.output_dir, exist_ok=True)
+  folder = os.path.join(config.output_dir, SOURCE_VALUES)
+  os.makedirs(folder if source_values else config.output_dir, exist_ok=True)
   for path, image, classes in found:
     mask = classes.astype(np.uint8)
     written = {
@@ -110,6 +137,10 @@ def show_masks(
       for kind in ('mask', 'overlay')
     }
     write_mask(written['mask'], mask, len(names))
+    if source_values:
+      written[SOURCE_VALUES] = os.path.join(folder, f'{stems[path]}.png')
+      with atomic(written[SOURCE_VALUES], 'wb') as file:
+        file.write(mask_files.encode(mask_files.to_source(mask, source_values)))
     overlays.draw(
       written['overlay'],
       [overlays.Row(image, [mask], pathlib.Path(path).name)],

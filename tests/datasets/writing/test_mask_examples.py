@@ -127,8 +127,8 @@ def test_wholly_ignored(tmp_path):
       'The masks of train of SOURCE have one class only, 0 '
       "'background', and pixels of 255, which is ignored, so that there "
       'is nothing to tell apart, and nothing to learn. Add masks with another '
-      'class; or, if 255 stands for one, give the values in the order of the classes: '
-      '--mask_values=0,255.',
+      'class; or, if 255 stands for one, give the values in the order of the '
+      'classes: --mask_values=0,255.',
     ),
     (
       [(0, 1), (0, 0)],
@@ -136,7 +136,8 @@ def test_wholly_ignored(tmp_path):
       'The masks of train of SOURCE have one class only, 1 '
       "'cat', and pixels of 0, which is ignored, so that there is "
       'nothing to tell apart, and nothing to learn. Add masks with another '
-      'class; or, if 0 stands for one, set another --ignore_label, or -1 for none.',
+      'class; or, if 0 stands for one, set another --ignore_label, or -1 for '
+      'none.',
     ),
     ([(255, 255)], 255, 'The masks of train of SOURCE have no class at all'),
   ],
