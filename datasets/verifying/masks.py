@@ -1,11 +1,16 @@
 """What the masks of a split hold, and why a network would not learn from it."""
 
+import contextlib
 import hashlib
 from typing import Any
 
 import numpy as np
 
+from datasets import label_kinds
+from datasets.images import mask_files, palettes
+from datasets.images.image_files import BadImage
 from datasets.limits import MOST_IDS
+from datasets.records.examples import features_of
 from datasets.records.pixel_counts import Tally
 from datasets.text import cut, few
 from datasets.verifying import duplicates
@@ -14,6 +19,7 @@ from datasets.verifying.report import Values
 
 _IGNORED, _ALL, _RARE = 0.5, 0.95, 0.001  # shares of the pixels
 _SMOOTHED = 8  # values that are no class, of which more come from smoothing
+_FEATURE = label_kinds.get(label_kinds.SEGMENTATION).feature
 _MASK_FOLDER = '--dataset_name=mask_folder'
 
 
@@ -78,9 +84,11 @@ class MaskStatistics:
 
   def judge(self, split: Any) -> tuple[list[str], list[str]]:
     """Returns what has to be repaired, and what one should know."""
+    contradicting = [*self._palettes(split)]
     if not self._tally.examples:
-      return [], []
-    problems, notes = [*self._strangers(split)], [*self._blanks(split)]
+      return contradicting, []
+    problems = [*contradicting, *self._strangers(split)]
+    notes = [*self._blanks(split)]
     there = np.flatnonzero(self._counts.pixels)
     if len(there) < 2:
       lacks = [self._one_class(split, there)]
@@ -94,6 +102,22 @@ class MaskStatistics:
       notes += [*self._ignored(split), *self._shares(split)]
     (problems if is_learnt(split) else notes).extend(lacks)
     return problems, notes
+
+  def _palettes(self, split):
+    """Yields how the palettes of masks that were refused contradict others."""
+    known = palettes.Palettes(self._ignore_label)
+    for name, record in split.refused():
+      for data in features_of(record)[_FEATURE].bytes_list.value:
+        colours = {}
+        with contextlib.suppress(BadImage):  # it has its own sentence
+          colours = mask_files.used_colours(data)
+        wrong = known.add(name, colours)
+        if wrong:
+          yield (
+            f'The palettes of the masks of {split.name} contradict each other: '
+            f'{wrong}. {palettes.CURE}'
+          )
+          return
 
   def _share(self, pixels):
     return pixels / self._tally.pixels.sum()

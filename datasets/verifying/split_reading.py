@@ -1,10 +1,11 @@
 """Reads every record of a split, and keeps a row of numbers of each."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import google_crc32c
@@ -129,6 +130,12 @@ class Split:
   def bad(self) -> list[str]:
     """A sentence for each bad record, in their order."""
     return [text for _, text in sorted(self._bad)] + self._reader.damages
+
+  def refused(self) -> Iterator[tuple[str, bytes]]:
+    """Yields the name and the bytes of each bad record that can be read."""
+    for index, _ in sorted(self._bad):
+      with contextlib.suppress(ValueError, OSError):
+        yield self._reader.name(index), self._reader.read(index)
 
   def summary(self, repeated: int) -> SplitReport:
     """Returns what is for the report."""

@@ -35,8 +35,12 @@ def stems(
     {path within `folder` without suffix: (name, path)}.
 
   Raises:
-    ValueError: two that differ by their suffix, or none at all.
+    ValueError: two that differ by their suffix, none at all, or no folder.
   """
+  if not folder.is_dir():
+    raise ValueError(
+      f'There is no folder {folder}. Add it, with the files of the dataset.'
+    )
   found = {}
   start = len(folder.relative_to(source).as_posix()) + 1
   for name, path in listing.files_under(folder, source):

@@ -23,11 +23,11 @@ class BadRegion(ValueError):
 def _points(polygon):
   """Returns the corners of a polygon, float64 [points, 2]."""
   try:
-    points = np.asarray(polygon, np.float64)
-  except (ValueError, TypeError, OverflowError):
-    points = np.zeros([1, 1])
-  if points.ndim != 1 or len(points) % 2:
-    raise BadRegion('a polygon that is no list of x, y, x, y and so on')
+    if {*map(type, polygon)} - {int, float} or len(polygon) % 2:
+      raise TypeError
+    points = np.array(polygon, np.float64)
+  except (TypeError, OverflowError):
+    raise BadRegion('a polygon that is no list of x, y, x, y and so on') from None
   if not np.isfinite(points).all():
     raise BadRegion('a polygon with a coordinate that is no number')
   if len(points) < 2 * _LEAST:
