@@ -699,6 +699,7 @@ CASES = [
 )
 def test_bad_sources(source, flags, words):
   labels()
+  pathlib.Path('one.txt').write_text('0:cat\n')
   source()
   refused(convert(**flags), *words)
 
@@ -753,6 +754,93 @@ def test_masks_that_are_ignored_are_noted():
   ) in printed.out
   assert found.splits['train'].examples == 4
   assert found.splits['train'].examples_per_class == (3, 3, 3)
+
+
+# Palettes.
+
+
+def numbered(mask, colours):
+  """A mask in a palette of these colours, the numbers of others left black."""
+  image = Image.fromarray(mask, 'P')
+  image.putpalette(
+    [value for i in range(256) for value in colours.get(i, (0, 0, 0))]
+  )
+  return image
+
+
+def quantized(mask):
+  """A mask in colours, reduced on its own to those that it has."""
+  return rgb(mask).quantize(256)
+
+
+def write_palettes(*forms):
+  for seed, form in enumerate(forms):
+    save(f's/images/p{seed}.png', noise(seed))
+    save(f's/masks/p{seed}.png', form(ids(seed, classes=3 - seed % 2)))
+
+
+@pytest.mark.parametrize(
+  'name, flags',
+  [('mask_folder', {}), ('mask_folder', {'labels_file': 'names.txt'})]
+  + [('mask_folder', {'mask_values': '0,1,2'}), ('voc_masks', {})],
+)
+def test_palettes_that_contradict_each_other(name, flags):
+  """Each mask was reduced to a palette on its own."""
+  labels()
+  if name == 'voc_masks':
+    write_voc('s')
+    folder = 's/SegmentationClass'
+  else:
+    write_palettes(*[grey] * 4)
+    folder = 's/masks'
+  for seed, colour in ((1, (0, 128, 0)), (3, (200, 40, 9))):
+    mask = ids(seed, ignored=None)
+    save(f'{folder}/p{seed}.png', numbered(mask, {1: colour, 2: (9, seed, 9)}))
+  inside = folder.removeprefix('s/')
+  first, other = (
+    ('128,0,0 in {}/p0.png and 0,128,0', 1)
+    if name == 'voc_masks'
+    else ('0,128,0 in {}/p1.png and 200,40,9', 3)
+  )
+  refused(
+    convert(dataset_name=name, **flags),
+    'The palettes of the masks of s contradict each other: 1 is the colour '
+    f'{first.format(inside)} in {inside}/p{other}.png. If colours tell the '
+    'classes, convert the masks with --color_table, a CSV file with the lines '
+    'name,r,g,b; if numbers do, save the masks as grey PNGs, without palettes.',
+  )
+
+
+def test_masks_that_were_reduced_are_read_by_their_colours():
+  """The cure of the error: then the numbers do not count."""
+  write_palettes(*[quantized] * 6)
+  refused(convert(), 'The palettes of the masks of s contradict each other: ')
+  _, found = converted(color_table=table())
+  both = {**masks('train'), **masks('validation')}
+  for seed in range(6):
+    np.testing.assert_array_equal(
+      both[f'images/p{seed}.png'], ids(seed, classes=3 - seed % 2)
+    )
+
+
+@pytest.mark.parametrize('ignored', [255, None])
+def test_palettes_whose_unused_colours_differ(ignored):
+  """Only numbers that two masks use must agree; ignored ones need not."""
+  colours = {0: (1, 1, 1), 1: (2, 2, 2)}
+
+  def alone(mask):
+    return numbered(np.minimum(mask, 1), {**colours, 7: (5, 5, 5)})
+
+  def with_two(mask):
+    found = ids(0, ignored=ignored)
+    return numbered(found, {**colours, 2: (3, 3, 3), 255: (4, 4, 4)})
+
+  def with_border(mask):
+    found = np.where(mask == 2, 0, mask).astype(np.uint8)
+    return numbered(found, {**colours, 2: (8, 8, 8), 255: (6, 6, 6)})
+
+  write_palettes(alone, with_two, with_border, grey)
+  converted(labels_file=labels())
 
 
 # PASCAL VOC.
@@ -890,6 +978,21 @@ def test_a_set_in_the_form_of_voc(form, classes, monkeypatch):
   printed, found = converted(dataset_name='voc_masks', labels_file=names)
   assert list(found.class_names) == [f'my {i}' for i in range(classes)]
   assert found.name == 'tfrecord' and 'note:' not in printed.out
+
+
+def test_a_set_in_the_form_of_voc_with_colours():
+  """Masks in colours, and classes of one's own by a table."""
+  write_voc('s', rgb)
+  _, found = converted(dataset_name='voc_masks', color_table=table())
+  assert found.name == 'tfrecord' and list(found.class_names) == NAMES
+  same({f'JPEGImages/p{i}.jpg': ids(i) for i in (4, 5)}, 'val')
+  shutil.rmtree('new')
+  refused(
+    convert(dataset_name='voc_masks', labels_file=labels()),
+    'JPEGImages/p',
+    'that has colours (',
+    'give --color_table, a CSV file with the lines name,r,g,b',
+  )
 
 
 def test_voc_tells_its_classes():

@@ -25,9 +25,7 @@ def write(root):
 
 
 def plan(source, ignore_label=255, **options):
-  return ade20k.plan(
-    str(source), Options(ignore_label=ignore_label, **options)
-  )
+  return ade20k.plan(str(source), Options(ignore_label=ignore_label, **options))
 
 
 @pytest.mark.parametrize('inner', ['', 'ADEChallengeData2016'])

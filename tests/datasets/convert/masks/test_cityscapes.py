@@ -83,7 +83,9 @@ def test_back_to_label_ids(tmp_path):
   assert dataset.num_classes == 19
   for name, mask in sources.masks(plan, 'train_fine').items():
     counts = mask != 255
-    back = mask_files.to_source(np.where(counts, mask, 0), dataset.source_values)
+    back = mask_files.to_source(
+      np.where(counts, mask, 0), dataset.source_values
+    )
     np.testing.assert_array_equal(back[counts], ids[name][counts])
     assert np.isin(ids[name][~counts], (0, 15, 29)).all()
 
@@ -173,6 +175,6 @@ def test_an_unknown_id(tmp_path):
   sources.save(tmp_path / path, sources.mask((7, 34, 90)))
   assert sources.problems(cityscapes.plan(str(tmp_path), sources.OPTIONS)) == (
     'leftImg8bit/train/bonn/bonn_000000_000019_leftImg8bit.png has a mask, '
-    f'{path}, that has the values 34, 90, which the list of Cityscapes\' label '
+    f"{path}, that has the values 34, 90, which the list of Cityscapes' label "
     'ids does not name: put back the file as the dataset has it'
   )

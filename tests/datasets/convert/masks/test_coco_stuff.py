@@ -22,8 +22,7 @@ def write(root, images='', masks='stuffthingmaps_trainval2017'):
 
 
 @pytest.mark.parametrize(
-  'folders',
-  [(), ('images', 'annotations'), ('a/images', 'a/stuffthingmaps')],
+  'folders', [(), ('images', 'annotations'), ('a/images', 'a/stuffthingmaps')]
 )
 def test_classes(tmp_path, folders):
   write(tmp_path, *folders)

@@ -24,9 +24,7 @@ def crossings(polygon, x, y):
 def test_polygons(points):
   """Those pixels whose centres are inside, also of what crosses itself."""
   for seed in range(30):
-    polygon = np.random.default_rng([seed, points]).uniform(
-      -4, 16, 2 * points
-    )
+    polygon = np.random.default_rng([seed, points]).uniform(-4, 16, 2 * points)
     expected = [
       [crossings(polygon, x + 0.5, y + 0.5) % 2 for x in range(WIDTH)]
       for y in range(HEIGHT)
