@@ -77,7 +77,8 @@ def guess(folder: str) -> Specification:
     raise ValueError(
       f'{os.path.join(folder, dataset_utils.LABELS_FILENAME)} names '
       f'{len(names)} classes: it should have a line for each class, two or '
-      'more, since with one there is nothing to tell apart and to learn.'
+      'more, since with one there is nothing to tell apart and nothing to '
+      'learn.'
     )
   return Specification(
     '*%s*', splits, len(names), None, {}, task, kind.assumed_ignore_label

@@ -686,6 +686,7 @@ def write_masks(
   ignore_label: int | None = 255,
   described: bool = True,
   data_name: str = 'tfrecord',
+  source_values: tuple[int, ...] = (),
   **splits: list[bytes],
 ) -> str:
   """Writes records, labels.txt and dataset.json; returns the folder.
@@ -713,6 +714,7 @@ def write_masks(
         found,
         'segmentation',
         ignore_label,
+        source_values,
       ),
       folder,
     )

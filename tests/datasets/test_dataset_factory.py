@@ -612,8 +612,9 @@ def test_too_few_labels(tmp_path, text, count):
   folder = _folder(tmp_path, 'train-0')
   (tmp_path / 'own' / 'labels.txt').write_text(text)
   _refused(
-    f'{folder}/labels.txt names {count} classes: it should have a line '
-    'for each class.',
+    f'{folder}/labels.txt names {count} classes: it should have a line for '
+    'each class, two or more, since with one there is nothing to tell apart '
+    'and nothing to learn.',
     'tfrecord',
     'train',
     folder,

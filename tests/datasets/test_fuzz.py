@@ -28,12 +28,19 @@ from PIL import Image
 
 from datasets import arrays, dataset_factory, dataset_utils, json_files
 from datasets.convert import cifar, csv_list, idx, signs
+from datasets.convert.masks import (
+  ade20k,
+  cityscapes,
+  coco_instances,
+  coco_panoptic,
+)
 from datasets.images import image_files
 from datasets.records import description, examples, tfrecord
 from datasets.sources import listing
 from datasets.writing.plan import Options
 from preprocessing import preprocessing_factory
 from tests import builders
+from tests.datasets.convert.masks import sources
 from tests.fuzzing import (
   FUZZ,
   attempt,
@@ -586,6 +593,66 @@ def test_hdf5_files(tmp_path):
     if found is not None:
       check_plan(number, found, 6)
     put(tmp_path / name, SIGNS[name])
+
+
+MASKED = {
+  'instances': (
+    coco_instances,
+    sources.instances,
+    [
+      sources.an_object(3, sources.LEFT),
+      sources.an_object(18, sources.RIGHT, iscrowd=1),
+      sources.an_object(18, {**sources.RIGHT, 'counts': '^3@'}, 2),
+    ],
+  ),
+  'panoptic': (coco_panoptic, sources.panoptic),
+  'ADE20K': (ade20k, sources.ade20k),
+  'Cityscapes': (cityscapes, sources.cityscapes),
+}
+
+
+# Files of Cityscapes that do not matter for masks.
+_UNREAD = ('_leftImg8bit', '_instanceIds', '_polygons')
+
+
+@pytest.mark.parametrize('kind', MASKED)
+def test_sources_of_masks(tmp_path, kind):
+  """A mask has the values that its plan says, or is refused."""
+  converter, write, *arguments = MASKED[kind]
+  write(tmp_path, *arguments)
+  if kind == 'ADE20K':
+    names = ''.join(f'{i}\t0.1\tclass {i}\n' for i in range(1, 151))
+    (tmp_path / ade20k.INFO).write_text(f'Idx\tRatio\tName\n{names}')
+  files = {
+    str(path.relative_to(tmp_path)): path.read_bytes()
+    for path in sorted(tmp_path.rglob('*'))
+    if path.is_file() and not path.stem.endswith(_UNREAD)
+    if path.suffix != '.jpg'
+  }
+  changed = list(files)
+  options = Options(max_pixels=MAX_PIXELS)
+  read = 0
+  for number, data in mutations(kind, files, 4 * FUZZ):
+    name = changed[number % len(files)]
+    chance = random.Random(f'{kind} tree {number}')
+    if name.endswith('json') and chance.random() < 0.5:
+      values = json.loads(files[name])
+      replant(values, chance)
+      data = json.dumps(values).encode()
+    put(tmp_path / name, data)
+    found = attempt(
+      number, converter.plan, str(tmp_path), options, says=[tmp_path]
+    )
+    for items in found.splits.values() if found else ():
+      for item in items:
+        mask = attempt(number, item.read_mask, says=['has '])
+        if mask is not None:
+          read += 1
+          known = np.arange(256) < len(found.class_names)
+          known[255] = True
+          assert mask.dtype == np.uint8 and known[mask].all(), (number, name)
+    put(tmp_path / name, files[name])
+  assert read > FUZZ
 
 
 # Folders of records that do not describe themselves.

@@ -26,6 +26,7 @@ from datasets.writing.plan import Item
 INSTANCES, PANOPTIC = 'instances', 'panoptic'
 _CHUNK, _LARGEST = 1 << 20, 1 << 24  # bytes: read at once, of an element
 _BLANK = ' \t\n\r'
+_LONGEST = 255  # characters of a file's name
 _SPLITS = {'train': 'train', 'val': 'val', 'valid': 'val', 'test': 'test'}
 _INSIDE = '_annotations.coco.json'  # beside its images, as Roboflow has it
 # Where the images of annotations/KIND_NAME.json are, the first that there is.
@@ -173,11 +174,20 @@ def _scan(file) -> Iterator[tuple[str, Any, int, bytes]]:
 
 
 def check_path(name: str) -> str:
-  """Refuses a name that leads elsewhere than below a folder."""
-  check_name(name, 'the image')
+  """Returns a name of a file below a folder.
+
+  Raises:
+    ValueError: it leads elsewhere, or is none.
+  """
+  check_name(name, 'the file')
   path = pathlib.PurePosixPath(name)
-  if not path.parts or path.is_absolute() or '..' in path.parts:
-    raise ValueError(f'the image {name!r} is no path within a folder')
+  if (
+    not path.parts
+    or path.is_absolute()
+    or '..' in path.parts
+    or max(map(len, path.parts)) > _LONGEST
+  ):
+    raise ValueError(f'the file {cut(name, 60)!r} is no path within a folder')
   return str(path)
 
 

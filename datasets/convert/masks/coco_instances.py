@@ -66,22 +66,20 @@ def _region(annotation, image):
   return regions.fill(found, image.height, image.width)
 
 
-def _object(annotation, image, labels, path):
-  """Returns the pixels of an annotation, its label, whether it is a crowd."""
-  called = annotation.get('id')
-  where = f'has an annotation in {path}, id {called}, with'
-  cure = 'repair it there, or remove it'
+def _drawn(annotation, image, labels, path):
+  """Returns what an annotation is drawn by: whether a crowd, pixels, label."""
   try:
     json_files.check(annotation, _Object, 'it')
-    pixels = np.flatnonzero(_region(annotation, image))
+    category = annotation['category_id']
+    if category not in labels:
+      raise ValueError(f'the category {category}, which has no name')
+    pixels = np.count_nonzero(_region(annotation, image))
   except ValueError as error:
-    raise BadImage(f'{where} {error}: {cure}') from None
-  category = annotation['category_id']
-  if category not in labels:
     raise BadImage(
-      f'{where} the category {category}, which has no name: {cure}'
-    )
-  return pixels, labels[category], bool(annotation.get('iscrowd'))
+      f'has an annotation in {path}, id {annotation.get("id")}, with {error}: '
+      'repair it there, or remove it'
+    ) from None
+  return bool(annotation.get('iscrowd')), pixels, labels[category]
 
 
 def _read_mask(labels, options, source, annotations, number):
@@ -98,16 +96,20 @@ def _read_mask(labels, options, source, annotations, number):
       f'more than --max_image_pixels={options.max_pixels}: shrink it, or raise '
       'the limit'
     )
-  objects = [
-    _object(annotation, image, labels, source.path)
+  found = [
+    (_drawn(annotation, image, labels, source.path), annotation)
     for annotation in annotations.of(number)
   ]
   mask = np.zeros((image.height, image.width), np.uint8)
-  for covered, label, crowd in sorted(
-    objects, key=lambda found: (not found[2], -len(found[0]))
+  # Crowds first, then from large to small.
+  for (crowd, _, label), annotation in sorted(
+    found, key=lambda each: (not each[0][0], -each[0][1])
   ):
     ignored = crowd and options.ignore_label is not None
-    mask.flat[covered] = options.ignore_label if ignored else label
+    # Filled again rather than kept, since there may be hundreds.
+    mask[_region(annotation, image)] = (
+      options.ignore_label if ignored else label
+    )
   return mask
 
 

@@ -27,7 +27,9 @@ def _points(polygon):
       raise TypeError
     points = np.array(polygon, np.float64)
   except (TypeError, OverflowError):
-    raise BadRegion('a polygon that is no list of x, y, x, y and so on') from None
+    raise BadRegion(
+      'a polygon that is no list of x, y, x, y and so on'
+    ) from None
   if not np.isfinite(points).all():
     raise BadRegion('a polygon with a coordinate that is no number')
   if len(points) < 2 * _LEAST:
@@ -74,10 +76,15 @@ def fill(
     along = ((row + 0.5) / 2 - y0[edge]) / (y1 - y0)[edge]
     x = 2 * (x0[edge] + along * (x1 - x0)[edge])
     column = np.clip(np.ceil(x - 0.5), 0, width).astype(int)
-    # Left of an odd number of crossings is inside.
-    crossings = np.zeros((height, width + 1), np.int32)
-    np.add.at(crossings, (row, column), 1)
-    found |= crossings.cumsum(1)[:, :width] % 2 > 0
+    if not len(row):
+      continue
+    # Right of an odd number of crossings is inside; 8 bits keep what is odd.
+    top, left = row.min(), column.min()
+    bottom, right = row.max() + 1, column.max()
+    crossings = np.zeros((bottom - top, right - left + 1), np.uint8)
+    np.add.at(crossings, (row - top, column - left), 1)
+    inside = crossings.cumsum(1, np.uint8)[:, :-1] & 1
+    found[top:bottom, left:right] |= inside.astype(bool)
   return found
 
 

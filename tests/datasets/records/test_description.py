@@ -131,6 +131,24 @@ def test_round_trip_of_segmentation(tmp_path, ignore_label):
   }
 
 
+def test_source_values(dense):
+  """They are kept where they are not the labels, and else not written."""
+  for values in ((7, 26, 255), ()):
+    data = dataclasses.replace(DENSE, source_values=values)
+    description.write(data, dense)
+    assert description.read(dense) == data
+    with open(os.path.join(dense, 'dataset.json'), encoding='utf-8') as file:
+      assert json.load(file).get('source_values', []) == [*values]
+
+
+@pytest.mark.parametrize(
+  'values', [[1, 2], [1, 2, 2], [1, 2, 256], [1, 2, -1], [1, 2, '3'], 'abc', 5]
+)
+def test_source_values_that_are_none(dense, values):
+  _change(dense, lambda found: found.update(source_values=values))
+  _refused(dense, 'source_values ')
+
+
 def test_other_data_are_of_classification(folder):
   found = description.read(folder)
   assert (found.task, found.ignore_label) == ('classification', None)

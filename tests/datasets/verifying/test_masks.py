@@ -1,5 +1,6 @@
 """The report on masks: what they hold, and why nothing is learnt from them."""
 
+import io
 import pathlib
 
 import numpy as np
@@ -237,6 +238,45 @@ def test_black_and_white_masks(tmp_path):
     'The masks of train hold one class only, 0 background; the rest is 255, '
     'which is ignored. If 255 stands for a class, as in masks of black and '
     'white, convert them by --dataset_name=mask_folder --mask_values=0,255.',
+  )
+
+
+def paletted(ids, *colours):
+  """A PNG of ids in a palette."""
+  image = Image.fromarray(ids, 'P')
+  image.putpalette(sum(colours, ()))
+  data = io.BytesIO()
+  image.save(data, 'png')
+  return data.getvalue()
+
+
+@pytest.mark.parametrize('good', [0, 2])
+def test_palettes_that_contradict_each_other(tmp_path, good):
+  """In records made elsewhere; each is bad by itself as well."""
+  ids = np.resize(np.array([0, 1], np.uint8), (10, 12))
+  black, red, green = (0, 0, 0), (128, 0, 0), (0, 128, 0)
+  folder = builders.write_masks(
+    tmp_path,
+    NAMES,
+    described=False,
+    train=[
+      *masks(0, 1, each=good),
+      *(
+        builders.mask_record(seed, ids, seg=paletted(ids, *colours))
+        for seed, colours in enumerate(
+          [(black, red), (black, red, green), (black, green)], 50
+        )
+      ),
+      builders.mask_record(60, ids, seg=paletted(ids, green, black)[:70]),
+    ],
+  )
+  where = 'record {} of train-00000-of-00001.tfrecord'
+  assert only(check(folder).problems, 'palettes') == (
+    'The palettes of the masks of train contradict each other: 1 is the '
+    f'colour 128,0,0 in {where.format(good)} and 0,128,0 in '
+    f'{where.format(good + 2)}. If colours tell the classes, convert the masks '
+    'with --color_table, a CSV file with the lines name,r,g,b; if numbers do, '
+    'save the masks as grey PNGs, without palettes.'
   )
 
 

@@ -33,6 +33,17 @@ def test_round_trip(tmp_path, given):
   assert [file.name for file in tmp_path.iterdir()] == ['config.json']
 
 
+def test_values_that_no_mask_can_hold(tmp_path):
+  runs.write(TrainConfig(), str(tmp_path), source_values=[7, 255])
+  assert runs.read(str(tmp_path))['source_values'] == [7, 255]
+  for wrong in (256, -1):
+    runs.write(TrainConfig(), str(tmp_path), source_values=[7, wrong])
+    with pytest.raises(
+      ValueError, match=f'config.json: source_values has {wrong}, which no mask'
+    ):
+      runs.read(str(tmp_path))
+
+
 def test_written_again(tmp_path):
   for size in (1, 2):
     runs.write(TrainConfig(batch_size=size), str(tmp_path))

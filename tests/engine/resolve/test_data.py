@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from datasets import dataset_factory
@@ -44,6 +45,24 @@ def test_facts(colours):
     split: facts['examples'] for split, facts in found['data'].items()
   } == {'train': 80, 'validation': 23}
   assert found['data']['train'].keys() == {'examples', 'checksum'}
+
+
+def test_facts_of_masks(tmp_path):
+  """What writes predictions back goes with the run, where it is not theirs."""
+  ids = np.resize(np.array([0, 1], np.uint8), (8, 8))
+  for values in ((7, 26), ()):
+    folder = tmp_path / str(len(values))
+    builders.write_masks(
+      folder,
+      ('road', 'car'),
+      source_values=values,
+      train=[builders.mask_record(1, ids)],
+    )
+    dataset = dataset_factory.get_dataset('tfrecord', 'train', str(folder))
+    config = TrainConfig(labels_offset=0)
+    found = data.facts(config, dataset, data.facts_of(dataset))
+    assert found.get('source_values', []) == [*values]
+    assert ('source_values' in found) == bool(values)
 
 
 def test_without_an_evaluation_split(colours, workplace):

@@ -11,17 +11,7 @@ from datasets.convert.masks import ade20k
 from datasets.writing.plan import Options
 from tests.datasets.convert.masks import sources
 
-VALUES = (0, 1, 12, 150)
 INFO = 'Idx\tRatio\tTrain\tVal\tName\n'
-
-
-def write(root):
-  """Writes two images of each part, with a file of names of three classes."""
-  for part in ('training', 'validation'):
-    for seed in range(2):
-      name = f'{part}/ADE_{part[:5]}_0000000{seed}'
-      sources.image(root / f'images/{name}.jpg', seed)
-      sources.save(root / f'annotations/{name}.png', sources.mask(VALUES, seed))
 
 
 def plan(source, ignore_label=255, **options):
@@ -30,7 +20,7 @@ def plan(source, ignore_label=255, **options):
 
 @pytest.mark.parametrize('inner', ['', 'ADEChallengeData2016'])
 def test_classes(tmp_path, inner):
-  write(tmp_path / inner)
+  sources.ade20k(tmp_path / inner)
   found = plan(tmp_path)
   assert [*found.splits] == ['train', 'val'] and found.name == 'ade20k'
   assert found.class_names == [*class_names.ADE20K[1:]]
@@ -39,19 +29,19 @@ def test_classes(tmp_path, inner):
     '0 is no class in ADE20K: its pixels are ignored (255).',
   )
   for seed, mask in enumerate(sources.masks(found, 'val').values()):
-    expected = sources.mask(VALUES, seed) - 1  # 0 becomes 255
+    expected = sources.mask(sources.ADE_VALUES, seed) - 1  # 0 becomes 255
     np.testing.assert_array_equal(mask, expected)
 
 
 @pytest.mark.parametrize('label, name', [(0, 'ignored'), (None, 'count')])
 def test_deeplabs_form(tmp_path, label, name):
   """151 classes; with their values as they are, they need no table back."""
-  write(tmp_path)
+  sources.ade20k(tmp_path)
   found = plan(tmp_path, label)
   assert found.class_names == [*class_names.ADE20K]
   assert found.ignore_label == label and name in found.notes[0]
   for seed, mask in enumerate(sources.masks(found, 'train').values()):
-    np.testing.assert_array_equal(mask, sources.mask(VALUES, seed))
+    np.testing.assert_array_equal(mask, sources.mask(sources.ADE_VALUES, seed))
   described = sources.written(found, tmp_path / 'new')
   ignored = described.splits['train'].ignored_pixels
   assert (ignored > 0) == (label == 0)
@@ -61,7 +51,7 @@ def test_deeplabs_form(tmp_path, label, name):
 
 def test_names_of_the_file(tmp_path):
   """The first word names a class, and a set of one's own has its own."""
-  write(tmp_path)
+  sources.ade20k(tmp_path)
   (tmp_path / ade20k.INFO).write_text(
     f'{INFO}1\t0.1\t5\t2\twall, side  \n\n2\t0.2\t5\t2\tdoor;gate\n'
     '3\t0.3\t5\t2\twall\n'
@@ -84,7 +74,7 @@ def test_names_of_the_file(tmp_path):
   ],
 )
 def test_names_that_are_none(tmp_path, text, words):
-  write(tmp_path)
+  sources.ade20k(tmp_path)
   (tmp_path / ade20k.INFO).write_bytes(text)
   with pytest.raises(ValueError, match=re.escape(f'{ade20k.INFO}')) as error:
     plan(tmp_path)
@@ -115,7 +105,7 @@ def test_names_that_are_none(tmp_path, text, words):
   ],
 )
 def test_bad_sources(tmp_path, damage, options, words):
-  write(tmp_path)
+  sources.ade20k(tmp_path)
   damage(tmp_path)
   with pytest.raises(ValueError) as error:
     plan(tmp_path, **options)

@@ -12,34 +12,6 @@ from datasets.images import mask_files
 from datasets.writing.plan import Options
 from tests.datasets.convert.masks import sources
 
-# Of label ids: unlabeled, road, a bridge, a car, a caravan and a bicycle.
-IDS = (0, 7, 15, 26, 29, 33)
-TRAIN_IDS = {7: 0, 26: 13, 33: 18}
-
-
-def write(root, form='labelIds', parts=('train', 'val'), truth='gtFine'):
-  """Writes two images of a city for each part; returns their label ids."""
-  found = {}
-  for part in parts:
-    for seed in range(2):
-      name = f'{part}/bonn/bonn_00000{seed}_000019'
-      sources.image(root / f'leftImg8bit/{name}_leftImg8bit.png', seed)
-      ids = sources.mask(IDS, seed)
-      found[f'leftImg8bit/{name}_leftImg8bit.png'] = ids
-      shown = ids if form == 'labelIds' else trained(ids)
-      sources.save(root / f'{truth}/{name}_{truth}_{form}.png', shown)
-      # What lies beside them in the archives.
-      sources.save(root / f'{truth}/{name}_{truth}_instanceIds.png', ids)
-      sources.write_json(root / f'{truth}/{name}_{truth}_polygons.json', {})
-  return found
-
-
-def trained(ids):
-  """Returns the train ids of label ids."""
-  table = np.full(256, 255, np.uint8)
-  table[[*TRAIN_IDS]] = [*TRAIN_IDS.values()]
-  return table[ids]
-
 
 def refused(source, words, options=sources.OPTIONS):
   with pytest.raises(ValueError, match=re.escape(words)):
@@ -50,7 +22,10 @@ def refused(source, words, options=sources.OPTIONS):
 @pytest.mark.parametrize('inner', ['', 'archive/cityscapes'])
 def test_train_ids(tmp_path, form, inner):
   root = tmp_path / inner
-  ids = {**write(root, form), **write(root, form, ['train_extra'], 'gtCoarse')}
+  ids = {
+    **sources.cityscapes(root, form),
+    **sources.cityscapes(root, form, ['train_extra'], 'gtCoarse'),
+  }
   plan = cityscapes.plan(str(tmp_path), sources.OPTIONS)
   assert [*plan.splits] == ['train_fine', 'val_fine', 'train_coarse']
   assert plan.name == 'cityscapes' and plan.ignore_label == 255
@@ -63,12 +38,12 @@ def test_train_ids(tmp_path, form, inner):
   }
   assert found.keys() == ids.keys()
   for name, mask in found.items():
-    np.testing.assert_array_equal(mask, trained(ids[name]))
+    np.testing.assert_array_equal(mask, sources.trained(ids[name]))
 
 
 def test_back_to_label_ids(tmp_path):
   """What is kept with the data maps masks to what they were."""
-  ids = write(tmp_path)
+  ids = sources.cityscapes(tmp_path)
   plan = cityscapes.plan(str(tmp_path), sources.OPTIONS)
   assert sources.written(plan, tmp_path / 'new').source_values == (
     *range(7, 9),
@@ -96,14 +71,14 @@ def test_records_of_deeplab_have_the_values_too():
 
 
 def test_another_ignore_label(tmp_path):
-  write(tmp_path)
+  sources.cityscapes(tmp_path)
   plan = cityscapes.plan(str(tmp_path), Options(ignore_label=19))
   found = np.unique([*sources.masks(plan, 'train_fine').values()])
   assert found.tolist() == [0, 13, 18, 19]
 
 
 def test_parts_that_are_left_out(tmp_path):
-  write(tmp_path)
+  sources.cityscapes(tmp_path)
   shutil.rmtree(tmp_path / 'leftImg8bit/val')
   plan = cityscapes.plan(str(tmp_path), sources.OPTIONS)
   assert [*plan.splits] == ['train_fine']
@@ -150,7 +125,7 @@ def one_image_less(root):
   ],
 )
 def test_what_is_missing(tmp_path, damage, words):
-  write(tmp_path)
+  sources.cityscapes(tmp_path)
   damage(tmp_path)
   refused(tmp_path, words.replace('{}', str(tmp_path)))
 
@@ -165,12 +140,12 @@ def test_what_is_missing(tmp_path, damage, words):
   ],
 )
 def test_flags_that_do_not_go_with_it(tmp_path, options, words):
-  write(tmp_path)
+  sources.cityscapes(tmp_path)
   refused(tmp_path, words, options)
 
 
 def test_an_unknown_id(tmp_path):
-  write(tmp_path)
+  sources.cityscapes(tmp_path)
   path = 'gtFine/train/bonn/bonn_000000_000019_gtFine_labelIds.png'
   sources.save(tmp_path / path, sources.mask((7, 34, 90)))
   assert sources.problems(cityscapes.plan(str(tmp_path), sources.OPTIONS)) == (

@@ -9,48 +9,17 @@ from datasets.convert.masks import coco_instances
 from datasets.images import mask_files
 from datasets.writing.plan import Options
 from tests.datasets.convert.masks import sources
+from tests.datasets.convert.masks.sources import (
+  BAR,
+  CATEGORIES,
+  CORNER,
+  LEFT,
+  RIGHT,
+  an_object,
+  instances,
+)
 
 HEIGHT, WIDTH = sources.SIZE
-CATEGORIES = [{'id': 18, 'name': 'dog'}, {'id': 3, 'name': 'car'}]
-LEFT = [[0, 0, 4, 0, 4, HEIGHT, 0, HEIGHT]]  # 4 columns
-CORNER = [[0, 0, 2, 0, 2, 2, 0, 2]]  # 2x2, within it
-BAR = [[2, 4, 9, 4, 9, 5, 2, 5]]  # a row of 7, over the edge of it
-# The last two columns, as run lengths.
-RIGHT = {'size': [HEIGHT, WIDTH], 'counts': [HEIGHT * (WIDTH - 2), HEIGHT * 2]}
-
-
-def an_object(category, region, image=1, **values):
-  return {
-    'id': 70 + category,
-    'image_id': image,
-    'category_id': category,
-    'segmentation': region,
-    'iscrowd': 0,
-    **values,
-  }
-
-
-def write(root, objects, images=3, parts=('train',), categories=CATEGORIES):
-  """Writes images 1 to 3 of each part, with the objects."""
-  for part in parts:
-    for number in range(1, images + 1):
-      sources.image(root / f'{part}2017/{number}.jpg', number)
-    sources.write_json(
-      root / f'annotations/instances_{part}2017.json',
-      {
-        'images': [
-          {
-            'id': number,
-            'file_name': f'{number}.jpg',
-            'height': HEIGHT,
-            'width': WIDTH,
-          }
-          for number in range(1, images + 1)
-        ],
-        'annotations': objects,
-        'categories': categories,
-      },
-    )
 
 
 def plan(root, **options):
@@ -79,8 +48,8 @@ ALL = slice(None)
 
 
 def test_classes(tmp_path):
-  write(tmp_path, [an_object(18, LEFT), an_object(3, LEFT, 3)])
-  write(tmp_path, [an_object(3, LEFT, 2)], parts=['val'])
+  instances(tmp_path, [an_object(18, LEFT), an_object(3, LEFT, 3)])
+  instances(tmp_path, [an_object(3, LEFT, 2)], parts=['val'])
   found = plan(tmp_path)
   assert found.class_names == ['background', 'car', 'dog']
   assert found.source_values == (0, 3, 18)
@@ -103,14 +72,14 @@ def test_classes(tmp_path):
 
 @pytest.mark.parametrize('turn', [1, -1])
 def test_small_objects_are_above_large_ones(tmp_path, turn):
-  write(tmp_path, [an_object(18, LEFT), an_object(3, CORNER)][::turn])
+  instances(tmp_path, [an_object(18, LEFT), an_object(3, CORNER)][::turn])
   np.testing.assert_array_equal(
     first_mask(tmp_path), expected((2, ALL, slice(4)), (1, slice(2), slice(2)))
   )
 
 
 def test_of_equal_objects_the_later_is_above(tmp_path):
-  write(tmp_path, [an_object(3, CORNER), an_object(18, CORNER)])
+  instances(tmp_path, [an_object(3, CORNER), an_object(18, CORNER)])
   assert first_mask(tmp_path)[0, 0] == 2
 
 
@@ -118,7 +87,7 @@ def test_of_equal_objects_the_later_is_above(tmp_path):
 @pytest.mark.parametrize('ignore_label, label', [(255, 255), (9, 9), (None, 2)])
 def test_crowds(tmp_path, crowd, ignore_label, label):
   """They are ignored, below all objects; or of their class, where none is."""
-  write(
+  instances(
     tmp_path,
     [
       an_object(3, LEFT),
@@ -138,7 +107,7 @@ def test_crowds(tmp_path, crowd, ignore_label, label):
 
 def test_a_background_of_its_own(tmp_path):
   """It is class 0, wherever it stands; the others have no values of a mask."""
-  write(
+  instances(
     tmp_path,
     [an_object(1, LEFT), an_object(500, CORNER)],
     categories=[
@@ -174,7 +143,7 @@ def test_a_background_of_its_own(tmp_path):
   ],
 )
 def test_bad_annotations(tmp_path, values, words):
-  write(tmp_path, [an_object(3, LEFT), {**an_object(3, LEFT), **values}])
+  instances(tmp_path, [an_object(3, LEFT), {**an_object(3, LEFT), **values}])
   path = f'{tmp_path}/annotations/instances_train2017.json'
   found = sources.problems(plan(tmp_path, validation_fraction=0.01))
   assert found.startswith(
@@ -188,7 +157,7 @@ def remove_image(root):
 
 
 def other_categories(root):
-  write(root, [], parts=['val'], categories=CATEGORIES[:1])
+  instances(root, [], parts=['val'], categories=CATEGORIES[:1])
 
 
 @pytest.mark.parametrize(
@@ -206,7 +175,7 @@ def other_categories(root):
   ],
 )
 def test_bad_sources(tmp_path, damage, options, words):
-  write(tmp_path, [])
+  instances(tmp_path, [])
   damage(tmp_path)
   with pytest.raises(ValueError, match=re.escape(words.format(tmp_path))):
     plan(tmp_path, **options)
@@ -214,7 +183,7 @@ def test_bad_sources(tmp_path, damage, options, words):
 
 def test_more_categories_than_masks_have_room_for(tmp_path):
   many = [{'id': i, 'name': f'c{i}'} for i in range(255)]
-  write(tmp_path, [], categories=many)
+  instances(tmp_path, [], categories=many)
   with pytest.raises(
     ValueError, match='has 256 classes, and masks have room for 255: take'
   ):
@@ -222,7 +191,7 @@ def test_more_categories_than_masks_have_room_for(tmp_path):
 
 
 def test_images_that_are_in_no_file(tmp_path):
-  write(tmp_path, [an_object(3, LEFT, number) for number in (1, 2, 3)])
+  instances(tmp_path, [an_object(3, LEFT, number) for number in (1, 2, 3)])
   sources.image(tmp_path / 'train2017/new.png')
   (tmp_path / 'train2017/readme.txt').write_text('no image')
   assert plan(tmp_path).notes == (
@@ -232,7 +201,7 @@ def test_images_that_are_in_no_file(tmp_path):
 
 
 def test_an_image_of_another_size(tmp_path):
-  write(tmp_path, [an_object(3, LEFT)])
+  instances(tmp_path, [an_object(3, LEFT)])
   sources.image(tmp_path / 'train2017/2.jpg', size=(WIDTH, HEIGHT))
   with pytest.raises(
     ValueError,
@@ -243,7 +212,7 @@ def test_an_image_of_another_size(tmp_path):
 
 def test_an_image_that_is_too_large(tmp_path):
   """Nothing of its size is held before that is said."""
-  write(tmp_path, [an_object(3, LEFT)])
+  instances(tmp_path, [an_object(3, LEFT)])
   assert 'has 11x8 = 88 pixels by ' in sources.problems(
     plan(tmp_path, max_pixels=87)
   )
