@@ -66,7 +66,7 @@ test-browser: $(VENV)/installed-browser demo/node_modules/installed  ## Run mode
 test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets
 
-fuzz: $(VENV)/installed  ## Read 12,450 damaged files, in two minutes
+fuzz: $(VENV)/installed  ## Read 14,850 damaged files, in two minutes
 	FUZZ=150 $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal \
 	  tests/datasets/test_fuzz.py tests/engine/test_fuzz.py
 

@@ -93,7 +93,7 @@ def make_example(item: Item, image: EncodedImage, plan: Plan) -> Labelled:
 
 
 def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
-  """Refuses masks for training from which nothing can be learnt.
+  """Refuses masks of train from which nothing can be learnt.
 
   Args:
     splits: what is written, by name.
@@ -102,10 +102,9 @@ def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
   Raises:
     ValueError: less than two classes occur.
   """
-  name = next((name for name in splits if name.startswith('train')), None)
-  if name is None:
+  found = splits.get('train')
+  if not found:
     return
-  found = splits[name]
   there = np.flatnonzero(found.pixels_per_class)
   if len(there) > 1:
     return
@@ -124,6 +123,6 @@ def check_splits(splits: Mapping[str, Split], plan: Plan) -> None:
       else 'set another --ignore_label, or -1 for none'
     )
   raise ValueError(
-    f'The masks of {name} of {plan.source} have {what}{beside}, so that '
+    f'The masks of train of {plan.source} have {what}{beside}, so that '
     f'there is nothing to tell apart, and nothing to learn. {cure}.'
   )

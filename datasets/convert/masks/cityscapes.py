@@ -15,11 +15,11 @@ from datasets.text import few
 from datasets.writing.plan import Options, Plan
 
 _IMAGES, _IMAGE = 'leftImg8bit', '_leftImg8bit'
-# DeepLab's names of the splits: the folder of each, and that of its masks.
+# Of each split the folder, and that of its masks.
 SPLITS = {
-  'train_fine': ('train', 'gtFine'),
-  'val_fine': ('val', 'gtFine'),
-  'test_fine': ('test', 'gtFine'),
+  'train': ('train', 'gtFine'),
+  'val': ('val', 'gtFine'),
+  'test': ('test', 'gtFine'),
   'train_coarse': ('train_extra', 'gtCoarse'),
 }
 # How masks are read, by how their names end; the first kind that is there is
@@ -48,7 +48,7 @@ def _folders(root):
       found[split] = both
     elif len(missing) == 1:
       notes.append(f'There is no {missing[0]}, so {split} is left out.')
-  if not any(split.startswith('train') for split in found):
+  if 'train' not in found:
     raise ValueError(
       f'{root} has nothing to train on: there should be {_IMAGES}/train and '
       'gtFine/train, the folders of leftImg8bit_trainvaltest.zip and of '

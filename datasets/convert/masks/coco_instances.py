@@ -133,7 +133,7 @@ def plan(source: str, options: Options) -> Plan:
   """
   classes.check_untold('coco_instances', options)
   sources, notes = coco_files.find(source, coco_files.INSTANCES)
-  annotations = coco_files.index(sources)
+  annotations = coco_files.index(sources, options.progress)
   categories = annotations['train'].categories
   table = _table(categories, options)
   items, odd = coco_files.plan_images(

@@ -10,7 +10,7 @@ import os
 from typing import TypedDict
 
 from datasets import json_files
-from datasets.convert.masks import classes, coco_files
+from datasets.convert.masks import classes, coco_annotations, coco_files
 from datasets.convert.masks.pairs import plan_items
 from datasets.images import mask_files
 from datasets.images.colour_table import Table
@@ -57,7 +57,7 @@ def _read_mask(labels, options, source, annotations, number):
   (annotation,) = annotations.of(number)
   try:
     rule = _rule(annotation, labels, options.ignore_label, str(source.path))
-    name = coco_files.check_path(annotation['file_name'])
+    name = coco_annotations.check_path(annotation['file_name'])
   except ValueError as error:
     raise BadImage(
       f'has an annotation in {source.path} with {error}: repair it there'
@@ -116,7 +116,7 @@ def plan(source: str, options: Options) -> Plan:
   sources, notes = coco_files.find(source, coco_files.PANOPTIC)
   for each in sources.values():
     _masks(each)
-  annotations = coco_files.index(sources)
+  annotations = coco_files.index(sources, options.progress)
   categories = annotations['train'].categories
   classes.check_known('coco_panoptic', options, len(categories))
   for found in annotations.values():

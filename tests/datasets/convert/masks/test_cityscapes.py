@@ -27,7 +27,7 @@ def test_train_ids(tmp_path, form, inner):
     **sources.cityscapes(root, form, ['train_extra'], 'gtCoarse'),
   }
   plan = cityscapes.plan(str(tmp_path), sources.OPTIONS)
-  assert [*plan.splits] == ['train_fine', 'val_fine', 'train_coarse']
+  assert [*plan.splits] == ['train', 'val', 'train_coarse']
   assert plan.name == 'cityscapes' and plan.ignore_label == 255
   assert plan.class_names == [*class_names.CITYSCAPES]
   assert plan.notes == (f'The masks are those named *_{form}.png.',)
@@ -53,10 +53,10 @@ def test_back_to_label_ids(tmp_path):
     *range(31, 34),
   )
   dataset = dataset_factory.get_dataset(
-    'cityscapes', 'train_fine', str(tmp_path / 'new')
+    'cityscapes', 'train', str(tmp_path / 'new')
   )
   assert dataset.num_classes == 19
-  for name, mask in sources.masks(plan, 'train_fine').items():
+  for name, mask in sources.masks(plan, 'train').items():
     counts = mask != 255
     back = mask_files.to_source(
       np.where(counts, mask, 0), dataset.source_values
@@ -73,7 +73,7 @@ def test_records_of_deeplab_have_the_values_too():
 def test_another_ignore_label(tmp_path):
   sources.cityscapes(tmp_path)
   plan = cityscapes.plan(str(tmp_path), Options(ignore_label=19))
-  found = np.unique([*sources.masks(plan, 'train_fine').values()])
+  found = np.unique([*sources.masks(plan, 'train').values()])
   assert found.tolist() == [0, 13, 18, 19]
 
 
@@ -81,9 +81,9 @@ def test_parts_that_are_left_out(tmp_path):
   sources.cityscapes(tmp_path)
   shutil.rmtree(tmp_path / 'leftImg8bit/val')
   plan = cityscapes.plan(str(tmp_path), sources.OPTIONS)
-  assert [*plan.splits] == ['train_fine']
+  assert [*plan.splits] == ['train', 'validation']
   assert plan.notes[1:] == (
-    f'There is no {tmp_path}/leftImg8bit/val, so val_fine is left out.',
+    f'There is no {tmp_path}/leftImg8bit/val, so val is left out.',
   )
 
 
