@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,11 @@ _SPARSE = 16  # classes of which most may be absent
 
 def _each(
   pairs: Sequence[Pair], options: Options, look: Callable[[Pair], Any]
-) -> Iterator[tuple[Pair, Any]]:
-  """Yields the pairs in their order with what `look`, in threads, returns."""
+) -> Generator[tuple[Pair, Any], None, None]:
+  """Yields the pairs in their order with what `look`, in threads, returns.
+
+  Closed before its end, it does not look at the others.
+  """
   with (
     options.progress(len(pairs), 0, 'reading masks') as bar,
     concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -87,13 +90,14 @@ def _check_palettes(pairs, options, source):
     return {}
 
   known = palettes.Palettes(options.ignore_label)
-  for pair, colours in _each(pairs, options, look):
-    wrong = known.add(pair.mask[0], colours)
-    if wrong:
-      raise ValueError(
-        f'The palettes of the masks of {source} contradict each other: '
-        f'{wrong}. {palettes.CURE}'
-      )
+  with contextlib.closing(_each(pairs, options, look)) as looked_at:
+    for pair, colours in looked_at:
+      wrong = known.add(pair.mask[0], colours)
+      if wrong:
+        raise ValueError(
+          f'The palettes of the masks of {source} contradict each other: '
+          f'{wrong}. {palettes.CURE}'
+        )
 
 
 def _highest(pairs, options, source):
