@@ -19,9 +19,9 @@ from datasets.writing.plan import Plan
 
 FILE_PATTERN = 'photo_scenes_%s.tfrecord'
 SCENES = {'train': 600, 'test': 150}
-SIZE = 128  # pixels of a side of a scene
-HEIGHTS = (28, 60)  # of a digit, in pixels
-COUNTS = (4, 7)  # digits of a scene
+SIZE = 97  # pixels of a side of a scene
+HEIGHTS = (24, 48)  # of a digit, in pixels
+COUNTS = (3, 6)  # digits of a scene
 # Where each library keeps its images, and those of each split.
 FOLDERS = {'skimage': 'data', 'sklearn': 'datasets/images'}
 PHOTOGRAPHS = {

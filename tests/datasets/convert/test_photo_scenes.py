@@ -48,7 +48,7 @@ def test_scenes():
   classes, counts = set(), []
   for item in photo_scenes.plan().splits['train'][:40]:
     image, mask = opened(item)
-    assert image.shape == (128, 128, 3) and mask.shape == (128, 128)
+    assert image.shape == (97, 97, 3) and mask.shape == (97, 97)
     classes.update(np.unique(mask).tolist())
     counts.append((mask > 0).mean())
     for label in np.unique(mask[mask > 0]):
