@@ -33,7 +33,7 @@ from engine.training.diagnosis import Diagnosis
 from engine.training.early_stopping import Evaluations
 from engine.training.state import TrainingState
 from engine.training.validation import Validation
-from nets import nets_factory
+from nets import nets_factory, resnet_utils
 
 
 @runtime.graph_building()
@@ -119,16 +119,19 @@ class TrainingRun:
 
   def build_model(self) -> None:
     """Builds the network on the batch's images."""
-    config = self._config
+    config, classes = self._config, self._source.examples.classes
+    draws, self._without_draws = _draws(config, self._stream)
+    options = {
+      'is_training': not config.freeze_batch_norm,
+      'weight_decay': optimizers.regularizer_weight(config),
+      'batch_norm_decay': config.batch_norm_decay,
+      'zero_init_last_gamma': config.zero_init_last_gamma,
+      'draws': draws,
+    }
     self._logits, self._end_points = self._task.build(
-      config,
-      self._stream.batch.images,
-      self._source.examples.classes,
-      is_training=not config.freeze_batch_norm,
-      weight_decay=optimizers.regularizer_weight(config),
-      batch_norm_decay=config.batch_norm_decay,
-      zero_init_last_gamma=config.zero_init_last_gamma,
+      config, self._stream.batch.images, classes, **options
     )
+    self._task.add_auxiliary(config, self._end_points, classes, **options)
 
   def build_step(self, watch: step.Watch | None = None) -> None:
     """Builds loss, learning rate and optimizer, and what explains NaN."""
@@ -142,6 +145,7 @@ class TrainingRun:
       config,
       batch.images,
       self._logits,
+      self._end_points,
       batch.labels,
       self._waiting,
       self._learning_rate,
@@ -149,7 +153,11 @@ class TrainingRun:
       watch,
     )
     self._recalibration = Recalibration.of(
-      config, self._source, self._stream, self._step.shadows
+      config,
+      self._source,
+      self._stream,
+      self._step.shadows,
+      self._without_draws,
     )
     self._diagnosis = Diagnosis(
       self._source,
@@ -339,6 +347,14 @@ def _stream(config, source, start):
     stream = training_stream(config, source, start * config.num_micro_batches)
   with tf.control_dependencies(list(stream.batch)):
     return stream, tf.timestamp() - begin
+
+
+def _draws(config, stream):
+  """Returns what dropout draws by, None without, and what feeds it away."""
+  if not config.dropout_rate:
+    return None, {}
+  rate = tf.placeholder_with_default(config.dropout_rate, [])
+  return resnet_utils.Draws(rate, config.seed, stream.number), {rate: 0.0}
 
 
 def _parameters(config):

@@ -1,121 +1,14 @@
-"""Dense classification: what is predicted of each pixel, minimized, counted.
+"""Dense classification: what is predicted of each pixel, and counted.
 
 A pixel is valid if its label is not the ignore label, which may be one of the
 classes (0 of ADE20K's) or none (255).
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-
-
-def loss(
-  logits: tf.Tensor,
-  labels: tf.Tensor,
-  ignore_label: int = 255,
-  class_weights: Sequence[float] | None = None,
-  top_k_percent: Any = 1.0,
-) -> tf.Tensor:
-  """Returns the mean cross-entropy of valid pixels, without regularization.
-
-  Each pixel's is weighted by its class, and their sum is divided by the
-  number of pixels whose weight is not 0, as DeepLab's. Only the hardest may
-  count (Shrivastava et al., arXiv:1604.03540): those of the highest weighted
-  cross-entropy.
-
-  Args:
-    logits: float32 [batch, height, width, classes].
-    labels: int [batch, height, width], classes and the ignore label.
-    ignore_label: marks the pixels that do not count.
-    class_weights: [classes], at least 0; None for 1 each.
-    top_k_percent: the part of the valid pixels that counts, in (0, 1], for
-      all images of the batch together; a number or a float32 scalar, such as
-      `mined_share`. At least one pixel counts.
-
-  Returns:
-    A float32 scalar. Without a valid pixel it is 0, as are its gradients; of
-    logits that are NaN it is NaN.
-
-  Raises:
-    ValueError: `class_weights` or `top_k_percent` other than described.
-  """
-  weights, labels = _pixel_weights(
-    labels, ignore_label, class_weights, logits.shape.as_list()[-1]
-  )
-  losses = weights * tf.nn.sparse_softmax_cross_entropy_with_logits(
-    labels=labels, logits=logits
-  )
-  count = tf.math.count_nonzero(weights, dtype=tf.float32)
-  mean = tf.reduce_sum(losses) / tf.maximum(count, 1.0)
-  if not tf.is_tensor(top_k_percent):
-    _check_share(top_k_percent)
-    if top_k_percent == 1:
-      return mean
-  kept = tf.maximum(tf.rint(top_k_percent * count), 1.0)
-  hardest = tf.nn.top_k(
-    tf.reshape(losses, [-1]), tf.cast(kept, tf.int32), sorted=False
-  ).values
-  # Where NaN is in the order of numbers is anybody's guess.
-  return tf.where(tf.is_nan(mean), mean, tf.reduce_sum(hardest) / kept)
-
-
-def _check_share(share):
-  if not 0 < share <= 1:
-    raise ValueError(
-      f'top_k_percent is {share}; it is the part of the pixels that counts '
-      'and must be above 0 and at most 1, such as 0.25 for a quarter.'
-    )
-
-
-def _pixel_weights(labels, ignore_label, class_weights, classes):
-  """Returns float32 weights, and labels of which none is the ignore label."""
-  labels = tf.cast(labels, tf.int32)
-  valid = tf.not_equal(labels, ignore_label)
-  labels = tf.where(valid, labels, tf.zeros_like(labels))
-  weights = tf.cast(valid, tf.float32)
-  if class_weights is None:
-    return weights, labels
-  values = np.asarray(class_weights, np.float32)
-  if values.shape != (classes,) or not (values >= 0).all():
-    raise ValueError(
-      f'class_weights are {values.tolist()}; there must be one for each of '
-      f'the {classes} classes, and none may be negative.'
-    )
-  # A label that is no class is an error of the cross-entropy's.
-  return weights * tf.gather(
-    values, tf.clip_by_value(labels, 0, classes - 1)
-  ), labels
-
-
-def mined_share(
-  step: tf.Tensor, top_k_percent: float, hard_example_mining_step: int
-) -> tf.Tensor | float:
-  """Returns what part of the pixels counts at a step, as DeepLab does.
-
-  Args:
-    step: int scalar, the global step.
-    top_k_percent: the part in the end, in (0, 1].
-    hard_example_mining_step: until this step the part falls from 1 in a
-      straight line; 0 to begin with the last part.
-
-  Returns:
-    A float32 scalar, or `top_k_percent` itself where nothing changes.
-
-  Raises:
-    ValueError: a part or a step other than described.
-  """
-  _check_share(top_k_percent)
-  if hard_example_mining_step < 0:
-    raise ValueError(
-      f'hard_example_mining_step is {hard_example_mining_step}; it is a '
-      'number of steps and must be 0 or more.'
-    )
-  if top_k_percent == 1 or not hard_example_mining_step:
-    return top_k_percent
-  done = tf.minimum(tf.cast(step, tf.float32) / hard_example_mining_step, 1.0)
-  return 1.0 - done * (1.0 - top_k_percent)
 
 
 def accuracy(
@@ -123,7 +16,10 @@ def accuracy(
 ) -> tf.Tensor:
   """Returns the share of valid pixels predicted right, float32; 0 of none.
 
-  See `loss` for the arguments.
+  Args:
+    logits: float32 [batch, height, width, classes].
+    labels: int [batch, height, width], classes and the ignore label.
+    ignore_label: marks the pixels that do not count.
   """
   labels = tf.cast(labels, tf.int32)
   valid = tf.not_equal(labels, ignore_label)

@@ -9,9 +9,9 @@
       Image Segmentation. arXiv:1505.04597, 2015
 
 They have the variables of DeepLab's own without separable convolutions, and are
-built under the arg scope in force, that of their network. DeepLab trains with
-dropout in them. There is none here: it would have a random state that no
-checkpoint keeps, so that a resumed run would end with other values.
+built under the arg scope in force, that of their network. Dropout, which the
+option `draws` of the arg scope turns on, is before the logits and, as in
+DeepLab, behind the pyramid.
 
 >>> import tensorflow.compat.v1 as tf
 >>> from nets import decoders
@@ -227,7 +227,7 @@ def logits(
   outer, inner = LOGITS.split('/')
   with tf.variable_scope(outer, values=[features]):
     return slim.conv2d(
-      features,
+      resnet_utils.dropout(features, inner),
       num_classes,
       [1, 1],
       activation_fn=None,
@@ -238,7 +238,8 @@ def logits(
 
 
 def _refined_aspp(features, low_level, depth, rates):
-  return refine(aspp(features, depth, rates), low_level, depth)
+  pyramid = resnet_utils.dropout(aspp(features, depth, rates), 'pyramid')
+  return refine(pyramid, low_level, depth)
 
 
 class Decoder(NamedTuple):
@@ -410,7 +411,7 @@ def build(
     network_options: more arguments of the network, such as its root_block.
     logits_stddev: see `logits`; of 'fcn' the network's own.
     **arg_scope_options: more options of `nets_factory.get_arg_scope`, such as
-      `batch_norm_decay` or `zero_init_last_gamma`.
+      `batch_norm_decay`, `zero_init_last_gamma` or `draws`.
 
   Returns:
     logits: float [batch, ceil(height / s), ceil(width / s), num_classes],

@@ -111,7 +111,7 @@ def _head(
       'or global_pool=True for one prediction an image.'
     )
   net = slim.conv2d(
-    net,
+    resnet_utils.dropout(net, LOGITS),
     num_classes,
     [1, 1],
     activation_fn=None,

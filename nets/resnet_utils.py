@@ -12,8 +12,9 @@ both compute the same values, and this one has smaller activations.
 """
 
 import collections
+import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -35,6 +36,57 @@ class Block(collections.namedtuple('Block', ['scope', 'unit_fn', 'args'])):
   """
 
   __slots__ = ()
+
+
+class Draws(NamedTuple):
+  """What the draws of `dropout` are a function of.
+
+  Fields:
+    rate: the share of the values that become 0, in [0, 1); a number or a
+      float32 scalar.
+    seed: int in [0, 2**31), that of the training.
+    number: int64 scalar, that of the batch in the training.
+  """
+
+  rate: Any
+  seed: int
+  number: tf.Tensor
+
+
+@slim.add_arg_scope
+def dropout(
+  inputs: tf.Tensor, place: str, draws: Draws | None = None
+) -> tf.Tensor:
+  """Sets values to 0 at random, and divides the others by the share left.
+
+  What is set to 0 (Srivastava et al., JMLR 15, 2014) is drawn for every value
+  of the batch, from the numbers of `draws` and the place alone: no state has to
+  be kept, and a batch that comes again is given the same values.
+
+  Args:
+    inputs: float.
+    place: a name in the variable scope in force, since no two places of a
+      network are to draw alike.
+    draws: None, as everywhere outside of a training, returns `inputs`.
+
+  Returns:
+    A tensor like `inputs`.
+  """
+  if draws is None:
+    return inputs
+  with tf.name_scope('dropout'):
+    # The name of a place that is built again has a number.
+    name = tf.get_default_graph().unique_name(
+      f'draws/{tf.get_variable_scope().name}/{place}'
+    )
+    key = zlib.crc32(name.encode()) << 31 | draws.seed
+    drawn = tf.random.stateless_uniform(
+      tf.shape(inputs), tf.stack([tf.constant(key, tf.int64), draws.number])
+    )
+    kept = tf.cast(drawn >= draws.rate, inputs.dtype)
+    net = inputs * (kept / (1.0 - draws.rate))
+    net.set_shape(inputs.shape)
+    return net
 
 
 def rated_block(
@@ -351,6 +403,7 @@ def resnet_arg_scope(
   activation_fn: Callable | None = tf.nn.relu,
   use_batch_norm: bool = True,
   batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
+  draws: Draws | None = None,
 ) -> dict:
   """Returns the arg scope that residual networks are built under.
 
@@ -365,6 +418,7 @@ def resnet_arg_scope(
     use_batch_norm: False gives convolutions biases instead.
     batch_norm_updates_collections: the collection that gets the updates of
       the moving averages; None makes them part of the forward pass.
+    draws: those of `dropout` before the logits; None for none.
   """
   batch_norm_params = {
     'decay': batch_norm_decay,
@@ -381,7 +435,10 @@ def resnet_arg_scope(
     normalizer_fn=slim.batch_norm if use_batch_norm else None,
     normalizer_params=batch_norm_params,
   ):
-    with slim.arg_scope([slim.batch_norm], **batch_norm_params):
+    with (
+      slim.arg_scope([slim.batch_norm], **batch_norm_params),
+      slim.arg_scope([dropout], draws=draws),
+    ):
       # 'SAME' in pool1 keeps the corners of features and image aligned, which
       # dense prediction needs; the Caffe networks of [1] pad with 'VALID'.
       with slim.arg_scope([slim.max_pool2d], padding='SAME') as scope:

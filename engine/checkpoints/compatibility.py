@@ -1,10 +1,11 @@
 """Whether a checkpoint fits a network, told by the variables of both."""
 
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from engine.checkpoints import architecture
 from engine.checkpoints.contents import Shapes
-from nets import resnet_generator
+from nets import auxiliary, resnet_generator
 
 
 def _difference(here, there):
@@ -114,6 +115,18 @@ def check_channels(path: str, wanted: Shapes, there: Shapes) -> None:
     )
 
 
+def unexpected(variables: Collection[str], there: Iterable[str]) -> list[str]:
+  """Returns the names in a checkpoint that a network lacks.
+
+  Args:
+    variables: the names in the network.
+    there: those of the checkpoint; an auxiliary head is none of a network.
+  """
+  return [
+    name for name in there if name not in variables and not auxiliary.owns(name)
+  ]
+
+
 class Comparison(NamedTuple):
   """How a checkpoint fits a network; each a list of names.
 
@@ -140,5 +153,5 @@ def compare(variables: Shapes, there: Shapes) -> Comparison:
       found.fits.append(name)
     else:
       found.other_shapes.append(name)
-  found.unexpected.extend(name for name in there if name not in variables)
+  found.unexpected.extend(unexpected(variables, there))
   return found

@@ -17,7 +17,7 @@ from engine.checkpoints.contents import SHADOW
 from engine.common import files
 from engine.common.variables import assign, matching, some
 from engine.config.scripts import TrainConfig
-from nets import resnet_generator
+from nets import auxiliary, resnet_generator
 from nets.slim_compat import slim
 
 FILENAME = 'warm_start.json'
@@ -35,7 +35,8 @@ class WarmStart:
     skipped: {variable: why it is not restored, though it could be}.
     missing: variables that the checkpoint lacks.
     unexpected: variables of a model that the network lacks.
-    not_needed: what else it holds; see `contents.Contents.not_needed`.
+    not_needed: what else it holds; see `contents.Contents.not_needed`, and
+      'auxiliary', how many are of an auxiliary head that the network lacks.
     shapes: {variable: shape} of all that are named above.
     lines: what to tell the user.
     saver: reads `restored`.
@@ -144,14 +145,17 @@ def prepare(config: TrainConfig) -> WarmStart:
   _check(config, path, found, shapes, there)
   restored = {name: sources[name] for name in found.fits}
   _check_types(path, restored, variables)
-  unexpected = [name for name in there if name not in variables]
+  unexpected = compatibility.unexpected(variables, there)
+  heads = [
+    name for name in there if name not in variables and auxiliary.owns(name)
+  ]
   start = WarmStart(
     path,
     restored,
     skipped,
     found.missing,
     unexpected,
-    held.not_needed(),
+    {**held.not_needed(), 'auxiliary': len(heads)},
     {**{name: list(there[name]) for name in unexpected}, **shapes},
     [],
     tf.train.Saver(
@@ -265,8 +269,9 @@ def _scopes(names):
 
 def _lines(config, start):
   """Returns what to print; variables by name and shape, of many a few."""
-  slots, averages, counters = start.not_needed.values()
+  slots, averages, counters, heads = start.not_needed.values()
   kinds = [f'{slots} of the optimizer'] if slots else []
+  kinds += [f'{heads} of an auxiliary head'] if heads else []
   kinds += [f'{averages} moving averages'] if averages else []
   kinds += counters
   needless = f'; not needed: {", ".join(kinds)}' if kinds else ''

@@ -45,6 +45,7 @@ def option(
   low: float = -math.inf,
   above: float = -math.inf,
   high: float = math.inf,
+  below: float = math.inf,
   now: str = '',
   otherwise: Any = None,
   changes: str = 'told',
@@ -65,6 +66,7 @@ def option(
     low: the least value.
     above: a value that all must be above.
     high: the greatest value.
+    below: a value that all must be below.
     now: for a flag of TF-Slim that has lost its meaning, what happens now;
       given another value than the default, this is said.
     otherwise: with a default of None, the value where neither a flag nor the
@@ -89,6 +91,7 @@ def option(
       'low': low,
       'above': above,
       'high': high,
+      'below': below,
       'now': now,
       'otherwise': otherwise,
       'form': form,
@@ -280,11 +283,12 @@ def _check_choice(field, value):
 def _check_range(field, value):
   meta = field.metadata
   if meta['low'] <= value <= meta['high'] and (
-    value > meta['above'] and abs(value) < math.inf
+    meta['above'] < value < meta['below'] and abs(value) < math.inf
   ):
     return
   bounds = [f'at least {meta["low"]}'] * (meta['low'] > -math.inf)
   bounds += [f'above {meta["above"]}'] * (meta['above'] > -math.inf)
   bounds += [f'at most {meta["high"]}'] * (meta['high'] < math.inf)
+  bounds += [f'below {meta["below"]}'] * (meta['below'] < math.inf)
   bounds += ['a finite number'] * (not abs(value) < math.inf)
   raise ValueError(f'--{field.name}={value} must be {" and ".join(bounds)}.')

@@ -165,6 +165,19 @@ def factors(text: str) -> dict[str, float]:
   return found
 
 
+def weighted(text: str) -> tuple[tuple[str, float], ...]:
+  """Returns (('a', 1.0), ('b', 0.5)) of 'a,b:0.5': each name's weight."""
+  found = {}
+  for part in _parts(text):
+    name, colon, weight = part.partition(':')
+    if name.strip() in found:
+      raise ValueError(f'names {name.strip()} twice')
+    found[name.strip()] = _number(weight) if colon else 1.0
+    if found[name.strip()] <= 0:
+      raise ValueError(f'has {part!r}: a weight is above 0')
+  return tuple(found.items())
+
+
 def span(text: str) -> tuple[int, int]:
   """Returns the first and the last step of '20,30'."""
   found = re.fullmatch(r'(\d+)\s*,\s*(\d+)', text)
@@ -219,6 +232,13 @@ def _factors_text(factors: Mapping[str, float]) -> str:
   )
 
 
+def _weighted_text(value: Iterable[tuple[str, float]]) -> str:
+  return ','.join(
+    name if weight == 1 else f'{name}:{number_text(weight)}'
+    for name, weight in value
+  )
+
+
 def _weights_text(value: tuple[float, ...] | str) -> str:
   return value if isinstance(value, str) else _listed(value)
 
@@ -232,6 +252,7 @@ SIZE = Form(size, _size_text)
 WEIGHTS = Form(weights, _weights_text)
 MASK_VALUES = Form(mask_values, _listed)
 FACTORS = Form(factors, _factors_text)
+WEIGHTED = Form(weighted, _weighted_text)
 SPAN = Form(span, _listed)
 SCOPES = Form(scopes, _listed)
 PATHS = Form(paths, _listed)

@@ -71,6 +71,22 @@ def read(folder: str) -> dict[str, Any]:
     ) from None
 
 
+def with_later_fields(run: dict[str, Any]) -> dict[str, Any]:
+  """Returns what `read` did, with fields of later versions that never change.
+
+  They have their defaults, with which a run is what it was without them. {}
+  stays {}.
+  """
+  later = {
+    field.name: field.default
+    for field in dataclasses.fields(TrainConfig)
+    if run
+    and field.metadata['changes'] == 'never'
+    and field.default is not None
+  }
+  return {**later, **run}
+
+
 def complete(
   config: Given,
   run: dict[str, Any],
@@ -180,6 +196,7 @@ def _begun(folder, run, given):
 
 def _check_given(folder, run, config, given):
   """Refuses flags that may never differ, before any data are opened."""
+  run = with_later_fields(run)
   refused = [
     f'{field.name}={config.as_text(field.name, run[field.name])}, not '
     f'{config.text(field.name)}'

@@ -9,7 +9,7 @@ whatever the number of threads.
 import collections
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -381,9 +381,23 @@ class Stream:
     self.initializer = iterator.initializer
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self.initializer)
     self.batch = Batch(*iterator.get_next())
+    self._number: tf.Tensor | None = None
     self.position = start if isinstance(start, int) else 0
 
-  def run(self, session: Any, fetches: Any) -> Any:
+  @property
+  def number(self) -> tf.Tensor:
+    """The number of the batch that is run: an int64 scalar, which `run` feeds.
+
+    It is in the graph from the first use on; an operation more would change
+    the initial values that follow from a seed.
+    """
+    if self._number is None:
+      self._number = tf.placeholder(tf.int64, [], 'number_of_batch')
+    return self._number
+
+  def run(
+    self, session: Any, fetches: Any, feed: Mapping[Any, Any] | None = None
+  ) -> Any:
     """Returns session.run(fetches), which take the next batch.
 
     A failure at a bad example is repeated without that example, if it may be
@@ -392,15 +406,18 @@ class Stream:
     Args:
       session: a Session or a MonitoredSession.
       fetches: what to run.
+      feed: values to run it with.
 
     Raises:
       ValueError: a bad example; says which, and why.
     """
-    position = self.position
+    position, feed = self.position, dict(feed or {})
+    if self._number is not None:
+      feed[self._number] = position
     while True:
       self.position = position + 1  # hooks, which run meanwhile, may look at it
       try:
-        values = session.run(fetches)
+        values = session.run(fetches, feed)
       except _BAD:
         self.position = position
         if not self._source.leave_out_bad():

@@ -8,7 +8,7 @@ training went. Here they are replaced by the statistics over some batches
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -126,7 +126,11 @@ class Recalibration:
   """
 
   def __init__(
-    self, stream: Stream, batches: int, shadows: dict[tf.Variable, tf.Variable]
+    self,
+    stream: Stream,
+    batches: int,
+    shadows: dict[tf.Variable, tf.Variable],
+    feed: Mapping[tf.Tensor, float] | None = None,
   ):
     """Finds the layers of the current graph.
 
@@ -134,7 +138,9 @@ class Recalibration:
       stream: the training's batches.
       batches: how many to take; 0 leaves all as it is.
       shadows: see `measure_averages`; {} without.
+      feed: what makes the network that which is evaluated.
     """
+    self._feed = feed
     self._stream, self._shadows = stream, shadows
     self._layers = layers(tf.get_default_graph()) if batches else []
     self.batches = batches if self._layers else 0
@@ -146,6 +152,7 @@ class Recalibration:
     source: Source,
     stream: Stream,
     shadows: dict[tf.Variable, tf.Variable],
+    feed: Mapping[tf.Tensor, float] | None = None,
   ) -> 'Recalibration':
     """Returns that of a training: over an epoch, at most 100 batches.
 
@@ -154,17 +161,18 @@ class Recalibration:
       source: the examples of the training.
       stream: see above.
       shadows: see above.
+      feed: see above.
     """
     batches = config.recalibrate_batch_norm_batches
     if batches is None:
       batches = min(-(-source.num_examples // config.batch_size), 100)
-    return cls(stream, batches * config.num_micro_batches, shadows)
+    return cls(stream, batches * config.num_micro_batches, shadows, feed)
 
   def measure(self, session: tf.Session) -> dict[tf.Variable, np.ndarray]:
     """Returns the statistics by variable, and by moving average."""
     if not self.batches:
       return {}
-    run = functools.partial(self._stream.run, session)
+    run = functools.partial(self._stream.run, session, feed=self._feed)
     position = self._stream.position
     values: dict[tf.Variable, np.ndarray] = {}
     with console.progress(self.batches, unit='batch') as bar:

@@ -189,10 +189,32 @@ class Task(Protocol):
       The logits, as `loss` takes them, and the end points.
     """
 
+  def add_auxiliary(
+    self,
+    config: TrainConfig,
+    end_points: dict[str, tf.Tensor],
+    num_classes: int,
+    is_training: bool,
+    **options: Any,
+  ) -> None:
+    """Adds to the end points what the loss has beside the logits.
+
+    It is built in a training alone; its variables are of no network that
+    is evaluated.
+
+    Args:
+      config: complete.
+      end_points: what `build` returned.
+      num_classes: see `build`.
+      is_training: see `build`.
+      **options: see `build`.
+    """
+
   def loss(
     self,
     config: TrainConfig,
     logits: tf.Tensor,
+    end_points: Mapping[str, tf.Tensor],
     labels: tf.Tensor,
     step: tf.Tensor,
   ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -201,6 +223,7 @@ class Task(Protocol):
     Args:
       config: complete.
       logits: what `build` returned.
+      end_points: what `build` returned, and `add_auxiliary` added.
       labels: as in `pipeline.Batch`.
       step: the global step.
 

@@ -110,7 +110,7 @@ def check(config: TrainConfig) -> None:
       does not help; all differences are named.
   """
   folder = config.train_dir
-  run = locate.begun(folder)
+  run = runs.with_later_fields(locate.begun(folder))
   found: dict[str, list[str]] = {}
   for field in dataclasses.fields(config):
     given = getattr(config, field.name)

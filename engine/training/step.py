@@ -1,6 +1,6 @@
 """One step of training: from a batch to new weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -161,6 +161,7 @@ def build(
   config: TrainConfig,
   images: tf.Tensor,
   logits: tf.Tensor,
+  end_points: Mapping[str, tf.Tensor],
   labels: tf.Tensor,
   waiting: tf.Tensor,
   learning_rate: tf.Tensor,
@@ -173,21 +174,22 @@ def build(
   InvalidArgumentError with `NOT_FINITE` in its message, and changes no weight
   (batch norm's moving averages may be lost). The gradient of a batch in parts
   is the mean of theirs, which is that of the whole, but for batch norm, which
-  sees a part at a time, and for masks with ignored pixels, since each part's
-  loss is the mean over its own others.
+  sees a part at a time, and for masks, since each part's loss is over its own
+  pixels that are not ignored.
 
   Args:
     task: whose loss it is.
     config: the complete configuration.
     images: float32, what the network was built on.
     logits: of one micro-batch, as the task's `build` returns them.
+    end_points: with what the task's `add_auxiliary` added.
     labels: of one micro-batch.
     waiting: float64 scalar, seconds.
     learning_rate: float32 scalar.
     step: the global step.
     watch: what is also done with the gradients of a step, before its update.
   """
-  loss, accuracy = task.loss(config, logits, labels, step)
+  loss, accuracy = task.loss(config, logits, end_points, labels, step)
   total_loss = (
     loss
     + tf.losses.get_regularization_loss()

@@ -55,6 +55,13 @@ class OptimizationConfig(Config):
     high=1,
     task=CLASSIFICATION,
   )
+  dropout_rate: float = option(
+    0.0,
+    'Share of the values that are set to 0 at random before the logits, in '
+    'training; 0.1 is usual for masks, 0 is off.',
+    low=0,
+    below=1,
+  )
   momentum: float = option(0.9, 'momentum, lars: the momentum.', low=0)
   adadelta_rho: float = option(
     0.95, 'adadelta: decay of its averages.', low=0, high=1

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 
 from datasets.label_kinds import SEGMENTATION
-from engine.config import fields, parsing
+from engine.config import fields, losses, parsing
 from engine.config.fields import Group
 from engine.config.parts.model import ModelConfig
 
@@ -33,6 +33,28 @@ class SegmentationConfig(ModelConfig):
     "none. Default: the dataset's.",
     low=-1,
     high=255,
+    changes='never',
+    task=SEGMENTATION,
+  )
+  segmentation_loss: tuple[tuple[str, float], ...] = option(
+    (('cross_entropy', 1.0),),
+    f'Sum of losses with weights, such as cross_entropy,dice:0.5, of '
+    f'{", ".join(losses.LOSSES)}.',
+    form=parsing.WEIGHTED,
+    task=SEGMENTATION,
+  )
+  focal_gamma: float = option(
+    2.0,
+    'focal: power of 1 - p, the share that a pixel of probability p counts; '
+    '0 is cross_entropy.',
+    low=0,
+    task=SEGMENTATION,
+  )
+  auxiliary_loss_weight: float = option(
+    0.0,
+    'Weight of the loss of an auxiliary head on the last block but one, in '
+    'training only; 0.4 is usual, 0 is off.',
+    low=0,
     changes='never',
     task=SEGMENTATION,
   )
@@ -102,6 +124,7 @@ class SegmentationConfig(ModelConfig):
 
   def __post_init__(self):
     super().__post_init__()
+    losses.check(self)
     if None not in (self.min_scale_factor, self.max_scale_factor) and (
       self.min_scale_factor > self.max_scale_factor
     ):

@@ -116,10 +116,21 @@ class Classification:
       config, images, num_classes, is_training, reuse, **options
     )
 
+  def add_auxiliary(
+    self,
+    config: TrainConfig,
+    end_points: dict[str, tf.Tensor],
+    num_classes: int,
+    is_training: bool,
+    **options: Any,
+  ) -> None:
+    """Adds nothing: there is one loss."""
+
   def loss(
     self,
     config: TrainConfig,
     logits: tf.Tensor,
+    end_points: Mapping[str, tf.Tensor],
     labels: tf.Tensor,
     step: tf.Tensor,
   ) -> tuple[tf.Tensor, tf.Tensor]:

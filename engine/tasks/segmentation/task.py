@@ -22,7 +22,13 @@ from engine.config.scripts import (
 from engine.input.pipeline import Batch, Source
 from engine.model import build
 from engine.tasks.base import EvaluatedSplit, Said, Shares
-from engine.tasks.segmentation import completion, examples, image_files, report
+from engine.tasks.segmentation import (
+  completion,
+  examples,
+  image_files,
+  losses,
+  report,
+)
 from engine.tasks.segmentation.predictor import (
   DensePredictions,
   DensePredictor,
@@ -30,8 +36,7 @@ from engine.tasks.segmentation.predictor import (
   measured,
 )
 from engine.tasks.segmentation.served import ServedMasks
-from metrics import segmentation
-from nets import decoders
+from nets import auxiliary, decoders
 from nets.nets_factory import Network
 from preprocessing import preprocessing_factory, segmentation_preprocessing
 
@@ -140,27 +145,30 @@ class Segmentation:
       config, images, num_classes, is_training, reuse, **options
     )
 
+  def add_auxiliary(
+    self,
+    config: TrainConfig,
+    end_points: dict[str, tf.Tensor],
+    num_classes: int,
+    is_training: bool,
+    **options: Any,
+  ) -> None:
+    """Adds the logits of --auxiliary_loss_weight's head, if there is one."""
+    if config.auxiliary_loss_weight:
+      auxiliary.add(
+        config.model_name, end_points, num_classes, is_training, **options
+      )
+
   def loss(
     self,
     config: TrainConfig,
     logits: tf.Tensor,
+    end_points: Mapping[str, tf.Tensor],
     labels: tf.Tensor,
     step: tf.Tensor,
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the cross-entropy, and the share of pixels that are right."""
-    if config.upsample_logits:
-      logits = segmentation.resize_logits(logits, *config.train_crop_size)
-    else:
-      labels = segmentation.resize_labels(labels, *logits.shape.as_list()[1:3])
-    share = segmentation.mined_share(
-      step, config.top_k_percent_pixels, config.hard_example_mining_step
-    )
-    return (
-      segmentation.loss(
-        logits, labels, config.ignore_label, config.class_weights, share
-      ),
-      segmentation.accuracy(logits, labels, config.ignore_label),
-    )
+    """Returns --segmentation_loss, and the share of pixels that are right."""
+    return losses.loss(config, logits, end_points, labels, step)
 
   def summarize(
     self, config: TrainConfig, batch: Batch, logits: tf.Tensor

@@ -131,7 +131,10 @@ class Scoring:
   ):
     return build_network(config, images, 1, is_training, reuse, **options)
 
-  def loss(self, config, logits, labels, step):
+  def add_auxiliary(self, config, end_points, num_classes, is_training, **_):
+    pass
+
+  def loss(self, config, logits, end_points, labels, step):
     errors = tf.sigmoid(logits[:, 0]) - labels
     return (tf.reduce_mean(errors**2), 1 - tf.reduce_mean(tf.abs(errors)))
 

@@ -71,6 +71,7 @@ def training(graph, tiny, make_dataset, tmp_path):
       ),
       stream.batch.images,
       logits,
+      end_points,
       stream.batch.labels,
       tf.constant(0.0),
       tf.constant(0.01),

@@ -251,12 +251,18 @@ def test_a_run_without_a_checkpoint_is_begun_anew(begun):
 
 
 def test_a_run_of_an_older_version(begun):
-  """Its config.json lacks the newer flags, which may be anything."""
+  """Its config.json lacks the newer flags, which may be anything.
+
+  Those that never may differ are as they were without them.
+  """
   begun(batch_size=8)
   path = begun.folder / 'config.json'
   values = files.read_json(path)
-  del values['num_micro_batches'], values['num_classes']
+  for name in 'num_micro_batches', 'num_classes', 'auxiliary_loss_weight':
+    del values[name]
   files.write_json(path, values)
   begun.check(batch_size=8, num_micro_batches=4)
+  text = complaint(begun, batch_size=8, auxiliary_loss_weight=0.4)
+  assert 'begun with auxiliary_loss_weight=0.0, not 0.4: name another' in text
   path.unlink()
   begun.check(batch_size=16)

@@ -79,6 +79,7 @@ class Training:
         self.config,
         self.images,
         logits,
+        {},
         self.labels,
         self.waiting,
         tf.constant(0.1),
