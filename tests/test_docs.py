@@ -18,6 +18,7 @@ from engine.config import tasks
 from engine.config.export import ExportConfig
 from engine.config.fields import Config
 from engine.config.flags import parse
+from engine.config.losses import LOSSES
 from engine.config.optimizers import OPTIMIZERS
 from engine.config.schedules import SCHEDULES
 from engine.config.scripts import (
@@ -313,6 +314,7 @@ def test_networks_are_all_named():
     ('docs/training.md', '| schedule |', SCHEDULES),
     ('docs/data.md', '| name | in training |', PREPROCESSING),
     ('docs/segmentation.md', '| `--decoder` |', DECODERS),
+    ('docs/segmentation.md', '| loss |', LOSSES),
   ],
 )
 def test_entries_of_registries_are_all_named(page, header, registry):

@@ -25,6 +25,7 @@ def six_steps(colours):
     **builders.fast(colours),
     'max_number_of_steps': 6,
     'learning_rate': 0.05,
+    'dropout_rate': 0.25,
     'recalibrate_batch_norm_batches': 0,
   }
 

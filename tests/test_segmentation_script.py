@@ -149,6 +149,9 @@ def test_resumed_with_the_same_bits(shapes, monkeypatch):
     top_k_percent_pixels=0.5,
     hard_example_mining_step=3,
     class_weights='auto',
+    segmentation_loss='cross_entropy,dice:0.5,focal,lovasz',
+    auxiliary_loss_weight=0.4,
+    dropout_rate=0.25,
     photometric=0.5,
     upsample_logits=False,
     moving_average_decay=0.9,
@@ -161,6 +164,57 @@ def test_resumed_with_the_same_bits(shapes, monkeypatch):
       builders.rewind('whole', 2, 'parts')
   assert 'Resuming from parts/model.ckpt-2, step 2.' in printed.out
   assert builders.differing('whole/model.ckpt-4', 'parts/model.ckpt-4') == []
+
+
+@pytest.mark.slow
+def test_an_auxiliary_head_is_of_a_training_alone(shapes):
+  """No evaluation knows it; another training takes it over, or not."""
+  flags = builders.shape_flags(
+    shapes,
+    decoder='aspp',
+    auxiliary_loss_weight=0.4,
+    dropout_rate=0.5,
+    segmentation_loss='lovasz',
+    moving_average_decay=0.9,
+    recompute=True,
+    num_micro_batches=2,
+    evaluate_every=1,
+  )
+  printed = train(**flags)
+  assert printed.status == 0, printed.err
+  there = [n for n in builders.tensors('run') if n.startswith('auxiliary/')]
+  assert 'auxiliary/conv/weights' in there
+  assert 'auxiliary/logits/weights/ExponentialMovingAverage' in there
+  again = evaluate(checkpoint_path='run', checkpoints='all', eval_dir='all')
+  assert again.status == 0, again.err
+  told = call(inspect_checkpoint, 'run', model_name='resnet_v1_small')
+  assert 'It fits resnet_v1_small.' in told.out, told.out
+  refused(
+    train(**{**flags, 'auxiliary_loss_weight': 0.0}),
+    'begun with auxiliary_loss_weight=0.4, not 0',
+  )
+  for weight, words in (
+    (0.2, '0 left out, 0 missing, 0 unexpected'),
+    (0.0, '6 of an auxiliary head'),
+  ):
+    folder = f'tuned{weight}'
+    printed = train(
+      **{
+        **flags,
+        'train_dir': folder,
+        'checkpoint_path': 'run',
+        'auxiliary_loss_weight': weight,
+        'freeze_batch_norm': True,
+      }
+    )
+    assert printed.status == 0, printed.err
+    assert words in printed.out
+    kept = [n for n in builders.tensors(folder) if n.startswith('auxiliary/')]
+    assert bool(kept) == bool(weight)
+  frozen = builders.tensors('tuned0.2')['auxiliary/conv/BatchNorm/moving_mean']
+  np.testing.assert_array_equal(
+    frozen, builders.tensors('run')['auxiliary/conv/BatchNorm/moving_mean']
+  )
 
 
 @pytest.mark.usefixtures('uncompared')

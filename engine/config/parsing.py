@@ -169,11 +169,13 @@ def weighted(text: str) -> tuple[tuple[str, float], ...]:
   """Returns (('a', 1.0), ('b', 0.5)) of 'a,b:0.5': each name's weight."""
   found = {}
   for part in _parts(text):
-    name, colon, weight = part.partition(':')
-    if name.strip() in found:
-      raise ValueError(f'names {name.strip()} twice')
-    found[name.strip()] = _number(weight) if colon else 1.0
-    if found[name.strip()] <= 0:
+    name, colon, weight = (each.strip() for each in part.partition(':'))
+    if not name:
+      raise ValueError(f'has {part!r}, which has no name')
+    if name in found:
+      raise ValueError(f'names {name} twice')
+    found[name] = _number(weight) if colon else 1.0
+    if found[name] <= 0:
       raise ValueError(f'has {part!r}: a weight is above 0')
   return tuple(found.items())
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import decoders, nets_factory, resnet_generator
+from nets import decoders, nets_factory, resnet_generator, resnet_utils
 from nets.slim_compat import slim
 from tests import golden
 
@@ -614,3 +614,33 @@ def test_networks_without_a_low_level_feature(graph, monkeypatch):
   ):
     decoders.check('resnet_v1_50', 'deeplabv3plus')
   decoders.check('resnet_v1_50', 'aspp')
+
+
+@pytest.mark.parametrize(
+  'decoder, places',
+  [
+    ('fcn', {'resnet_v1_50/logits'}),
+    ('aspp', {'logits/semantic'}),
+    ('deeplabv3plus', {'pyramid', 'logits/semantic'}),
+  ],
+)
+def test_dropout(graph, monkeypatch, decoder, places):
+  """Before the logits and behind the pyramid, in a training alone."""
+  found = []
+
+  @slim.add_arg_scope
+  def watched(inputs, place, draws=None):
+    scope = tf.get_variable_scope().name
+    found.append((f'{scope}/{place}'.lstrip('/'), draws))
+    return inputs
+
+  monkeypatch.setattr(resnet_utils, 'dropout', watched)
+  build(decoder, make_images(33, 33), draws='these')
+  assert {place for place, _ in found} == places
+  assert {draws for _, draws in found} == {'these'}
+
+
+@pytest.mark.parametrize('decoder', decoders.DECODERS)
+def test_without_draws_there_is_no_dropout(graph, decoder):
+  build(decoder, make_images(33, 33), is_training=True)
+  assert not any('dropout' in each.name for each in graph.get_operations())

@@ -336,3 +336,76 @@ def test_pooling_is_padded(graph):
   with slim.arg_scope(resnet_utils.resnet_arg_scope()):
     pooled = slim.max_pool2d(tf.zeros([1, 4, 4, 1]), [3, 3], stride=2)
   assert pooled.shape == [1, 2, 2, 1]
+
+
+def drawn(places, rate=0.25, seed=0, number=None, shape=(4, 9, 9, 8)):
+  """Ones after dropout at some places, by the number of the batch."""
+  number = tf.placeholder(tf.int64, []) if number is None else number
+  inputs = tf.ones(shape)
+  found = [
+    resnet_utils.dropout(inputs, place, resnet_utils.Draws(rate, seed, number))
+    for place in places
+  ]
+  return number, found
+
+
+def test_dropout(graph):
+  """A share of 0, the mean of 1, in every example by itself."""
+  number, (net,) = drawn(['a'])
+  with tf.Session() as session:
+    values = session.run(net, {number: 5})
+  assert set(np.unique(values)) == {0, np.float32(1 / 0.75)}
+  assert (values == 0).mean() == pytest.approx(0.25, abs=0.03)
+  for one in range(4):
+    for other in range(one):
+      same = (values[one] == values[other]).mean()
+      assert same == pytest.approx(0.75**2 + 0.25**2, abs=0.1)
+
+
+def test_dropout_follows_from_seed_number_and_place(graph):
+  """Whatever was run before, and whatever else is in the graph."""
+  number, nets = drawn(['a', 'b', 'a'])
+  _, (other_seed,) = drawn(['a'], seed=1, number=number)
+  numbers = [0, 1, 2**40, 1]
+  with tf.Session() as session:
+    found = [
+      session.run([*nets, other_seed], {number: each}) for each in numbers
+    ]
+  for one, again in zip(found[1], found[3], strict=True):
+    np.testing.assert_array_equal(one, again)
+  flat = [each for values in found[:3] for each in values]
+  for i, one in enumerate(flat):
+    for other in flat[:i]:
+      same = (one == other).mean()
+      assert same == pytest.approx(0.75**2 + 0.25**2, abs=0.06)
+  with tf.Graph().as_default(), tf.Session() as session:
+    tf.set_random_seed(7)
+    tf.zeros([2])  # another operation before
+    number, nets = drawn(['b', 'a'])
+    again = session.run(nets, {number: 1})
+  np.testing.assert_array_equal(again[0], found[1][1])
+  np.testing.assert_array_equal(again[1], found[1][0])
+
+
+def test_dropout_at_a_rate_of_nothing(graph):
+  rate = tf.placeholder_with_default(0.5, [])
+  inputs = tf.random.stateless_normal([2, 3, 3, 4], [0, 0])
+  draws = resnet_utils.Draws(rate, 0, tf.constant(3, tf.int64))
+  net = resnet_utils.dropout(inputs, 'a', draws)
+  assert net.shape == inputs.shape
+  with tf.Session() as session:
+    same = session.run([net, inputs], {rate: 0.0})
+    assert not np.array_equal(*session.run([net, inputs]))
+  np.testing.assert_array_equal(*same)
+
+
+def test_dropout_hides_no_nan(graph):
+  draws = resnet_utils.Draws(0.9, 0, tf.constant(3, tf.int64))
+  net = resnet_utils.dropout(tf.fill([2, 3, 3, 4], np.nan), 'a', draws)
+  with tf.Session() as session:
+    assert np.isnan(session.run(net)).all()
+
+
+def test_no_dropout_is_no_operation(graph):
+  inputs = tf.zeros([1, 2])
+  assert resnet_utils.dropout(inputs, 'a') is inputs

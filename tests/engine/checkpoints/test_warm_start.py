@@ -102,6 +102,7 @@ def test_everything(save, graph, tmp_path):
       'optimizer': 4,
       'moving_averages': 0,
       'counters': ['global_step'],
+      'auxiliary': 0,
     },
   }
 
@@ -316,3 +317,18 @@ def test_what_is_neither_restored_nor_trained(save, graph):
     'random' in line
     for line in prepare(path, trainable_scopes='net/logits').lines
   )
+
+
+def test_an_auxiliary_head_that_is_not_wanted(save, graph, tmp_path):
+  """It is nothing unexpected."""
+  path = save(extra=['auxiliary/conv/weights', 'auxiliary/logits/weights'])
+  build()
+  start = prepare(path)
+  assert start.lines == [
+    f'5 variables restored from {path}, 0 left out, 0 missing, 0 unexpected; '
+    'not needed: 2 of an auxiliary head.'
+  ]
+  start.write(str(tmp_path))
+  written = json.loads((tmp_path / 'warm_start.json').read_text())
+  assert written['not_needed']['auxiliary'] == 2
+  assert written['unexpected'] == []

@@ -179,6 +179,7 @@ def test_every_field_says_whether_it_may_change():
     'ignore_label',
     'root_block',
     'shortcut',
+    'auxiliary_loss_weight',
   }
   assert {
     'train_dir',

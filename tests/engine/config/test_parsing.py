@@ -218,3 +218,35 @@ def test_paths(tmp_path):
   assert parsing.paths(str(with_comma)) == (str(with_comma),)
   with pytest.raises(ValueError, match='^names nothing between two commas'):
     parsing.paths('a,,b')
+
+
+@pytest.mark.parametrize(
+  'text, value, canonical',
+  [
+    ('dice', (('dice', 1),), 'dice'),
+    ('a,b:0.5', (('a', 1), ('b', 0.5)), 'a,b:0.5'),
+    (' b : 2.50 , a:1', (('b', 2.5), ('a', 1)), 'b:2.5,a'),
+  ],
+)
+def test_weighted(text, value, canonical):
+  assert parsing.weighted(text) == value
+  assert parsing.WEIGHTED.text(value) == canonical
+
+
+@pytest.mark.parametrize(
+  'text, words',
+  [
+    ('', 'must be a list'),
+    ('a,', 'must be a list'),
+    ('a:', "has '', which is no number"),
+    ('a:x', "has 'x', which is no number"),
+    ('a:0', "has 'a:0': a weight is above 0"),
+    ('a:-1', 'a weight is above 0'),
+    ('a:nan', 'is no number'),
+    ('a,a:2', 'names a twice'),
+    (':1', "has ':1', which has no name"),
+  ],
+)
+def test_no_weighted(text, words):
+  with pytest.raises(ValueError, match=words):
+    parsing.weighted(text)

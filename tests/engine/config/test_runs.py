@@ -181,6 +181,7 @@ TEXTS = {
   'learning_rate_factors': '0.5,0.001',
   'learning_rate_multipliers': 'a/logits=10,a=0.5',
   'class_weights': 'auto',
+  'segmentation_loss': 'cross_entropy,dice:0.5',
   'train_crop_size': '33,49',
   'atrous_rates': '2,4',
   'multi_grid': '1,2,4',

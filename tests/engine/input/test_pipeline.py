@@ -730,3 +730,20 @@ def test_seek_in_a_monitored_session(source, fetch):
       got = stream.run(session, stream.batch)
       assert got.images.tobytes() == want[position].images.tobytes()
   assert len(calls) == 2
+
+
+def test_a_batch_has_its_number(source):
+  """Wherever the stream stands; in a graph that does not ask, there is none."""
+  first = source().training(4, 0, 0)
+  asked = first.number
+  before = len(asked.graph.get_operations())
+  second = source().training(4, 0, 0)
+  names = [each.name for each in asked.graph.get_operations()[before:]]
+  assert not any('number_of_batch' in name for name in names)
+  with tf.Session() as session:
+    session.run(tf.tables_initializer())
+    found = [first.run(session, asked) for _ in range(3)]
+    first.seek(session, 7)
+    found += [first.run(session, asked), first.run(session, asked)]
+    records = second.run(session, second.batch.records)
+  assert found == [0, 1, 2, 7, 8] and len(records) == 4

@@ -290,6 +290,23 @@ def test_recalibration(graph, streamed):
   )
 
 
+def test_recalibration_without_what_is_only_trained_with(graph, streamed):
+  """Such as dropout: what feeds it away is fed with every batch."""
+  session, stream = streamed
+  rate = tf.placeholder_with_default(0.5, [])
+  (layer,) = batch_norm.layers(graph)[:1]
+  mean, *rest = layer.batch
+  layer = layer._replace(batch=(mean + rate, *rest))
+  recalibrations = [
+    batch_norm.Recalibration(stream, 1, {}, feed) for feed in (None, {rate: 0})
+  ]
+  found = []
+  for each in recalibrations:
+    each._layers = [layer]
+    found.append(each.measure(session)[layer.mean])
+  np.testing.assert_allclose(found[0], found[1] + 0.5, rtol=1e-5)
+
+
 def test_recalibration_of_averages(graph, streamed):
   """As yet they are the weights, which have other batches."""
   session, stream = streamed

@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from engine.model import gradient_checkpointing
-from nets import nets_factory
+from nets import nets_factory, resnet_utils
 from nets.slim_compat import slim
 from tests import builders
 
@@ -122,17 +122,29 @@ def test_a_network_without_cuts(graph):
     assert session.run(found).tolist() == [[1.0], [2.0]]
 
 
-def dropping(batch_size):
+def dropping(batch_size, dropout):
   """Images, and the loss of a network with dropout."""
   images = net = tf.placeholder_with_default(noise(), [batch_size, 8, 8, 3])
   for i in range(8):
     net = slim.conv2d(net, 4, 3, scope=f'conv{i}')
-    net = tf.nn.dropout(net, rate=0.5)
+    net = dropout(net)
   return images, tf.reduce_mean(net)
 
 
-def test_dropout_drops_the_same(graph):
-  images, loss = dropping(batch_size=4)
+def stateful(net):
+  return tf.nn.dropout(net, rate=0.5)
+
+
+def stateless(net):
+  number = tf.placeholder_with_default(tf.constant(3, tf.int64), [])
+  return resnet_utils.dropout(net, 'a', resnet_utils.Draws(0.5, 0, number))
+
+
+@pytest.mark.parametrize(
+  'batch_size, dropout', [(4, stateful), (None, stateless)]
+)
+def test_dropout_drops_the_same(graph, batch_size, dropout):
+  images, loss = dropping(batch_size, dropout)
   variables = tf.trainable_variables()
   both = [
     gradient_checkpointing.gradients(loss, variables, images),
@@ -144,7 +156,7 @@ def test_dropout_drops_the_same(graph):
 
 
 def test_what_would_differ_is_refused(graph):
-  images, loss = dropping(batch_size=None)  # the masks' shape is computed
+  images, loss = dropping(None, stateful)  # the masks' shape is computed
   with pytest.raises(
     ValueError, match='something else the second time.*Leave --recompute out'
   ):
