@@ -46,6 +46,7 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
     )
   statistics.tell_lag(run, checkpoint)
   names = class_names.of_checkpoint(config, checkpoint, run, num_classes)
+  named = named._replace(files=task.unfinished(config, named.files))
   results = task.predict_files(config, checkpoint, run, names, named.files)
   image_files.check_all(len(results), named)
   return results

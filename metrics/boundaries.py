@@ -2,8 +2,19 @@
 
 import numpy as np
 
-# Of the image's diagonal.
-TOLERANCE = 0.0075
+# Of the image's diagonal: what is near for the F1 measure, and for the IoU.
+TOLERANCE, DISTANCE = 0.0075, 0.02
+
+
+def _checked(label, predicted):
+  """Returns both as arrays; raises ValueError if their shapes differ."""
+  label, predicted = np.asarray(label), np.asarray(predicted)
+  if label.shape != predicted.shape:
+    raise ValueError(
+      f'The label has the shape {label.shape} and the prediction '
+      f'{predicted.shape}; resize one to the other.'
+    )
+  return label, predicted
 
 
 def boundary_f1(
@@ -37,12 +48,7 @@ def boundary_f1(
   Raises:
     ValueError: different shapes.
   """
-  label, predicted = np.asarray(label), np.asarray(predicted)
-  if label.shape != predicted.shape:
-    raise ValueError(
-      f'The label has the shape {label.shape} and the prediction '
-      f'{predicted.shape}; resize one to the other.'
-    )
+  label, predicted = _checked(label, predicted)
   if tolerance is None:
     tolerance = TOLERANCE * np.hypot(*label.shape)
   valid = label != ignore_label
@@ -108,3 +114,91 @@ def _near(points, others, width, tolerance):
     near[left[hit]] = True
     left = left[~hit]
   return near
+
+
+def boundary_overlap(
+  label: np.ndarray,
+  predicted: np.ndarray,
+  classes: int,
+  ignore_label: int = 255,
+  distance: int | None = None,
+) -> np.ndarray:
+  """Counts the pixels near the boundaries, which several images add up.
+
+  Cheng et al., Boundary IoU, arXiv:2103.16562: of each mask only the pixels
+  count that are within a distance of its boundary. A pixel is near if one of
+  another class, or the outside of the image, is at most so many steps away,
+  where a step goes to one of the eight neighbours. Ignored pixels, and what
+  is predicted there, count as no class and make no boundary.
+
+  Args:
+    label: int [height, width], classes and the ignore label.
+    predicted: int [height, width], classes.
+    classes: their number.
+    ignore_label: marks the pixels that do not count.
+    distance: in pixels, at least 1; None for 2 % of the diagonal.
+
+  Returns:
+    int64 [2, classes]: the pixels that are near the boundary of the class in
+    both label and prediction, and those that are in at least one.
+
+  Raises:
+    ValueError: different shapes.
+  """
+  label, predicted = _checked(label, predicted)
+  if distance is None:
+    distance = max(1, round(DISTANCE * np.hypot(*label.shape)))
+  valid = label != ignore_label
+
+  def near(of):
+    return valid & ~_is_inside(of, valid, classes, distance)
+
+  def count(where):
+    return np.bincount(where, minlength=classes)
+
+  true, found = near(label), near(predicted)
+  both = count(label[true & found & (label == predicted)])
+  return np.stack([both, count(label[true]) + count(predicted[found]) - both])
+
+
+def boundary_iou(overlap: np.ndarray) -> np.ndarray:
+  """Returns the boundary IoU of each class.
+
+  Args:
+    overlap: the sum of what `boundary_overlap` returned.
+
+  Returns:
+    float64 [classes] in [0, 1]; NaN where no pixel is near.
+  """
+  both, any_of = overlap
+  return np.divide(
+    both, any_of, out=np.full(len(both), np.nan), where=any_of > 0
+  )
+
+
+def _is_inside(of, valid, classes, distance):
+  """Tells where all valid pixels of the window around one are of its class."""
+  inside, kind = np.zeros(of.shape, bool), np.min_scalar_type(classes - 1)
+  if min(of.shape) > 2 * distance:
+    least, most = (
+      _over_windows(
+        np.where(valid, of, neutral).astype(kind), 2 * distance + 1, pick
+      )
+      for pick, neutral in ((np.minimum, np.iinfo(kind).max), (np.maximum, 0))
+    )
+    inside[distance:-distance, distance:-distance] = least == most
+  return inside
+
+
+def _over_windows(values, size, pick):
+  """Returns the least or the largest value of every window of a size."""
+  for before, behind in (
+    (lambda by: np.s_[:-by], lambda by: np.s_[by:]),
+    (lambda by: np.s_[:, :-by], lambda by: np.s_[:, by:]),
+  ):
+    seen = 1
+    while seen < size:
+      by = min(seen, size - seen)
+      values = pick(values[before(by)], values[behind(by)])
+      seen += by
+  return values

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from metrics import calibration
+
 
 def loss(
   logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
@@ -62,14 +64,11 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
 
 
 def calibration_error(
-  logits: np.ndarray, labels: np.ndarray, bins: int = 15
+  logits: np.ndarray, labels: np.ndarray, bins: int = calibration.BINS
 ) -> float:
   """Returns by how much probabilities differ from how often they are right.
 
-  The expected calibration error of Guo et al., arXiv:1706.04599, section 2:
-  examples are put into bins of equal width by the probability of what was
-  predicted; in each, the mean probability is compared with the share that is
-  right.
+  The expected calibration error; see `calibration.error`.
 
   Args:
     logits: float [examples, classes].
@@ -82,12 +81,7 @@ def calibration_error(
   """
   predicted = logits.argmax(-1)
   confidence, hits = probabilities(logits, predicted), predicted == labels
-  # A bin has its upper bound, and not its lower one.
-  number = np.digitize(
-    confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True
-  )
-  gaps = np.bincount(number, hits - confidence, bins)
-  return float(np.abs(gaps).sum() / len(labels))
+  return calibration.error(calibration.tally(confidence, hits, bins=bins))
 
 
 def metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:

@@ -144,15 +144,17 @@ def metrics(confusion: np.ndarray, **others: float) -> dict[str, float]:
   """
   of = per_class_iou(confusion)
   return {
-    'miou': _mean(of.iou),
-    'pixel_accuracy': _mean(of.recall, of.pixels),
-    'mean_accuracy': _mean(of.recall),
-    'frequency_weighted_iou': _mean(of.iou, of.pixels),
+    'miou': mean_of_known(of.iou),
+    'pixel_accuracy': mean_of_known(of.recall, of.pixels),
+    'mean_accuracy': mean_of_known(of.recall),
+    'frequency_weighted_iou': mean_of_known(of.iou, of.pixels),
     **others,
   }
 
 
-def _mean(values, weights=None):
+def mean_of_known(
+  values: np.ndarray, weights: np.ndarray | None = None
+) -> float:
   """Returns the mean of what is not NaN, or NaN if all is."""
   known = ~np.isnan(values)
   weights = np.ones(len(values)) if weights is None else weights

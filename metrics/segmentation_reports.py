@@ -23,6 +23,8 @@ class ImageRow(NamedTuple):
     boundary_f1: see `boundaries.boundary_f1`; None if it was not measured.
     loss: the mean cross-entropy of the valid pixels, in nats; None if it is
       unknown.
+    mean_boundary_iou: the mean over the classes of `boundaries.boundary_iou`,
+      here of this image alone.
   """
 
   file: str
@@ -34,10 +36,14 @@ class ImageRow(NamedTuple):
   pixel_accuracy: float
   boundary_f1: float | None
   loss: float | None
+  mean_boundary_iou: float
 
 
 def write_per_class(
-  path: str | os.PathLike, confusion: np.ndarray, names: Sequence[str]
+  path: str | os.PathLike,
+  confusion: np.ndarray,
+  names: Sequence[str],
+  **others: np.ndarray,
 ) -> None:
   """Writes a line a class: label, name, pixels, iou, precision, recall.
 
@@ -45,14 +51,17 @@ def write_per_class(
     path: the CSV file. What is NaN in `segmentation.PerClass` is empty.
     confusion: int [classes, classes], from `segmentation.confusion_matrix`.
     names: the classes' names.
+    **others: further columns, [classes], by their names.
   """
-  of = segmentation.per_class_iou(confusion)
+  columns = {**segmentation.per_class_iou(confusion)._asdict(), **others}
   reports.write_table(
     path,
-    ['label', 'name', *of._fields],
+    ['label', 'name', *columns],
     (
       [i, name, *map(_cell, found)]
-      for i, (name, *found) in enumerate(zip(names, *of, strict=True))
+      for i, (name, *found) in enumerate(
+        zip(names, *columns.values(), strict=True)
+      )
     ),
   )
 

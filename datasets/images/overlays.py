@@ -12,6 +12,7 @@ from datasets.images.contact_sheet import GAP, INK, PAPER, TEXT
 from datasets.limits import MOST_IDS
 
 IGNORED = (224, 224, 224)  # the colour of ignored pixels
+WRONG = (255, 0, 0)  # of those that are wrong
 CELL, EXAMPLES = 192, 24
 _ACROSS, _NEAR = 8, 2  # cells side by side; pixels between those of a row
 _LINE = TEXT + 4
@@ -26,13 +27,16 @@ class Row(NamedTuple):
     image: uint8 [height, width, 3].
     masks: each uint8 [height, width], shown over the image.
     caption: the line below them.
-    titles: a line below the image and each mask; () for none.
+    titles: a line below the image, each mask and `wrong`; () for none.
+    wrong: bool [height, width], shown over the image at last; None for
+      nothing.
   """
 
   image: np.ndarray
   masks: Sequence[np.ndarray]
   caption: str = ''
   titles: Sequence[str] = ()
+  wrong: np.ndarray | None = None
 
 
 def palette(classes: int) -> np.ndarray:
@@ -100,35 +104,63 @@ def blend(
   )
 
 
+def mark(image: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+  """Returns an image in pale grey, with the wrong pixels in their colour.
+
+  Args:
+    image: uint8 [height, width, 3].
+    wrong: bool [height, width].
+
+  Returns:
+    uint8 [height, width, 3].
+  """
+  pale = 128 + (image @ _BRIGHTNESS)[..., None] / 2
+  return np.where(wrong[..., None], WRONG, pale.astype(np.uint8)).astype(
+    np.uint8
+  )
+
+
 def _transparent(class_names):
   return 0 if class_names[0] == 'background' else None
 
 
 def _row_image(row, cell, high, ignore_label, transparent):
   """Returns the image and its overlays side by side, `high` pixels high."""
-  image = np.asarray(contact_sheet.fit(row.image, cell))
-  strip = Image.new('RGB', (_width(row, cell), high), PAPER)
-  for number, mask in enumerate((None, *row.masks)):
-    left = number * (cell + _NEAR)
-    shown = (
-      image
-      if mask is None
-      else blend(
-        image,
-        np.asarray(contact_sheet.fit(mask, cell, smooth=False)),
-        ignore_label,
-        transparent=transparent,
+  image = contact_sheet.fit(row.image, cell)
+  shown = [
+    image,
+    *(
+      Image.fromarray(
+        blend(
+          np.asarray(image),
+          np.asarray(contact_sheet.fit(mask, cell, smooth=False)),
+          ignore_label,
+          transparent=transparent,
+        )
       )
-    )
+      for mask in row.masks
+    ),
+  ]
+  if row.wrong is not None:  # smaller, a few wrong pixels are still there
+    shown.append(contact_sheet.fit(mark(row.image, row.wrong), cell))
+  strip = Image.new('RGB', (_width(row, cell), high), PAPER)
+  for number, each in enumerate(shown):
     strip.paste(
-      Image.fromarray(shown),
-      (left + (cell - shown.shape[1]) // 2, (high - shown.shape[0]) // 2),
+      each,
+      (
+        number * (cell + _NEAR) + (cell - each.width) // 2,
+        (high - each.height) // 2,
+      ),
     )
   return strip
 
 
+def _cells(row):
+  return 1 + len(row.masks) + (row.wrong is not None)
+
+
 def _width(row, cell):
-  return (1 + len(row.masks)) * (cell + _NEAR) - _NEAR
+  return _cells(row) * (cell + _NEAR) - _NEAR
 
 
 def _highest(rows, cell):
@@ -154,6 +186,8 @@ def _legend(rows, class_names, ignore_label, transparent):
     entries.append(
       (None if clear else tuple(_colours(ignore_label)[value].tolist()), name)
     )
+  if any(row.wrong is not None for row in rows):
+    entries.append((WRONG, 'where they differ'))
   return entries
 
 
@@ -191,7 +225,8 @@ def draw(
 
   Args:
     path: of the PNG.
-    rows: with one number of masks; short ones stand side by side.
+    rows: with one number of masks, and all with `wrong` or none; short ones
+      stand side by side.
     class_names: the name of each label.
     ignore_label: the value of ignored pixels; None if there is none.
     cell: the pixels of the longer side of an image, as it is drawn.
@@ -203,7 +238,7 @@ def draw(
     raise ValueError('There are no images to draw.')
   transparent, face = _transparent(class_names), contact_sheet.font()
   entries = _legend(rows, class_names, ignore_label, transparent)
-  across = min(len(rows), max(1, _ACROSS // (1 + len(rows[0].masks))))
+  across = min(len(rows), max(1, _ACROSS // _cells(rows[0])))
   titled = any(row.titles for row in rows)
   high = _highest(rows, cell)
   step = high + _LINE * (1 + titled) + GAP

@@ -13,9 +13,10 @@ def worth(row: Row, metric: str) -> float:
 
   Args:
     row: the evaluation.
-    metric: see `tasks.metrics`; NaN is the worst.
+    metric: see `tasks.metrics`; NaN is the worst, and so is what an older
+      version did not measure.
   """
-  value = row[metric]
+  value = row.get(metric, math.nan)
   if math.isnan(value):
     return -math.inf
   return value if tasks.metrics()[metric] else -value

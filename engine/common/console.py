@@ -32,7 +32,10 @@ def note(text: str, aside: bool = False) -> None:
 
 
 def _aside(text):
-  with contextlib.suppress(BrokenPipeError):  # there is nowhere else to say it
+  # A progress bar, if there may be one, makes room for it.
+  loaded = getattr(sys.modules.get('tqdm'), 'tqdm', None)
+  room = loaded.external_write_mode() if loaded else contextlib.nullcontext()
+  with room, contextlib.suppress(BrokenPipeError):  # there is nowhere else
     print(printable(text), file=sys.stderr, flush=True)
 
 

@@ -525,8 +525,9 @@ class ClassifyConfig(ExportedConfig, ModelConfig):
     '--checkpoint_path=runs/resnet_v2_50-digits a.png folder/',
     '--checkpoint_path=resnet_v1_50.ckpt --model_name=resnet_v1_50 '
     '--labels_file=labels.txt a.png',
+    '--checkpoint_path=runs/resnet_v1_50-digit_scenes --flip frames/',
   )
-  with_exported = ('output_dir', 'top', 'json', 'batch_size')
+  with_exported = ('output_dir', 'skip_existing', 'top', 'json', 'batch_size')
 
   checkpoint_path: str = option(
     None,
@@ -566,6 +567,19 @@ class ClassifyConfig(ExportedConfig, ModelConfig):
     task=SEGMENTATION,
     group=Group.SEGMENTATION,
   )
+  flip: bool = option(
+    False,
+    'Average the probabilities of each image and its mirror image.',
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
+  scales: tuple[float, ...] | None = option(
+    None,
+    'Average over sizes of the image, such as 0.8,1,1.2. Default: one size.',
+    form=parsing.POSITIVES,
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
   use_grayscale: bool = option(
     None, 'Feed images of one channel. Default: as trained.', group=Group.DATA
   )
@@ -584,6 +598,12 @@ class ClassifyConfig(ExportedConfig, ModelConfig):
     task=SEGMENTATION,
     group=Group.OUTPUT,
   )
+  skip_existing: bool = option(
+    False,
+    'Leave out files whose mask and overlay are in --output_dir already.',
+    task=SEGMENTATION,
+    group=Group.OUTPUT,
+  )
   top: int = option(
     5,
     'Number of classes to print for each image.',
@@ -593,7 +613,13 @@ class ClassifyConfig(ExportedConfig, ModelConfig):
   json: bool = option(
     False, 'Print JSON, one object per image.', group=Group.OUTPUT
   )
-  batch_size: int = option(32, 'Images in a step.', low=1, group=Group.MACHINE)
+  batch_size: int | None = option(
+    None,
+    'Images in a step. Default: 32; segmentation: up to a million pixels, at '
+    'most 16.',
+    low=1,
+    group=Group.MACHINE,
+  )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -280,8 +280,7 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
   exported = Exported(given.exported)
   told = exported.told
   found = task.choose(given, told['task'], f'the model {exported.folder}')
-  if 'batch_size' in given.given():
-    exported.check_batch(given.batch_size)
+  exported.check_batch(given.batch_size)
   config = fill(
     given.replace(exported=None),
     found.name,
@@ -289,6 +288,7 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
   )
   if config.output_dir:
     files.check_folder(config.output_dir, 'output_dir')
+  named = named._replace(files=found.unfinished(config, named.files))
   decode = Decoder()
 
   def read() -> Iterator[Given]:
@@ -299,7 +299,7 @@ def classify(given: ClassifyConfig, arguments: list[str]) -> Shares:
     config,
     told['class_names'],
     named.files,
-    exported.say(read(), given.given().get('batch_size')),
+    exported.say(read(), given.batch_size),
   )
   image_files.check_all(len(results), named)
   return results

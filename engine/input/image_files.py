@@ -4,6 +4,8 @@ import collections
 import concurrent.futures
 import json
 import pathlib
+import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from engine.common import console
 from engine.common.variables import some
 
 _SHOWN = 5  # names in a line
+_VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
 _THREADS = 4  # that read files at once
 
 
@@ -34,6 +37,9 @@ class Named(NamedTuple):
 
 def find(arguments: list[str]) -> Named:
   """Returns the files named, and the images in the folders named.
+
+  Those of a folder, and of the folders in it, are in the order of their names,
+  where numbers count as numbers: frame2 is before frame10.
 
   Raises:
     ValueError: there is not one file.
@@ -62,7 +68,7 @@ def _files(argument):
   if path.is_dir():
     inside = [
       str(file)
-      for file in sorted(path.rglob('*'))
+      for file in sorted(path.rglob('*'), key=_natural)
       if file.suffix.lower() in image_files.SUFFIXES
     ]
     if not inside:
@@ -73,7 +79,24 @@ def _files(argument):
     return inside
   if not path.exists():
     raise ValueError(f'There is no file or folder {argument}.')
+  if path.suffix.lower() in _VIDEOS:
+    frames = path.with_suffix('')
+    made, video = (shlex.quote(str(each)) for each in (frames, path))
+    pattern = shlex.quote(str(frames / '%06d.png'))
+    raise ValueError(
+      f'{argument} is a video: make a folder of its frames, and name that: '
+      f'mkdir {made} && ffmpeg -i {video} {pattern}'
+    )
   return [argument]
+
+
+def _natural(path):
+  """Returns what sorts paths part by part, numbers in them as numbers."""
+  parts = [re.split(r'(\d+)', part) for part in path.parts]
+  return [
+    [int(each) if i % 2 else each for i, each in enumerate(split)]
+    for split in parts
+  ], path
 
 
 def decoded(data: tf.Tensor) -> tf.Tensor:
@@ -128,19 +151,21 @@ def read(
     )
     return image.images, prepare(pixels) if prepare else image.data
 
-  for path, loaded in zip(paths, _in_order(load, paths, ahead), strict=True):
-    try:
-      images, found = loaded.result()
-    except image_files.BadImage as bad:
-      console.error(f'{one_line(path)} {bad}.')
-    except files.Irregular as error:
-      console.error(str(error))
-    except OSError as error:
-      console.error(console.explain(error))
-    else:
-      if images > 1:
-        several.append(f'{path} ({images})')
-      yield path, found
+  with console.progress(len(paths), unit='image') as bar:
+    for path, loaded in zip(paths, _in_order(load, paths, ahead), strict=True):
+      try:
+        images, found = loaded.result()
+      except image_files.BadImage as bad:
+        console.error(f'{one_line(path)} {bad}.')
+      except files.Irregular as error:
+        console.error(str(error))
+      except OSError as error:
+        console.error(console.explain(error))
+      else:
+        if images > 1:
+          several.append(f'{path} ({images})')
+        yield path, found
+      bar.update()
   if several:
     console.note(
       'of files with several images, the first is taken: '

@@ -304,6 +304,15 @@ class Task(Protocol):
 
   # Files.
 
+  def unfinished(
+    self, config: ClassifyConfig, paths: Sequence[str]
+  ) -> list[str]:
+    """Returns the files that are to be predicted, of those asked for.
+
+    Raises:
+      ValueError: the flags leave out some, and it cannot be told which.
+    """
+
   def show_files(
     self,
     config: ClassifyConfig,

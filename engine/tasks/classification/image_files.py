@@ -14,6 +14,8 @@ from engine.model.build import build_network
 from engine.tasks.base import Shares
 from engine.tasks.classification import examples
 
+_BATCH = 32  # images in a step, if nothing else is said
+
 
 def _batches(found: Iterable, size: int) -> Iterator[list]:
   """Yields lists of `size` at most."""
@@ -62,7 +64,7 @@ def show_classes(
 
 def _predicted(config, checkpoint, run, names, paths):
   """Yields paths, each with the probabilities of the classes."""
-  size = config.eval_image_size
+  size, together = config.eval_image_size, config.batch_size or _BATCH
   graph = tf.Graph()
   with graph.as_default():
     pixels = tf.placeholder(tf.uint8, [None, None, 3])
@@ -75,10 +77,8 @@ def _predicted(config, checkpoint, run, names, paths):
     session = network.session
     # A batch is read and prepared while the network computes the one before.
     prepared = image_files.read(
-      paths,
-      lambda found: session.run(image, {pixels: found}),
-      config.batch_size,
+      paths, lambda found: session.run(image, {pixels: found}), together
     )
-    for batch in _batches(prepared, config.batch_size):
+    for batch in _batches(prepared, together):
       rows = session.run(probabilities, {images: [found for _, found in batch]})
       yield from zip((path for path, _ in batch), rows, strict=True)

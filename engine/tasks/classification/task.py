@@ -201,6 +201,12 @@ class Classification:
     """Returns what an exported model predicted on a split."""
     return gathered(said, config.labels_offset)
 
+  def unfinished(
+    self, config: ClassifyConfig, paths: Sequence[str]
+  ) -> list[str]:
+    """Returns all files."""
+    return list(paths)
+
   def show_files(
     self,
     config: ClassifyConfig,

@@ -12,6 +12,8 @@ from engine.config.scripts import ClassifyConfig, EvalConfig, FilesConfig
 from engine.model.build import build_dense
 from metrics import segmentation
 
+# What goes through the network at once: probabilities, and images.
+_VALUES, _IMAGES = 1 << 24, 16
 _OVERLAP = 1 / 3  # of a window with the next, at the least
 _TINY = np.float32(1e-37)  # a probability whose logarithm is finite
 
@@ -55,10 +57,13 @@ class PredictedMasks(NamedTuple):
     classes: int32 [images, height, width].
     losses: float32 [images], the mean cross-entropy in nats of the pixels
       that are not ignored, 0 if there are none; None without labels.
+    confidences: float32 [images, height, width], the probabilities of the
+      classes; None without labels.
   """
 
   classes: np.ndarray
-  losses: np.ndarray | None
+  losses: np.ndarray | None = None
+  confidences: np.ndarray | None = None
 
 
 def dense_logits(
@@ -113,6 +118,7 @@ class DenseModel:
       ignore_label: of labels; -1 for none.
     """
     self._config, self._views = config, looks
+    self._num_classes = num_classes
     self._crop = config.eval_crop_size
     channels = 1 if config.use_grayscale else 3
     self._images = tf.placeholder(tf.float32, [None, None, None, channels])
@@ -131,6 +137,7 @@ class DenseModel:
       logarithms, [None, None, None, num_classes]
     )
     self._classes = tf.argmax(self._mean, -1, output_type=tf.int32)
+    self._confidences = tf.exp(tf.reduce_max(self._mean, -1))
     self._labels = tf.placeholder(tf.int32, [None, None, None])
     self._losses = self._cross_entropy(ignore_label)
 
@@ -146,6 +153,12 @@ class DenseModel:
     losses = tf.where(counts, -share, tf.zeros_like(share))
     total = tf.reduce_sum(tf.cast(counts, tf.float32), [1, 2])
     return tf.reduce_sum(losses, [1, 2]) / tf.maximum(total, 1)
+
+  def together(self, height: int, width: int) -> int:
+    """Returns how many images of a size go through the network at once."""
+    return self._config.batch_size or max(
+      1, min(_IMAGES, _VALUES // (height * width * self._num_classes))
+    )
 
   def _fits(self, height, width):
     return not self._crop or (
@@ -198,11 +211,11 @@ class DenseModel:
     Args:
       session: with the weights.
       images: float32 [images, height, width, channels], preprocessed.
-      labels: int [images, height, width], for the loss.
+      labels: int [images, height, width], for losses and confidences.
     """
     fetches, feeds = [self._classes], {self._images: images}
     if labels is not None:
-      fetches.append(self._losses)
+      fetches += [self._losses, self._confidences]
       feeds[self._labels] = labels
     if self._views != [ScaledView()] or not self._fits(*images.shape[1:3]):
       feeds[self._mean] = np.log(
@@ -210,6 +223,4 @@ class DenseModel:
         / len(self._views)
         + _TINY
       )
-    return PredictedMasks(
-      *session.run(fetches, feeds), *[None][: labels is None]
-    )
+    return PredictedMasks(*session.run(fetches, feeds))

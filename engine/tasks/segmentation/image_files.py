@@ -1,8 +1,9 @@
 """Masks of images that are files."""
 
+import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from engine.config.scripts import ClassifyConfig
 from engine.input import image_files
 from engine.tasks.base import Shares
 from engine.tasks.segmentation import examples
-from engine.tasks.segmentation.dense_model import DenseModel, ScaledView
+from engine.tasks.segmentation.dense_model import DenseModel, views
+
+_AHEAD = 4  # images that are read while the network sees those before
 
 SOURCE_VALUES = 'source_values'  # the folder of masks in the source's values
 
@@ -34,6 +37,44 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
     taken.add(name)
     found[path] = name
   return found
+
+
+def _written(config, stem):
+  """Returns the files that are written of an image, by what they are."""
+  return {
+    kind: os.path.join(config.output_dir, f'{stem}_{kind}.png')
+    for kind in ('mask', 'overlay')
+  }
+
+
+def unfinished(config: ClassifyConfig, paths: Sequence[str]) -> list[str]:
+  """Returns the files that are to be segmented, of those asked for.
+
+  Raises:
+    ValueError: --skip_existing, and several files have one name, so that the
+      names of their masks follow from which others are asked for.
+  """
+  if not config.skip_existing:
+    return list(paths)
+  stems = _stems(paths)
+  for path, stem in stems.items():
+    if stem != pathlib.Path(path).stem:
+      raise ValueError(
+        f'--skip_existing knows a file by its name without the ending, and '
+        f'{path} has that of another file: segment each folder on its own, '
+        'with another --output_dir.'
+      )
+  left = [
+    path
+    for path in paths
+    if not all(map(os.path.exists, _written(config, stems[path]).values()))
+  ]
+  console.note(
+    f'{len(paths) - len(left)} of {len(paths)} files are left out, as their '
+    f'masks and overlays are in {config.output_dir} already.',
+    aside=True,
+  )
+  return left
 
 
 def write_mask(path: str | os.PathLike, mask: np.ndarray, classes: int) -> None:
@@ -98,17 +139,29 @@ def _predicted(config, checkpoint, run, names, paths):
   with graph.as_default():
     pixels = tf.placeholder(tf.uint8, [None, None, 3])
     prepared = examples.prepared(config, pixels)
-    model = DenseModel(config, len(names), [ScaledView()])
+    model = DenseModel(config, len(names), views(config.scales, config.flip))
   with InferenceSession(graph) as network:
     network.restore(checkpoint, run.get('moving_average_decay'))
     session = network.session
-    # An image is read and prepared while the network sees the one before.
+    # Images are read and prepared while the network sees those before them.
     found = image_files.read(
-      paths, lambda image: (image, session.run(prepared, {pixels: image}))
+      paths,
+      lambda image: (image, session.run(prepared, {pixels: image})),
+      _AHEAD,
     )
-    for path, (image, fed) in found:
-      masks = model.predict(session, fed[None]).classes
-      yield path, image, masks[0]
+    for batch in _batches(found, model):
+      fed = np.stack([fed for _, (_, fed) in batch])
+      masks = model.predict(session, fed).classes
+      for (path, (image, _)), mask in zip(batch, masks, strict=True):
+        yield path, image, mask
+
+
+def _batches(found: Iterable, model: DenseModel) -> Iterator[list]:
+  """Yields images of one size that follow each other, in their order."""
+  for size, group in itertools.groupby(found, lambda each: each[1][0].shape):
+    most = model.together(*size[:2])
+    while batch := list(itertools.islice(group, most)):
+      yield batch
 
 
 def show_masks(
@@ -132,10 +185,7 @@ def show_masks(
   os.makedirs(folder if source_values else config.output_dir, exist_ok=True)
   for path, image, classes in found:
     mask = classes.astype(np.uint8)
-    written = {
-      kind: os.path.join(config.output_dir, f'{stems[path]}_{kind}.png')
-      for kind in ('mask', 'overlay')
-    }
+    written = _written(config, stems[path])
     write_mask(written['mask'], mask, len(names))
     if source_values:
       written[SOURCE_VALUES] = os.path.join(folder, f'{stems[path]}.png')

@@ -14,10 +14,8 @@ from engine.model.build import build_dense
 from engine.tasks.base import Said
 from engine.tasks.predictor import SplitPredictor
 from engine.tasks.segmentation import dense_model, examples, sizes
-from metrics import boundaries, classification, segmentation
+from metrics import boundaries, calibration, classification, segmentation
 
-# What goes through the network at once: probabilities, and images.
-_VALUES, _IMAGES = 1 << 24, 16
 # What waits for images of the same size, at the most: images, and pixels.
 _WAITING, _PIXELS = 32, 1 << 25
 _LARGEST = 513  # side of the crops whose statistics are looked at
@@ -36,6 +34,8 @@ class ImageMetrics(NamedTuple):
     pixel_accuracy: the share of the pixels that was predicted rightly.
     boundary_f1: see `boundaries.boundary_f1`; NaN if there is no boundary.
     loss: the mean cross-entropy of the pixels, in nats; None if it is unknown.
+    mean_boundary_iou: the mean of `boundaries.boundary_iou` over the classes;
+      NaN if no pixel is near a boundary.
   """
 
   record: int
@@ -46,6 +46,7 @@ class ImageMetrics(NamedTuple):
   pixel_accuracy: float
   boundary_f1: float
   loss: float | None
+  mean_boundary_iou: float
 
 
 class DensePredictions(NamedTuple):
@@ -56,80 +57,128 @@ class DensePredictions(NamedTuple):
       were taken for j.
     examples: the number of images.
     images: the metrics of each, by their records' numbers.
+    overlap: see `boundaries.boundary_overlap`; None without the images.
+    tallied: see `calibration.tally`, by the predicted classes; None if
+      probabilities are unknown.
   """
 
   confusion: np.ndarray
   examples: int
   images: list[ImageMetrics]
+  overlap: np.ndarray | None = None
+  tallied: np.ndarray | None = None
 
   def metrics(self) -> dict[str, float | int]:
     """Returns the metrics; see `segmentation.metrics`.
 
-    The loss is the mean over all pixels, if it is known, the boundary F1 that
-    over the images that have boundaries; there are none without the images.
+    The loss and the calibration error are means over all pixels, if they are
+    known, the boundary IoU one over the classes, the boundary F1 one over the
+    images that have boundaries; there are none without the images.
     """
     found = {'examples': self.examples}
-    if not self.images:
+    if self.overlap is None:
       return {**found, **segmentation.metrics(self.confusion)}
     f1 = np.array([image.boundary_f1 for image in self.images])
     f1 = f1[~np.isnan(f1)]
-    others = {'boundary_f1': float(f1.mean()) if len(f1) else 0.0}
+    others = {
+      'boundary_f1': float(f1.mean()) if len(f1) else 0.0,
+      'mean_boundary_iou': _mean_boundary_iou(self.overlap),
+    }
     losses = [image.loss for image in self.images]
     if None not in losses:
       pixels = np.array([image.pixels for image in self.images])
       total = (pixels * np.array(losses)).sum()
       others['loss'] = float(total / max(pixels.sum(), 1))
+    if self.tallied is not None:
+      others['expected_calibration_error'] = calibration.error(self.tallied)
     return {**found, **segmentation.metrics(self.confusion, **others)}
 
 
-# The confusion matrix and the metrics of an image.
-Measured = tuple[np.ndarray, ImageMetrics]
+def _mean_boundary_iou(overlap):
+  return segmentation.mean_of_known(boundaries.boundary_iou(overlap))
+
+
+class Measured(NamedTuple):
+  """What is measured of one image; see `DensePredictions`.
+
+  Fields:
+    confusion: its confusion matrix.
+    overlap: of the pixels near boundaries.
+    tallied: its pixels by their probabilities; None if those are unknown.
+    metrics: those of the image.
+  """
+
+  confusion: np.ndarray
+  overlap: np.ndarray
+  tallied: np.ndarray | None
+  metrics: ImageMetrics
 
 
 def measure(
   labels: np.ndarray,
   classes: np.ndarray,
   loss: float | None,
+  confidences: np.ndarray | None,
   record: int,
   num_classes: int,
   ignore_label: int,
 ) -> Measured:
-  """Returns the confusion matrix and the metrics of an image.
+  """Returns what is measured of an image.
 
   Args:
     labels: int [height, width].
     classes: those that are predicted, int [height, width].
     loss: its mean cross-entropy, None if it is unknown.
+    confidences: float [height, width], the probabilities of `classes`; None if
+      they are unknown.
     record: the number of its record.
     num_classes: the number of classes.
     ignore_label: of labels; -1 for none.
   """
-  own = segmentation.confusion_matrix(
-    labels, classes, num_classes, ignore_label
-  )
-  metrics, (height, width) = segmentation.metrics(own), labels.shape
-  f1 = boundaries.boundary_f1(labels, classes, num_classes, ignore_label)
-  return own, ImageMetrics(
-    int(record),
-    height,
-    width,
-    int(own.sum()),
-    metrics['miou'],
-    metrics['pixel_accuracy'],
-    f1,
-    loss if loss is None else float(loss),
+  of = labels, classes, num_classes, ignore_label
+  confusion = segmentation.confusion_matrix(*of)
+  overlap = boundaries.boundary_overlap(*of)
+  metrics, (height, width) = segmentation.metrics(confusion), labels.shape
+  tallied, counts = None, labels != ignore_label
+  if confidences is not None:
+    tallied = calibration.tally(
+      confidences[counts],
+      (labels == classes)[counts],
+      classes[counts],
+      num_classes,
+    )
+  return Measured(
+    confusion,
+    overlap,
+    tallied,
+    ImageMetrics(
+      int(record),
+      height,
+      width,
+      int(confusion.sum()),
+      metrics['miou'],
+      metrics['pixel_accuracy'],
+      boundaries.boundary_f1(*of),
+      loss if loss is None else float(loss),
+      _mean_boundary_iou(overlap),
+    ),
   )
 
 
 def measured(said: Said, num_classes: int, ignore_label: int) -> Measured:
   """Returns what `measure` does, of an image that an exported model saw."""
   labels, logits = said.label.astype(np.int32), said.outputs.get('logits')
-  loss, counts = None, labels != ignore_label
+  classes, loss, confidences = said.outputs['classes'], None, None
   if logits is not None:
+    counts = labels != ignore_label
     losses = classification.cross_entropies(logits[counts], labels[counts])
     loss = float(losses.sum() / max(len(losses), 1))
-  classes = said.outputs['classes']
-  return measure(labels, classes, loss, said.source, num_classes, ignore_label)
+    confidences = classification.probabilities(
+      logits.reshape(-1, num_classes), classes.ravel()
+    ).reshape(classes.shape)
+  return measure(
+    labels, classes, loss, confidences, said.source, num_classes, ignore_label
+  )
 
 
 def gathered(
@@ -149,17 +198,25 @@ def gathered(
   Raises:
     ValueError: all pixels are ignored.
   """
-  confusion, images = np.zeros((num_classes, num_classes), np.int64), []
-  for own, metrics in found:
-    confusion += own
-    images.append(metrics)
+  confusion = np.zeros((num_classes, num_classes), np.int64)
+  overlap = np.zeros((2, num_classes), np.int64)
+  tallied, images = np.zeros((3, num_classes, calibration.BINS)), []
+  for each in found:
+    confusion += each.confusion
+    overlap += each.overlap
+    if each.tallied is not None:
+      tallied += each.tallied
+    images.append(each.metrics)
   if not confusion.any():
     raise ValueError(
       f'All pixels of the masks of {dataset.name}, split '
       f'{dataset.split_name}, have the ignore label {ignore_label}: nothing '
       'can be evaluated. Is that a class? See --ignore_label.'
     )
-  return DensePredictions(confusion, len(images), sorted(images))
+  known = tallied if tallied.any() else None
+  return DensePredictions(
+    confusion, len(images), sorted(images), overlap, known
+  )
 
 
 class DensePredictor(SplitPredictor):
@@ -212,10 +269,12 @@ class DensePredictor(SplitPredictor):
 
     def found():
       for images, labels, records in self._groups(count, title):
-        masks = self._model.predict(self.session, images, labels)
-        assert masks.losses is not None  # as there are labels
+        classes, losses, confidences = self._model.predict(
+          self.session, images, labels
+        )
+        assert losses is not None and confidences is not None  # of labels
         for each in zip(
-          labels, masks.classes, masks.losses, records, strict=True
+          labels, classes, losses, confidences, records, strict=True
         ):
           yield measure(*each, self._classes, self._ignore)
 
@@ -229,12 +288,6 @@ class DensePredictor(SplitPredictor):
     """
     prepared = self.session.run(self._prepared, {self._pixels: image})
     return self._model.predict(self.session, prepared[None]).classes[0]
-
-  def _together(self, height, width):
-    """Returns how many images of a size go through the network at once."""
-    return self._config.batch_size or max(
-      1, min(_IMAGES, _VALUES // (height * width * self._classes))
-    )
 
   def _groups(self, count: int, title: str) -> Iterator[list[np.ndarray]]:
     """Yields images, labels and records, of images of one size each."""
@@ -264,7 +317,7 @@ class DensePredictor(SplitPredictor):
         continue
       size = labels.shape[1:]
       waiting.setdefault(size, []).append(batch)
-      if len(waiting[size]) == self._together(*size):
+      if len(waiting[size]) == self._model.together(*size):
         yield take(size)
       elif is_full():
         yield take(max(waiting, key=lambda size: len(waiting[size])))
@@ -314,7 +367,7 @@ class DensePredictor(SplitPredictor):
       self._config, self._dataset, self._preprocess, (height, width), records
     )
     together = min(
-      max(_FEWEST, self._together(height, width)), crops.num_examples
+      max(_FEWEST, self._model.together(height, width)), crops.num_examples
     )
     self.compared_on = f', on crops of {height}x{width}'
     stream = crops.evaluation(together, shuffle=True)

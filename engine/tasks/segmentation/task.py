@@ -267,6 +267,12 @@ class Segmentation:
       ignored,
     )
 
+  def unfinished(
+    self, config: ClassifyConfig, paths: Sequence[str]
+  ) -> list[str]:
+    """Returns the files whose masks are not there, if flags ask for those."""
+    return image_files.unfinished(config, paths)
+
   def show_files(
     self,
     config: ClassifyConfig,

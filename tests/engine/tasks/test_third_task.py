@@ -168,6 +168,9 @@ class Scoring:
     )
     return ['scores.csv']
 
+  def unfinished(self, config, paths):
+    return paths
+
   def predict_files(self, config, checkpoint, run, names, paths):
     graph, results = tf.Graph(), {}
     with graph.as_default():
