@@ -47,7 +47,10 @@ def test_a_run(shapes_run):
     'stride 8.',
     'mIOU 0.',
     'boundary F1 ',
+    'mean boundary IoU ',
+    '(expected calibration error)',
     'IoU: background ',
+    'boundary IoU: background ',
   ):
     assert line in out, line
   # Of events for TensorBoard the name has the time.
@@ -59,6 +62,7 @@ def test_a_run(shapes_run):
     'per_image.csv',
     'confusion_matrix.png',
     'overlays.png',
+    'worst_images.png',
   }
   found = metrics(folder / 'eval')
   per_class = rows(folder / 'eval' / 'per_class.csv')
@@ -66,6 +70,13 @@ def test_a_run(shapes_run):
   assert found['miou'] == pytest.approx(np.mean(iou), abs=1e-5)
   assert found['iou'] == pytest.approx(
     {row['name']: float(row['iou']) for row in per_class}, abs=1e-5
+  )
+  for name in 'boundary_iou', 'calibration_error':
+    assert found[name] == pytest.approx(
+      {row['name']: float(row[name]) for row in per_class}, abs=1e-5
+    )
+  assert found['mean_boundary_iou'] == pytest.approx(
+    np.mean([*found['boundary_iou'].values()])
   )
   images = rows(folder / 'eval' / 'per_image.csv')
   assert [row['file'] for row in images] == [

@@ -19,15 +19,21 @@ def _rows(path):
 def test_per_class(tmp_path):
   """A class that is never there, and one that is not even predicted."""
   path = tmp_path / 'per_class.csv'
-  segmentation_reports.write_per_class(
-    path, CONFUSION, ['a', 'b, "c"', '猫', 'd']
-  )
-  assert _rows(path) == [
+  names = ['a', 'b, "c"', '猫', 'd']
+  segmentation_reports.write_per_class(path, CONFUSION, names)
+  without = _rows(path)
+  assert without == [
     ['label', 'name', 'pixels', 'iou', 'precision', 'recall'],
     ['0', 'a', '90', '0.666667', '1.000000', '0.666667'],
     ['1', 'b, "c"', '40', '0.000000', '0.000000', '0.000000'],
     ['2', '猫', '0', '0.000000', '0.000000', ''],
     ['3', 'd', '0', '', '', ''],
+  ]
+  other = np.array([0.5, 1, 0, np.nan])
+  segmentation_reports.write_per_class(path, CONFUSION, names, other=other)
+  cells = 'other', '0.500000', '1.000000', '0.000000', ''
+  assert _rows(path) == [
+    [*row, cell] for row, cell in zip(without, cells, strict=True)
   ]
 
 
@@ -53,6 +59,7 @@ def test_per_image(tmp_path):
           metrics['pixel_accuracy'],
           np.float32(0.5),
           2.0,
+          0.25,
         ),
         segmentation_reports.ImageRow(
           'c.jpg',
@@ -64,6 +71,7 @@ def test_per_image(tmp_path):
           float('nan'),
           None,
           0.0,
+          float('nan'),
         ),
       ]
     ),
@@ -79,6 +87,7 @@ def test_per_image(tmp_path):
       'pixel_accuracy',
       'boundary_f1',
       'loss',
+      'mean_boundary_iou',
     ],
     [
       'a, b.jpg',
@@ -90,8 +99,9 @@ def test_per_image(tmp_path):
       '0.461538',
       '0.500000',
       '2.000000',
+      '0.250000',
     ],
-    ['c.jpg', 'record 4 of f', '7', '5', '0', '', '', '', '0.000000'],
+    ['c.jpg', 'record 4 of f', '7', '5', '0', '', '', '', '0.000000', ''],
   ]
 
 

@@ -41,9 +41,11 @@ def _stems(paths: Sequence[str]) -> dict[str, str]:
 
 def _written(config, stem):
   """Returns the files that are written of an image, by what they are."""
+  names = {'mask': f'{stem}_mask.png', 'overlay': f'{stem}_overlay.png'}
+  if config.write_source_values:
+    names[SOURCE_VALUES] = os.path.join(SOURCE_VALUES, f'{stem}.png')
   return {
-    kind: os.path.join(config.output_dir, f'{stem}_{kind}.png')
-    for kind in ('mask', 'overlay')
+    kind: os.path.join(config.output_dir, name) for kind, name in names.items()
   }
 
 
@@ -188,7 +190,6 @@ def show_masks(
     written = _written(config, stems[path])
     write_mask(written['mask'], mask, len(names))
     if source_values:
-      written[SOURCE_VALUES] = os.path.join(folder, f'{stems[path]}.png')
       with atomic(written[SOURCE_VALUES], 'wb') as file:
         file.write(mask_files.encode(mask_files.to_source(mask, source_values)))
     overlays.draw(

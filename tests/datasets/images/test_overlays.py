@@ -188,6 +188,31 @@ def test_titles_and_captions(tmp_path):
   assert (sheet[8 + CELL + 16 : 8 + CELL + 32] < 100).any()
 
 
+def test_wrong_pixels(tmp_path):
+  """Are red on pale grey, the last in their row, and in the legend."""
+  wrong = np.zeros((24, 24), bool)
+  wrong[:, :12] = True
+  row = Row(plain((100, 100, 100)), [ids(0)], 'x', wrong=wrong)
+  sheet = drawn(tmp_path, [row])
+  assert sheet.shape[1] == 16 + 3 * CELL + 4
+  found = cell(sheet, 8 + 2 * (CELL + 2), 8)
+  assert (found[:, : CELL // 2] == overlays.WRONG).all()
+  assert (found[:, CELL // 2 :] == 178).all()
+  legend = sheet[8 + STEP :].reshape(-1, 3).tolist()
+  assert list(overlays.WRONG) in legend
+  bare = drawn(tmp_path, [row._replace(wrong=None)])
+  assert list(overlays.WRONG) not in bare.reshape(-1, 3).tolist()
+
+
+def test_a_wrong_pixel_of_a_large_image_is_seen(tmp_path):
+  wrong = np.zeros((4 * CELL, 4 * CELL), bool)
+  wrong[5] = True
+  image = plain((100, 100, 100), *wrong.shape)
+  sheet = drawn(tmp_path, [Row(image, [], wrong=wrong)])
+  red, green, _ = cell(sheet, 8 + CELL + 2, 8)[1].astype(int).T
+  assert (red > green + 20).all()
+
+
 @pytest.mark.parametrize('caption', ['薔薇' * 200, 'x' * 9999, 'a\n\tb', ''])
 def test_any_caption(tmp_path, caption):
   sheet = drawn(tmp_path, [Row(plain((0, 0, 0)), [ids(0)], caption)])

@@ -1,6 +1,8 @@
 """What a person sees."""
 
 import pathlib
+import re
+import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -30,6 +32,16 @@ def test_no_bar_off_a_terminal(capfd):
   with console.progress(3) as bar:
     bar.update()
   assert capfd.readouterr().err == ''
+
+
+def test_errors_stand_above_a_bar(capfd, monkeypatch):
+  monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+  with console.progress(3) as bar:
+    bar.update()
+    console.error('wrong')
+    console.note('told', aside=True)
+  lines = re.split('[\r\n]', capfd.readouterr().err)
+  assert 'error: wrong' in lines and 'note: told' in lines
 
 
 def _raised(graph, function, **options):

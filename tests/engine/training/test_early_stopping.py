@@ -44,6 +44,11 @@ def test_ranked(metric, values, steps):
     assert tuple(row['step'] for row in ranked(order, metric)) == steps
 
 
+def test_what_an_older_version_did_not_measure_is_the_worst():
+  old, new = {'step': 10.0, 'miou': 0.9}, {'step': 20.0, 'boundary_f1': 0.1}
+  assert ranked([old, new], 'boundary_f1') == [new, old]
+
+
 def test_every_metric_is_ranked():
   """The higher ones are better unless they are losses or errors."""
   assert {name for name, higher in tasks.metrics().items() if not higher} == {

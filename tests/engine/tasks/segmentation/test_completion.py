@@ -68,7 +68,7 @@ def test_scenes_are_the_default(monkeypatch, tmp_path):
       {'best_metric': 'accuracy'},
       '--best_metric=accuracy is no metric of segmentation: it can be miou, '
       'pixel_accuracy, mean_accuracy, frequency_weighted_iou, boundary_f1, '
-      'loss.',
+      'mean_boundary_iou, loss, expected_calibration_error.',
     ),
     ({'plateau_metric': 'mean_f1'}, '--plateau_metric=mean_f1 is no metric'),
     (

@@ -78,7 +78,8 @@ def test_any_size(opened, size, decoder):
     :, : size[0], : size[1]
   ]
   found = predict(images)
-  assert found.losses is None and found.classes.dtype == np.int32
+  assert found.losses is found.confidences is None
+  assert found.classes.dtype == np.int32
   np.testing.assert_array_equal(found.classes, want.argmax(-1))
 
 
@@ -109,7 +110,11 @@ def test_losses(opened, ignore_label):
       ..., 0
     ]
     want.append(-np.log(shares[counts]).mean() if counts.any() else 0.0)
-  np.testing.assert_allclose(predict(images, labels).losses, want, rtol=1e-4)
+  found = predict(images, labels)
+  np.testing.assert_allclose(found.losses, want, rtol=1e-4)
+  np.testing.assert_allclose(
+    found.confidences, _shares(logits).max(-1), rtol=1e-4
+  )
 
 
 def test_logits_that_are_not_finite(opened):
@@ -134,6 +139,7 @@ def test_mirrored(opened):
   np.testing.assert_allclose(
     found.losses, -np.log(mean[..., 1]).mean((1, 2)), rtol=1e-4
   )
+  np.testing.assert_allclose(found.confidences, mean.max(-1), rtol=1e-4)
 
 
 def _resize(images, height, width):
@@ -162,6 +168,7 @@ def test_scales(opened):
   np.testing.assert_allclose(
     found.losses, -np.log(mean[..., 1]).mean((1, 2)), rtol=1e-4
   )
+  np.testing.assert_allclose(found.confidences, mean.max(-1), rtol=1e-4)
 
 
 def test_windows(opened):
@@ -177,6 +184,7 @@ def test_windows(opened):
   np.testing.assert_allclose(
     found.losses, -np.log(mean[..., 1]).mean((1, 2)), rtol=1e-4
   )
+  np.testing.assert_allclose(found.confidences, mean.max(-1), rtol=1e-4)
 
 
 @pytest.mark.parametrize('length', [1, 5, 60, 61, 100, 101, 1000])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from engine.config import scripts
+from engine.config import scripts, tasks
 from engine.resolve.evaluation import evaluation
 from engine.tasks.segmentation import predictor
-from metrics import segmentation
+from metrics import boundaries, calibration, segmentation
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures('workplace')
@@ -62,6 +62,63 @@ def test_every_image_once_on_each_call(segment, batch_size):
   losses = np.array([each.loss for each in found.images])
   assert metrics['loss'] == pytest.approx(
     (pixels * losses).sum() / pixels.sum()
+  )
+
+
+def _errors(opened):
+  """The calibration errors of all pixels, and of those of each class."""
+  seen = []
+  for seed in builders.SHAPE_VAL:
+    image, mask = builders.shape(seed)
+    prepared = opened.session.run(opened._prepared, {opened._pixels: image})
+    found = opened._model.predict(
+      opened.session, prepared[None], mask[None].astype(np.int32)
+    )
+    counts = mask != builders.IGNORED
+    classes, sure = found.classes[0][counts], found.confidences[0][counts]
+    seen.append([classes, sure, classes == mask[counts]])
+  classes, sure, hits = map(np.concatenate, zip(*seen, strict=True))
+  number = np.ceil(sure.astype(float) * 15).clip(1)
+
+  def error(which):
+    gaps = [
+      abs((hits[at] - sure[at].astype(float)).sum())
+      for at in (which & (number == m) for m in range(1, 16))
+    ]
+    return sum(gaps) / which.sum() if which.any() else np.nan
+
+  return error(classes >= 0), [error(classes == i) for i in range(3)]
+
+
+@pytest.mark.parametrize(
+  'flags',
+  [
+    {},
+    {'batch_size': 2},
+    {'flip': True, 'scales': '0.5,1', 'eval_crop_size': '17,25'},
+  ],
+)
+def test_boundaries_and_calibration(segment, flags):
+  opened = segment(**flags)
+  found = opened.predict()
+  overlap = 0
+  for image, seed in zip(found.images, builders.SHAPE_VAL, strict=True):
+    pixels, mask = builders.shape(seed)
+    own = boundaries.boundary_overlap(mask, opened.mask(pixels), 3)
+    overlap = overlap + own
+    assert image.mean_boundary_iou == pytest.approx(
+      np.nanmean(boundaries.boundary_iou(own))
+    )
+  np.testing.assert_array_equal(found.overlap, overlap)
+  metrics = found.metrics()
+  assert tasks.TASKS['segmentation'].metrics.keys() <= metrics.keys()
+  assert metrics['mean_boundary_iou'] == pytest.approx(
+    np.nanmean(overlap[0] / np.maximum(overlap[1], 1))
+  )
+  error, errors = _errors(opened)
+  assert metrics['expected_calibration_error'] == pytest.approx(error, abs=1e-6)
+  np.testing.assert_allclose(
+    calibration.class_errors(found.tallied), errors, atol=1e-6
   )
 
 
