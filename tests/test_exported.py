@@ -189,7 +189,8 @@ def test_masks(shape_models, shapes_run):
   printed = evaluate(shape_models / 'saved_model', batch_size=3)
   wanted = read(shapes_run.folder / 'eval' / 'eval.json')
   same(printed.metrics, wanted)
-  assert printed.metrics['iou'] == pytest.approx(wanted['iou'], abs=1e-5)
+  for name in 'iou', 'boundary_iou', 'calibration_error':
+    assert printed.metrics[name] == pytest.approx(wanted[name], abs=2e-5)
   for name in ('output_stride', 'examples', 'absent_classes'):
     assert printed.metrics[name] == wanted[name]
   mine, theirs = (
@@ -208,8 +209,9 @@ def test_masks(shape_models, shapes_run):
 def test_masks_of_one_size(shape_models):
   """Images and masks are brought to it; without logits there is no loss."""
   printed = evaluate(shape_models / 'tflite')
-  assert 'loss' not in printed.metrics
-  first, _, _, beside, *_ = printed.out.splitlines()[1:]
+  assert not {'loss', 'expected_calibration_error'} & printed.metrics.keys()
+  assert 0 < printed.metrics['mean_boundary_iou'] < 1
+  first, _, _, _, beside, *_ = printed.out.splitlines()[1:]
   assert first.startswith('mIOU ') and 'loss' not in first
   assert ': the checkpoint, of images as they are, says ' in beside
   images = rows('out/per_image.csv')
@@ -274,6 +276,15 @@ def test_masks_of_files(shape_models, shapes_run):
       for folder in ('mine', 'theirs')
     )
     np.testing.assert_array_equal(mine, theirs)
+  os.remove('mine/b_mask.png')
+  (again,) = classify(
+    'a.png',
+    'b.png',
+    exported=shape_models / 'saved_model',
+    skip_existing=True,
+    **flags,
+  )
+  assert again == found[1] and os.path.exists('mine/b_mask.png')
   flags['output_dir'] = 'cut'
   classify('b.png', exported=shape_models / 'tflite', **flags)
   assert Image.open('cut/b_mask.png').size == (33, 33)

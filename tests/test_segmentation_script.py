@@ -294,6 +294,42 @@ def test_classifying_images(shapes_run, tmp_path):
     assert Image.open(line['overlay']).size[0] > 0
 
 
+def test_frames_of_a_video(shapes_run):
+  """A folder of them, one of which is broken, beside a video itself."""
+  folder = pathlib.Path('clip')
+  folder.mkdir()
+  for number in 2, 10, 9:
+    image = Image.fromarray(builders.shape(number, (28, 32))[0])
+    image.save(folder / f'frame{number}.png')
+  (folder / 'frame9.png').write_bytes(b'none')
+  pathlib.Path('clip.mp4').touch()
+  printed = call(
+    classify_image,
+    'clip.mp4',
+    'clip',
+    '--flip',
+    scales='0.5,1',
+    output_stride=4,
+    checkpoint_path=shapes_run.folder,
+    output_dir='masks',
+  )
+  assert printed.status == 1
+  files = [line for line in printed.out.splitlines() if line.endswith('.png')]
+  assert files == ['clip/frame2.png', 'clip/frame10.png']
+  assert printed.err.splitlines() == [
+    'error: clip/frame9.png is no image, or is damaged.',
+    'error: clip.mp4 is a video: make a folder of its frames, and name that: '
+    'mkdir clip && ffmpeg -i clip.mp4 clip/%06d.png',
+    'error: 2 of 4 files could not be classified: see above.',
+  ]
+  assert sorted(path.name for path in pathlib.Path('masks').iterdir()) == [
+    'frame10_mask.png',
+    'frame10_overlay.png',
+    'frame2_mask.png',
+    'frame2_overlay.png',
+  ]
+
+
 @pytest.mark.usefixtures('unevaluated')
 def test_a_folder_that_cannot_be_written(shapes_run, tmp_path):
   """Is named before the images are looked at."""

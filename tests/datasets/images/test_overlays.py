@@ -208,8 +208,9 @@ def test_a_wrong_pixel_of_a_large_image_is_seen(tmp_path):
   wrong = np.zeros((4 * CELL, 4 * CELL), bool)
   wrong[5] = True
   image = plain((100, 100, 100), *wrong.shape)
-  sheet = drawn(tmp_path, [Row(image, [], wrong=wrong)])
-  red, green, _ = cell(sheet, 8 + CELL + 2, 8)[1].astype(int).T
+  row = Row(image, [ids(0, *wrong.shape)], wrong=wrong)
+  sheet = drawn(tmp_path, [row])
+  red, green, _ = cell(sheet, 8 + 2 * (CELL + 2), 8)[1].astype(int).T
   assert (red > green + 20).all()
 
 
