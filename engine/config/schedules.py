@@ -34,6 +34,8 @@ SCHEDULES = {
   'piecewise': ScheduleEntry(_OURS + 'piecewise', has_boundaries=True),
 }
 
+WARMUPS = ('linear', 'constant')
+
 
 def falls_to_end(name: str | None) -> bool:
   """Whether a schedule, None if it is not known, falls to the end rate."""
@@ -79,7 +81,10 @@ def _check_boundaries(config):
 
 # Flag -> (what it is, when it counts): none may be above --learning_rate.
 _BELOW = {
-  'warmup_learning_rate': ('a warm-up rises', lambda config: config.warmup),
+  'warmup_learning_rate': (
+    'a linear warm-up rises',
+    lambda config: config.warmup and config.warmup_type == 'linear',
+  ),
   'end_learning_rate': (
     'the schedule falls',
     lambda config: falls_to_end(config.learning_rate_decay_type),
@@ -91,6 +96,17 @@ _BELOW = {
 }
 
 
+def _check_warmup(config):
+  if config.warmup_type != 'constant':
+    return
+  for flag in ('warmup', 'warmup_learning_rate'):
+    if not getattr(config, flag):
+      raise ValueError(
+        f'--warmup_type=constant needs --{flag}: steps at one rate above 0 '
+        'before the schedule.'
+      )
+
+
 def check(config: Any) -> None:
   """Raises ValueError where flags of a `TrainConfig` contradict each other.
 
@@ -98,6 +114,7 @@ def check(config: Any) -> None:
   """
   if config.learning_rate_decay_type is not None:
     _check_boundaries(config)
+  _check_warmup(config)
   for flag, (reason, counts) in _BELOW.items():
     value = getattr(config, flag)
     if (

@@ -66,7 +66,8 @@ def _plan(config, num_examples):
     )
   return Plan(
     warmup,
-    max(int(steps_per_epoch * config.num_epochs_per_decay), 1),
+    config.decay_steps
+    or max(int(steps_per_epoch * config.num_epochs_per_decay), 1),
     boundaries,
     (total or 0) - warmup,
   )
@@ -95,7 +96,7 @@ def fixed(config: OptimizationConfig, plan: Plan, step: tf.Tensor) -> tf.Tensor:
 def exponential(
   config: OptimizationConfig, plan: Plan, step: tf.Tensor
 ) -> tf.Tensor:
-  """Falls by a factor every so many epochs, in stairs."""
+  """Falls by a factor every so many epochs or steps, in stairs."""
   factor = tf.constant(config.learning_rate_decay_factor, tf.float64)
   return config.learning_rate * factor ** _float(step // plan.decay)
 
@@ -103,8 +104,11 @@ def exponential(
 def polynomial(
   config: OptimizationConfig, plan: Plan, step: tf.Tensor
 ) -> tf.Tensor:
-  """Falls on a straight line to the end learning rate, and stays there."""
-  return _falling(config, 1 - _progress(step, plan.decay))
+  """Falls to the end learning rate by a power of what is left; stays there."""
+  left = 1 - _progress(step, plan.decay)
+  if config.learning_power != 1:  # 1 is exact
+    left **= config.learning_power
+  return _falling(config, left)
 
 
 def cosine(
@@ -136,10 +140,11 @@ def build(
 ) -> tf.Tensor:
   """Returns the learning rate of a `TrainConfig` as a float32 scalar.
 
-  A warm-up goes on a straight line from `warmup_learning_rate` at step 0 to
-  what the schedule begins with (arXiv:1706.02677, section 2.2). The schedule
-  follows it: its own first step is the one behind the warm-up. Only boundaries
-  and the end of a cosine count from the start of the training.
+  A linear warm-up goes on a straight line from `warmup_learning_rate` at step 0
+  to what the schedule begins with (arXiv:1706.02677, section 2.2), a constant
+  one stays there (DeepLab's slow start). The schedule follows it: its own first
+  step is the one behind the warm-up. Only boundaries and the end of a cosine
+  count from the start of the training.
 
   Args:
     config: the complete configuration.
@@ -158,10 +163,10 @@ def build(
   rate = schedule(config, plan, tf.maximum(step - plan.warmup, 0))
   if plan.warmup:
     begin = config.warmup_learning_rate
-    rising = begin + (config.learning_rate - begin) * _progress(
-      step, plan.warmup
-    )
-    rate = tf.where(step < plan.warmup, rising, rate)
+    warm = tf.constant(begin, tf.float64)
+    if config.warmup_type == 'linear':
+      warm += (config.learning_rate - begin) * _progress(step, plan.warmup)
+    rate = tf.where(step < plan.warmup, warm, rate)
   if factor is not None:
     factor = _float(factor)
     lowered = tf.maximum(rate * factor, config.plateau_end_learning_rate)

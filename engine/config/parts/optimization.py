@@ -42,6 +42,18 @@ class OptimizationConfig(Config):
     above=0,
     otherwise=2.0,
   )
+  decay_steps: int | None = option(
+    None,
+    'exponential: steps between two decays. polynomial: steps of the whole '
+    'decay. Default: by --num_epochs_per_decay.',
+    low=1,
+  )
+  learning_power: float = option(
+    1.0,
+    'polynomial: power of the share of the decay that is left; 1 is a '
+    'straight line, DeepLab has 0.9.',
+    above=0,
+  )
   weight_decay: float = option(
     0.00004,
     'L2 weight of kernels. adamw and lars decay them in the update '
@@ -144,9 +156,14 @@ class OptimizationConfig(Config):
   )
   warmup: parsing.Length | None = option(
     None,
-    'Length of a linear warm-up before the schedule, such as 500 or '
-    '5epochs. Default: none.',
+    'Length of a warm-up before the schedule, such as 500 or 5epochs. '
+    'Default: none.',
     form=parsing.LENGTH,
+  )
+  warmup_type: str = option(
+    'linear',
+    'How the warm-up goes on: linear, to the initial rate, or constant.',
+    choices=schedules.WARMUPS,
   )
   warmup_learning_rate: float = option(
     0.0, 'Learning rate at the start of the warm-up.', low=0

@@ -55,6 +55,48 @@ def test_rates(graph, kind, rates):
   )
 
 
+@pytest.mark.parametrize('warmup', [0, 4])
+@pytest.mark.parametrize('power, end', [(0.9, 0.0), (2.0, 0.1), (1.0, 0.1)])
+def test_power(graph, power, end, warmup):
+  """DeepLab's poly, in steps, whatever an epoch is; it begins behind a warm-up.
+
+  By its formula: end + (begin - end) * (1 - step / steps) ** power.
+  """
+  flags = {'warmup': f'{warmup}', 'warmup_type': 'constant'} if warmup else {}
+  found = _rates(
+    range(20),
+    learning_rate_decay_type='polynomial',
+    learning_power=power,
+    decay_steps=16 - warmup,
+    end_learning_rate=end,
+    warmup_learning_rate=0.7,  # above the rate, as DeepLab's may be
+    **flags,
+  )
+  left = 1 - np.minimum(np.arange(20 - warmup) / (16 - warmup), 1)
+  np.testing.assert_allclose(
+    found, [0.7] * warmup + [*(end + (0.5 - end) * left**power)], rtol=1e-6
+  )
+
+
+def test_decay_steps_of_stairs(graph):
+  found = _rates(
+    [0, 6, 7, 14], learning_rate_decay_type='exponential', decay_steps=7
+  )
+  np.testing.assert_allclose(found, [0.5, 0.5, 0.1, 0.02], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  'flags, missing',
+  [
+    ({'warmup_learning_rate': 0.1}, 'needs --warmup:'),
+    ({'warmup': '4'}, 'needs --warmup_learning_rate:'),
+  ],
+)
+def test_a_constant_warmup_needs_steps_and_a_rate(flags, missing):
+  with pytest.raises(ValueError, match=missing):
+    CONFIG.replace(warmup_type='constant', **flags)
+
+
 @pytest.mark.parametrize(
   'end, rates',
   [
