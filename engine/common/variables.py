@@ -15,7 +15,8 @@ def matching(
 
   Args:
     variables: the variables to choose from.
-    scopes: each is a scope or a variable's name.
+    scopes: each is a scope or a variable's name, or what it begins with and
+      a star: 'aspp*' is all of aspp0, aspp1 and so on.
     flag: the flag's name, for the error.
 
   Raises:
@@ -29,7 +30,9 @@ def matching(
     inside = {
       v.op.name
       for v in variables
-      if f'{v.op.name}/'.startswith(scope.rstrip('/') + '/')
+      if f'{v.op.name}/'.startswith(
+        scope[:-1] if scope.endswith('*') else scope.rstrip('/') + '/'
+      )
     }
     if not inside:
       known = _scopes(variables)

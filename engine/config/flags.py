@@ -12,12 +12,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.common import console, logs
 from engine.common.loading import load
-from engine.config import aliases, help_text
+from engine.config import aliases, deeplab, help_text
 from engine.config.fields import Given
+from engine.config.parts.model import ModelConfig
 
 _BROKEN_PIPE = 141  # as the shell says of a program that SIGPIPE has ended
 
@@ -28,6 +29,32 @@ def parse(
   begin: Callable[..., Given] | None = None,
 ) -> tuple[Given, list[str]]:
   """Returns the configuration that `argv` gives, and its other arguments.
+
+  See `read`, which tells more.
+  """
+  return read(config_class, argv, begin)[:2]
+
+
+class Read(NamedTuple):
+  """What a command line says.
+
+  Fields:
+    config: the configuration.
+    arguments: what are no flags.
+    notes: sentences on flags of DeepLab, and what they were taken for.
+  """
+
+  config: Any
+  arguments: list[str]
+  notes: list[str]
+
+
+def read(
+  config_class: type[Given],
+  argv: list[str],
+  begin: Callable[..., Given] | None = None,
+) -> Read:
+  """Returns what `argv` says, by our flags or DeepLab's.
 
   Args:
     config_class: the configuration.
@@ -40,6 +67,37 @@ def parse(
     ValueError: an unknown flag or an invalid value.
     SystemExit: after the help.
   """
+  own = [field.name for field in dataclasses.fields(config_class)]
+  values = _defined(config_class)
+  is_model = issubclass(config_class, ModelConfig)
+  command = deeplab.split(argv, own if is_model else None)
+  arguments = _parsed(values, command.argv, own)
+  if values.help:
+    print(help_text.of(config_class, argv[0]), flush=True)
+    raise SystemExit(0)
+
+  def given() -> dict[str, Any]:
+    return {name: values[name].value for name in own if values[name].present}
+
+  make = begin or config_class
+  if not command.theirs:
+    return Read(make(**given()), arguments, [])
+  ours = {name: str(value) for name, value in given().items()}
+  meaning = deeplab.understand(config_class, command.theirs, ours)
+  try:
+    texts = {**meaning.defaults, **meaning.given}
+    _parsed(
+      values,
+      [argv[0], *(f'--{name}={text}' for name, text in texts.items())],
+      own,
+    )
+    return Read(make(**given()), arguments, meaning.notes)
+  except ValueError as error:
+    raise ValueError(meaning.explained(str(error))) from None
+
+
+def _defined(config_class):
+  """Returns the flags of a configuration, none of which is given yet."""
   from absl import flags
 
   define: dict[type, Callable[..., Any]] = {
@@ -55,8 +113,7 @@ def parse(
   flags.DEFINE_bool(
     'help', False, 'Show this.', short_name='h', flag_values=values
   )
-  fields = dataclasses.fields(config_class)
-  for field in fields:
+  for field in dataclasses.fields(config_class):
     define[config_class.kind(field)](
       field.name,
       config_class.as_text(field.name, field.default),
@@ -64,8 +121,15 @@ def parse(
       flag_values=values,
     )
     values[field.name].boolean |= field.metadata['switch']
+  return values
+
+
+def _parsed(values, argv, own):
+  """Sets flags by a command line; returns its other arguments."""
+  from absl import flags
+
   try:
-    arguments = values(argv)[1:]
+    return values(argv)[1:]
   except flags.CantOpenFlagFileError as error:
     path = getattr(error.__context__, 'filename', None) or 'the file'
     raise ValueError(
@@ -73,22 +137,14 @@ def parse(
       'from the current folder.'
     ) from None
   except flags.UnrecognizedFlagError as error:
-    hint = aliases.suggestion(error.flagname, [field.name for field in fields])
+    name = error.flagname
+    hint = deeplab.instead(name, own) or aliases.suggestion(name, own)
     raise ValueError(
-      f'There is no flag --{error.flagname}.{hint} --help lists the flags.'
+      f'There is no flag --{name}.{hint} --help lists the flags.'
     ) from None
   except flags.Error as error:
     text = str(error).rstrip('.')
     raise ValueError(f'{text}. --help lists the flags.') from None
-  if values.help:
-    print(help_text.of(config_class, argv[0]), flush=True)
-    raise SystemExit(0)
-  given: dict[str, Any] = {
-    field.name: values[field.name].value
-    for field in fields
-    if values[field.name].present
-  }
-  return (begin or config_class)(**given), arguments
 
 
 def run(
@@ -105,7 +161,7 @@ def run(
     target: such as 'engine.train:train', imported once the flags are valid.
     argv: the command line; the process's own if None.
     takes_arguments: whether the function takes the other arguments too.
-    begin: see `parse`.
+    begin: see `read`.
 
   Returns:
     The exit status: 0, 1 for a failure that has been explained, 130 where
@@ -113,7 +169,7 @@ def run(
   """
   verbosity = 0
   try:
-    config, arguments = parse(
+    config, arguments, understood = read(
       config_class, sys.argv if argv is None else argv, begin
     )
     verbosity = config.verbosity
@@ -121,8 +177,8 @@ def run(
       raise ValueError(
         f'The argument {arguments[0]!r} is no flag: flags begin with --.'
       )
-    for note in config.notes():
-      console.note(note)
+    for note in (*understood, *config.notes()):
+      console.note(note, aside=getattr(config, 'json', False))
     with logs.quiet(verbosity):
       with logs.stderr_hidden(verbosity):
         function = load(target)

@@ -123,11 +123,25 @@ _OF_THE_COMMAND = ('accept_changes', 'train_dir')
 _LENGTHS = ('max_number_of_steps', 'num_epochs')
 
 
+def to_resume(given: Mapping[str, Any]) -> str | None:
+  """Returns the folder of the run that flags ask to resume, None for none.
+
+  It is named by `resume`, or by `train_dir` alone where that has a config.json.
+
+  Args:
+    given: the values of the flags that are given.
+  """
+  folder = given.get('resume')
+  if folder is None and given.keys() - {'verbosity'} == {'train_dir'}:
+    found = os.path.join(given['train_dir'], CONFIG_FILENAME)
+    folder = given['train_dir'] if os.path.exists(found) else None
+  return folder
+
+
 def resumed(**given: Any) -> TrainConfig:
   """Returns what a training is told: by flags, and by the run that it resumes.
 
-  A run is resumed by `resume`, or by `train_dir` alone where it has a
-  config.json. What no flag gives is then as the run has it.
+  What no flag gives is as the run has it that is resumed; see `to_resume`.
 
   Args:
     **given: the fields that flags give.
@@ -135,10 +149,8 @@ def resumed(**given: Any) -> TrainConfig:
   Raises:
     ValueError: there is no run, or a flag differs from it that never may.
   """
-  folder = given.pop('resume', None)
-  if folder is None and given.keys() - {'verbosity'} == {'train_dir'}:
-    found = os.path.join(given['train_dir'], CONFIG_FILENAME)
-    folder = given['train_dir'] if os.path.exists(found) else None
+  folder = to_resume(given)
+  given.pop('resume', None)
   if folder is None:
     return TrainConfig(**given)
   other = given.get('train_dir', folder)

@@ -82,7 +82,7 @@ def _check_boundaries(config):
 # Flag -> (what it is, when it counts): none may be above --learning_rate.
 _BELOW = {
   'warmup_learning_rate': (
-    'a linear warm-up rises',
+    'a warm-up rises',
     lambda config: config.warmup and config.warmup_type == 'linear',
   ),
   'end_learning_rate': (

@@ -66,7 +66,7 @@ def _plan(config, num_examples):
     )
   return Plan(
     warmup,
-    config.decay_steps
+    config.num_steps_per_decay
     or max(int(steps_per_epoch * config.num_epochs_per_decay), 1),
     boundaries,
     (total or 0) - warmup,

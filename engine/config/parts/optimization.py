@@ -42,7 +42,7 @@ class OptimizationConfig(Config):
     above=0,
     otherwise=2.0,
   )
-  decay_steps: int | None = option(
+  num_steps_per_decay: int | None = option(
     None,
     'exponential: steps between two decays. polynomial: steps of the whole '
     'decay. Default: by --num_epochs_per_decay.',

@@ -67,7 +67,7 @@ def test_power(graph, power, end, warmup):
     range(20),
     learning_rate_decay_type='polynomial',
     learning_power=power,
-    decay_steps=16 - warmup,
+    num_steps_per_decay=16 - warmup,
     end_learning_rate=end,
     warmup_learning_rate=0.7,  # above the rate, as DeepLab's may be
     **flags,
@@ -80,7 +80,7 @@ def test_power(graph, power, end, warmup):
 
 def test_decay_steps_of_stairs(graph):
   found = _rates(
-    [0, 6, 7, 14], learning_rate_decay_type='exponential', decay_steps=7
+    [0, 6, 7, 14], learning_rate_decay_type='exponential', num_steps_per_decay=7
   )
   np.testing.assert_allclose(found, [0.5, 0.5, 0.1, 0.02], rtol=1e-6)
 

@@ -1,0 +1,747 @@
+"""DeepLab's command lines: what each of its flags is here.
+
+The flags are those of DeepLab's train.py, eval.py, vis.py, export_model.py and
+common.py. A flag that a script has itself is its own: its row, if it has one,
+tells DeepLab's default alone. Nothing here imports TensorFlow.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from engine.config import runs
+from engine.config.fields import Config
+
+# The values of all of DeepLab's flags in a command, given or by default.
+Values = Mapping[str, str]
+# Makes of the text of a flag that of ours, None where it has no effect.
+Value = Callable[[str, Values], str | None]
+
+
+def _same(text: str, values: Values) -> str | None:
+  return text
+
+
+class Flag(NamedTuple):
+  """What a flag of DeepLab's is here.
+
+  Fields:
+    ours: our flags that have its meaning; each script takes the first that it
+      has.
+    value: see `Value`.
+    kind: what DeepLab takes: str, bool, int or float.
+    default: DeepLab's default, '' for none or if it is of no account.
+    only: in a script without such a flag of ours, the values that are what is
+      done anyway; if there are any, all others are refused.
+    beside: another flag of ours, that a script must have.
+    why: what to do instead, or why there is nothing to do: a sentence that
+      goes on behind '--flag: '.
+  """
+
+  ours: tuple[str, ...] = ()
+  value: Value = _same
+  kind: type = str
+  default: str = ''
+  only: tuple[str, ...] = ()
+  beside: str = ''
+  why: str = ''
+
+
+def _is(*ours: str, **others) -> Flag:
+  return Flag(ours, **others)
+
+
+def _only(value: str, why: str, kind: type = bool) -> Flag:
+  return Flag(only=(value,), why=why, kind=kind)
+
+
+def is_true(text: str) -> bool:
+  """Whether a text of absl's is true."""
+  return text.lower() in ('true', 't', '1')
+
+
+def _opposite(text, values):
+  return 'false' if is_true(text) else 'true'
+
+
+def _is_adam(values):
+  return values['optimizer'] == 'adam'
+
+
+def _with_decoder(values):
+  """Whether there is a low-level feature: DeepLab's decoder, or ours."""
+  given = values.get('decoder', '')
+  return (
+    given == 'deeplabv3plus' if given else bool(values['decoder_output_stride'])
+  )
+
+
+def _decoder(text, values):
+  if text != '4':
+    raise ValueError(
+      f'--decoder_output_stride={text}: the decoder here joins features of '
+      'stride 4: pass 4, or leave it out for --decoder=aspp.'
+    )
+  return 'deeplabv3plus'
+
+
+def _policy(text, values):
+  if _is_adam(values):  # DeepLab gives it one rate for all steps
+    return 'fixed'
+  return {'poly': 'polynomial', 'step': 'exponential'}.get(text, text)
+
+
+def _base_rate(text, values):
+  return None if _is_adam(values) else text
+
+
+def _adam(text, values):
+  return text if _is_adam(values) else None
+
+
+def _decay_steps(text, values):
+  """Returns those of poly; 0 is all behind the slow start."""
+  if _poly(text, values) is None:
+    return None
+  steps = int(values['training_number_of_steps'])
+  behind = max(1, steps - int(values['slow_start_step']))
+  return str(int(float(text)) or behind)
+
+
+def _poly(text, values):
+  is_poly = values['learning_policy'] == 'poly' and not _is_adam(values)
+  return text if is_poly else None
+
+
+def _steps(text, values):
+  is_step = values['learning_policy'] == 'step' and not _is_adam(values)
+  return text if is_step else None
+
+
+def _slow(text, values):
+  """Returns the text if there is a slow start; adam has none in DeepLab."""
+  is_slow = int(values['slow_start_step']) and not _is_adam(values)
+  return text if is_slow else None
+
+
+def _slow_type(text, values):
+  return _slow({'none': 'constant'}.get(text, text), values)
+
+
+def _logits(values):
+  """Returns the scope of the logits: the network's own, or the decoder's."""
+  is_own = values.get('decoder') == 'fcn'
+  network = values['model_variant'].removesuffix('_beta')
+  return f'{network}/logits' if is_own else 'logits/semantic'
+
+
+def _last_layers(values):
+  """Returns the scopes of what DeepLab calls the last layers."""
+  logits_only = is_true(values['last_layers_contain_logits_only'])
+  if logits_only or values.get('decoder') == 'fcn':
+    return [_logits(values)]
+  pooling = is_true(values['add_image_level_feature'])
+  return [
+    _logits(values),
+    *['image_pooling'][: int(pooling)],
+    'aspp*',
+    'concat_projection',
+    *['decoder'][: int(_with_decoder(values))],
+  ]
+
+
+def _excluded(text, values):
+  return None if is_true(text) else ','.join(_last_layers(values))
+
+
+def _multipliers(text, values):
+  """Returns the factors of the last layers, twice that of biases.
+
+  A factor on the gradients is one on the rate for momentum; adam divides it
+  away again.
+  """
+  if _is_adam(values):
+    return None
+  scopes = dict.fromkeys(
+    [] if float(text) == 1 else _last_layers(values), float(text)
+  )
+  scopes[f'{_logits(values)}/biases'] = 2 * float(text)
+  return ','.join(f'{scope}={factor:g}' for scope, factor in scopes.items())
+
+
+def _network(text, values):
+  """Returns the network of a variant.
+
+  Raises:
+    ValueError: it is no ResNet.
+  """
+  if not text.startswith('resnet_'):
+    told = ', the default of DeepLab,'
+    is_default = text == FLAGS['model_variant'].default
+    raise ValueError(
+      f'--model_variant={text}{told * is_default} '
+      'is no ResNet, and there are no other networks here: pass one such as '
+      '--model_variant=resnet_v1_50_beta.'
+    )
+  return 'resnet_v1_18' if text == 'resnet_v1_18_beta' else text
+
+
+_DATASETS = ('pascal_voc_seg', 'cityscapes', 'ade20k')
+
+
+def _dataset(text, values):
+  return text if text in _DATASETS else 'tfrecord'
+
+
+def _evaluations(text, values):
+  return 'newest' if int(text) == 1 else 'new'
+
+
+def _export_dir(text, values):
+  return os.path.dirname(text) or '.'
+
+
+def _decoder_filters(text, values):
+  return text if _with_decoder(values) else None
+
+
+# A flag that only this script has.
+_TRAIN, _EVAL, _VIS, _EXPORT = 'train_dir', 'eval_dir', 'top', 'format'
+_ONE_PROCESS = 'this version runs in one process on one device.'
+_NO_MOBILENET = "that is MobileNet's, and only ResNets are here: leave it out."
+_NO_NAS = (
+  'that is for networks of NAS, and only ResNets are here: leave it out.'
+)
+_PLAIN = 'the layers here have no such form: leave it out.'
+_ASPP = 'leave it out, or choose other layers by --decoder.'
+_ONE_LOOK = (
+  'this script looks at an image once: leave it out. eval_image_classifier.py '
+  'averages over --scales and --flip.'
+)
+_FILES = (
+  'classify_image.py takes image files and folders: name them behind the '
+  'flags. eval_image_classifier.py draws the worst images of a split.'
+)
+_MORE_FLAGS = (
+  'it counts for --last_layer_gradient_multiplier and --initialize_last_layer.'
+)
+_NO_EFFECT = 'it has no effect in this command.'
+
+FLAGS: Mapping[str, Flag] = {
+  # absl.
+  'logtostderr': Flag(kind=bool, only=('true', 'false')),
+  'alsologtostderr': Flag(kind=bool, only=('true', 'false')),
+  # The process.
+  'master': Flag(why=_ONE_PROCESS),
+  'num_replicas': _is('worker_replicas', kind=int),
+  'startup_delay_steps': Flag(why=_ONE_PROCESS, kind=int),
+  # What is written, and when.
+  'train_logdir': _is('train_dir'),
+  'log_steps': _is('log_every_n_steps', kind=int),
+  'save_summaries_images': Flag(
+    kind=bool, why='images are always among the summaries.'
+  ),
+  'profile_logdir': Flag(
+    why='pass --profile_steps=20,30, whose profile is written to --train_dir.'
+  ),
+  # Optimizer and learning rate.
+  'optimizer': _is('optimizer', default='momentum'),
+  'learning_policy': _is(
+    'learning_rate_decay_type', value=_policy, default='poly'
+  ),
+  'base_learning_rate': _is(
+    'learning_rate', value=_base_rate, kind=float, default='0.0001'
+  ),
+  'adam_learning_rate': _is(
+    'learning_rate', value=_adam, kind=float, default='0.001'
+  ),
+  'adam_epsilon': _is('opt_epsilon', value=_adam, kind=float, default='1e-08'),
+  'decay_steps': _is(
+    'num_steps_per_decay', value=_decay_steps, kind=float, default='0'
+  ),
+  'end_learning_rate': _is(
+    'end_learning_rate', value=_poly, kind=float, default='0'
+  ),
+  'learning_power': _is(
+    'learning_power', value=_poly, kind=float, default='0.9'
+  ),
+  'learning_rate_decay_step': _is(
+    'num_steps_per_decay', value=_steps, kind=int, default='2000'
+  ),
+  'learning_rate_decay_factor': _is(
+    'learning_rate_decay_factor', value=_steps, kind=float, default='0.1'
+  ),
+  'training_number_of_steps': _is(
+    'max_number_of_steps', kind=int, default='30000'
+  ),
+  'slow_start_step': _is('warmup', value=_slow, kind=int, default='0'),
+  'slow_start_learning_rate': _is(
+    'warmup_learning_rate', value=_slow, kind=float, default='0.0001'
+  ),
+  'slow_start_burnin_type': _is(
+    'warmup_type', value=_slow_type, default='none'
+  ),
+  'momentum': _is('momentum', kind=float, default='0.9'),
+  'weight_decay': _is('weight_decay', kind=float, default='0.00004'),
+  'train_batch_size': _is('batch_size', beside=_TRAIN, kind=int, default='8'),
+  'last_layer_gradient_multiplier': _is(
+    'learning_rate_multipliers',
+    value=_multipliers,
+    kind=float,
+    default='1',
+    why='adam divides gradients by their size, so that it has no effect.',
+  ),
+  'last_layers_contain_logits_only': Flag(
+    kind=bool, default='false', why=_MORE_FLAGS
+  ),
+  # The start.
+  'tf_initial_checkpoint': _is('checkpoint_path', beside=_TRAIN),
+  'initialize_last_layer': _is(
+    'checkpoint_exclude_scopes', value=_excluded, kind=bool, default='true'
+  ),
+  # Batch norm.
+  'fine_tune_batch_norm': _is(
+    'freeze_batch_norm', value=_opposite, kind=bool, default='true'
+  ),
+  'batch_norm_decay': _is('batch_norm_decay', kind=float, default='0.9997'),
+  'quantize_delay_step': _only(
+    '-1',
+    'TensorFlow 2 has no graph rewriter for quantized training: leave it out, '
+    'and export with --format=tflite --quantize=int8.',
+    int,
+  ),
+  # Data and crops.
+  'dataset': _is('dataset_name', value=_dataset, why=_FILES),
+  'dataset_dir': _is('dataset_dir', why=_FILES),
+  'train_split': _is('dataset_split_name', beside=_TRAIN, default='train'),
+  'train_crop_size': _is('train_crop_size', default='513,513'),
+  'min_scale_factor': _is('min_scale_factor', kind=float, default='0.5'),
+  'max_scale_factor': _is('max_scale_factor', kind=float, default='2'),
+  'scale_factor_step_size': _is(
+    'scale_factor_step_size', kind=float, default='0.25'
+  ),
+  'keep_aspect_ratio': _only(
+    'true', 'images keep their aspect ratio here: leave it out.'
+  ),
+  'label_weights': _is('class_weights'),
+  # The network.
+  'model_variant': _is('model_name', value=_network, default='mobilenet_v2'),
+  'output_stride': _is('output_stride', kind=int, default='16'),
+  'depth_multiplier': _only('1', _NO_MOBILENET, float),
+  'divisible_by': Flag(only=('', 'None'), why=_NO_MOBILENET),
+  'use_bounded_activation': _only('false', _PLAIN),
+  'drop_path_keep_prob': _only('1', _NO_NAS, float),
+  'nas_stem_output_num_conv_filters': _only('20', _NO_NAS, int),
+  'nas_use_classification_head': _only('false', _NO_NAS),
+  'nas_remove_os32_stride': _only('false', _NO_NAS),
+  'dense_prediction_cell_json': Flag(only=('',), why=_NO_NAS),
+  # Its decoder. Where these are flags of ours, only the default counts.
+  'decoder_output_stride': _is('decoder', value=_decoder),
+  'add_image_level_feature': _is(
+    'add_image_level_feature', kind=bool, default='true'
+  ),
+  'aspp_with_separable_conv': _is(
+    'aspp_with_separable_conv', kind=bool, default='true'
+  ),
+  'decoder_use_separable_conv': _is(
+    'decoder_use_separable_conv',
+    value=_decoder_filters,
+    kind=bool,
+    default='true',
+  ),
+  'image_pooling_stride': Flag(only=('1,1', '1'), why=_PLAIN),
+  'logits_kernel_size': _only('1', 'the logits are of a 1x1 convolution.', int),
+  'aspp_with_batch_norm': _only('true', _ASPP),
+  'aspp_with_concat_projection': _only('true', _PLAIN),
+  'aspp_with_squeeze_and_excitation': _only('false', _PLAIN),
+  'aspp_convs_filters': _is('decoder_depth', kind=int, default='256'),
+  'decoder_filters': _is('decoder_depth', value=_decoder_filters, kind=int),
+  'decoder_use_sum_merge': _only('false', _PLAIN),
+  'decoder_output_is_logits': _only('false', _PLAIN),
+  'image_se_uses_qsigmoid': _only('false', _PLAIN),
+  'prediction_with_upsampled_logits': _only(
+    'true', 'logits are enlarged before their softmax here: leave it out.'
+  ),
+  # eval.py and vis.py.
+  'checkpoint_dir': _is('checkpoint_path'),
+  'eval_logdir': _is('eval_dir'),
+  'vis_logdir': _is('output_dir', beside=_VIS),
+  'eval_split': _is('dataset_split_name', beside=_EVAL, default='val'),
+  'vis_split': Flag(why=_FILES),
+  'eval_batch_size': _is('batch_size', beside=_EVAL, kind=int),
+  'vis_batch_size': _is('batch_size', beside=_VIS, kind=int),
+  'vis_crop_size': _is('eval_crop_size', beside=_VIS),
+  'eval_scales': _is('scales', only=('1',), why=_ONE_LOOK),
+  'add_flipped_images': _is('flip', kind=bool, only=('false',), why=_ONE_LOOK),
+  'max_number_of_evaluations': _is('checkpoints', value=_evaluations, kind=int),
+  'max_number_of_iterations': Flag(
+    kind=int, why='the newest checkpoint is looked at once.'
+  ),
+  'eval_interval_secs': Flag(
+    kind=int, why='a checkpoint is evaluated as soon as it is there.'
+  ),
+  'colormap_type': _only(
+    'pascal', 'masks have the colours of PASCAL VOC: leave it out.', str
+  ),
+  'also_save_raw_predictions': Flag(
+    kind=bool, why='the numbers of the classes are always in STEM_mask.png.'
+  ),
+  # export_model.py.
+  'export_path': _is('output_dir', beside=_EXPORT, value=_export_dir),
+  'num_classes': Flag(kind=int, why='the checkpoint tells it.'),
+  'crop_size': _is('image_size'),
+  'inference_scales': _only('1', _ONE_LOOK, float),
+  'save_inference_graph': Flag(
+    kind=bool, why='the graph is in the frozen graph, and in no other file.'
+  ),
+}
+
+# What DeepLab's training does without a flag for it: our flag -> its value.
+TRAINING: Mapping[str, Callable[[Values], str | None]] = {
+  'task': lambda values: 'segmentation',
+  'decoder': lambda values: (
+    'deeplabv3plus' if _with_decoder(values) else 'aspp'
+  ),
+  'random_flip': lambda values: 'true',
+  'root_block': lambda values: (
+    'beta' if values['model_variant'] == 'resnet_v1_18_beta' else None
+  ),
+  # The networks with the beta root see [-1, 1], the others VGG's mean.
+  'preprocessing_name': lambda values: (
+    'inception' if values['model_variant'].endswith('_beta') else 'vgg'
+  ),
+}
+# The same of its export.
+EXPORT: Mapping[str, Callable[[Values], str | None]] = {
+  'format': lambda values: 'frozen_graph'
+}
+
+# Given once for each of their values, or as a list with commas.
+_LISTS = (
+  'atrous_rates',
+  'multi_grid',
+  'image_pyramid',
+  'train_crop_size',
+  'eval_crop_size',
+  'vis_crop_size',
+  'crop_size',
+  'eval_scales',
+  'inference_scales',
+  'label_weights',
+)
+_RATES = (
+  "DeepLab's ASPP has no 3x3 convolutions without --atrous_rates; here it has "
+  'those of 6,12,18 at output stride 16, of 12,24,36 at 8.'
+)
+_ONCE = (
+  'The newest checkpoint is evaluated once; --checkpoints=new evaluates each '
+  'new one, as DeepLab does without --max_number_of_evaluations=1.'
+)
+
+
+class Command(NamedTuple):
+  """A command line, with DeepLab's flags taken out.
+
+  Fields:
+    argv: the rest.
+    theirs: {flag: text} of DeepLab's.
+  """
+
+  argv: list[str]
+  theirs: dict[str, str]
+
+
+class Meaning(NamedTuple):
+  """What DeepLab's flags mean.
+
+  Fields:
+    given: {our flag: text}, of flags that are given.
+    defaults: {our flag: text}, where no flag gives another.
+    names: {our flag: how it was given}.
+    notes: sentences on what was understood.
+  """
+
+  given: dict[str, str]
+  defaults: dict[str, str]
+  names: dict[str, str]
+  notes: list[str]
+
+  def explained(self, error: str) -> str:
+    """Returns an error about our flags, with those that were given."""
+    found = [
+      f'{self.names.get(name, "the default of DeepLab")} is --{name} here'
+      for name in {**self.given, **self.defaults}
+      if re.search(rf'--{name}\b', error)
+    ]
+    return f'{error} ({"; ".join(found)}.)' if found else error
+
+
+def split(argv: Sequence[str], own: Collection[str] | None) -> Command:
+  """Takes DeepLab's flags out of a command line.
+
+  A list that is given by one value at a time is joined, our own too. What is in
+  flag files stays as it is.
+
+  >>> split(['x', '--train_logdir', 'a', '--seed=1', '--notrain'], ['seed'])
+  Command(argv=['x', '--seed=1', '--notrain'], theirs={'train_logdir': 'a'})
+
+  Args:
+    argv: with the script's name first.
+    own: the flags of the script; None for one that DeepLab has none like.
+
+  Raises:
+    ValueError: a flag without its value.
+  """
+  if own is None:
+    return Command([*argv], {})
+  rest: list[str] = [argv[0]]
+  found: dict[str, list[str]] = {}  # in the order of the last ones
+  places: dict[str, list[int]] = {}  # of our lists
+  words = iter(argv[1:])
+  for word in words:
+    if word == '--':
+      rest += [word, *words]
+      break
+    name, equals, text = word.lstrip('-').partition('=')
+    if not equals and _is_off(name, own):
+      name, equals, text = name.removeprefix('no'), '=', 'false'
+    known = name in (_LISTS if name in own else FLAGS)
+    if not word.startswith('-') or not known:
+      rest.append(word)
+      continue
+    if not equals:
+      is_switch = name not in own and FLAGS[name].kind is bool
+      text = 'true' if is_switch else next(words, '')
+      if not text:
+        raise ValueError(f'--{name} has no value: pass --{name}=VALUE.')
+    found[name] = [*found.pop(name, []), text]
+    if name in own:
+      places.setdefault(name, []).append(len(rest))
+      rest.append(f'--{name}={text}')
+  joined = {name: _joined(name, texts) for name, texts in found.items()}
+  for name, (*before, last) in places.items():
+    rest[last] = f'--{name}={joined[name]}'
+    for place in before:
+      rest[place] = ''
+  return Command(
+    [rest[0], *filter(None, rest[1:])],
+    {name: text for name, text in joined.items() if name not in own},
+  )
+
+
+def _is_off(name, own):
+  """Whether it is such as notrain of a flag of DeepLab's."""
+  flag = name.removeprefix('no')
+  known = flag != name and flag not in own and flag in FLAGS
+  return known and FLAGS[flag].kind is bool
+
+
+def _joined(name, texts):
+  """Returns the values of a list that were given, or the last of others."""
+  is_list = name in _LISTS and not any(',' in text for text in texts)
+  return ','.join(texts) if is_list else texts[-1]
+
+
+def _parts(name, text):
+  return text.split(',') if name in _LISTS else [text]
+
+
+def _check_kind(name, text):
+  """Raises ValueError if the value is none that DeepLab would take."""
+  kind = FLAGS[name].kind
+  try:
+    for part in _parts(name, text):
+      if kind in (int, float):
+        kind(part)
+  except ValueError:
+    number = 'whole number' if kind is int else 'number'
+    raise ValueError(f'--{name}={text} is no {number}.') from None
+  if kind is bool and text.lower() not in _SWITCH:
+    raise ValueError(f'--{name}={text} must be true or false.')
+
+
+_SWITCH = ('true', 'false', 't', 'f', '1', '0')
+
+
+def _equal(name, text, other):
+  """Whether two values of a flag are the same."""
+  kind = FLAGS[name].kind
+  if kind is bool:
+    return is_true(text) == is_true(other)
+  return [*map(kind, _parts(name, text))] == [*map(kind, _parts(name, other))]
+
+
+def instead(name: str, own: Collection[str]) -> str:
+  """Returns a sentence on what to write for a flag of DeepLab's, '' for others.
+
+  It is for flag files, which have our flags alone.
+  """
+  ours = [each for each in FLAGS.get(name, Flag()).ours if each in own]
+  if not ours:
+    return ''
+  return (
+    f" It is DeepLab's, and has its meaning on a command line alone: write "
+    f'--{ours[0]} here.'
+  )
+
+
+def _target(flag, own):
+  """Returns our flag of a script, None if it has none."""
+  if flag.beside and flag.beside not in own:
+    return None
+  return next((each for each in flag.ours if each in own), None)
+
+
+def _refused(name, text):
+  """Returns a note on a flag without ours; raises ValueError if it counts."""
+  flag = FLAGS[name]
+  if flag.only:
+    if not any(_equal(name, text, value) for value in flag.only):
+      raise ValueError(f'--{name}={text}: {flag.why}')
+    return ''
+  if not flag.why:
+    raise ValueError(
+      f'There is no flag --{name} in this script, and none with its meaning. '
+      '--help lists the flags.'
+    )
+  return flag.why
+
+
+def understand(
+  config_class: type[Config], theirs: Mapping[str, str], ours: Mapping[str, str]
+) -> Meaning:
+  """Returns what a command of DeepLab's means.
+
+  Args:
+    config_class: the script.
+    theirs: {flag: text} of DeepLab's.
+    ours: {flag: text} of those flags of our own that are given.
+
+  Raises:
+    ValueError: what DeepLab can be told and is not done here, two flags that
+      contradict each other, or a value of another kind.
+  """
+  own = {field.name for field in dataclasses.fields(config_class)}
+  for name, text in theirs.items():
+    _check_kind(name, text)
+  values = {name: flag.default for name, flag in FLAGS.items()}
+  values.update(ours)
+  values.update(theirs)
+  given: dict[str, str] = {}
+  names: dict[str, str] = {}
+  said: list[str] = []
+  reasons: dict[str, list[str]] = {}  # why -> the flags without effect
+  for name, text in theirs.items():
+    flag = FLAGS[name]
+    target = _target(flag, own)
+    value = flag.value(text, values) if target else None
+    if target is None:
+      reasons.setdefault(_refused(name, text), []).append(f'--{name}')
+    elif value is None:
+      reasons.setdefault(flag.why or _NO_EFFECT, []).append(f'--{name}')
+    else:
+      others = [
+        (told, texts[target])
+        for told, texts in (
+          (f'--{target}={ours.get(target)}', ours),
+          (names.get(target), given),
+        )
+        if target in texts
+      ]
+      _check_once(config_class, target, value, f'--{name}={text}', others)
+      given[target], names[target] = value, f'--{name}={text}'
+      said.append(
+        f'--{name} is --{target}'
+        if value == text
+        else f'--{name}={text} is --{target}={value}'
+      )
+  taken = {**ours, **given}
+  defaults = _defaults(own, values, taken)
+  notes = [
+    *_summary(config_class, said, defaults),
+    *(f'{", ".join(names)}: {why}' for why, names in reasons.items() if why),
+    *_others(own, taken, defaults),
+  ]
+  return Meaning(given, defaults, names, notes)
+
+
+def _typed(config_class, name, text):
+  """Returns the value of a text, or itself if it has none."""
+  field = config_class.__dataclass_fields__[name]
+  kind, form = config_class.kind(field), field.metadata['form']
+  try:
+    if form:
+      return form.parse(text)
+    return is_true(text) if kind is bool else kind(text)
+  except ValueError:  # to be said with the others
+    return text
+
+
+def _check_once(config_class, target, value, name, others):
+  """Raises ValueError if a flag is given in two forms with two values.
+
+  Args:
+    config_class: the script.
+    target: our flag.
+    value: its text.
+    name: how it is given now.
+    others: pairs (how it is given, text) of the same flag.
+  """
+  for other, text in others:
+    if _typed(config_class, target, value) != _typed(
+      config_class, target, text
+    ):
+      raise ValueError(
+        f'{name} contradicts {other}, since both are --{target} here: leave '
+        'one of them out.'
+      )
+
+
+def _defaults(own, values, taken):
+  """Returns {our flag: text} of what DeepLab does if no flag says otherwise."""
+  found: dict[str, str | None] = {}
+  if _TRAIN in own:
+    if runs.to_resume(taken):
+      return {}  # all is as the run was begun
+    rows, more = FLAGS, TRAINING
+  elif _EVAL in own:
+    rows, more = {'eval_split': FLAGS['eval_split']}, {}
+  else:
+    rows, more = {}, EXPORT
+  for flag in rows.values():
+    target = _target(flag, own)
+    if flag.default and target and target not in taken:
+      found[target] = found.get(target) or flag.value(flag.default, values)
+  found.update((name, value(values)) for name, value in more.items())
+  return {
+    name: text
+    for name, text in found.items()
+    if text is not None and name in own and name not in taken
+  }
+
+
+def _summary(config_class, said, defaults):
+  """Returns what was understood, and which of DeepLab's defaults count."""
+  fields = config_class.__dataclass_fields__
+  others = [
+    f'--{name}={text}'
+    for name, text in defaults.items()
+    if fields[name].default is None
+    or _typed(config_class, name, text) != fields[name].default
+  ]
+  found = [f"DeepLab's flags: {', '.join(said)}."] if said else []
+  if others:
+    found.append(
+      f"DeepLab's defaults, where no flag says otherwise: {', '.join(others)}."
+    )
+  return found
+
+
+def _others(own, taken, defaults):
+  """Returns what DeepLab would do and is not done here."""
+  if _EVAL in own and 'checkpoints' not in taken:
+    return [_ONCE]
+  is_new = _TRAIN in own and bool(defaults)
+  return [_RATES] if is_new and 'atrous_rates' not in taken else []
