@@ -25,6 +25,55 @@ NORMALIZATIONS = {
 }
 
 
+class Range(NamedTuple):
+  """The sides that an image is resized to, as DeepLab does it.
+
+  Fields:
+    least: of the shorter side, which becomes that long; None to leave it.
+    most: of the longer side, for which the shorter may become less; None for
+      any.
+    factor: the sides are rounded up to a multiple of it plus one, which is
+      still not above `most`.
+  """
+
+  least: int | None
+  most: int | None
+  factor: int = 1
+
+  @classmethod
+  def of(
+    cls, least: int | None, most: int | None, factor: int | None
+  ) -> 'Range | None':
+    """Returns the range, None if the sides are free."""
+    return cls(least, most, factor or 1) if least or most else None
+
+  def size(self, size: tf.Tensor) -> tf.Tensor:
+    """Returns the size that an image gets.
+
+    >>> with tf.Session() as session:
+    ...   print(session.run(Range(100, 321, 16).size(tf.constant([50, 80]))))
+    [113 161]
+
+    Args:
+      size: int32 [2], its height and width.
+
+    Returns:
+      int32 [2].
+    """
+    size = tf.cast(size, tf.int64)
+    found = size
+    if self.least:
+      found = size * self.least // tf.reduce_min(size)
+    if self.most:
+      most = self.most - (self.most - 1) % self.factor
+      longest = tf.reduce_max(size)
+      found = tf.where(
+        tf.reduce_max(found) > most, size * most // longest, found
+      )
+    found += (1 - found) % self.factor
+    return tf.cast(tf.maximum(found, 1), tf.int32)
+
+
 class Placement(NamedTuple):
   """What part of an image goes where in the output.
 
@@ -143,6 +192,7 @@ def preprocess_for_train(
   scale_factor_step_size: float = 0.25,
   flip: bool = True,
   photometric: float = 0.0,
+  resize_to: Range | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Scales, crops or pads, flips, distorts the colours, and normalises.
 
@@ -164,6 +214,7 @@ def preprocess_for_train(
     photometric: strength of the colour distortion, from 0 for none to 1 for
       that of `inception_preprocessing.distort_color`, all four of brightness,
       saturation, hue and contrast. Between them the two are blended.
+    resize_to: what image and mask are resized to before all else.
 
   Returns:
     image: float32 [output_height, output_width, 3 or 1]; the padding is 0,
@@ -205,6 +256,7 @@ def preprocess_for_train(
     scale,
     seed,
     flip,
+    resize_to,
   )
 
 
@@ -218,6 +270,7 @@ def preprocess_for_eval(
   *,
   normalization: str = 'vgg',
   ignore_label: int = 255,
+  resize_to: Range | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Normalises the image; of a given size it is the centre, or padded.
 
@@ -230,10 +283,11 @@ def preprocess_for_eval(
     seed: unused; here nothing is random.
     normalization: a key of `NORMALIZATIONS`.
     ignore_label: what the mask has in the padding.
+    resize_to: what image and mask are resized to before all else.
 
   Returns:
     As `preprocess_for_train`, or float32 [height, width, 3 or 1] and int32
-    [height, width] of the image's own size.
+    [height, width] of the image's own size, or that of `resize_to`.
 
   Raises:
     ValueError: an image, a mask or an option other than described, or one of
@@ -250,15 +304,20 @@ def preprocess_for_eval(
       normalization,
       ignore_label,
       lambda pixels: pixels,
+      resize_to=resize_to,
     )
-  size = _size(image)
-  image = normalized(image, use_grayscale, normalization)
-  mask = _checked(mask, size)
+  mask = _checked(mask, _size(image))
+  if resize_to:
+    mask = _nearest(mask, resize_to.size(_size(image)))
+  image = normalized(image, use_grayscale, normalization, resize_to)
   return image, tf.cast(mask, tf.int32)[..., 0]
 
 
 def normalized(
-  image: Any, use_grayscale: bool = False, normalization: str = 'vgg'
+  image: Any,
+  use_grayscale: bool = False,
+  normalization: str = 'vgg',
+  resize_to: Range | None = None,
 ) -> tf.Tensor:
   """Returns what `preprocess_for_eval` makes of an image of its own size.
 
@@ -267,6 +326,7 @@ def normalized(
       or `encoded.Encoded`.
     use_grayscale: whether the image has one channel instead of three.
     normalization: a key of `NORMALIZATIONS`.
+    resize_to: what an image, which is then no batch, is resized to.
 
   Returns:
     float32 [..., height, width, 3 or 1].
@@ -275,8 +335,20 @@ def normalized(
     ValueError: an image or an option other than described.
   """
   normalize = _normalization(normalization)
-  image = utils.as_image(image, use_grayscale, batches=True)
+  image = utils.as_image(image, use_grayscale, batches=resize_to is None)
+  if resize_to:
+    image = _bilinear(image, resize_to.size(tf.shape(image)[:2]))
   return normalize(tf.cast(image, tf.float32))
+
+
+def _bilinear(image, size):
+  return tf.image.resize_bilinear(image[None], size, align_corners=True)[0]
+
+
+def _nearest(mask, size):
+  return tf.image.resize_nearest_neighbor(mask[None], size, align_corners=True)[
+    0
+  ]
 
 
 def _window(
@@ -291,6 +363,7 @@ def _window(
   scale=1.0,
   seed=None,
   flip=False,
+  resize_to=None,
 ):
   """Returns what lies in the output, and the padding around it.
 
@@ -303,22 +376,23 @@ def _window(
     )
   normalize = _normalization(normalization)
   size = _size(image)
+  mask = _checked(mask, size)
+  if resize_to:
+    size = resize_to.size(size)
+    image = _bilinear(utils.as_image(image, use_grayscale), size)
+    mask = _nearest(mask, size)
   at = place(tf.concat([size, [3]], 0), height, width, scale, seed)
-  image = utils.as_image(image, use_grayscale, window=lambda _: at.window)
-  mask = utils.crop(_checked(mask, size), at.window)
+  image = utils.as_image(
+    image,
+    use_grayscale,
+    (tf.float32 if resize_to else tf.uint8,),
+    window=lambda _: at.window,
+  )
+  mask = utils.crop(mask, at.window)
   if flip:  # here, where a pixel has a byte
     image, mask = (utils.random_flip(x, seed) for x in (image, mask))
-  image = normalize(
-    change(
-      tf.image.resize_bilinear(image[None], at.size, align_corners=True)[0]
-    )
-  )
-  mask = tf.cast(
-    tf.image.resize_nearest_neighbor(mask[None], at.size, align_corners=True)[
-      0
-    ],
-    tf.int32,
-  )
+  image = normalize(change(_bilinear(image, at.size)))
+  mask = tf.cast(_nearest(mask, at.size), tf.int32)
   after = [height, width] - at.offset - at.size
   room = tf.pad(tf.stack([at.offset, after], 1), [[0, 1], [0, 0]])
   image, mask = (

@@ -15,13 +15,18 @@ from engine.config.parts.exported import ExportedConfig
 from engine.config.parts.model import ModelConfig
 from engine.config.parts.optimization import OptimizationConfig
 from engine.config.parts.pipeline import PipelineConfig
+from engine.config.parts.resizing import ResizingConfig
 from engine.config.parts.retired import RetiredEvalConfig, RetiredTrainConfig
 from engine.config.parts.segmentation import SegmentationConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(
-  RetiredTrainConfig, PipelineConfig, OptimizationConfig, SegmentationConfig
+  RetiredTrainConfig,
+  PipelineConfig,
+  OptimizationConfig,
+  ResizingConfig,
+  SegmentationConfig,
 ):
   """Trains a network, and evaluates it at the end.
 
@@ -305,6 +310,13 @@ class TrainConfig(
     super().__post_init__()
     optimizers.check(self)
     schedules.check(self)
+    if self.resize_factor and not (
+      self.min_resize_value or self.max_resize_value
+    ):
+      raise ValueError(
+        '--resize_factor rounds the sides of images that are resized: pass '
+        '--min_resize_value or --max_resize_value too.'
+      )
     if self.evaluate_every is None:
       for name in ('early_stopping_patience', 'plateau_patience'):
         if getattr(self, name) is not None:
@@ -316,7 +328,7 @@ class TrainConfig(
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig(
-  RetiredEvalConfig, PipelineConfig, ExportedConfig, ModelConfig
+  RetiredEvalConfig, PipelineConfig, ExportedConfig, ResizingConfig, ModelConfig
 ):
   """Evaluates a checkpoint on every example of a split.
 
@@ -514,7 +526,7 @@ class InspectConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassifyConfig(ExportedConfig, ModelConfig):
+class ClassifyConfig(ExportedConfig, ResizingConfig, ModelConfig):
   """Names what images show, or writes their masks.
 
   What `classify_image.py` is told, besides the images.

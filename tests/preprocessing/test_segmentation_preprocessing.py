@@ -166,6 +166,56 @@ def test_values_are_those_of_tensorflows_resize(run):
   np.testing.assert_array_equal(mask, labels[0, ..., 3])
 
 
+# Height, width, range -> the size, by DeepLab's formula.
+RANGES = [
+  ((50, 70), (100, None, 1), (100, 140)),
+  ((50, 70), (100, 120, 1), (85, 120)),  # 85.7
+  ((70, 50), (25, None, 1), (35, 25)),
+  ((50, 70), (100, 150, 16), (113, 145)),  # 140 is rounded up, 150 down to 145
+  ((50, 70), (100, 130, 16), (97, 129)),  # 92.1
+  ((50, 70), (None, 35, 1), (25, 35)),
+  ((50, 70), (None, 100, 1), (50, 70)),
+  ((50, 70), (None, 100, 8), (57, 73)),
+  ((1, 400), (None, 10, 1), (1, 10)),
+  ((375, 500), (513, None, 1), (513, 684)),  # float32 would lose a row
+]
+
+
+@pytest.mark.parametrize('size, sides, want', RANGES)
+def test_the_size_in_a_range(graph, size, sides, want):
+  with tf.Session() as session:
+    found = dense.Range(*sides).size(tf.constant(size))
+    assert tuple(session.run(found)) == want
+
+
+def test_no_range():
+  assert dense.Range.of(None, None, 16) is None
+  assert dense.Range.of(8, None, None) == (8, None, 1)
+
+
+@pytest.mark.parametrize('is_training', [True, False])
+def test_resized_first(run, is_training):
+  """Image bilinearly, mask to the nearest; what follows sees the result."""
+  both = np.concatenate([golden.photo(0, 40, 50), places(40, 50)[..., 3:]], -1)
+  sides = dense.Range(60, None)
+  image, labels = run(
+    lambda both, _: (
+      tf.image.resize_bilinear(both[None], [60, 75], align_corners=True),
+      tf.image.resize_nearest_neighbor(
+        both[None], [60, 75], align_corners=True
+      ),
+    ),
+    both,
+  )
+  scaled = {'min_scale_factor': 1, 'max_scale_factor': 1, 'flip': False}
+  sizes = [(60, 75), *[(None, None)][: not is_training]]
+  for size in sizes:
+    fn = recipe(*size, 'vgg', is_training, resize_to=sides, **scaled)
+    got, mask = run(fn, both)
+    np.testing.assert_allclose(LEVELS['vgg'](got), image[0, ..., :3], atol=1e-3)
+    np.testing.assert_array_equal(mask, labels[0, ..., 3])
+
+
 def test_half_of_the_images_are_mirrored(run):
   both = places(40, 50)
   for flip, low, high in (True, 75, 125), (False, 0, 0):

@@ -13,6 +13,7 @@ from datasets.specification import Specification
 from engine.checkpoints import architecture, contents
 from engine.common import console
 from engine.config.fields import fill
+from engine.config.parts.resizing import RESIZING, ResizingConfig
 from engine.config.scripts import Inference, TrainConfig
 from engine.model import build
 from engine.tasks.segmentation import sizes
@@ -200,10 +201,25 @@ def inference(
     },
     given.fallbacks(),
   )
+  config = _with_resizing(config, run)
   decoders.check(**build.decoder_options(config))
   if config.eval_crop_size:
     sizes.check_size(
       'eval_crop_size', config.eval_crop_size, config.output_stride
+    )
+  return config
+
+
+def _with_resizing(config, run):
+  """Returns the configuration that resizes as the run does, but for flags."""
+  resizing = {name: run.get(name) for name in RESIZING}
+  if isinstance(config, ResizingConfig):
+    return fill(config, SEGMENTATION, resizing)
+  found = [f'--{name}={value}' for name, value in resizing.items() if value]
+  if found:
+    console.note(
+      f'the run was trained with {" ".join(found)}: resize images so before '
+      'they go into the exported model, which takes them as they are.'
     )
   return config
 

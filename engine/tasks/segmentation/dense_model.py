@@ -96,6 +96,24 @@ def dense_logits(
   return logits if fits else logits[:, :height, :width], end_points
 
 
+def at_size(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Returns a mask at another size: the nearest pixels, corners on corners.
+
+  >>> at_size(np.array([[1, 2], [3, 4]]), (2, 3))
+  array([[1, 2, 2],
+         [3, 4, 4]])
+
+  Args:
+    mask: [height, width].
+    size: the new height and width.
+  """
+  rows, columns = (
+    np.floor(np.linspace(0, length - 1, new) + 0.5).astype(int)
+    for length, new in zip(mask.shape, size, strict=True)
+  )
+  return mask[np.ix_(rows, columns)]
+
+
 class DenseModel:
   """A network and its decoder in the current graph, for images of any size.
 

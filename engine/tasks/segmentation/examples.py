@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from datasets.records.examples import Examples
+from engine.config.parts.resizing import ResizingConfig
 from engine.config.scripts import (
   DataConfig,
   EvalConfig,
@@ -45,17 +46,29 @@ def open_examples(
   return open_source(config, dataset, labels, examples)
 
 
+def _range(config):
+  """Returns the range that images are resized to, None for none."""
+  if not isinstance(config, ResizingConfig):
+    return None
+  return segmentation_preprocessing.Range.of(
+    config.min_resize_value, config.max_resize_value, config.resize_factor
+  )
+
+
 def for_evaluation(config: EvalConfig) -> Callable:
   """Returns what prepares image and mask for evaluation; see its factory."""
-  return preprocessing_factory.get_segmentation_preprocessing(
-    config.preprocessing_name, False, config.use_grayscale
+  return functools.partial(
+    preprocessing_factory.get_segmentation_preprocessing(
+      config.preprocessing_name, False, config.use_grayscale
+    ),
+    resize_to=_range(config),
   )
 
 
 def prepared(config: EvalConfig | FilesConfig, image: tf.Tensor) -> tf.Tensor:
   """Returns the network's input, float32, for uint8 images without a mask."""
   return segmentation_preprocessing.normalized(
-    image, config.use_grayscale, config.preprocessing_name
+    image, config.use_grayscale, config.preprocessing_name, _range(config)
   )
 
 
@@ -71,5 +84,6 @@ def open_training(config: TrainConfig, dataset: Dataset) -> Source:
     ignore_label=config.ignore_label,
     flip=config.random_flip,
     photometric=config.photometric,
+    resize_to=_range(config),
   )
   return open_examples(config, dataset, preprocess, config.train_crop_size)

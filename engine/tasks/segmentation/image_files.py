@@ -18,7 +18,7 @@ from engine.config.scripts import ClassifyConfig
 from engine.input import image_files
 from engine.tasks.base import Shares
 from engine.tasks.segmentation import examples
-from engine.tasks.segmentation.dense_model import DenseModel, views
+from engine.tasks.segmentation.dense_model import DenseModel, at_size, views
 
 _AHEAD = 4  # images that are read while the network sees those before
 
@@ -155,12 +155,12 @@ def _predicted(config, checkpoint, run, names, paths):
       fed = np.stack([fed for _, (_, fed) in batch])
       masks = model.predict(session, fed).classes
       for (path, (image, _)), mask in zip(batch, masks, strict=True):
-        yield path, image, mask
+        yield path, image, at_size(mask, image.shape[:2])
 
 
 def _batches(found: Iterable, model: DenseModel) -> Iterator[list]:
-  """Yields images of one size that follow each other, in their order."""
-  for size, group in itertools.groupby(found, lambda each: each[1][0].shape):
+  """Yields images that are fed in one size and follow each other, in order."""
+  for size, group in itertools.groupby(found, lambda each: each[1][1].shape):
     most = model.together(*size[:2])
     while batch := list(itertools.islice(group, most)):
       yield batch

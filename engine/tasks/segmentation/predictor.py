@@ -287,7 +287,8 @@ class DensePredictor(SplitPredictor):
       image: uint8 [height, width, 3], as it was decoded.
     """
     prepared = self.session.run(self._prepared, {self._pixels: image})
-    return self._model.predict(self.session, prepared[None]).classes[0]
+    classes = self._model.predict(self.session, prepared[None]).classes[0]
+    return dense_model.at_size(classes, image.shape[:2])
 
   def _groups(self, count: int, title: str) -> Iterator[list[np.ndarray]]:
     """Yields images, labels and records, of images of one size each."""
