@@ -371,6 +371,65 @@ def test_fine_tuning_from_a_classifier(shapes, tmp_path):
   )
 
 
+@pytest.mark.usefixtures('uncompared')
+def test_deeplabs_command_lines(shapes, monkeypatch):
+  """Two steps, an evaluation and a mask, by what its users have in scripts."""
+  common = (
+    '--logtostderr',
+    '--model_variant=resnet_v1_small',
+    '--atrous_rates=1',
+    '--atrous_rates=2',
+    '--output_stride=8',
+    f'--dataset_dir={shapes}',
+  )
+  with monkeypatch.context() as patch:
+    patch.setattr('engine.train._evaluate', lambda config: None)
+    printed = train(
+      *common,
+      '--training_number_of_steps=2',
+      '--train_split=train',
+      '--train_crop_size=33,33',
+      '--train_batch_size=4',
+      '--train_logdir=logs',
+      '--dataset=of_my_own',
+      '--base_learning_rate=0.01',
+      '--fine_tune_batch_norm=true',
+      '--last_layer_gradient_multiplier=10',
+      '--aspp_convs_filters=8',
+      '--max_resize_value=41',
+      '--min_resize_value=33',
+      '--resize_factor=8',
+      '--log_steps=1',
+      '--noaspp_with_squeeze_and_excitation',
+    )
+  assert printed.status == 0, printed.err
+  assert "note: DeepLab's defaults, where no flag says" in printed.out
+  learnt = rows('logs/metrics.csv')
+  rates = [float(row['learning_rate']) for row in learnt]
+  assert rates == pytest.approx([0.01, 0.01 * 0.5**0.9], rel=1e-5)
+  names = [name for name in builders.tensors('logs') if name.startswith('asp')]
+  assert {name.split('/')[0] for name in names} == {'aspp0', 'aspp1', 'aspp2'}
+  printed = evaluate(
+    *common,
+    '--checkpoint_dir=logs',
+    '--eval_logdir=found',
+    '--eval_split=val',
+    '--eval_crop_size=65,65',
+    '--max_number_of_evaluations=1',
+    '--dataset=of_my_own',
+  )
+  assert printed.status == 0, printed.err
+  sizes = {(row['height'], row['width']) for row in rows('found/per_image.csv')}
+  assert {side % 8 for size in sizes for side in map(int, size)} == {1}
+  image = builders.shape(0)[0]  # of another size than it is looked at
+  Image.fromarray(image).save('a.png')
+  printed = call(
+    classify_image, '--checkpoint_dir=logs', '--vis_logdir=masks', 'a.png'
+  )
+  assert printed.status == 0, printed.err
+  assert np.asarray(Image.open('masks/a_mask.png')).shape == image.shape[:2]
+
+
 def test_an_ensemble_of_masks_is_refused(shapes_run):
   refused(
     evaluate(checkpoint_path=f'{shapes_run.folder},{shapes_run.folder}'),

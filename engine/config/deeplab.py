@@ -373,7 +373,7 @@ FLAGS: Mapping[str, Flag] = {
   'eval_batch_size': _is('batch_size', beside=_EVAL, kind=int),
   'vis_batch_size': _is('batch_size', beside=_VIS, kind=int),
   'vis_crop_size': _is('eval_crop_size', beside=_VIS),
-  'eval_scales': _is('scales', only=('1',), why=_ONE_LOOK),
+  'eval_scales': _is('scales', kind=float, only=('1',), why=_ONE_LOOK),
   'add_flipped_images': _is('flip', kind=bool, only=('false',), why=_ONE_LOOK),
   'max_number_of_evaluations': _is('checkpoints', value=_evaluations, kind=int),
   'max_number_of_iterations': Flag(

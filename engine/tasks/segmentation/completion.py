@@ -16,7 +16,7 @@ from engine.config.fields import fill
 from engine.config.parts.resizing import RESIZING, ResizingConfig
 from engine.config.scripts import Inference, TrainConfig
 from engine.model import build
-from engine.tasks.segmentation import sizes
+from engine.tasks.segmentation import rates, sizes
 from metrics import segmentation
 from nets import decoders
 
@@ -174,6 +174,13 @@ def training(
       atrous_rates=config.atrous_rates
       or decoders.default_rates(config.output_stride)
     )
+    rates.check_stride(config.atrous_rates, config.output_stride)
+    rates.check_reach(
+      config.atrous_rates,
+      config.output_stride,
+      f'the crops of --train_crop_size={config.text("train_crop_size")}',
+      config.train_crop_size,
+    )
   return _with_batch_norm(given, config)
 
 
@@ -190,22 +197,33 @@ def inference(
   """
   found = architecture.decoder(contents.read(checkpoint).values())
   stride = given.output_stride or run.get('output_stride')
+  own_rates = None
+  if stride and not given.atrous_rates:
+    own_rates = rates.of_run(run, stride) or None
   config = fill(
     config,
     SEGMENTATION,
     {
       'output_stride': stride or build.output_stride(config),
-      'atrous_rates': (stride and _scaled_rates(run, stride)) or None,
+      'atrous_rates': own_rates,
       'decoder': found.name,
       'decoder_depth': found.depth,
     },
     given.fallbacks(),
   )
   config = _with_resizing(config, run)
+  if given.atrous_rates:
+    rates.check_trained(given.atrous_rates, config.output_stride, run)
   decoders.check(**build.decoder_options(config))
   if config.eval_crop_size:
     sizes.check_size(
       'eval_crop_size', config.eval_crop_size, config.output_stride
+    )
+    rates.check_reach(
+      config.atrous_rates or (),
+      config.output_stride,
+      f'the windows of --eval_crop_size={config.text("eval_crop_size")}',
+      config.eval_crop_size,
     )
   return config
 
@@ -233,14 +251,3 @@ def ignore_label(specification: Specification) -> int:
 def set_ignore_label(dataset: Dataset, label: int | None) -> None:
   """Makes it the dataset's ignore label; -1 for none."""
   dataset.ignore_label = None if label == -1 else label
-
-
-def _scaled_rates(run, output_stride):
-  """Returns the atrous rates of a run for another output stride.
-
-  The same distance in the image is so many more features.
-  """
-  return tuple(
-    max(1, rate * run['output_stride'] // output_stride)
-    for rate in run.get('atrous_rates') or ()
-  )

@@ -1,5 +1,7 @@
 """What follows from the task of the data for a script's flags."""
 
+import json
+import shutil
 import types
 
 import numpy as np
@@ -196,19 +198,6 @@ def test_automatic_weights(shapes, capsys):
   assert _train(shapes, class_weights='1,0.5,0').class_weights == (1, 0.5, 0)
 
 
-@pytest.mark.parametrize(
-  'run, stride, want',
-  [
-    ({'atrous_rates': (6, 12, 18), 'output_stride': 16}, 8, (12, 24, 36)),
-    ({'atrous_rates': (12, 24, 36), 'output_stride': 8}, 16, (6, 12, 18)),
-    ({'atrous_rates': (1, 2), 'output_stride': 8}, 32, (1, 1)),
-    ({}, 8, ()),
-  ],
-)
-def test_rates_of_another_stride(run, stride, want):
-  assert completion._scaled_rates(run, stride) == want
-
-
 def test_the_ignore_label(shapes):
   dataset = types.SimpleNamespace(ignore_label=7)
   completion.set_ignore_label(dataset, -1)
@@ -218,6 +207,22 @@ def test_the_ignore_label(shapes):
   with pytest.raises(ValueError) as error:
     _train(shapes, ignore_label=254)
   assert 'has the value 255 in its mask' in str(error.value)
+
+
+def test_resizing_is_taken_over_from_the_run(shapes_run, tmp_path):
+  """And flags override it."""
+  run = tmp_path / 'resized'
+  shutil.copytree(shapes_run.folder, run)
+  path = run / 'config.json'
+  config = json.loads(path.read_text())
+  path.write_text(json.dumps({**config, 'min_resize_value': 40}))
+  path = (str(run),)
+  assert (
+    evaluation(EvalConfig(checkpoint_path=path)).config.text('min_resize_value')
+    == 40
+  )
+  other = EvalConfig(checkpoint_path=path, min_resize_value=50)
+  assert evaluation(other).config.min_resize_value == 50
 
 
 def test_evaluation_takes_over_from_the_run(shapes, checkpoint):
