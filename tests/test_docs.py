@@ -14,7 +14,7 @@ import pytest
 # All that the docs are compared with, in one place.
 from datasets.convert.registry import CONVERTERS
 from datasets.dataset_factory import DATASETS
-from engine.config import tasks
+from engine.config import deeplab, tasks
 from engine.config.export import ExportConfig
 from engine.config.fields import Config
 from engine.config.flags import parse
@@ -227,7 +227,7 @@ def own_flags():
 
 
 def test_flags_exist():
-  known = own_flags()
+  known = own_flags() | deeplab.FLAGS.keys()
   for page, text in TODAY.items():
     for span in code_spans(text):
       if span.split()[0].startswith(OTHER_PROGRAMS):

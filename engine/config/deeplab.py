@@ -1,18 +1,14 @@
-"""DeepLab's command lines: what each of its flags is here.
+"""DeepLab's flags: what each of them is here.
 
-The flags are those of DeepLab's train.py, eval.py, vis.py, export_model.py and
+They are those of DeepLab's train.py, eval.py, vis.py, export_model.py and
 common.py. A flag that a script has itself is its own: its row, if it has one,
-tells DeepLab's default alone. Nothing here imports TensorFlow.
+tells DeepLab's default alone. deeplab_commands.py reads command lines by this
+table. Nothing here imports TensorFlow.
 """
 
-import dataclasses
 import os
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
-
-from engine.config import runs
-from engine.config.fields import Config
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 # The values of all of DeepLab's flags in a command, given or by default.
 Values = Mapping[str, str]
@@ -49,7 +45,7 @@ class Flag(NamedTuple):
   why: str = ''
 
 
-def _is(*ours: str, **others) -> Flag:
+def _is(*ours: str, **others: Any) -> Flag:
   return Flag(ours, **others)
 
 
@@ -90,7 +86,13 @@ def _decoder(text, values):
 def _policy(text, values):
   if _is_adam(values):  # DeepLab gives it one rate for all steps
     return 'fixed'
-  return {'poly': 'polynomial', 'step': 'exponential'}.get(text, text)
+  known = {'poly': 'polynomial', 'step': 'exponential'}
+  if text not in known:
+    raise ValueError(
+      f'--learning_policy={text} is unknown. It can be {" or ".join(known)}; '
+      '--learning_rate_decay_type has more.'
+    )
+  return known[text]
 
 
 def _base_rate(text, values):
@@ -208,7 +210,7 @@ def _decoder_filters(text, values):
 
 
 # A flag that only this script has.
-_TRAIN, _EVAL, _VIS, _EXPORT = 'train_dir', 'eval_dir', 'top', 'format'
+OF_TRAIN, OF_EVAL, OF_VIS, OF_EXPORT = 'train_dir', 'eval_dir', 'top', 'format'
 _ONE_PROCESS = 'this version runs in one process on one device.'
 _NO_MOBILENET = "that is MobileNet's, and only ResNets are here: leave it out."
 _NO_NAS = (
@@ -227,7 +229,7 @@ _FILES = (
 _MORE_FLAGS = (
   'it counts for --last_layer_gradient_multiplier and --initialize_last_layer.'
 )
-_NO_EFFECT = 'it has no effect in this command.'
+NO_EFFECT = 'it has no effect in this command.'
 
 FLAGS: Mapping[str, Flag] = {
   # absl.
@@ -285,7 +287,7 @@ FLAGS: Mapping[str, Flag] = {
   ),
   'momentum': _is('momentum', kind=float, default='0.9'),
   'weight_decay': _is('weight_decay', kind=float, default='0.00004'),
-  'train_batch_size': _is('batch_size', beside=_TRAIN, kind=int, default='8'),
+  'train_batch_size': _is('batch_size', beside=OF_TRAIN, kind=int, default='8'),
   'last_layer_gradient_multiplier': _is(
     'learning_rate_multipliers',
     value=_multipliers,
@@ -297,7 +299,7 @@ FLAGS: Mapping[str, Flag] = {
     kind=bool, default='false', why=_MORE_FLAGS
   ),
   # The start.
-  'tf_initial_checkpoint': _is('checkpoint_path', beside=_TRAIN),
+  'tf_initial_checkpoint': _is('checkpoint_path', beside=OF_TRAIN),
   'initialize_last_layer': _is(
     'checkpoint_exclude_scopes', value=_excluded, kind=bool, default='true'
   ),
@@ -315,7 +317,7 @@ FLAGS: Mapping[str, Flag] = {
   # Data and crops.
   'dataset': _is('dataset_name', value=_dataset, why=_FILES),
   'dataset_dir': _is('dataset_dir', why=_FILES),
-  'train_split': _is('dataset_split_name', beside=_TRAIN, default='train'),
+  'train_split': _is('dataset_split_name', beside=OF_TRAIN, default='train'),
   'train_crop_size': _is('train_crop_size', default='513,513'),
   'min_scale_factor': _is('min_scale_factor', kind=float, default='0.5'),
   'max_scale_factor': _is('max_scale_factor', kind=float, default='2'),
@@ -367,12 +369,12 @@ FLAGS: Mapping[str, Flag] = {
   # eval.py and vis.py.
   'checkpoint_dir': _is('checkpoint_path'),
   'eval_logdir': _is('eval_dir'),
-  'vis_logdir': _is('output_dir', beside=_VIS),
-  'eval_split': _is('dataset_split_name', beside=_EVAL, default='val'),
+  'vis_logdir': _is('output_dir', beside=OF_VIS),
+  'eval_split': _is('dataset_split_name', beside=OF_EVAL, default='val'),
   'vis_split': Flag(why=_FILES),
-  'eval_batch_size': _is('batch_size', beside=_EVAL, kind=int),
-  'vis_batch_size': _is('batch_size', beside=_VIS, kind=int),
-  'vis_crop_size': _is('eval_crop_size', beside=_VIS),
+  'eval_batch_size': _is('batch_size', beside=OF_EVAL, kind=int),
+  'vis_batch_size': _is('batch_size', beside=OF_VIS, kind=int),
+  'vis_crop_size': _is('eval_crop_size', beside=OF_VIS),
   'eval_scales': _is('scales', kind=float, only=('1',), why=_ONE_LOOK),
   'add_flipped_images': _is('flip', kind=bool, only=('false',), why=_ONE_LOOK),
   'max_number_of_evaluations': _is('checkpoints', value=_evaluations, kind=int),
@@ -389,7 +391,7 @@ FLAGS: Mapping[str, Flag] = {
     kind=bool, why='the numbers of the classes are always in STEM_mask.png.'
   ),
   # export_model.py.
-  'export_path': _is('output_dir', beside=_EXPORT, value=_export_dir),
+  'export_path': _is('output_dir', beside=OF_EXPORT, value=_export_dir),
   'num_classes': Flag(kind=int, why='the checkpoint tells it.'),
   'crop_size': _is('image_size'),
   'inference_scales': _only('1', _ONE_LOOK, float),
@@ -419,7 +421,7 @@ EXPORT: Mapping[str, Callable[[Values], str | None]] = {
 }
 
 # Given once for each of their values, or as a list with commas.
-_LISTS = (
+LISTS = (
   'atrous_rates',
   'multi_grid',
   'image_pyramid',
@@ -431,317 +433,11 @@ _LISTS = (
   'inference_scales',
   'label_weights',
 )
-_RATES = (
+RATES = (
   "DeepLab's ASPP has no 3x3 convolutions without --atrous_rates; here it has "
   'those of 6,12,18 at output stride 16, of 12,24,36 at 8.'
 )
-_ONCE = (
+ONCE = (
   'The newest checkpoint is evaluated once; --checkpoints=new evaluates each '
   'new one, as DeepLab does without --max_number_of_evaluations=1.'
 )
-
-
-class Command(NamedTuple):
-  """A command line, with DeepLab's flags taken out.
-
-  Fields:
-    argv: the rest.
-    theirs: {flag: text} of DeepLab's.
-  """
-
-  argv: list[str]
-  theirs: dict[str, str]
-
-
-class Meaning(NamedTuple):
-  """What DeepLab's flags mean.
-
-  Fields:
-    given: {our flag: text}, of flags that are given.
-    defaults: {our flag: text}, where no flag gives another.
-    names: {our flag: how it was given}.
-    notes: sentences on what was understood.
-  """
-
-  given: dict[str, str]
-  defaults: dict[str, str]
-  names: dict[str, str]
-  notes: list[str]
-
-  def explained(self, error: str) -> str:
-    """Returns an error about our flags, with those that were given."""
-    found = [
-      f'{self.names.get(name, "the default of DeepLab")} is --{name} here'
-      for name in {**self.given, **self.defaults}
-      if re.search(rf'--{name}\b', error)
-    ]
-    return f'{error} ({"; ".join(found)}.)' if found else error
-
-
-def split(argv: Sequence[str], own: Collection[str] | None) -> Command:
-  """Takes DeepLab's flags out of a command line.
-
-  A list that is given by one value at a time is joined, our own too. What is in
-  flag files stays as it is.
-
-  >>> split(['x', '--train_logdir', 'a', '--seed=1', '--notrain'], ['seed'])
-  Command(argv=['x', '--seed=1', '--notrain'], theirs={'train_logdir': 'a'})
-
-  Args:
-    argv: with the script's name first.
-    own: the flags of the script; None for one that DeepLab has none like.
-
-  Raises:
-    ValueError: a flag without its value.
-  """
-  if own is None:
-    return Command([*argv], {})
-  rest: list[str] = [argv[0]]
-  found: dict[str, list[str]] = {}  # in the order of the last ones
-  places: dict[str, list[int]] = {}  # of our lists
-  words = iter(argv[1:])
-  for word in words:
-    if word == '--':
-      rest += [word, *words]
-      break
-    name, equals, text = word.lstrip('-').partition('=')
-    if not equals and _is_off(name, own):
-      name, equals, text = name.removeprefix('no'), '=', 'false'
-    known = name in (_LISTS if name in own else FLAGS)
-    if not word.startswith('-') or not known:
-      rest.append(word)
-      continue
-    if not equals:
-      is_switch = name not in own and FLAGS[name].kind is bool
-      text = 'true' if is_switch else next(words, '')
-      if not text:
-        raise ValueError(f'--{name} has no value: pass --{name}=VALUE.')
-    found[name] = [*found.pop(name, []), text]
-    if name in own:
-      places.setdefault(name, []).append(len(rest))
-      rest.append(f'--{name}={text}')
-  joined = {name: _joined(name, texts) for name, texts in found.items()}
-  for name, (*before, last) in places.items():
-    rest[last] = f'--{name}={joined[name]}'
-    for place in before:
-      rest[place] = ''
-  return Command(
-    [rest[0], *filter(None, rest[1:])],
-    {name: text for name, text in joined.items() if name not in own},
-  )
-
-
-def _is_off(name, own):
-  """Whether it is such as notrain of a flag of DeepLab's."""
-  flag = name.removeprefix('no')
-  known = flag != name and flag not in own and flag in FLAGS
-  return known and FLAGS[flag].kind is bool
-
-
-def _joined(name, texts):
-  """Returns the values of a list that were given, or the last of others."""
-  is_list = name in _LISTS and not any(',' in text for text in texts)
-  return ','.join(texts) if is_list else texts[-1]
-
-
-def _parts(name, text):
-  return text.split(',') if name in _LISTS else [text]
-
-
-def _check_kind(name, text):
-  """Raises ValueError if the value is none that DeepLab would take."""
-  kind = FLAGS[name].kind
-  try:
-    for part in _parts(name, text):
-      if kind in (int, float):
-        kind(part)
-  except ValueError:
-    number = 'whole number' if kind is int else 'number'
-    raise ValueError(f'--{name}={text} is no {number}.') from None
-  if kind is bool and text.lower() not in _SWITCH:
-    raise ValueError(f'--{name}={text} must be true or false.')
-
-
-_SWITCH = ('true', 'false', 't', 'f', '1', '0')
-
-
-def _equal(name, text, other):
-  """Whether two values of a flag are the same."""
-  kind = FLAGS[name].kind
-  if kind is bool:
-    return is_true(text) == is_true(other)
-  return [*map(kind, _parts(name, text))] == [*map(kind, _parts(name, other))]
-
-
-def instead(name: str, own: Collection[str]) -> str:
-  """Returns a sentence on what to write for a flag of DeepLab's, '' for others.
-
-  It is for flag files, which have our flags alone.
-  """
-  ours = [each for each in FLAGS.get(name, Flag()).ours if each in own]
-  if not ours:
-    return ''
-  return (
-    f" It is DeepLab's, and has its meaning on a command line alone: write "
-    f'--{ours[0]} here.'
-  )
-
-
-def _target(flag, own):
-  """Returns our flag of a script, None if it has none."""
-  if flag.beside and flag.beside not in own:
-    return None
-  return next((each for each in flag.ours if each in own), None)
-
-
-def _refused(name, text):
-  """Returns a note on a flag without ours; raises ValueError if it counts."""
-  flag = FLAGS[name]
-  if flag.only:
-    if not any(_equal(name, text, value) for value in flag.only):
-      raise ValueError(f'--{name}={text}: {flag.why}')
-    return ''
-  if not flag.why:
-    raise ValueError(
-      f'There is no flag --{name} in this script, and none with its meaning. '
-      '--help lists the flags.'
-    )
-  return flag.why
-
-
-def understand(
-  config_class: type[Config], theirs: Mapping[str, str], ours: Mapping[str, str]
-) -> Meaning:
-  """Returns what a command of DeepLab's means.
-
-  Args:
-    config_class: the script.
-    theirs: {flag: text} of DeepLab's.
-    ours: {flag: text} of those flags of our own that are given.
-
-  Raises:
-    ValueError: what DeepLab can be told and is not done here, two flags that
-      contradict each other, or a value of another kind.
-  """
-  own = {field.name for field in dataclasses.fields(config_class)}
-  for name, text in theirs.items():
-    _check_kind(name, text)
-  values = {name: flag.default for name, flag in FLAGS.items()}
-  values.update(ours)
-  values.update(theirs)
-  given: dict[str, str] = {}
-  names: dict[str, str] = {}
-  said: list[str] = []
-  reasons: dict[str, list[str]] = {}  # why -> the flags without effect
-  for name, text in theirs.items():
-    flag = FLAGS[name]
-    target = _target(flag, own)
-    value = flag.value(text, values) if target else None
-    if target is None:
-      reasons.setdefault(_refused(name, text), []).append(f'--{name}')
-    elif value is None:
-      reasons.setdefault(flag.why or _NO_EFFECT, []).append(f'--{name}')
-    else:
-      others = [
-        (told, texts[target])
-        for told, texts in (
-          (f'--{target}={ours.get(target)}', ours),
-          (names.get(target), given),
-        )
-        if target in texts
-      ]
-      _check_once(config_class, target, value, f'--{name}={text}', others)
-      given[target], names[target] = value, f'--{name}={text}'
-      said.append(
-        f'--{name} is --{target}'
-        if value == text
-        else f'--{name}={text} is --{target}={value}'
-      )
-  taken = {**ours, **given}
-  defaults = _defaults(own, values, taken)
-  notes = [
-    *_summary(config_class, said, defaults),
-    *(f'{", ".join(names)}: {why}' for why, names in reasons.items() if why),
-    *_others(own, taken, defaults),
-  ]
-  return Meaning(given, defaults, names, notes)
-
-
-def _typed(config_class, name, text):
-  """Returns the value of a text, or itself if it has none."""
-  field = config_class.__dataclass_fields__[name]
-  kind, form = config_class.kind(field), field.metadata['form']
-  try:
-    if form:
-      return form.parse(text)
-    return is_true(text) if kind is bool else kind(text)
-  except ValueError:  # to be said with the others
-    return text
-
-
-def _check_once(config_class, target, value, name, others):
-  """Raises ValueError if a flag is given in two forms with two values.
-
-  Args:
-    config_class: the script.
-    target: our flag.
-    value: its text.
-    name: how it is given now.
-    others: pairs (how it is given, text) of the same flag.
-  """
-  for other, text in others:
-    if _typed(config_class, target, value) != _typed(
-      config_class, target, text
-    ):
-      raise ValueError(
-        f'{name} contradicts {other}, since both are --{target} here: leave '
-        'one of them out.'
-      )
-
-
-def _defaults(own, values, taken):
-  """Returns {our flag: text} of what DeepLab does if no flag says otherwise."""
-  found: dict[str, str | None] = {}
-  if _TRAIN in own:
-    if runs.to_resume(taken):
-      return {}  # all is as the run was begun
-    rows, more = FLAGS, TRAINING
-  elif _EVAL in own:
-    rows, more = {'eval_split': FLAGS['eval_split']}, {}
-  else:
-    rows, more = {}, EXPORT
-  for flag in rows.values():
-    target = _target(flag, own)
-    if flag.default and target and target not in taken:
-      found[target] = found.get(target) or flag.value(flag.default, values)
-  found.update((name, value(values)) for name, value in more.items())
-  return {
-    name: text
-    for name, text in found.items()
-    if text is not None and name in own and name not in taken
-  }
-
-
-def _summary(config_class, said, defaults):
-  """Returns what was understood, and which of DeepLab's defaults count."""
-  fields = config_class.__dataclass_fields__
-  others = [
-    f'--{name}={text}'
-    for name, text in defaults.items()
-    if fields[name].default is None
-    or _typed(config_class, name, text) != fields[name].default
-  ]
-  found = [f"DeepLab's flags: {', '.join(said)}."] if said else []
-  if others:
-    found.append(
-      f"DeepLab's defaults, where no flag says otherwise: {', '.join(others)}."
-    )
-  return found
-
-
-def _others(own, taken, defaults):
-  """Returns what DeepLab would do and is not done here."""
-  if _EVAL in own and 'checkpoints' not in taken:
-    return [_ONCE]
-  is_new = _TRAIN in own and bool(defaults)
-  return [_RATES] if is_new and 'atrous_rates' not in taken else []

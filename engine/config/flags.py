@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from engine.common import console, logs
 from engine.common.loading import load
-from engine.config import aliases, deeplab, help_text
+from engine.config import aliases, deeplab_commands, help_text
 from engine.config.fields import Given
 from engine.config.parts.model import ModelConfig
 
@@ -70,7 +70,7 @@ def read(
   own = [field.name for field in dataclasses.fields(config_class)]
   values = _defined(config_class)
   is_model = issubclass(config_class, ModelConfig)
-  command = deeplab.split(argv, own if is_model else None)
+  command = deeplab_commands.split(argv, own if is_model else None)
   arguments = _parsed(values, command.argv, own)
   if values.help:
     print(help_text.of(config_class, argv[0]), flush=True)
@@ -83,7 +83,7 @@ def read(
   if not command.theirs:
     return Read(make(**given()), arguments, [])
   ours = {name: str(value) for name, value in given().items()}
-  meaning = deeplab.understand(config_class, command.theirs, ours)
+  meaning = deeplab_commands.understand(config_class, command.theirs, ours)
   try:
     texts = {**meaning.defaults, **meaning.given}
     _parsed(
@@ -138,7 +138,7 @@ def _parsed(values, argv, own):
     ) from None
   except flags.UnrecognizedFlagError as error:
     name = error.flagname
-    hint = deeplab.instead(name, own) or aliases.suggestion(name, own)
+    hint = deeplab_commands.instead(name, own) or aliases.suggestion(name, own)
     raise ValueError(
       f'There is no flag --{name}.{hint} --help lists the flags.'
     ) from None

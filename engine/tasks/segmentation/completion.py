@@ -170,13 +170,13 @@ def training(
   if config.class_weights:
     config = config.replace(class_weights=_weights(config, dataset))
   if 'rates' in decoders.get_decoder(config.decoder).needs:
-    config = config.replace(
-      atrous_rates=config.atrous_rates
-      or decoders.default_rates(config.output_stride)
+    own_rates = config.atrous_rates or decoders.default_rates(
+      config.output_stride
     )
-    rates.check_stride(config.atrous_rates, config.output_stride)
+    config = config.replace(atrous_rates=own_rates)
+    rates.check_stride(own_rates, config.output_stride)
     rates.check_reach(
-      config.atrous_rates,
+      own_rates,
       config.output_stride,
       f'the crops of --train_crop_size={config.text("train_crop_size")}',
       config.train_crop_size,

@@ -23,6 +23,8 @@ def _names(variables):
     (('net/logits', 'net/conv1/biases'), ('net/conv1/biases', *LOGITS)),
     (('net/logits', 'net/logits/biases'), LOGITS),
     (('net/conv1/weights',), CONV[:1]),
+    (('net/conv*',), CONV),
+    (('net/conv1/w*', 'net/log*'), (*CONV[:1], *LOGITS)),
   ],
 )
 def test_matching(graph, scopes, names):

@@ -250,6 +250,12 @@ def test_variants(variant, name, root, preprocessing):
       ['mobilenet_v2, the default of DeepLab, is no ResNet'],
     ),
     (
+      '--dataset=flowers',
+      ['The command is taken for one of DeepLab by --dataset=flowers.'],
+    ),
+    ('--learning_policy=cosine', ['poly or step']),
+    ('--crop_size=33', ['Did you mean --train_crop_size?']),
+    (
       '--train_logdir=a --train_dir=b',
       ['--train_logdir=a contradicts --train_dir=b'],
     ),
@@ -372,6 +378,14 @@ def test_a_run_that_is_resumed_has_no_defaults_of_deeplab(tmp_path):
   again = read(TrainConfig, f'--train_logdir={run}', runs.resumed).config
   assert again.model_name == 'resnet_v1_50_beta'
   assert again.learning_power == 0.9
+
+
+def test_flags_of_absl_make_no_command_of_deeplabs():
+  found = read(TrainConfig, '--logtostderr --seed=3 --startup_delay_steps=4')
+  assert found.config == TrainConfig(seed=3)
+  assert found.notes == [
+    '--startup_delay_steps: this version runs in one process on one device.'
+  ]
 
 
 def test_other_scripts_have_no_flag_of_deeplabs():

@@ -319,6 +319,27 @@ def test_regularization_is_slims(graph):
   assert ours == theirs
 
 
+def test_a_factor_on_the_rate_is_one_on_the_gradients(graph):
+  """Of momentum, whose velocity begins at 0: DeepLab multiplies gradients."""
+  plain = SGD.replace(optimizer='momentum', momentum=0.9)
+  with tf.variable_scope('one'):
+    by_rate = _apply(
+      plain.replace(learning_rate_multipliers='one/asp*=10,one/asp/biases=20'),
+      {'asp/weights': [0.1, 0.2], 'asp/biases': [0.3, 0.1], 'b': [0.5, 0.4]},
+      steps=3,
+    )
+  with tf.variable_scope('other'):
+    by_gradient = _apply(
+      plain,
+      {'asp/weights': [1.0, 2.0], 'asp/biases': [6.0, 2.0], 'b': [0.5, 0.4]},
+      steps=3,
+    )
+  for name in 'asp/weights', 'asp/biases', 'b':
+    np.testing.assert_allclose(
+      by_rate[f'one/{name}'], by_gradient[f'other/{name}'], rtol=1e-5
+    )
+
+
 def _apply(config_, gradients, rate=0.5, steps=1):
   """Steps from ones; returns {name: value} of all variables.
 
