@@ -4,6 +4,7 @@ Nothing here imports TensorFlow.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -92,12 +93,11 @@ def split(argv: Sequence[str], own: Collection[str] | None) -> Command:
       places.setdefault(name, []).append(len(rest))
       rest.append(f'--{name}={text}')
   joined = {name: _joined(name, texts) for name, texts in found.items()}
-  for name, (*before, last) in places.items():
+  for name, (*_, last) in places.items():
     rest[last] = f'--{name}={joined[name]}'
-    for place in before:
-      rest[place] = ''
+  dropped = {place for _, (*before, _) in places.items() for place in before}
   return Command(
-    [rest[0], *filter(None, rest[1:])],
+    [word for place, word in enumerate(rest) if place not in dropped],
     {name: text for name, text in joined.items() if name not in own},
   )
 
@@ -124,8 +124,8 @@ def _check_kind(name, text):
   kind = deeplab.FLAGS[name].kind
   try:
     for part in _parts(name, text):
-      if kind in (int, float):
-        kind(part)
+      if kind in (int, float) and not math.isfinite(kind(part)):
+        raise ValueError
   except ValueError:
     number = 'whole number' if kind is int else 'number'
     raise ValueError(f'--{name}={text} is no {number}.') from None

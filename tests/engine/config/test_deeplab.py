@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from engine.config import deeplab, flags, runs
+from engine.config import deeplab, deeplab_commands, flags, runs
 from engine.config.export import ExportConfig
 from engine.config.parsing import Length
 from engine.config.scripts import (
@@ -267,6 +267,7 @@ def test_variants(variant, name, root, preprocessing):
     ('--logits_kernel_size=3', ['1x1']),
     ('--quantize_delay_step=5', ['--format=tflite --quantize=int8']),
     ('--train_batch_size=many', ['--train_batch_size=many is no whole number']),
+    ('--decay_steps=inf', ['--decay_steps=inf is no number']),
     ('--fine_tune_batch_norm=maybe', ['must be true or false']),
     (
       '--model_variant=resnet_v1_50 --base_learning_rate=-1',
@@ -354,9 +355,21 @@ def test_lists_one_by_one():
     ('--atrous_rates 6 --seed=1 --atrous_rates 12', (6, 12)),
     ('--atrous_rates=6,12 --atrous_rates=1,2', (1, 2)),
     ('--atrous_rates=6', (6,)),
+    ('--atrous_rates=6 --atrous_rates=12 --trainable_scopes=', (6, 12)),
   ):
     found = read(TrainConfig, line)
     assert found.config.atrous_rates == want and found.notes == []
+
+
+def test_empty_values_stay():
+  argv = ['x', '--atrous_rates=1', '--task', '', '--atrous_rates=2', '']
+  assert deeplab_commands.split(argv, fields(TrainConfig)).argv == [
+    'x',
+    '--task',
+    '',
+    '--atrous_rates=1,2',
+    '',
+  ]
 
 
 def test_flag_files_have_our_names(tmp_path):
