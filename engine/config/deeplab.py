@@ -190,6 +190,7 @@ def _network(text, values):
   return 'resnet_v1_18' if text == 'resnet_v1_18_beta' else text
 
 
+_DECODERS = ('aspp', 'deeplabv3plus')  # those that DeepLab has
 _DATASETS = ('pascal_voc_seg', 'cityscapes', 'ade20k')
 
 
@@ -203,6 +204,10 @@ def _evaluations(text, values):
 
 def _export_dir(text, values):
   return os.path.dirname(text) or '.'
+
+
+def _aspp(text, values):
+  return text if values.get('decoder', 'aspp') in _DECODERS else None
 
 
 def _decoder_filters(text, values):
@@ -342,10 +347,10 @@ FLAGS: Mapping[str, Flag] = {
   # Its decoder. Where these are flags of ours, only the default counts.
   'decoder_output_stride': _is('decoder', value=_decoder),
   'add_image_level_feature': _is(
-    'add_image_level_feature', kind=bool, default='true'
+    'add_image_level_feature', value=_aspp, kind=bool, default='true'
   ),
   'aspp_with_separable_conv': _is(
-    'aspp_with_separable_conv', kind=bool, default='true'
+    'aspp_with_separable_conv', value=_aspp, kind=bool, default='true'
   ),
   'decoder_use_separable_conv': _is(
     'decoder_use_separable_conv',
@@ -353,6 +358,7 @@ FLAGS: Mapping[str, Flag] = {
     kind=bool,
     default='true',
   ),
+  'merge_method': _only('max', 'the largest logits of all scales count.', str),
   'image_pooling_stride': Flag(only=('1,1', '1'), why=_PLAIN),
   'logits_kernel_size': _only('1', 'the logits are of a 1x1 convolution.', int),
   'aspp_with_batch_norm': _only('true', _ASPP),
@@ -405,6 +411,9 @@ TRAINING: Mapping[str, Callable[[Values], str | None]] = {
   'task': lambda values: 'segmentation',
   'decoder': lambda values: (
     'deeplabv3plus' if _with_decoder(values) else 'aspp'
+  ),
+  'decoder_low_level': lambda values: (
+    'residual' if _with_decoder(values) else None
   ),
   'random_flip': lambda values: 'true',
   'root_block': lambda values: (
