@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from engine.checkpoints import inspection, locate
+from engine.checkpoints.architecture import Decoder
 from engine.checkpoints.inspection import KINDS
 from engine.common import console, runtime
 from engine.common.variables import some
@@ -51,10 +52,7 @@ def _summary(told):
       'none of the released ones',
     }[told['known_from']]
     if told['decoder']['depth']:
-      yield (
-        'decoder',
-        (f'{told["decoder"]["name"]}, {told["decoder"]["depth"]} channels'),
-      )
+      yield ('decoder', Decoder(**told['decoder']).forms)
     size, crop = told['image_size'], told.get('crop_size')
     for what, value in (
       ('labels_offset', told['labels_offset']),

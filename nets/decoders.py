@@ -8,9 +8,9 @@
   [3] Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical
       Image Segmentation. arXiv:1505.04597, 2015
 
-They have the variables of DeepLab's own without separable convolutions, and are
-built under the arg scope in force, that of their network. Dropout, which the
-option `draws` of the arg scope turns on, is before the logits and, as in
+They have the variables of DeepLab's own, in the forms of `nets.deeplab`, and
+are built under the arg scope in force, that of their network. Dropout, which
+the option `draws` of the arg scope turns on, is before the logits and, as in
 DeepLab, behind the pyramid.
 
 >>> import tensorflow.compat.v1 as tf
@@ -24,12 +24,16 @@ DeepLab, behind the pyramid.
 """
 
 import contextlib
+import functools
+import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
 from nets import (
+  deeplab,
   dilation,
   nets_factory,
   registry,
@@ -42,6 +46,7 @@ _RATES_AT_16 = 6, 12, 18  # [1], section 4.1
 _REFINED_DEPTH = 48  # channels of the low-level feature; [2], section 4.1
 _LEAST_DEPTH = 16  # channels of a stage of `unet`
 _RATE_SCOPE = 'aspp{}'  # with the number of the rate; aspp0 is 1x1
+_SCALE = r'logits_\d+\.\d\d'  # the end point of the logits of a scale
 LOGITS = 'logits/semantic'  # the scope of the logits of a decoder
 
 
@@ -89,7 +94,12 @@ def resize(features: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 
 
 def aspp(
-  features: tf.Tensor, depth: int = 256, rates: Sequence[int] = _RATES_AT_16
+  features: tf.Tensor,
+  depth: int = 256,
+  rates: Sequence[int] = _RATES_AT_16,
+  separable: bool = False,
+  image_level: bool = True,
+  window: Sequence[int] | None = None,
 ) -> tf.Tensor:
   """Atrous spatial pyramid pooling with image features ([1], section 3.3).
 
@@ -100,21 +110,26 @@ def aspp(
     features: float [batch, height, width, channels].
     depth: the number of channels of each branch and of the output.
     rates: the dilation rates of the 3x3 convolutions.
+    separable: whether these are separable.
+    image_level: whether there is the mean.
+    window: height and width of the windows of the mean, None for one over
+      the whole image; see `deeplab.pool`.
 
   Returns:
     Float [batch, height, width, depth].
   """
-  pooled = tf.reduce_mean(features, [1, 2], keepdims=True)
-  pooled = slim.conv2d(pooled, depth, [1, 1], scope='image_pooling')
-  branches = [
-    resize(pooled, features),
-    slim.conv2d(features, depth, [1, 1], scope='aspp0'),
-  ]
+  branches = []
+  if image_level:
+    pooled = deeplab.pool(features, window)
+    pooled = slim.conv2d(pooled, depth, [1, 1], scope='image_pooling')
+    branches.append(resize(pooled, features))
+  branches.append(slim.conv2d(features, depth, [1, 1], scope='aspp0'))
   for i, rate in enumerate(rates, 1):
+    scope = _RATE_SCOPE.format(i)
     branches.append(
-      dilation.conv2d(
-        features, depth, 3, rate=rate, scope=_RATE_SCOPE.format(i)
-      )
+      deeplab.separable_conv2d(features, depth, rate, scope)
+      if separable
+      else dilation.conv2d(features, depth, 3, rate=rate, scope=scope)
     )
   return slim.conv2d(
     tf.concat(branches, 3), depth, [1, 1], scope='concat_projection'
@@ -122,9 +137,13 @@ def aspp(
 
 
 def refine(
-  features: tf.Tensor, low_level: tf.Tensor, depth: int = 256
+  features: tf.Tensor,
+  low_level: tf.Tensor,
+  depth: int = 256,
+  separable: bool = False,
+  stage: int = 0,
 ) -> tf.Tensor:
-  """The decoder of DeepLabv3+ ([2], section 3.1).
+  """A stage of the decoder of DeepLabv3+ ([2], section 3.1).
 
   Joins the resized features with 48 channels made of the low-level feature,
   by two 3x3 convolutions.
@@ -134,19 +153,27 @@ def refine(
     low_level: float [batch, finer height, finer width, channels]; see
       `nets_factory.low_level_feature`.
     depth: the number of channels of the output.
+    separable: whether the 3x3 convolutions are separable.
+    stage: the number of the stage, from 0 on, which the scopes have.
 
   Returns:
     Float [batch, finer height, finer width, depth].
   """
   with tf.variable_scope('decoder', values=[features, low_level]):
     fine = slim.conv2d(
-      low_level, _REFINED_DEPTH, [1, 1], scope='feature_projection0'
+      low_level,
+      _REFINED_DEPTH,
+      [1, 1],
+      scope=deeplab.in_stage('feature_projection0', stage),
     )
     net = tf.concat([resize(features, low_level), fine], 3)
+    scopes = [deeplab.in_stage(f'decoder_conv{i}', stage) for i in range(2)]
+    if separable:
+      for scope in scopes:
+        net = deeplab.separable_conv2d(net, depth, scope=scope)
+      return net
     # This is scope 'decoder_conv0/decoder_conv0_1', and 2, as in DeepLab.
-    return slim.repeat(
-      net, 2, slim.conv2d, depth, [3, 3], scope='decoder_conv0'
-    )
+    return slim.repeat(net, 2, slim.conv2d, depth, [3, 3], scope=scopes[0])
 
 
 def _enlarge(features, factor, like):
@@ -237,9 +264,26 @@ def logits(
     )
 
 
-def _refined_aspp(features, low_level, depth, rates):
-  pyramid = resnet_utils.dropout(aspp(features, depth, rates), 'pyramid')
-  return refine(pyramid, low_level, depth)
+def _aspp(features, depth, rates, options, output_stride):
+  crop = options.image_pooling_crop_size
+  return aspp(
+    features,
+    depth,
+    rates,
+    options.aspp_with_separable_conv,
+    options.add_image_level_feature,
+    crop and [deeplab.scaled(side, 1 / output_stride) for side in crop],
+  )
+
+
+def _refined_aspp(features, low_levels, depth, rates, options, output_stride):
+  net = _aspp(features, depth, rates, options, output_stride)
+  net = resnet_utils.dropout(net, 'pyramid')
+  for stage, low_level in enumerate(low_levels):
+    net = refine(
+      net, low_level, depth, options.decoder_use_separable_conv, stage
+    )
+  return net
 
 
 class Decoder(NamedTuple):
@@ -249,14 +293,17 @@ class Decoder(NamedTuple):
     function: makes of a network's features those that `logits` are made of;
       None leaves the logits to the network.
     needs: the arguments of `function` beside the features, out of
-      'low_level', 'image', 'skips', 'output_stride', 'depth' and 'rates'.
+      'low_levels', 'image', 'skips', 'depth', 'rates', 'options' and
+      'output_stride', that of the features.
     scopes: of its variables, but for those of the logits and of the rates.
     rate_scope: of the convolution of each rate, to be formatted with its
       number from 1 on; '' if it has none.
-    marker: one of its variables; the last dimension of its shape is `depth`.
-      A checkpoint that has it is of this decoder, or of one of more scopes
-      that has it too.
+    marker: a variable of it, whatever its options. A checkpoint that has it is
+      of this decoder, or of one of more scopes that has it too.
     logits: their scope; '' leaves it to the network.
+    depth: the variable whose last dimension is `depth`, '' for the marker.
+    options: the names of the `deeplab.Options` that it takes, beside the
+      image pyramid, which all take.
   """
 
   function: Callable[..., tf.Tensor] | None = None
@@ -265,25 +312,30 @@ class Decoder(NamedTuple):
   rate_scope: str = ''
   marker: str = ''
   logits: str = ''
+  depth: str = ''
+  options: tuple[str, ...] = ()
 
 
 DECODERS: dict[str, Decoder] = {
   'fcn': Decoder(),
   'aspp': Decoder(
-    aspp,
-    ('depth', 'rates'),
+    _aspp,
+    ('depth', 'rates', 'options', 'output_stride'),
     ('image_pooling', 'aspp0', 'concat_projection'),
     _RATE_SCOPE,
     'concat_projection/weights',
     LOGITS,
+    options=deeplab.OF_ASPP,
   ),
   'deeplabv3plus': Decoder(
     _refined_aspp,
-    ('low_level', 'depth', 'rates'),
+    ('low_levels', 'depth', 'rates', 'options', 'output_stride'),
     ('image_pooling', 'aspp0', 'concat_projection', 'decoder'),
     _RATE_SCOPE,
-    'decoder/decoder_conv0/decoder_conv0_2/weights',
+    'decoder/feature_projection0/weights',
     LOGITS,
+    'concat_projection/weights',
+    deeplab.OF_ASPP + deeplab.OF_DECODER,
   ),
   'unet': Decoder(
     unet,
@@ -318,6 +370,86 @@ def logits_weights(scope: str) -> list[str]:
   return [f'{name}/weights' for name in (*of_decoders, own)]
 
 
+def is_part(name: str) -> bool:
+  """Whether a variable of this name is one of a decoder or of its logits.
+
+  >>> is_part('aspp3_depthwise/depthwise_weights'), is_part('net/conv1')
+  (True, False)
+  """
+  top = name.partition('/')[0]
+  return any(
+    top in (*each.scopes, each.logits.partition('/')[0])
+    or (
+      each.rate_scope
+      and re.fullmatch(
+        each.rate_scope.format(r'\d+') + '(_depthwise|_pointwise)?', top
+      )
+    )
+    for each in DECODERS.values()
+  )
+
+
+def low_level_features(
+  network_name: str, options: deeplab.Options, **network_options: Any
+) -> list[nets_factory.LowLevelFeature]:
+  """Returns what the stages of the decoder join, one after the other.
+
+  Args:
+    network_name: a key of `nets_factory.NETWORKS`.
+    options: those of the decoder.
+    **network_options: see `nets_factory.low_level_feature`.
+
+  Raises:
+    ValueError: the network has no such feature.
+  """
+  return [
+    nets_factory.low_level_feature(
+      network_name,
+      residual=options.decoder_low_level == 'residual',
+      stride=stride,
+      **network_options,
+    )
+    for stride in options.decoder_output_stride or (None,)
+  ]
+
+
+def strides_of(
+  network_name: str, stages: int, root_block: str | None = None, **_: Any
+) -> tuple[int, ...] | None:
+  """Returns the `decoder_output_stride` of so many stages, None for one.
+
+  >>> strides_of('resnet_v1_50', 2)
+  (4, 2)
+
+  Args:
+    network_name: a key of `nets_factory.NETWORKS`.
+    stages: the number of low-level features.
+    root_block: that of the network, its own if None.
+    **_: more options of the network.
+  """
+  network = nets_factory.get_network(network_name)
+  root = resnet_generator.get_root(root_block or network.root_block)
+  if stages < 2:
+    return None
+  return tuple(root.stride >> stage for stage in range(stages))
+
+
+def _check_options(name, options):
+  """Refuses options that the decoder does not take."""
+  for option in options.changed():
+    taking = [key for key, each in DECODERS.items() if option in each.options]
+    if taking and name not in taking:
+      raise ValueError(
+        f'{option}: the decoder {name} has no such option. '
+        f'Leave it out, or take {" or ".join(taking)}.'
+      )
+  if options.image_pooling_crop_size and not options.add_image_level_feature:
+    raise ValueError(
+      'image_pooling_crop_size: without add_image_level_feature there is no '
+      'image pooling. Leave one of both out.'
+    )
+
+
 def check(
   network_name: str,
   decoder: str,
@@ -325,6 +457,7 @@ def check(
   multi_grid: Sequence[int] | None = None,
   atrous_rates: Sequence[int] | None = None,
   network_options: Mapping[str, Any] | None = None,
+  decoder_options: Mapping[str, Any] | None = None,
 ) -> None:
   """Raises ValueError if `build` cannot make a network of these; else None.
 
@@ -338,8 +471,10 @@ def check(
     network.blocks(multi_grid=multi_grid),
     resnet_generator.get_root(root_block).stride,
   )
-  if 'low_level' in needs:
-    nets_factory.low_level_feature(network_name)
+  options = deeplab.Options.of(decoder_options)
+  _check_options(decoder, options)
+  if 'low_levels' in needs:
+    low_level_features(network_name, options, root_block=root_block)
   if atrous_rates is None:
     return
   given = f'atrous_rates={list(atrous_rates)}'
@@ -357,6 +492,15 @@ def check(
     )
 
 
+def _strides(network_name, network_options):
+  """Returns the output strides that a network reaches."""
+  network = nets_factory.get_network(network_name)
+  root = network_options.get('root_block', network.root_block)
+  return resnet_utils.reachable_strides(
+    network.blocks(), resnet_generator.get_root(root).stride
+  )
+
+
 @contextlib.contextmanager
 def _decoder_scopes(is_training, reuse):
   """The scopes of a decoder; yields the collection of its end points."""
@@ -371,7 +515,79 @@ def _decoder_scopes(is_training, reuse):
     yield collection
 
 
+def _at_scales(build):
+  """Returns `build` for an image pyramid: a network, at each of its scales.
+
+  All share the variables. The logits are the largest over the scales, at the
+  size that the largest scale gives; the end points are those of scale 1, if it
+  is there, else of the largest, with the logits of each scale.
+  """
+  signature = inspect.signature(build)
+
+  @functools.wraps(build)
+  def build_pyramid(*args, **kwargs):
+    given = signature.bind(*args, **kwargs)
+    given.apply_defaults()
+    options = deeplab.Options.of(given.arguments['decoder_options'])
+    scales, images = options.image_pyramid, given.arguments['images']
+    if scales == (1.0,):
+      return build(*args, **kwargs)
+    given.arguments['decoder_options'] = {
+      **options.changed(),
+      'image_pyramid': None,
+    }
+    found = {}
+    for scale in scales:
+      given.arguments['images'] = _scaled(images, scale)
+      if options.image_pooling_crop_size:
+        given.arguments['decoder_options']['image_pooling_crop_size'] = tuple(
+          deeplab.scaled(side, scale)
+          for side in options.image_pooling_crop_size
+        )
+      found[scale] = build(*given.args, **given.kwargs)
+      given.arguments['reuse'] = True
+    largest, _ = found[max(scales)]
+    by_scale = {
+      scale_name(scale): resize(net, largest)
+      for scale, (net, _) in found.items()
+    }
+    net = functools.reduce(tf.maximum, by_scale.values())
+    _, end_points = found.get(1.0) or found[max(scales)]
+    end_points = {**end_points, **by_scale}
+    end_points['predictions'] = slim.softmax(net, scope='predictions')
+    return net, end_points
+
+  return build_pyramid
+
+
+def _scaled(images, scale):
+  """Returns images of another size, corners on corners."""
+  if scale == 1:
+    return images
+  images = tf.convert_to_tensor(images)
+  known = images.shape.as_list()[1:3]
+  sides = known if None not in known else tf.unstack(tf.shape(images)[1:3])
+  size = [deeplab.scaled(side, scale) for side in sides]
+  resized = tf.image.resize_bilinear(images, size, align_corners=True)
+  return tf.cast(resized, images.dtype)
+
+
+def scale_logits(end_points: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+  """Returns the logits of each scale of an image pyramid, [] without one."""
+  return [net for name, net in end_points.items() if re.fullmatch(_SCALE, name)]
+
+
+def scale_name(scale: float) -> str:
+  """Returns the name of the end point of the logits of an image's scale.
+
+  >>> scale_name(0.5)
+  'logits_0.50'
+  """
+  return f'logits_{scale:.2f}'
+
+
 @resnet_generator.as_it_is
+@_at_scales
 def build(
   network_name: str,
   decoder: str,
@@ -386,6 +602,7 @@ def build(
   weight_decay: float = 0.0,
   depth_multiplier: float | None = None,
   network_options: Mapping[str, Any] | None = None,
+  decoder_options: Mapping[str, Any] | None = None,
   logits_stddev: float | None = 0.01,
   **arg_scope_options: Any,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
@@ -409,6 +626,7 @@ def build(
     depth_multiplier: a factor of 0 or more on the number of channels of every
       block, the network's own if None.
     network_options: more arguments of the network, such as its root_block.
+    decoder_options: those of `deeplab.Options` that are not the default.
     logits_stddev: see `logits`; of 'fcn' the network's own.
     **arg_scope_options: more options of `nets_factory.get_arg_scope`, such as
       `batch_norm_decay`, `zero_init_last_gamma` or `draws`.
@@ -416,9 +634,11 @@ def build(
   Returns:
     logits: float [batch, ceil(height / s), ceil(width / s), num_classes],
       where s is the output stride, or for 'deeplabv3plus' the stride of the
-      network's low-level feature, 4, or for 'unet' 1.
+      last low-level feature, 4 by default, or for 'unet' 1. Of an image
+      pyramid they have the size that the largest scale gives.
     end_points: the network's, with the decoder's by the names of their
-      scopes, and 'predictions' (softmax).
+      scopes, 'predictions' (softmax), and of an image pyramid the logits of
+      each scale by its `scale_name`.
 
   Raises:
     ValueError: an unknown name, an output stride that the network cannot
@@ -431,6 +651,7 @@ def build(
     multi_grid,
     atrous_rates,
     network_options,
+    decoder_options,
   )
   head = get_decoder(decoder)
   given = dict(network_options or {})
@@ -456,21 +677,23 @@ def build(
     return net, end_points
   outer = tf.get_variable_scope().name
   within = f'{outer}/' if outer else ''
-  needed = {
+  needed: dict[str, Any] = {
     'depth': depth,
     'rates': atrous_rates or default_rates(output_stride),
+    'options': deeplab.Options.of(decoder_options),
+    'output_stride': output_stride or _strides(network_name, given)[-1],
     'image': images,
   }
-  if 'low_level' in head.needs:
-    feature = nets_factory.low_level_feature(network_name, **given)
-    needed['low_level'] = end_points[within + feature.end_point]
+  if 'low_levels' in head.needs:
+    needed['low_levels'] = [
+      end_points[within + each.end_point]
+      for each in low_level_features(network_name, needed['options'], **given)
+    ]
   if 'skips' in head.needs:
-    *skips, last = nets_factory.features(network_name, **given)
+    *skips, _ = nets_factory.features(network_name, **given)
     needed['skips'] = {
-      feature.stride: end_points[within + feature.end_point]
-      for feature in skips
+      skip.stride: end_points[within + skip.end_point] for skip in skips
     }
-    needed['output_stride'] = output_stride or last.stride
   arg_scope = nets_factory.get_arg_scope(
     network_name, weight_decay=weight_decay, **arg_scope_options
   )

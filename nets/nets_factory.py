@@ -147,8 +147,15 @@ class Network(NamedTuple):
     )
 
 
-def _v1(function, released=None):
-  return Network.of(function, resnet_v1.resnet_arg_scope, 'vgg', released)
+def _v1(function, released=None, preprocessing='vgg'):
+  return Network.of(
+    function, resnet_v1.resnet_arg_scope, preprocessing, released
+  )
+
+
+def _beta(function):
+  # DeepLab feeds them values in [-1, 1], and the others those less the mean.
+  return _v1(function, preprocessing='inception')
 
 
 def _v2(function, released=None):
@@ -180,8 +187,8 @@ NETWORKS: dict[str, Network] = {
   'resnet_v1_101': _v1(resnet_v1.resnet_v1_101, _V1_2016),
   'resnet_v1_152': _v1(resnet_v1.resnet_v1_152, _V1_2016),
   'resnet_v1_200': _v1(resnet_v1.resnet_v1_200),
-  'resnet_v1_50_beta': _v1(resnet_v1.resnet_v1_50_beta),
-  'resnet_v1_101_beta': _v1(resnet_v1.resnet_v1_101_beta),
+  'resnet_v1_50_beta': _beta(resnet_v1.resnet_v1_50_beta),
+  'resnet_v1_101_beta': _beta(resnet_v1.resnet_v1_101_beta),
   'resnet_v2_18': _v2(resnet_v2.resnet_v2_18),
   'resnet_v2_34': _v2(resnet_v2.resnet_v2_34),
   'resnet_v2_50': _v2(resnet_v2.resnet_v2_50, _V2_2017),
@@ -255,6 +262,8 @@ def low_level_feature(
   name: str,
   scope: str | None = None,
   root_block: str | None = None,
+  residual: bool = False,
+  stride: int | None = None,
   **options: Any,
 ) -> LowLevelFeature:
   """Returns where network `name` has the feature that decoders refine with.
@@ -262,26 +271,32 @@ def low_level_feature(
   It is the output of the last unit of block1 before the first stride of the
   blocks (arXiv:1802.02611, section 3.1: Conv2 before striding), and has the
   same resolution whatever the network's `output_stride`. DeepLab's own code
-  takes the convolution before that unit's addition: the end point plus
-  '/conv3'.
+  takes the last convolution of that unit, before the addition.
 
   >>> feature = low_level_feature('resnet_v2_101')
   >>> feature.end_point, feature.stride, feature.channels
   ('resnet_v2_101/block1/unit_2/bottleneck_v2', 4, 256)
+  >>> low_level_feature('resnet_v1_50_beta', stride=2).end_point
+  'resnet_v1_50/conv1_3'
 
   Args:
     name: see `get_network`.
     scope: the scope that the network was built in, its own if None; with the
       variable scopes around it, if any, as in all end points.
     root_block: that of the network, its own if None.
+    residual: whether to take that last convolution.
+    stride: that of the feature, None for that of block1; a root that ends
+      with a pooling has one of half the stride, its last convolution.
     **options: `min_base_depth`, `depth_multiplier` and whatever else its
       `blocks` take, if the network is built with them.
 
   Raises:
-    ValueError: there is no such network, or it strides from the start.
+    ValueError: there is no such network, it strides from the start, or it has
+      no feature of that stride.
   """
   network = get_network(name)
   root = resnet_generator.get_root(root_block or network.root_block)
+  outer = scope or network.default_scope
   block = network.blocks(**options)[0]
   before = list(
     itertools.takewhile(lambda unit: unit.get('stride', 1) == 1, block.args)
@@ -292,12 +307,26 @@ def low_level_feature(
       f'{block.scope} has a stride. Take a decoder that needs none, or '
       'another network.'
     )
-  return LowLevelFeature(
-    f'{scope or network.default_scope}/{block.scope}/unit_{len(before)}/'
-    f'{network.unit}',
-    root.stride,
-    before[-1]['depth'],
-  )
+  unit = before[-1]
+  last = 'conv3' if 'depth_bottleneck' in unit else 'conv2'
+  found = [
+    LowLevelFeature(
+      f'{outer}/{block.scope}/unit_{len(before)}/{network.unit}'
+      + (f'/{last}' if residual else ''),
+      root.stride,
+      unit['depth'],
+    )
+  ]
+  if root.pool:
+    end, depth, *_ = root.convolutions[-1]
+    found.append(LowLevelFeature(f'{outer}/{end}', root.stride // 2, depth))
+  by_stride = {feature.stride: feature for feature in found}
+  if stride is not None and stride not in by_stride:
+    raise ValueError(
+      f'{name} has no low-level feature at stride {stride}, but at '
+      f'{" and ".join(map(str, by_stride))}.'
+    )
+  return by_stride[stride or root.stride]
 
 
 def features(

@@ -167,6 +167,27 @@ def test_masks(shapes_run, alone):
       assert told['input']['shape'] == [None, 33, 33, 3]
 
 
+@pytest.mark.slow
+def test_masks_of_deeplabs_forms(shapes, workplace, alone):
+  """Separable convolutions, pooled over a crop, of two scales."""
+  flags = builders.shape_flags(
+    shapes,
+    decoder='deeplabv3plus',
+    aspp_with_separable_conv=True,
+    decoder_use_separable_conv=True,
+    decoder_output_stride='4,2',
+    image_pooling_crop_size=33,
+    image_pyramid='0.5,1',
+  )
+  assert builders.train(**flags).status == 0
+  printed = export('run', '--logits', format=','.join(HERE))
+  assert printed.status == 0, printed.err
+  for name in HERE:
+    measured = read(f'out/{name}/parity.json')['outputs']
+    assert measured['classes']['same_pixels'] > 0.999
+    assert measured['logits']['error'] < 1e-5
+
+
 def test_features_and_other_inputs(colours_run, alone):
   printed = export(
     colours_run,

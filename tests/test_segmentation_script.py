@@ -430,6 +430,57 @@ def test_deeplabs_command_lines(shapes, monkeypatch):
   assert np.asarray(Image.open('masks/a_mask.png')).shape == image.shape[:2]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures('uncompared')
+def test_deeplabs_forms(shapes):
+  """The whole way: trained, evaluated, without its config.json, tuned."""
+  forms = {
+    'decoder': 'deeplabv3plus',
+    'aspp_with_separable_conv': True,
+    'decoder_use_separable_conv': True,
+    'decoder_output_stride': '4,2',
+    'decoder_low_level': 'residual',
+    'image_pooling_crop_size': 33,
+  }
+  flags = builders.shape_flags(shapes, **forms)
+  printed = train(**flags, image_pyramid='0.5,1')
+  assert printed.status == 0, printed.err
+  told = call(inspect_checkpoint, 'run', model_name='resnet_v1_small')
+  assert 'deeplabv3plus, 8 channels, --aspp_with_separable_conv=' in told.out
+  assert 'It fits resnet_v1_small.' in told.out
+  assert evaluate(checkpoint_path='run').status == 0
+  assert (
+    evaluate(checkpoint_path='run', image_pyramid=1, eval_dir='o').status == 0
+  )
+  pathlib.Path('bare').mkdir()
+  for path in pathlib.Path('run').glob('model.ckpt-2.*'):
+    shutil.copy(path, 'bare')
+  known = {'model_name': 'resnet_v1_small', 'dataset_dir': shapes}
+  again = evaluate(
+    checkpoint_path='bare',
+    output_stride=8,
+    image_pooling_crop_size=33,
+    eval_dir='again',
+    **known,
+  )
+  assert again.status == 0, again.err
+  assert metrics('again')['miou'] == pytest.approx(metrics('o')['miou'])
+  assert metrics('again')['loss'] == pytest.approx(metrics('o')['loss'])
+  refused(
+    evaluate(checkpoint_path='bare', aspp_with_separable_conv=False, **known),
+    'The decoder of the checkpoint bare/model.ckpt-2 is of another form',
+    ': pass --aspp_with_separable_conv=true.',
+  )
+  tuned = {**flags, 'checkpoint_path': 'bare', 'train_dir': 'tuned'}
+  printed = train(**tuned)
+  assert printed.status == 0, printed.err
+  assert '0 left out, 0 missing, 0 unexpected' in printed.out
+  refused(
+    train(**{**tuned, 'decoder_output_stride': 4, 'train_dir': 'another'}),
+    ': pass --decoder_output_stride of 2, such as 4,2, or leave them by ',
+  )
+
+
 def test_an_ensemble_of_masks_is_refused(shapes_run):
   refused(
     evaluate(checkpoint_path=f'{shapes_run.folder},{shapes_run.folder}'),

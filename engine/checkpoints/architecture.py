@@ -6,12 +6,12 @@ What to look for are facts of the registries of networks and decoders.
 """
 
 import collections
-import itertools
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.checkpoints.contents import Shapes
-from nets import decoders, nets_factory, resnet_generator
+from nets import decoders, deeplab, nets_factory, resnet_generator
 
 _UNIT = re.compile(r'^(|.*?/)block(\d+)/unit_(\d+)/([^/]+)/(.*)$')
 
@@ -23,11 +23,37 @@ class Decoder(NamedTuple):
     name: a key of `decoders.DECODERS`.
     depth: the channels of its layers, None if it has none.
     rates: how many atrous convolutions it has beside each other.
+    stages: how many low-level features it joins, one after the other.
+    options: those of `deeplab.Options` that it takes and its variables tell.
   """
 
   name: str
   depth: int | None = None
   rates: int = 0
+  stages: int = 0
+  options: Mapping[str, bool] = {}
+
+  def flags(self, other: 'Decoder') -> list[str]:
+    """Returns the flags that make of another decoder this one."""
+    found = [f'--decoder={self.name}'] * (self.name != other.name)
+    found += [
+      f'--{option}={str(value).lower()}'
+      for option, value in self.options.items()
+      if other.options.get(option, getattr(deeplab.Options, option)) != value
+    ]
+    if self.stages != (other.stages or 1) and self.stages:
+      found.append(f'--decoder_output_stride of {self.stages}, such as 4,2')
+    if self.rates != (other.rates or self.rates) and self.rates:
+      found.append(f'--atrous_rates of {self.rates} numbers')
+    if self.depth not in (None, other.depth):
+      found.append(f'--decoder_depth={self.depth}')
+    return found
+
+  @property
+  def forms(self) -> str:
+    """What it is, with the flags that are not the default."""
+    flags = self.flags(Decoder(self.name, self.depth, self.rates))
+    return ', '.join([self.name, f'{self.depth} channels', *flags])
 
 
 def decoder(shapes: Shapes) -> Decoder:
@@ -38,11 +64,16 @@ def decoder(shapes: Shapes) -> Decoder:
   )
   if told.marker not in shapes:
     return Decoder('fcn')
-  rates = (f'{told.rate_scope.format(i)}/weights' for i in itertools.count(1))
   return Decoder(
     name,
-    shapes[told.marker][-1],
-    len(list(itertools.takewhile(shapes.__contains__, rates))),
+    shapes.get(told.depth or told.marker, [None])[-1],
+    deeplab.rates(shapes, told.rate_scope) if told.rate_scope else 0,
+    deeplab.stages(shapes) if 'low_levels' in told.needs else 0,
+    {
+      option: value
+      for option, value in deeplab.told(shapes).items()
+      if option in told.options
+    },
   )
 
 

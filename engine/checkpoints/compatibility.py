@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from engine.checkpoints import architecture
 from engine.checkpoints.contents import Shapes
-from nets import auxiliary, resnet_generator
+from engine.common.variables import some
+from nets import auxiliary, decoders, resnet_generator
 
 
 def _difference(here, there):
@@ -125,6 +126,36 @@ def unexpected(variables: Collection[str], there: Iterable[str]) -> list[str]:
   return [
     name for name in there if name not in variables and not auxiliary.owns(name)
   ]
+
+
+def check_decoder(
+  path: str, wanted: Shapes, there: Shapes, is_new: bool = False
+) -> None:
+  """Makes sure that a network has all parts of a checkpoint's decoder.
+
+  Args:
+    path: the checkpoint, for the error.
+    wanted: see `check`; all of the network's.
+    there: see `check`.
+    is_new: whether a new run starts from it.
+
+  Raises:
+    ValueError: it lacks some: what would be restored is of another decoder.
+  """
+  parts = [
+    name for name in there if decoders.is_part(name) and name not in wanted
+  ]
+  if not parts:
+    return
+  flags = architecture.decoder(there).flags(architecture.decoder(wanted))
+  scopes = ','.join(dict.fromkeys(name.partition('/')[0] for name in parts))
+  raise ValueError(
+    f'The decoder of the checkpoint {path} is of another form than the '
+    f"network's, which lacks {len(parts)} of its variables, {some(parts)}: "
+    + (f'pass {" ".join(flags)}' if flags else 'no flag builds it')
+    + is_new * f', or leave them by --checkpoint_exclude_scopes={scopes}'
+    + '.'
+  )
 
 
 class Comparison(NamedTuple):

@@ -78,15 +78,13 @@ class InferenceSession:
     Raises:
       ValueError: the checkpoint is of another network, or lacks something.
     """
-    compatibility.check(
-      checkpoint,
-      {
-        name: variable.shape.as_list()
-        for name, variable in self._variables.items()
-      },
-      contents.read(checkpoint).values(),
-      shortcuts=True,
-    )
+    wanted = {
+      name: variable.shape.as_list()
+      for name, variable in self._variables.items()
+    }
+    there = contents.read(checkpoint).values()
+    compatibility.check(checkpoint, wanted, there, shortcuts=True)
+    compatibility.check_decoder(checkpoint, wanted, there)
     self.load(
       contents.read_values(checkpoint, moving_averages, self.variables),
       f'the checkpoint {checkpoint}',

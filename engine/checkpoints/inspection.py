@@ -157,9 +157,15 @@ def compare(path: str, model_name: str) -> dict[str, Any]:
         classes or 1,
         False,
         output_stride=None,
-        atrous_rates=range(1, decoder.rates + 1),
+        atrous_rates=range(1, decoder.rates + 1) if decoder.rates else None,
         depth=decoder.depth,
         network_options=options,
+        decoder_options={
+          **decoder.options,
+          'decoder_output_stride': decoders.strides_of(
+            model_name, decoder.stages, **options
+          ),
+        },
       )
     else:
       nets_factory.get_network_fn(model_name, classes)(images, **options)

@@ -17,7 +17,7 @@ from engine.checkpoints.contents import SHADOW
 from engine.common import files
 from engine.common.variables import assign, matching, some
 from engine.config.scripts import TrainConfig
-from nets import auxiliary, resnet_generator
+from nets import auxiliary, decoders, resnet_generator
 from nets.slim_compat import slim
 
 FILENAME = 'warm_start.json'
@@ -126,7 +126,7 @@ def prepare(config: TrainConfig) -> WarmStart:
   held = contents.read(path)
   there, sources = held.values(), held.sources()
 
-  skipped = _excluded(config, variables)
+  skipped = _excluded(config, variables, there)
   wanted = {
     name: shape for name, shape in shapes.items() if name not in skipped
   }
@@ -135,6 +135,13 @@ def prepare(config: TrainConfig) -> WarmStart:
     path, wanted, there, shortcuts=not config.checkpoint_exclude_scopes
   )
   compatibility.check_channels(path, wanted, there)
+  if any(map(decoders.is_part, wanted)):
+    compatibility.check_decoder(
+      path,
+      shapes,
+      {name: there[name] for name in there if not _is_excluded(config, name)},
+      is_new=True,
+    )
   other_classes = _other_classes(config, wanted, there)
   skipped.update(other_classes)
   skipped.update(_new_decoder(wanted, there))
@@ -168,8 +175,27 @@ def prepare(config: TrainConfig) -> WarmStart:
   return start
 
 
-def _excluded(config, variables):
-  scopes = config.checkpoint_exclude_scopes
+def _is_excluded(config, name):
+  return any(
+    f'{name}/'.startswith(f'{scope.rstrip("/")}/')
+    for scope in config.checkpoint_exclude_scopes or ()
+  )
+
+
+def _excluded(config, variables, there):
+  """Returns {variable: why} of those under a scope that a flag names.
+
+  A scope may be of a decoder in the checkpoint alone, which is of another form.
+  """
+  parts = filter(decoders.is_part, there)
+  alone = {name.partition('/')[0] for name in parts} - {
+    name.partition('/')[0] for name in variables
+  }
+  scopes = [
+    scope
+    for scope in config.checkpoint_exclude_scopes or ()
+    if scope.partition('/')[0] not in alone
+  ]
   if not scopes:
     return {}
   excluded = matching(variables.values(), scopes, 'checkpoint_exclude_scopes')

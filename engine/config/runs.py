@@ -78,13 +78,15 @@ def with_later_fields(run: dict[str, Any]) -> dict[str, Any]:
   stays {}.
   """
   later = {
-    field.name: field.default
+    field.name: field.metadata['otherwise']
+    if field.default is None
+    else field.default
     for field in dataclasses.fields(TrainConfig)
     if run
     and field.metadata['changes'] == 'never'
-    and field.default is not None
+    and field.metadata['task'] in (None, run.get('task'))
   }
-  return {**later, **run}
+  return {k: v for k, v in later.items() if v is not None} | run
 
 
 def complete(

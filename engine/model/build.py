@@ -11,7 +11,7 @@ from engine.config.scripts import (
   NetworkConfig,
   TrainConfig,
 )
-from nets import decoders, nets_factory, resnet_generator, resnet_utils
+from nets import decoders, deeplab, nets_factory, resnet_generator, resnet_utils
 
 Given = TypeVar('Given', TrainConfig, EvalConfig, ClassifyConfig, ExportConfig)
 
@@ -90,6 +90,7 @@ def decoder_options(config: NetworkConfig) -> dict[str, Any]:
     'multi_grid': config.multi_grid,
     'atrous_rates': config.atrous_rates,
     'network_options': network_options(config),
+    'decoder_options': {name: getattr(config, name) for name in deeplab.NAMES},
   }
 
 

@@ -46,7 +46,9 @@ def open_run(
   checkpoint = locate.find(path)
   run = locate.run_of(checkpoint)
   shared = {name: name for name in _SHARED}
-  complete = runs.complete(given, run, {**shared, **names(run)}, fixed=_FIXED)
+  complete = runs.complete(
+    given, runs.with_later_fields(run), {**shared, **names(run)}, fixed=_FIXED
+  )
   if complete.model_name is None:
     raise ValueError(
       f'{checkpoint} has no {runs.CONFIG_FILENAME} beside it, so the '

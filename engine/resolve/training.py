@@ -7,6 +7,7 @@ from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_factory, label_kinds
 from engine.checkpoints import locate, released
+from engine.common import console
 from engine.config.fields import fill
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import TASKS
@@ -125,6 +126,24 @@ def _begun(given, train_dir):
   return {name: run[name] for name in names if name in run}
 
 
+def _tell_preprocessing(given, complete):
+  """Says which preprocessing is taken if the start does not say the same."""
+  if not given.checkpoint_path or given.preprocessing_name:
+    return
+  path = locate.find(given.checkpoint_path, tells=False)  # the start does
+  run, taken = locate.run_of(path), complete.preprocessing_name
+  then = run.get('preprocessing_name')
+  if then != taken:
+    console.note(
+      f'images are prepared by --preprocessing_name={taken}, '
+      + (
+        f'but those of {path} were by {then}: pass that to keep it.'
+        if then
+        else f'since {path} does not say which it was trained with.'
+      )
+    )
+
+
 def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
   """Returns the complete configuration of a training, and its data.
 
@@ -177,6 +196,8 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
       complete.train_image_size,
       *[offset][: bool(same_classes)],
     )
+  if not begun and not start:
+    _tell_preprocessing(given, complete)
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   task.check_training(complete)

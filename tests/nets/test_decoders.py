@@ -456,7 +456,7 @@ def test_options_of_the_arg_scope_reach_the_head(graph):
 
 @pytest.mark.parametrize('name', decoders.DECODERS)
 def test_an_entry_tells_the_variables(graph, name):
-  """The scopes, the last variable before the logits, and those."""
+  """The scopes, the marker, and the logits, which are the last."""
   build(name, make_images(33, 33), num_classes=7, atrous_rates=RATES[name])
   entry, built = decoders.get_decoder(name), shapes()
   scopes = [
@@ -469,7 +469,8 @@ def test_an_entry_tells_the_variables(graph, name):
     assert any(n.startswith(f'{scope}/') for n in own), scope
   assert [n for n in own if not n.startswith(tuple(scopes))] == []
   if entry.function:
-    assert built[entry.marker][-1] == 8
+    assert entry.marker in built
+    assert built[entry.depth or entry.marker][-1] == 8
     assert built[f'{entry.logits}/weights'][-1] == 7
     # Made in this order.
     assert own[-2:] == [f'{entry.logits}/{n}' for n in ('weights', 'biases')]

@@ -77,7 +77,9 @@ def test_maps_have_the_registry_keys():
       is (resnet_utils if 'plain' in name else module).resnet_arg_scope
     )
     assert network.preprocessing == (
-      'vgg' if module is resnet_v1 else 'inception'
+      'vgg'
+      if module is resnet_v1 and not name.endswith('_beta')
+      else 'inception'
     )
 
 

@@ -86,6 +86,67 @@ class ModelConfig(Config):
     task=SEGMENTATION,
     group=Group.SEGMENTATION,
   )
+  aspp_with_separable_conv: bool = option(
+    None,
+    "Make aspp's 3x3 convolutions separable. DeepLab's default is true.",
+    otherwise=False,
+    changes='never',
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
+  decoder_use_separable_conv: bool = option(
+    None,
+    "Make deeplabv3plus's 3x3 convolutions separable. DeepLab's default is "
+    'true.',
+    otherwise=False,
+    changes='never',
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
+  add_image_level_feature: bool = option(
+    None,
+    'Give aspp the mean of the features.',
+    otherwise=True,
+    changes='never',
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
+  image_pooling_crop_size: tuple[int, int] | None = option(
+    None,
+    'Size in pixels of the windows of that mean, such as 513 or 513,769 '
+    '(height,width). Default: the image.',
+    form=parsing.SIZE,
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
+  decoder_output_stride: tuple[int, ...] | None = option(
+    None,
+    'Strides of the features that the stages of deeplabv3plus join: 4, or '
+    "4,2 (finer, slower). Default: the network's block1.",
+    form=parsing.WHOLE,
+    changes='never',
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
+  decoder_low_level: str = option(
+    None,
+    'What deeplabv3plus joins of block1: the output of a unit (unit), or its '
+    "last convolution (residual), as DeepLab. Default: the checkpoint's, else "
+    'unit.',
+    choices=('unit', 'residual'),
+    otherwise='unit',
+    changes='never',
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
+  image_pyramid: tuple[float, ...] | None = option(
+    None,
+    'Scales at which the network sees an image, such as 0.5,1; the largest '
+    'logits count.',
+    form=parsing.POSITIVES,
+    task=SEGMENTATION,
+    group=Group.SEGMENTATION,
+  )
 
   def __post_init__(self):
     super().__post_init__()

@@ -10,8 +10,9 @@ from tf_slim.data.dataset import Dataset
 from datasets.label_kinds import SEGMENTATION
 from datasets.records import pixel_counts
 from datasets.specification import Specification
-from engine.checkpoints import architecture, contents
+from engine.checkpoints import architecture, contents, locate
 from engine.common import console
+from engine.config import runs
 from engine.config.fields import fill
 from engine.config.parts.resizing import RESIZING, ResizingConfig
 from engine.config.scripts import Inference, TrainConfig
@@ -23,6 +24,7 @@ from nets import decoders
 # Fewer crops than these at once do not tell batch norm's statistics.
 _CROPS_FOR_BATCH_NORM = 12
 _LOOKED_AT = 200  # masks, before the training begins
+_LOW_LEVEL = 'decoder_low_level'
 _MOSTLY_IGNORED, _MOSTLY_ONE = 0.5, 0.95  # shares that are worth a word
 
 
@@ -51,10 +53,12 @@ def _with_batch_norm(given, config):
   Raises:
     ValueError: batch norm of the image pooling would see a single value.
   """
+  decoder = decoders.get_decoder(config.decoder)
   if given.freeze_batch_norm is None:
     config = config.replace(freeze_batch_norm=_freezes(config))
   if (
-    'rates' in decoders.get_decoder(config.decoder).needs
+    config.add_image_level_feature
+    and 'add_image_level_feature' in decoder.options
     and _crops(config) == 1
     and not config.freeze_batch_norm
   ):
@@ -169,7 +173,8 @@ def training(
   _look(config, dataset)
   if config.class_weights:
     config = config.replace(class_weights=_weights(config, dataset))
-  if 'rates' in decoders.get_decoder(config.decoder).needs:
+  decoder = decoders.get_decoder(config.decoder)
+  if 'rates' in decoder.needs:
     own_rates = config.atrous_rates or decoders.default_rates(
       config.output_stride
     )
@@ -181,7 +186,38 @@ def training(
       f'the crops of --train_crop_size={config.text("train_crop_size")}',
       config.train_crop_size,
     )
+  if _LOW_LEVEL in decoder.options and given.decoder_low_level is None:
+    config = config.replace(decoder_low_level=_low_level_of_start(config))
   return _with_batch_norm(given, config)
+
+
+def _low_level_of_start(config):
+  """Returns what the decoder is to join, as the run or its start has it.
+
+  One that is resumed goes by its config.json, for the start may be gone.
+  """
+  begun = locate.begun(config.train_dir)
+  if begun or not config.checkpoint_path:
+    return begun.get(_LOW_LEVEL) or config.decoder_low_level
+  start = locate.find(config.checkpoint_path, tells=False)  # the start does
+  found = _low_level(start, locate.run_of(start))
+  if found and found != config.decoder_low_level:
+    console.note(
+      f'the decoder of {start} is taken to join the {found} of block1: '
+      f'--{_LOW_LEVEL}={found}.'
+    )
+  return found or config.decoder_low_level
+
+
+def _low_level(checkpoint, run):
+  """Returns what the decoder of a checkpoint joins, None if it has none.
+
+  No variable tells. Without a config.json it is one of DeepLab's.
+  """
+  there = architecture.decoder(contents.read(checkpoint).values())
+  if _LOW_LEVEL not in decoders.get_decoder(there.name).options:
+    return None
+  return (run.get(_LOW_LEVEL) or 'unit') if run else 'residual'
 
 
 def inference(
@@ -196,6 +232,13 @@ def inference(
     run: what the training wrote, {} if there is nothing.
   """
   found = architecture.decoder(contents.read(checkpoint).values())
+  low_level = _low_level(checkpoint, run)
+  if low_level and not run and given.decoder_low_level is None:
+    console.note(
+      f'{checkpoint} has no {runs.CONFIG_FILENAME} beside it, so it is taken '
+      f"for one of DeepLab's: --{_LOW_LEVEL}={low_level} and "
+      f'--preprocessing_name={config.preprocessing_name}.'
+    )
   stride = given.output_stride or run.get('output_stride')
   own_rates = None
   if stride and not given.atrous_rates:
@@ -208,6 +251,13 @@ def inference(
       'atrous_rates': own_rates,
       'decoder': found.name,
       'decoder_depth': found.depth,
+      **found.options,
+      'decoder_output_stride': decoders.strides_of(
+        config.model_name, found.stages, config.root_block
+      ),
+      _LOW_LEVEL: low_level,
+      'image_pooling_crop_size': run.get('image_pooling_crop_size'),
+      'image_pyramid': run.get('image_pyramid'),
     },
     given.fallbacks(),
   )

@@ -8,7 +8,7 @@ from engine.common.loading import load
 from engine.config.losses import LOSSES
 from engine.config.scripts import TrainConfig
 from metrics import segmentation, segmentation_losses
-from nets import auxiliary
+from nets import auxiliary, decoders
 
 
 def _of_one_size(config, logits, labels):
@@ -49,19 +49,23 @@ def loss(
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the loss without regularization, and the share of right pixels.
 
+  That of an image pyramid is the sum over the logits and those of each scale,
+  as in DeepLab.
+
   Args:
     config: complete.
     logits: float32 [batch, height, width, classes], at the network's size.
-    end_points: with the logits of an auxiliary head, if there is one, whose
-      loss is added with its weight.
+    end_points: with the logits of each scale of a pyramid, and those of an
+      auxiliary head, whose loss is added with its weight.
     labels: int32 [batch, height, width], at the size of the crops.
     step: the global step.
   """
   fitting, fitted = _of_one_size(config, logits, labels)
-  total = _total(config, fitting, fitted, step)
+  heads = [(1.0, each) for each in decoders.scale_logits(end_points)]
   if auxiliary.SCOPE in end_points:
-    more = _of_one_size(config, end_points[auxiliary.SCOPE], labels)
-    total += config.auxiliary_loss_weight * _total(
-      config, more[0], more[1], step
-    )
+    heads.append((config.auxiliary_loss_weight, end_points[auxiliary.SCOPE]))
+  total = _total(config, fitting, fitted, step)
+  for weight, each in heads:
+    more = _of_one_size(config, each, labels)
+    total += weight * _total(config, more[0], more[1], step)
   return total, segmentation.accuracy(fitting, fitted, config.ignore_label)

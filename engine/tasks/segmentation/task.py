@@ -72,10 +72,12 @@ class Segmentation:
   def training_defaults(
     self, given: TrainConfig, specification: Specification
   ) -> dict[str, Any]:
-    """Returns the size of a batch, output stride and ignore label."""
+    """Returns the size of a batch, output stride, decoder, ignore label."""
     return {
       'batch_size': _CROPS,
       'output_stride': build.output_stride(given),
+      # As in DeepLab, where it is what turns the decoder on.
+      'decoder': given.decoder_output_stride and 'deeplabv3plus',
       'ignore_label': completion.ignore_label(specification),
     }
 

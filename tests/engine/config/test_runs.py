@@ -185,6 +185,9 @@ TEXTS = {
   'train_crop_size': '33,49',
   'atrous_rates': '2,4',
   'multi_grid': '1,2,4',
+  'image_pooling_crop_size': '33',
+  'decoder_output_stride': '4,2',
+  'image_pyramid': '0.5,1',
   'trainable_scopes': 'a,b/c',
   'checkpoint_exclude_scopes': 'a/logits',
   'profile_steps': '20,30',
@@ -380,3 +383,13 @@ def test_refused_to_resume(begun, tmp_path, flags, words):
   with pytest.raises(ValueError) as error:
     resumed(*flags)
   assert words in str(error.value)
+
+
+def test_fields_of_later_versions():
+  """An old run has their defaults, those of its task."""
+  assert runs.with_later_fields({}) == {}
+  found = runs.with_later_fields({'task': 'segmentation', 'decoder': 'fcn'})
+  assert found['decoder'] == 'fcn' and found['decoder_low_level'] == 'unit'
+  assert found['aspp_with_separable_conv'] is False
+  found = runs.with_later_fields({'task': 'classification'})
+  assert 'decoder_low_level' not in found

@@ -1,6 +1,7 @@
 """What follows from the task of the data for a script's flags."""
 
 import json
+import pathlib
 import shutil
 import types
 
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 
 from datasets.convert import scenes
+from engine.config import runs
 from engine.config.scripts import EvalConfig, TrainConfig
 from engine.resolve.evaluation import evaluation
 from engine.resolve.training import training
 from engine.tasks.segmentation import completion, sizes
 from metrics import segmentation
 from tests import builders
+from tests.engine.checkpoints import decoder_shapes
 
 pytestmark = pytest.mark.usefixtures('workplace')
 
@@ -250,3 +253,114 @@ def test_evaluation_takes_over_from_the_run(shapes, checkpoint):
     with pytest.raises(ValueError) as error:
       evaluation(EvalConfig(checkpoint_path=checkpoint, **flags))
     assert sentence in str(error.value)
+
+
+def _write(path, **options):
+  """Writes the decoder of a checkpoint."""
+  pathlib.Path(path).parent.mkdir(exist_ok=True)
+  builders.write_checkpoint(
+    path,
+    {
+      name: np.zeros(shape, np.float32)
+      for name, shape in decoder_shapes.of(**options).items()
+    },
+  )
+  return path
+
+
+@pytest.fixture
+def deeplabs():
+  """A checkpoint of DeepLab's, which has no config.json."""
+  return _write('deeplab/model.ckpt', separable=True, stages=2)
+
+
+def test_a_checkpoint_of_deeplabs_tells_its_decoder(shapes, deeplabs, capsys):
+  given = EvalConfig(
+    checkpoint_path=deeplabs, model_name='resnet_v1_small', dataset_dir=shapes
+  )
+  config = evaluation(given).config
+  assert (config.decoder, config.decoder_depth) == ('deeplabv3plus', 8)
+  assert config.aspp_with_separable_conv and config.decoder_use_separable_conv
+  assert config.add_image_level_feature
+  assert config.decoder_output_stride == (4, 2)
+  assert config.decoder_low_level == 'residual'
+  sentence = (
+    f'{deeplabs} has no config.json beside it, so it is taken for one of '
+    "DeepLab's: --decoder_low_level=residual and --preprocessing_name=vgg."
+  )
+  assert sentence in ' '.join(capsys.readouterr().out.split())
+  config = evaluation(given.replace(decoder_low_level='unit')).config
+  assert config.decoder_low_level == 'unit'
+  assert 'no config.json' not in capsys.readouterr().out
+
+
+def test_the_low_level_feature_follows_the_start(shapes, deeplabs, capsys):
+  flags = {'decoder': 'deeplabv3plus', 'train_dir': 'tuned'}
+  assert _train(shapes, **flags).decoder_low_level == 'unit'
+  flags['checkpoint_path'] = deeplabs
+  complete = _train(shapes, **flags)
+  assert complete.decoder_low_level == 'residual'
+  said = ' '.join(capsys.readouterr().out.split())
+  assert f'the decoder of {deeplabs} is taken to join the residual' in said
+  given = _train(shapes, **flags, decoder_low_level='unit')
+  assert given.decoder_low_level == 'unit'
+  # It is resumed without its start; and one of a version without the flag.
+  _write('tuned/model.ckpt-1')
+  runs.write(complete, 'tuned')
+  pathlib.Path('deeplab').rename('gone')
+  assert _train(shapes, **flags).decoder_low_level == 'residual'
+  path = pathlib.Path('tuned/config.json')
+  old = json.loads(path.read_text())
+  del old['decoder_low_level']
+  path.write_text(json.dumps(old))
+  assert _train(shapes, **flags).decoder_low_level == 'unit'
+  # Such a run is another one's start, and evaluated.
+  flags = {**flags, 'checkpoint_path': 'tuned', 'train_dir': 'other'}
+  assert _train(shapes, **flags).decoder_low_level == 'unit'
+  found = evaluation(EvalConfig(checkpoint_path='tuned')).config
+  assert found.decoder_low_level == 'unit'
+  with pytest.raises(ValueError, match='contradicts the run, which was'):
+    evaluation(
+      EvalConfig(checkpoint_path='tuned', decoder_low_level='residual')
+    )
+
+
+def test_the_preprocessing_of_a_start_is_said(shapes, deeplabs, capsys):
+  def said(**flags):
+    capsys.readouterr()
+    complete = _train(
+      shapes,
+      model_name='resnet_v1_50_beta',
+      decoder='deeplabv3plus',
+      **{'checkpoint_path': deeplabs, **flags},
+    )
+    return complete, ' '.join(capsys.readouterr().out.split())
+
+  complete, out = said()
+  assert complete.preprocessing_name == 'inception'
+  sentence = 'note: images are prepared by --preprocessing_name=inception, '
+  assert f'{sentence}since {deeplabs} does not say which it was t' in out
+  complete, out = said(preprocessing_name='vgg')
+  assert complete.preprocessing_name == 'vgg' and sentence not in out
+  # A run of a version whose networks had another.
+  _write('old/model.ckpt-1')
+  runs.write(complete, 'old')
+  complete, out = said(checkpoint_path='old')
+  assert complete.preprocessing_name == 'inception'
+  cure = 'but those of old/model.ckpt-1 were by vgg: pass that to keep it.'
+  assert sentence + cure in out
+
+
+def test_a_decoder_stride_means_a_decoder(shapes):
+  flags = builders.shape_flags(
+    shapes, decoder_output_stride='4', train_crop_size='33'
+  )
+  del flags['decoder']
+  assert training(TrainConfig(**flags))[0].decoder == 'deeplabv3plus'
+
+
+def test_one_crop_without_image_pooling(shapes):
+  complete = _train(
+    shapes, decoder='aspp', batch_size=1, add_image_level_feature=False
+  )
+  assert not complete.freeze_batch_norm
