@@ -260,7 +260,7 @@ def test_unet_takes_a_skip_of_every_resolution(
 
 
 @pytest.mark.parametrize(
-  'name', ['cifar_resnet_v2_29', 'cifar_highway_19', 'plain_18']
+  'name', ['cifar_resnet_v2_29', 'cifar_highway_20', 'plain_18']
 )
 def test_unet_on_other_networks(graph, monkeypatch, name):
   monkeypatch.undo()

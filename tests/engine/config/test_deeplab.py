@@ -322,11 +322,14 @@ def test_images():
     ClassifyConfig,
     '--vis_split=val --checkpoint_dir=run --vis_logdir=out --dataset=x '
     '--vis_crop_size=513,513 --colormap_type=pascal --dataset_dir=data '
-    '--also_save_raw_predictions a.png --eval_scales=1.0',
+    '--also_save_raw_predictions a.png --eval_scales=0.5 --eval_scales=1.0',
   )
   assert found.arguments == ['a.png']
   assert found.config == ClassifyConfig(
-    checkpoint_path='run', output_dir='out', eval_crop_size='513'
+    checkpoint_path='run',
+    output_dir='out',
+    eval_crop_size='513',
+    scales='0.5,1',
   )
   (files,) = (note for note in found.notes if '--vis_split' in note)
   assert files.startswith('--vis_split, --dataset, --dataset_dir: ')

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
-from metrics import segmentation
+from metrics import segmentation, segmentation_losses
 from nets import decoders
 
 
@@ -32,11 +32,13 @@ def test_every_scale_of_a_pyramid_has_a_loss(graph, upsampled):
     for each in (whole, half, full)
   ]
   if upsampled:
-    by_hand = segmentation.loss(
+    by_hand = segmentation_losses.cross_entropy(
       segmentation.resize_logits(tf.constant(whole), 9, 9), labels
     )
   else:
-    by_hand = segmentation.loss(tf.constant(whole), labels[:, ::2, ::2])
+    by_hand = segmentation_losses.cross_entropy(
+      tf.constant(whole), labels[:, ::2, ::2]
+    )
   with tf.Session() as session:
     found, alone, by_hand = session.run([(loss, accuracy), alone, by_hand])
   assert found[0] == pytest.approx(sum(loss for loss, _ in alone), rel=1e-5)
