@@ -18,6 +18,10 @@ from engine.common import console
 from engine.common.variables import assign
 from engine.config.scripts import TrainConfig
 from engine.input.pipeline import Source, Stream
+from engine.model.gradient_checkpointing import RECOMPUTED
+
+# What may stand between a variable and what uses it.
+_READS = ('Identity', 'ReadVariableOp', 'Cast')
 
 
 class Layer(NamedTuple):
@@ -35,8 +39,20 @@ class Layer(NamedTuple):
   batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
+def _variable(tensor):
+  """Returns the operation of the variable that a tensor is read from."""
+  operation = tensor.op
+  while operation.inputs and operation.type in _READS:
+    operation = operation.inputs[0].op
+  return operation
+
+
 def layers(graph: tf.Graph) -> list[Layer]:
-  """Returns the batch norm layers that a graph has in training mode."""
+  """Returns the batch norm layers that a graph has in training mode.
+
+  One that is built several times on the same variables, as at each scale of an
+  image pyramid, is there as often.
+  """
   variables = {
     v.op.name: v for v in graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
   }
@@ -44,9 +60,9 @@ def layers(graph: tf.Graph) -> list[Layer]:
   for op in graph.get_operations():
     if op.type != 'FusedBatchNormV3' or not op.get_attr('is_training'):
       continue
-    scope = op.name.rpartition('/')[0]
+    scope = _variable(op.inputs[2]).name.rpartition('/')[0]
     mean = variables.get(f'{scope}/moving_mean')
-    if mean is None:  # a second tower, which shares its variables
+    if mean is None or op.name.startswith(RECOMPUTED):
       continue
     values = op.inputs[0]
     with graph.as_default():
@@ -104,15 +120,16 @@ def measure(
     batches: the number of batches.
     on_batch: called after each.
   """
-  populations = [Population() for _ in found]
+  populations = {layer.mean.op.name: Population() for layer in found}
   for _ in range(batches):
-    for population, batch in zip(
-      populations, run([layer.batch for layer in found]), strict=True
+    for layer, batch in zip(
+      found, run([layer.batch for layer in found]), strict=True
     ):
-      population.add(*batch)
+      populations[layer.mean.op.name].add(*batch)
     on_batch()
   values: dict[tf.Variable, np.ndarray] = {}
-  for layer, population in zip(found, populations, strict=True):
+  for layer in found:
+    population = populations[layer.mean.op.name]
     values[layer.mean] = population.mean
     values[layer.variance] = population.variance
   return values

@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
+# What the names of all that is computed again begin with.
+RECOMPUTED = 'recomputed_'
+
 
 class _Segment(NamedTuple):
   """A part of a network.
@@ -246,7 +249,7 @@ def gradients(
   values: dict[tf.Tensor, list[tf.Tensor]] = {}
   trained = _dependent(each.op.outputs[0] for each in variables)
   for i, segment in reversed(list(enumerate(segments))):
-    gradient, new = _backward(segment, gradient, trained, f'recomputed_{i}')
+    gradient, new = _backward(segment, gradient, trained, f'{RECOMPUTED}{i}')
     for tensor, each in new.items():
       values.setdefault(tensor, []).append(each)
   if not values:

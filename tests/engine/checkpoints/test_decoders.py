@@ -104,44 +104,47 @@ def save(folder, options, **more):
 
 
 @pytest.mark.parametrize('name', OTHERS)
-def test_another_form_is_refused(tmp_path, graph, name):
-  """By inference, and by a new run, which may leave it."""
+def test_another_form_is_refused(name):
   there, here, flags = OTHERS[name]
-  path = save(tmp_path, there)
-  build(here)
-  with InferenceSession(graph) as network, pytest.raises(ValueError) as error:
-    network.restore(path)
-  sentence = str(error.value)
-  assert sentence.startswith(f'The decoder of the checkpoint {path} is of an')
-  assert sentence.endswith(f': pass {flags}.')
-  config = TrainConfig(checkpoint_path=path)
+  there, here = decoder_shapes.of(**there), decoder_shapes.of(**here)
   with pytest.raises(ValueError) as error:
-    warm_start.prepare(config)
-  cure = f'pass {flags}, or leave them by '
-  assert cure in str(error.value)
-  scopes = str(error.value).rpartition('--checkpoint_exclude_scopes=')[2]
-  # As a user would: with what does not fit in shape or is missing otherwise.
-  scopes = f'{scopes.rstrip(".")},concat_projection,decoder'
-  if here.get('stages') == 0:
-    scopes = scopes.replace(',concat_projection,decoder', '')
-  start = warm_start.prepare(config.replace(checkpoint_exclude_scopes=scopes))
-  assert 'aspp0/weights' in start.restored and start.unexpected
+    compatibility.check_decoder('P', here, there)
+  sentence = str(error.value)
+  assert sentence.startswith('The decoder of the checkpoint P is of another ')
+  assert sentence.endswith(f': pass {flags}.')
+  compatibility.check_decoder('P', there, there)
 
 
-def test_the_sentence(tmp_path, graph):
+def test_by_inference_and_by_a_new_run_which_may_leave_it(tmp_path, graph):
   path = save(tmp_path, {'separable': True, 'stages': 0})
   build({'stages': 0})
-  with pytest.raises(ValueError) as error:
-    warm_start.prepare(TrainConfig(checkpoint_path=path))
-  assert str(error.value) == (
+  sentence = (
     f'The decoder of the checkpoint {path} is of another form than the '
     "network's, which lacks 30 of its variables, "
     'aspp1_depthwise/BatchNorm/beta, aspp1_depthwise/BatchNorm/gamma, '
     'aspp1_depthwise/BatchNorm/moving_mean and 27 more: pass '
-    '--aspp_with_separable_conv=true, or leave them by '
-    '--checkpoint_exclude_scopes=aspp1_depthwise,aspp1_pointwise,'
-    'aspp2_depthwise,aspp2_pointwise,aspp3_depthwise,aspp3_pointwise.'
+    '--aspp_with_separable_conv=true'
   )
+  with InferenceSession(graph) as network, pytest.raises(ValueError) as error:
+    network.restore(path)
+  assert str(error.value) == f'{sentence}.'
+  config = TrainConfig(checkpoint_path=path)
+  with pytest.raises(ValueError) as error:
+    warm_start.prepare(config)
+  scopes = (
+    'aspp1_depthwise,aspp1_pointwise,aspp2_depthwise,aspp2_pointwise,'
+    'aspp3_depthwise,aspp3_pointwise'
+  )
+  assert str(error.value) == (
+    f'{sentence}, or leave them by --checkpoint_exclude_scopes={scopes}.'
+  )
+  start = warm_start.prepare(config.replace(checkpoint_exclude_scopes=scopes))
+  assert 'aspp0/weights' in start.restored and len(start.unexpected) == 30
+  assert len(start.skipped) == 15 and 'aspp1/weights' in start.skipped
+  with pytest.raises(ValueError, match="under the scope 'aspp4'"):
+    warm_start.prepare(
+      config.replace(checkpoint_exclude_scopes=f'aspp4,{scopes}')
+    )
 
 
 def test_what_no_flag_builds():

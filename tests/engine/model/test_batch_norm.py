@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.common.variables import assign
 from engine.model import batch_norm
+from nets import decoders
 from tests import builders
 
 
@@ -90,11 +91,12 @@ def test_layers_in_training(graph, tiny):
   tiny(tf.zeros([4, 32, 32, 3]), is_training=True, reuse=True)
   tiny(tf.zeros([4, 32, 32, 3]), is_training=False, reuse=True)
   found = batch_norm.layers(graph)
-  assert _names(found) == LAYERS  # each once
+  assert _names(found) == sorted(2 * LAYERS)
   for layer in found:
     scope = layer.mean.op.name.removesuffix('/moving_mean')
     assert layer.variance.op.name == scope + '/moving_variance'
-    assert all(t.op.name.startswith(scope + '/') for t in layer.batch[:2])
+    own = (scope, scope.replace('tiny', 'tiny_1', 1))  # of the second
+    assert all(t.op.name.rpartition('/')[0] in own for t in layer.batch[:2])
 
 
 def test_layers_count_values(graph, tiny):
@@ -364,3 +366,38 @@ def test_evaluation_is_repaired(graph, trained, tiny):
   scale = np.abs(expected).mean()
   assert np.abs(before - expected).mean() > 2 * scale
   assert np.abs(after - expected).mean() < 0.5 * scale
+
+
+def test_a_decoder_of_two_stages_at_two_scales(graph):
+  """All of its layers, each at both scales, which are measured as one."""
+  options = {
+    'aspp_with_separable_conv': True,
+    'decoder_output_stride': (4, 2),
+    'image_pyramid': (0.5, 1.0),
+  }
+  decoders.build(
+    'resnet_v1_18',
+    'deeplabv3plus',
+    tf.zeros([2, 33, 33, 3]),
+    3,
+    True,
+    atrous_rates=(1,),
+    depth=4,
+    depth_multiplier=0.01,
+    decoder_options=options,
+  )
+  found = batch_norm.layers(graph)
+  moving = [v for v in tf.global_variables() if 'moving_mean' in v.op.name]
+  assert _names(found) == sorted(
+    2 * [v.op.name.removesuffix('/BatchNorm/moving_mean') for v in moving]
+  )
+  first = found[0]
+  pair = [layer for layer in found if layer.mean is first.mean]
+  batches = iter([[(0.0, 1.0, 2), (6.0, 3.0, 4)]])
+  values = batch_norm.measure(
+    lambda fetches: [map(np.array, each) for each in next(batches)], pair, 1
+  )
+  assert values == {
+    first.mean: 4.0,
+    first.variance: (1 + 9 + 2 * 16 + 4 * 4) / 5,
+  }
