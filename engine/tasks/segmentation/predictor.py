@@ -80,9 +80,10 @@ class DensePredictions(NamedTuple):
       return {**found, **segmentation.metrics(self.confusion)}
     f1 = np.array([image.boundary_f1 for image in self.images])
     f1 = f1[~np.isnan(f1)]
+    near = self.overlap.any()
     others = {
       'boundary_f1': float(f1.mean()) if len(f1) else 0.0,
-      'mean_boundary_iou': _mean_boundary_iou(self.overlap),
+      'mean_boundary_iou': _mean_boundary_iou(self.overlap) if near else 0.0,
     }
     losses = [image.loss for image in self.images]
     if None not in losses:

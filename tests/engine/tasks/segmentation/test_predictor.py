@@ -122,6 +122,18 @@ def test_boundaries_and_calibration(segment, flags):
   )
 
 
+def test_no_boundaries():
+  """One class, in a frame of ignored pixels: 0, and a line without a value."""
+  labels = np.full((20, 20), 255)
+  labels[5:15, 5:15] = 0
+  found = predictor.gathered(
+    [predictor.measure(labels, 0 * labels, None, None, 0, 2, 255)], None, 2, 255
+  )
+  metrics = found.metrics()
+  assert metrics['mean_boundary_iou'] == metrics['boundary_f1'] == 0
+  assert np.isnan(found.images[0].mean_boundary_iou)
+
+
 def test_some_images(segment):
   assert len(segment(batch_size=2).predict(2).images) == 4
   assert len(segment(max_num_batches=3).predict().images) == 3
