@@ -74,15 +74,6 @@ def _with_decoder(values):
   )
 
 
-def _decoder(text, values):
-  if text != '4':
-    raise ValueError(
-      f'--decoder_output_stride={text}: the decoder here joins features of '
-      'stride 4: pass 4, or leave it out for --decoder=aspp.'
-    )
-  return 'deeplabv3plus'
-
-
 def _policy(text, values):
   if _is_adam(values):  # DeepLab gives it one rate for all steps
     return 'fixed'
@@ -345,7 +336,7 @@ FLAGS: Mapping[str, Flag] = {
   'nas_remove_os32_stride': _only('false', _NO_NAS),
   'dense_prediction_cell_json': Flag(only=('',), why=_NO_NAS),
   # Its decoder. Where these are flags of ours, only the default counts.
-  'decoder_output_stride': _is('decoder', value=_decoder),
+  'decoder_output_stride': _is('decoder_output_stride'),
   'add_image_level_feature': _is(
     'add_image_level_feature', value=_aspp, kind=bool, default='true'
   ),
@@ -415,6 +406,7 @@ TRAINING: Mapping[str, Callable[[Values], str | None]] = {
   'decoder_low_level': lambda values: (
     'residual' if _with_decoder(values) else None
   ),
+  'dropout_rate': lambda values: '0.1',
   'random_flip': lambda values: 'true',
   'root_block': lambda values: (
     'beta' if values['model_variant'] == 'resnet_v1_18_beta' else None

@@ -104,6 +104,10 @@ BY_DEFAULT = {
   'decoder_depth': 256,
   'task': 'segmentation',
   'preprocessing_name': 'inception',
+  'dropout_rate': 0.1,
+  'aspp_with_separable_conv': True,
+  'decoder_use_separable_conv': True,
+  'decoder_low_level': 'residual',
 }
 
 
