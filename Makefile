@@ -41,9 +41,9 @@ $(OLDEST)/installed: pyproject.toml
 train: $(VENV)/installed  ## Train resnet_v2_101 on handwritten digits and evaluate it
 	$(VENV)/bin/python train_image_classifier.py --model_name=resnet_v2_101
 
-segment: $(VENV)/installed  ## Train resnet_v1_50 to segment scenes of digits
+segment: $(VENV)/installed  ## Train resnet_v1_18 with a U-Net to segment scenes of digits
 	$(VENV)/bin/python train_image_classifier.py \
-	  --flagfile=recipes/digit_scenes_resnet_v1_50.cfg
+	  --flagfile=recipes/digit_scenes_resnet_v1_18.cfg
 
 experiments: $(VENV)/installed  ## Run claims of the papers again, in half an hour
 	$(VENV)/bin/python -m experiments.degradation

@@ -124,8 +124,8 @@ def _place(random, image, taken, heights):
   return None
 
 
-def _colour(random, ground):
-  """Returns a colour that is lighter than the ground below it."""
+def lighter(random: np.random.Generator, ground: np.ndarray) -> np.ndarray:
+  """Returns a colour that is lighter than the ground below it; see `Style`."""
   colours = random.uniform(0, 255, (16, 3)).astype(np.float32)
   contrast = colours @ _LUMINANCE - (ground @ _LUMINANCE).mean()
   return colours[np.argmax(np.minimum(contrast, _CONTRAST))]
@@ -161,7 +161,7 @@ def draw(
 
 
 def _scene(images, labels, key):
-  return draw(images, labels, key, Style(HEIGHTS, COUNTS, _ground, _colour))
+  return draw(images, labels, key, Style(HEIGHTS, COUNTS, _ground, lighter))
 
 
 def _item(name, scene):

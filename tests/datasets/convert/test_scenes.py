@@ -100,7 +100,7 @@ def test_masks_follow_the_ink_to_the_pixel(monkeypatch):
   )
   monkeypatch.setattr(
     scenes,
-    '_colour',
+    'lighter',
     lambda random, ground: np.array([240, 240, 240], np.float32),
   )
   for item in scenes.plan().splits['test'][:5]:
