@@ -108,7 +108,8 @@ def register_wide(setitem):
 
 
 @pytest.mark.slow
-def test_scenes_are_learnt(monkeypatch):
+@pytest.mark.parametrize('decoder', ['deeplabv3plus', 'unet'])
+def test_scenes_are_learnt(monkeypatch, decoder):
   """By heart; then finer features by the same weights."""
   register_wide(monkeypatch.setitem)
   for name, value in {
@@ -127,7 +128,7 @@ def test_scenes_are_learnt(monkeypatch):
     max_number_of_steps=140,
     batch_size=4,
     train_crop_size=scenes.SIZE,
-    decoder='deeplabv3plus',
+    decoder=decoder,
     decoder_depth=32,
     optimizer='adamw',
     learning_rate=0.015,
