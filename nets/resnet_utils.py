@@ -74,11 +74,11 @@ def dropout(
   """
   if draws is None:
     return inputs
+  graph = tf.get_default_graph()
+  with graph.name_scope(None):  # which the name would begin with
+    # That of a place that is built again has a number.
+    name = graph.unique_name(f'draws/{tf.get_variable_scope().name}/{place}')
   with tf.name_scope('dropout'):
-    # The name of a place that is built again has a number.
-    name = tf.get_default_graph().unique_name(
-      f'draws/{tf.get_variable_scope().name}/{place}'
-    )
     key = zlib.crc32(name.encode()) << 31 | draws.seed
     drawn = tf.random.stateless_uniform(
       tf.shape(inputs), tf.stack([tf.constant(key, tf.int64), draws.number])

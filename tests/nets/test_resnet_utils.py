@@ -380,8 +380,8 @@ def test_dropout_follows_from_seed_number_and_place(graph):
       assert same == pytest.approx(0.75**2 + 0.25**2, abs=0.06)
   with tf.Graph().as_default(), tf.Session() as session:
     tf.set_random_seed(7)
-    tf.zeros([2])  # another operation before
-    number, nets = drawn(['b', 'a'])
+    with tf.name_scope('tower'):  # other names of operations
+      number, nets = drawn(['b', 'a'])
     again = session.run(nets, {number: 1})
   np.testing.assert_array_equal(again[0], found[1][1])
   np.testing.assert_array_equal(again[1], found[1][0])
