@@ -334,7 +334,7 @@ def test_no_offset_for_other_data_or_checkpoints(
   # A run of one's own is not released, though it has as many classes.
   pathlib.Path('released/config.json').write_text('{"labels_offset": 0}')
   assert offset(**imagenet, checkpoint_path=checkpoint) == 0
-  assert 'released' not in capsys.readouterr().out
+  assert 'as TF-Slim released' not in capsys.readouterr().out
 
 
 # The real thing.

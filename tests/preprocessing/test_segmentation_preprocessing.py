@@ -437,7 +437,7 @@ def test_unknown_options(is_training):
     match=(
       "Unknown preprocessing option 'max_scale'. Did you mean "
       "'max_scale_factor'\\? Valid: flip, ignore_label, max_scale_factor, "
-      'min_scale_factor, normalization, photometric, '
+      'min_scale_factor, normalization, photometric, resize_to, '
       'scale_factor_step_size.'
     ),
   ):

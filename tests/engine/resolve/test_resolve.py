@@ -519,7 +519,7 @@ def test_an_evaluation_split_without_files(colours, workplace):
 @pytest.mark.parametrize(
   'flags, words',
   [
-    ({'decoder': 'unet'}, "no decoder named 'unet'"),
+    ({'decoder': 'segnet'}, "no decoder named 'segnet'"),
     ({'output_stride': 1}, 'output_stride'),
     ({'decoder': 'fcn', 'atrous_rates': '6,12'}, 'has no atrous rates'),
   ],

@@ -258,11 +258,11 @@ def test_a_run_of_an_older_version(begun):
   begun(batch_size=8)
   path = begun.folder / 'config.json'
   values = files.read_json(path)
-  for name in 'num_micro_batches', 'num_classes', 'auxiliary_loss_weight':
+  for name in 'num_micro_batches', 'num_classes', 'optimizer':
     del values[name]
   files.write_json(path, values)
   begun.check(batch_size=8, num_micro_batches=4)
-  text = complaint(begun, batch_size=8, auxiliary_loss_weight=0.4)
-  assert 'begun with auxiliary_loss_weight=0.0, not 0.4: name another' in text
+  text = complaint(begun, batch_size=8, optimizer='adam')
+  assert 'begun with optimizer=momentum, not adam: name another' in text
   path.unlink()
   begun.check(batch_size=16)
