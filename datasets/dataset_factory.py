@@ -111,7 +111,7 @@ DATASETS = {
     photo_scenes.ensure,
     {
       'decoder': 'unet',
-      'decoder_depth': 64,
+      'decoder_depth': 128,
       'train_crop_size': str(photo_scenes.SIZE),
       'batch_size': 16,
       'max_number_of_steps': 400,
