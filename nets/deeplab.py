@@ -87,7 +87,8 @@ class Options:
         f'image_pyramid={_listed(self.image_pyramid)}: give scales above 0.'
       )
     if max(self.image_pyramid) < 1 or (
-      len(set(self.image_pyramid)) < len(self.image_pyramid)
+      # Their end points are named by two decimals.
+      len({round(s, 2) for s in self.image_pyramid}) < len(self.image_pyramid)
     ):
       raise ValueError(
         f'image_pyramid={_listed(self.image_pyramid)}: give different scales, '
