@@ -388,6 +388,7 @@ def test_ctrl_c(run, monkeypatch):
 # Ensembles.
 
 
+@pytest.mark.slow
 def test_an_ensemble(run):
   """Its probabilities are the mean of those of its members."""
   for step in 4, 6:

@@ -188,6 +188,7 @@ def test_masks_of_deeplabs_forms(shapes, workplace, alone):
     assert measured['logits']['error'] < 1e-5
 
 
+@pytest.mark.slow
 def test_features_and_other_inputs(colours_run, alone):
   printed = export(
     colours_run,
@@ -206,6 +207,7 @@ def test_features_and_other_inputs(colours_run, alone):
   assert told['input']['shape'] == [None, 48, 64, 3]
 
 
+@pytest.mark.slow
 def test_a_size_that_is_resized(colours_run, alone):
   printed = export(colours_run, format=','.join(HERE[1:]), image_size=40)
   assert printed.status == 0, printed.err

@@ -184,6 +184,7 @@ def test_int8_beside_its_checkpoint(colour_models):
   )
 
 
+@pytest.mark.slow
 def test_masks(shape_models, shapes_run):
   """Of images of several sizes; logits give the loss."""
   printed = evaluate(shape_models / 'saved_model', batch_size=3)

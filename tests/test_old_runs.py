@@ -162,6 +162,7 @@ def test_evaluates(run):
     assert now[name] == then[name], name
 
 
+@pytest.mark.slow
 def test_the_best_evaluates(workplace):
   shutil.copytree(OLD / 'classification', workplace / 'classification')
   printed = builders.call(

@@ -177,6 +177,7 @@ def test_mixed_augmented_and_without_a_bad_record(
   assert builders.differing('whole', 'run') == []
 
 
+@pytest.mark.slow
 def test_a_cut_checkpoint_is_passed_over(flags, whole):
   """The disk was full: the newest file ends early."""
   builders.rewind(whole, 3, 'run')

@@ -242,6 +242,7 @@ def test_the_best_is_kept_by_miou(shapes_run):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('uncompared')
 def test_views_and_windows(shapes_run):
   """Of one image in each step, at several sizes, mirrored, in windows."""
@@ -372,6 +373,7 @@ def test_fine_tuning_from_a_classifier(shapes, tmp_path):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('uncompared')
 def test_deeplabs_command_lines(shapes, monkeypatch):
   """Two steps, an evaluation and a mask, by what its users have in scripts."""

@@ -407,6 +407,7 @@ def test_advice_for_a_cpu(task, name, size, monkeypatch):
   assert not train._advice(config, task)
 
 
+@pytest.mark.slow
 def test_without_data_to_evaluate(colours, workplace):
   """Said in a note; the training is no failure."""
   folder = workplace / 'data'

@@ -77,6 +77,7 @@ def test_only_a_few_lines_are_printed(whole):
   assert '75,290' in whole.out
 
 
+@pytest.mark.slow
 def test_a_mean_over_the_steps_since_the_last_evaluation(copied):
   run = comparing.Run(
     'x',
@@ -96,6 +97,7 @@ def test_a_mean_over_the_steps_since_the_last_evaluation(copied):
   )
 
 
+@pytest.mark.slow
 def test_a_finished_experiment_trains_nothing(copied, monkeypatch):
   def fail(config, watch):
     raise AssertionError('trained again')
@@ -134,6 +136,7 @@ def test_resumes_after_a_stop(copied, monkeypatch):
   )
 
 
+@pytest.mark.slow
 def test_other_flags_than_it_was_begun_with(copied):
   builders.refused(
     call(learning_rate=0.2), 'learning_rate=0.01, not 0.2', '--output_dir'
@@ -143,6 +146,7 @@ def test_other_flags_than_it_was_begun_with(copied):
   )
 
 
+@pytest.mark.slow
 def test_a_file_that_is_lost(copied):
   pathlib.Path('out/cifar_plain_8-seed0/metrics.csv').unlink()
   builders.refused(

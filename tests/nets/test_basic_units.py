@@ -123,6 +123,7 @@ def short(monkeypatch):
   monkeypatch.setitem(resnet_generator.UNITS, 18, (1, 2, 2, 1))
 
 
+@pytest.mark.slow
 @names
 def test_dense_features(run, short, name):
   """Subsampled, they are those of the nominal stride, for any size."""
@@ -204,6 +205,7 @@ def test_multi_grid(run, monkeypatch, name):
     features(name, images(65), multi_grid=(1, 2, 4), reuse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
   ['resnet_v1_18', 'resnet_v2_34', 'plain_34', 'resnet_v1_50', 'resnet_v2_50'],

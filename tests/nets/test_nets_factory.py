@@ -203,6 +203,7 @@ def test_parameters_of_golden_networks(name):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_every_network_gives_logits(run, short, name):
   logits, end_points = build(name)
@@ -374,6 +375,7 @@ def low_level_end_point(name, size, scope=None, **options):
   return told, end_points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name', [n for n in PARAMETERS if not n.endswith(('_18', '_34'))]
 )

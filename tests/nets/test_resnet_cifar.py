@@ -186,6 +186,7 @@ def test_shortcut_a_by_default(graph):
     assert inspect.signature(network).parameters['shortcut'].default == 'A'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name, size, end, stride',
   [

@@ -201,6 +201,7 @@ def weights(function, alpha, count=1000):
   return np.array([mixer(3, i)[1][0, 0] for i in range(count)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('alpha', [0.05, 0.2, 1.0, 8.0])
 def test_mixup_weights_are_of_the_beta_distribution(alpha):
   kept = weights(mixing.mixup, alpha)

@@ -203,6 +203,7 @@ def test_augment_is_given_levels_and_what_it_returns_is_used(run, name):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'options',
   [

@@ -176,6 +176,7 @@ def test_a_file_of_other_data_is_not_used(
   assert len(decoded) == 3 * N
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('suffix', ['.raw', '.npz'])
 @pytest.mark.parametrize(
   'harm',

@@ -440,6 +440,7 @@ def repaired():
   return {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 def test_training_resumes_as_if_the_record_were_repaired(
   trial, fetch, kind, capsys, repaired
@@ -465,6 +466,7 @@ def test_training_resumes_as_if_the_record_were_repaired(
     assert capsys.readouterr().out == f'note: left out: {sentence}\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'kind',
   ['half an image', 'a label too large', 'a flipped bit', 'a file cut short'],

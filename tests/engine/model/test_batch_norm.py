@@ -368,6 +368,7 @@ def test_evaluation_is_repaired(graph, trained, tiny):
   assert np.abs(after - expected).mean() < 0.5 * scale
 
 
+@pytest.mark.slow
 def test_a_decoder_of_two_stages_at_two_scales(graph):
   """All of its layers, each at both scales, which are measured as one."""
   options = {

@@ -140,9 +140,8 @@ def test_a_network_that_was_not_released(workplace, imagenet, capsys):
   assert capsys.readouterr().out == ''
 
 
-@pytest.mark.parametrize(
-  'version,facts', [pytest.param(1, V1, marks=pytest.mark.slow), (2, V2)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('version,facts', [(1, V1), (2, V2)])
 def test_a_released_checkpoint_through_the_scripts(
   released, imagenet, workplace, version, facts
 ):

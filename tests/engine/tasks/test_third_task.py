@@ -242,6 +242,7 @@ def flags(data, **more):
   }
 
 
+@pytest.mark.slow
 def test_from_records_to_files(data):
   """It trains, keeps the best, resumes, evaluates, and predicts files."""
   first = builders.train(**flags(data, max_number_of_steps=30))

@@ -267,6 +267,7 @@ def test_moving_averages_are_evaluated(averaged):
   }
 
 
+@pytest.mark.slow
 def test_the_best_of_moving_averages(averaged, tmp_path):
   """Both are in its checkpoint, with the statistics of their evaluation."""
   first = best_of(averaged.folder)['best'][0]
@@ -327,6 +328,7 @@ def idle(place, flags):
   return printed
 
 
+@pytest.mark.slow
 def test_early_stopping(idle):
   rows = evaluations(idle.folder)
   assert steps_of(rows) == [1, 2, 3, 4]

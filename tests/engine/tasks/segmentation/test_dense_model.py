@@ -67,6 +67,7 @@ def _shares(logits):
   return shares / shares.sum(-1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [(33, 41), (1, 1), (30, 35), (8, 17)])
 @pytest.mark.parametrize('decoder', ['fcn', 'deeplabv3plus'])
 def test_any_size(opened, size, decoder):
