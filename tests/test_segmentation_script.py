@@ -207,7 +207,7 @@ def test_an_auxiliary_head_is_of_a_training_alone(shapes):
   )
   for weight, words in (
     (0.2, '0 left out, 0 missing, 0 unexpected'),
-    (0.0, '6 of an auxiliary head'),
+    (0.0, '7 of an auxiliary head'),
   ):
     folder = f'tuned{weight}'
     printed = train(
