@@ -63,17 +63,9 @@ def default_rates(output_stride: int | None) -> tuple[int, ...]:
 
 
 def _sides(features):
-  """Returns [height, width], each as a number where it is known."""
-  shape = tf.shape(features)
-  return [
-    shape[i] if features.shape[i] is None else features.shape[i] for i in (1, 2)
-  ]
-
-
-def _size(features):
   """Returns [height, width], as numbers where both are known."""
-  size = features.shape.as_list()[1:3]
-  return tf.shape(features)[1:3] if None in size else size
+  known = features.shape.as_list()[1:3]
+  return tf.unstack(tf.shape(features)[1:3]) if None in known else known
 
 
 def resize(features: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
@@ -89,7 +81,7 @@ def resize(features: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
   Returns:
     [batch, new height, new width, channels] of the dtype of `features`.
   """
-  resized = tf.image.resize_bilinear(features, _size(like), align_corners=True)
+  resized = tf.image.resize_bilinear(features, _sides(like), align_corners=True)
   return tf.cast(resized, features.dtype)
 
 
@@ -492,15 +484,6 @@ def check(
     )
 
 
-def _strides(network_name, network_options):
-  """Returns the output strides that a network reaches."""
-  network = nets_factory.get_network(network_name)
-  root = network_options.get('root_block', network.root_block)
-  return resnet_utils.reachable_strides(
-    network.blocks(), resnet_generator.get_root(root).stride
-  )
-
-
 @contextlib.contextmanager
 def _decoder_scopes(is_training, reuse):
   """The scopes of a decoder; yields the collection of its end points."""
@@ -565,9 +548,7 @@ def _scaled(images, scale):
   if scale == 1:
     return images
   images = tf.convert_to_tensor(images)
-  known = images.shape.as_list()[1:3]
-  sides = known if None not in known else tf.unstack(tf.shape(images)[1:3])
-  size = [deeplab.scaled(side, scale) for side in sides]
+  size = [deeplab.scaled(side, scale) for side in _sides(images)]
   resized = tf.image.resize_bilinear(images, size, align_corners=True)
   return tf.cast(resized, images.dtype)
 
@@ -677,11 +658,12 @@ def build(
     return net, end_points
   outer = tf.get_variable_scope().name
   within = f'{outer}/' if outer else ''
+  *skips, last = nets_factory.features(network_name, **given)
   needed: dict[str, Any] = {
     'depth': depth,
     'rates': atrous_rates or default_rates(output_stride),
     'options': deeplab.Options.of(decoder_options),
-    'output_stride': output_stride or _strides(network_name, given)[-1],
+    'output_stride': output_stride or last.stride,
     'image': images,
   }
   if 'low_levels' in head.needs:
@@ -690,7 +672,6 @@ def build(
       for each in low_level_features(network_name, needed['options'], **given)
     ]
   if 'skips' in head.needs:
-    *skips, _ = nets_factory.features(network_name, **given)
     needed['skips'] = {
       skip.stride: end_points[within + skip.end_point] for skip in skips
     }
