@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -296,37 +295,29 @@ def low_level_feature(
   """
   network = get_network(name)
   root = resnet_generator.get_root(root_block or network.root_block)
-  outer = scope or network.default_scope
   block = network.blocks(**options)[0]
-  before = list(
-    itertools.takewhile(lambda unit: unit.get('stride', 1) == 1, block.args)
-  )
-  if not before:
+  first = block.args[0]
+  if first.get('stride', 1) != 1:
     raise ValueError(
       f'{name} has no low-level feature: the first unit of its '
       f'{block.scope} has a stride. Take a decoder that needs none, or '
       'another network.'
     )
-  unit = before[-1]
-  last = 'conv3' if 'depth_bottleneck' in unit else 'conv2'
-  found = [
-    LowLevelFeature(
-      f'{outer}/{block.scope}/unit_{len(before)}/{network.unit}'
-      + (f'/{last}' if residual else ''),
-      root.stride,
-      unit['depth'],
-    )
-  ]
-  if root.pool:
-    end, depth, *_ = root.convolutions[-1]
-    found.append(LowLevelFeature(f'{outer}/{end}', root.stride // 2, depth))
-  by_stride = {feature.stride: feature for feature in found}
+  by_stride = {
+    feature.stride: feature
+    for feature in features(name, scope, root_block, **options)[::-1]
+    if feature.stride <= root.stride
+  }
   if stride is not None and stride not in by_stride:
     raise ValueError(
       f'{name} has no low-level feature at stride {stride}, but at '
       f'{" and ".join(map(str, by_stride))}.'
     )
-  return by_stride[stride or root.stride]
+  found = by_stride[stride or root.stride]
+  if residual and found.stride == root.stride:
+    last = 'conv3' if 'depth_bottleneck' in first else 'conv2'
+    found = found._replace(end_point=f'{found.end_point}/{last}')
+  return found
 
 
 def features(
