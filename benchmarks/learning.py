@@ -25,17 +25,15 @@ import json
 import math
 import os
 import pathlib
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from unittest import mock
 
 import matplotlib.pyplot  # noqa: F401  (what is drawn at the end needs it)
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from benchmarks import trainings
 from datasets import dataset_factory
 from engine import train
 from engine.config import scripts
@@ -74,31 +72,6 @@ def make_arrays(path: str, size: int) -> None:
   np.savez(path, **found)
 
 
-class Clock:
-  """Takes the time of a job, and of the steps after the first epoch."""
-
-  def __init__(self):
-    self._begin, self._ticks = time.perf_counter(), []
-
-  def tick(self) -> None:
-    """Notes the end of the first epoch, then of later steps or epochs."""
-    self._ticks.append(time.perf_counter())
-
-  def metrics(self, accuracy: float, steps: int) -> dict[str, float]:
-    """Returns what a job that ends now came to.
-
-    Args:
-      accuracy: on the test digits.
-      steps: from the first tick to the last.
-    """
-    seconds = time.perf_counter() - self._begin
-    return {
-      'accuracy': accuracy,
-      'seconds': seconds,
-      'milliseconds': (self._ticks[-1] - self._ticks[0]) / steps * 1000,
-    }
-
-
 def by_keras(given: argparse.Namespace, jit: bool | str) -> dict[str, float]:
   """Trains and evaluates in Keras; returns the metrics."""
   import keras
@@ -106,7 +79,7 @@ def by_keras(given: argparse.Namespace, jit: bool | str) -> dict[str, float]:
   from benchmarks.rivals import keras_cifar
 
   data = np.load(given.data)
-  clock = Clock()
+  clock = trainings.Clock()
   keras.utils.set_random_seed(given.seeds[0])
   model = keras_cifar.network(1, DEPTH, given.size)
   assert model.count_params() == PARAMETERS
@@ -133,7 +106,7 @@ def by_keras(given: argparse.Namespace, jit: bool | str) -> dict[str, float]:
     data['test_images'], data['test_labels'], verbose=0
   )
   steps = math.ceil(len(data['train_labels']) / given.batch_size)
-  return clock.metrics(accuracy, (given.epochs - 1) * steps)
+  return {'accuracy': accuracy, **clock.metrics(steps_each=steps)}
 
 
 def by_us(given: argparse.Namespace) -> dict[str, float]:
@@ -142,17 +115,14 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
     tempfile.TemporaryDirectory() as folder,
     contextlib.redirect_stdout(sys.stderr),
   ):
-    clock, take, done = Clock(), step.TrainStep.take, 0
+    clock, take = trainings.Clock(), step.TrainStep.take
     first = math.ceil(
       len(np.load(given.data)['train_labels']) / given.batch_size
     )
 
     def timed(*arguments):
-      nonlocal done
       take(*arguments)
-      done += 1
-      if done >= first:
-        clock.tick()
+      clock.tick()
 
     with mock.patch.object(step.TrainStep, 'take', timed):
       metrics = train.train(
@@ -174,7 +144,7 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
           batch_norm_decay=DECAY,
         )
       )
-    return clock.metrics(metrics['accuracy'], done - first)
+    return {'accuracy': metrics['accuracy'], **clock.metrics(first)}
 
 
 KINDS = {
@@ -182,34 +152,6 @@ KINDS = {
   'Keras': lambda given: by_keras(given, 'auto'),
   'Keras, XLA': lambda given: by_keras(given, True),
 }
-
-
-def measure(
-  kind: str, seed: int, given: argparse.Namespace
-) -> dict[str, float]:
-  """Returns the metrics of one training, in a process of its own."""
-  result = subprocess.run(
-    [
-      sys.executable,
-      '-m',
-      'benchmarks.learning',
-      '--kinds',
-      kind,
-      '--seeds',
-      str(seed),
-      '--data',
-      given.data,
-      *(
-        f'--{name}={getattr(given, name)}'
-        for name in ('epochs', 'batch_size', 'size')
-      ),
-    ],
-    capture_output=True,
-    text=True,
-  )
-  if result.returncode:
-    raise SystemExit(f'{kind} failed:\n{result.stderr}')
-  return json.loads(result.stdout)
 
 
 def line(kind: str, seed: str, metrics: dict[str, float]) -> str:
@@ -229,21 +171,20 @@ def compare(given: argparse.Namespace) -> None:
     f'{"seconds":>10}',
     flush=True,
   )
-  found = {kind: [] for kind in given.kinds}
-  for turn, seed in enumerate(given.seeds):
-    # In turn who goes first, for what the one leaves in the caches.
-    for kind in given.kinds[:: -1 if turn % 2 else 1]:
-      metrics = measure(kind, seed, given)
-      found[kind].append(metrics)
-      print(line(kind, str(seed), metrics), flush=True)
-  for kind, each in found.items():
-    print(
-      line(
-        kind,
-        'mean',
-        {name: statistics.mean(one[name] for one in each) for name in each[0]},
-      )
-    )
+  trainings.compare(
+    given.kinds,
+    given.seeds,
+    lambda kind, seed: trainings.run(
+      'benchmarks.learning',
+      kind,
+      seeds=seed,
+      data=given.data,
+      epochs=given.epochs,
+      batch_size=given.batch_size,
+      size=given.size,
+    ),
+    line,
+  )
 
 
 def _arguments():

@@ -19,19 +19,18 @@ Imports do not count, nor does what it takes to make Keras's arrays.
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import pathlib
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from unittest import mock
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from benchmarks import trainings
 from datasets import dataset_factory
 from engine import train
 from engine.config import flags, scripts
@@ -72,28 +71,6 @@ def make_arrays(path: str, name: str) -> None:
   np.savez(path, **found)
 
 
-class Clock:
-  """Takes the time of a job, and of its steps after the first ones."""
-
-  def __init__(self):
-    self._begin, self._ticks = time.perf_counter(), []
-
-  def tick(self) -> None:
-    """Notes the end of a step."""
-    self._ticks.append(time.perf_counter())
-
-  def metrics(self, miou: float) -> dict[str, float]:
-    """Returns what a job that ends now came to."""
-    seconds = time.perf_counter() - self._begin
-    first, *_, last = self._ticks[_FIRST - 1 :]
-    steps = len(self._ticks) - _FIRST
-    return {
-      'mIOU': miou,
-      'seconds': seconds,
-      'milliseconds': (last - first) / steps * 1000,
-    }
-
-
 def _batches(images, masks, steps, seed):
   """Yields so many batches of float32 images and int32 masks for Keras."""
   random = np.random.default_rng(seed)
@@ -127,7 +104,7 @@ def by_keras(given: argparse.Namespace) -> dict[str, float]:
   from benchmarks.rivals import keras_unet
 
   data = np.load(given.data)
-  clock = Clock()
+  clock = trainings.Clock()
   keras.utils.set_random_seed(given.seeds[0])
   model = keras_unet.network(CLASSES)
   model.compile(
@@ -153,7 +130,8 @@ def by_keras(given: argparse.Namespace) -> dict[str, float]:
     images, [(0, 0), (0, missing), (0, missing), (0, 0)], 'reflect'
   )
   logits = model.predict(padded.astype('f'), batch_size=BATCH, verbose=0)
-  return clock.metrics(_miou(logits[:, :side, :side].argmax(-1), masks))
+  miou = _miou(logits[:, :side, :side].argmax(-1), masks)
+  return {'mIOU': miou, **clock.metrics(_FIRST)}
 
 
 def by_us(given: argparse.Namespace) -> dict[str, float]:
@@ -162,7 +140,7 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
     tempfile.TemporaryDirectory() as folder,
     contextlib.redirect_stdout(sys.stderr),
   ):
-    clock, take = Clock(), step.TrainStep.take
+    clock, take = trainings.Clock(), step.TrainStep.take
 
     def timed(*arguments):
       take(*arguments)
@@ -180,33 +158,10 @@ def by_us(given: argparse.Namespace) -> dict[str, float]:
     )
     with mock.patch.object(step.TrainStep, 'take', timed):
       metrics = train.train(config)
-    return clock.metrics(metrics['miou'])
+    return {'mIOU': metrics['miou'], **clock.metrics(_FIRST)}
 
 
 KINDS = {'ours': by_us, 'Keras U-Net': by_keras}
-
-
-def measure(
-  kind: str, seed: int, given: argparse.Namespace
-) -> dict[str, float]:
-  """Returns the metrics of one training, in a process of its own."""
-  result = subprocess.run(
-    [
-      sys.executable,
-      '-m',
-      'benchmarks.segmentation',
-      f'--kinds={kind}',
-      f'--seeds={seed}',
-      f'--data={given.data}',
-      f'--steps={given.steps}',
-      f'--datasets={given.dataset}',
-    ],
-    capture_output=True,
-    text=True,
-  )
-  if result.returncode:
-    raise SystemExit(f'{kind} failed:\n{result.stderr}')
-  return json.loads(result.stdout)
 
 
 def line(dataset: str, kind: str, seed: str, metrics: dict[str, float]) -> str:
@@ -215,22 +170,6 @@ def line(dataset: str, kind: str, seed: str, metrics: dict[str, float]) -> str:
     f'{dataset:<14}{kind:<12}{seed:>6}{metrics["mIOU"]:>8.3f}'
     f'{metrics["milliseconds"]:>12.0f}{metrics["seconds"]:>10.0f}'
   )
-
-
-def compare(given: argparse.Namespace) -> None:
-  """Trains on one dataset and prints the rows of the table."""
-  found = {kind: [] for kind in given.kinds}
-  for turn, seed in enumerate(given.seeds):
-    # In turn who goes first, for what the one leaves in the caches.
-    for kind in given.kinds[:: -1 if turn % 2 else 1]:
-      metrics = measure(kind, seed, given)
-      found[kind].append(metrics)
-      print(line(given.dataset, kind, str(seed), metrics), flush=True)
-  for kind, each in found.items():
-    mean = {
-      name: statistics.mean(one[name] for one in each) for name in each[0]
-    }
-    print(line(given.dataset, kind, 'mean', mean), flush=True)
 
 
 def _arguments():
@@ -268,7 +207,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
       given.data = str(pathlib.Path(folder, 'scenes.npz'))
       make_arrays(given.data, given.dataset)
-      compare(given)
+      trainings.compare(
+        given.kinds,
+        given.seeds,
+        lambda kind, seed: trainings.run(
+          'benchmarks.segmentation',
+          kind,
+          seeds=seed,
+          data=given.data,
+          steps=given.steps,
+          datasets=given.dataset,
+        ),
+        functools.partial(line, given.dataset),
+      )
 
 
 if __name__ == '__main__':
