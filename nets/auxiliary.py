@@ -46,8 +46,7 @@ def add(
   """
   network = nets_factory.get_network(network_name)
   block = f'{network.default_scope}/{network.blocks()[-2].scope}'
-  outer = tf.get_variable_scope().name
-  net = end_points[f'{outer}/{block}' if outer else block]
+  net = resnet_utils.end_point(end_points, block)
   arg_scope = nets_factory.get_arg_scope(
     network_name, weight_decay=weight_decay, **arg_scope_options
   )

@@ -5,8 +5,6 @@
   [2] Chen, Zhu, Papandreou, Schroff, Adam: Encoder-Decoder with Atrous
       Separable Convolution for Semantic Image Segmentation.
       arXiv:1802.02611, 2018 (DeepLabv3+)
-  [3] Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical
-      Image Segmentation. arXiv:1505.04597, 2015
 
 They have the variables of DeepLab's own, in the forms of `nets.deeplab`, and
 are built under the arg scope in force, that of their network. Dropout, which
@@ -24,8 +22,6 @@ DeepLab, behind the pyramid.
 """
 
 import contextlib
-import functools
-import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -35,18 +31,19 @@ import tensorflow.compat.v1 as tf
 from nets import (
   deeplab,
   dilation,
+  image_pyramid,
   nets_factory,
   registry,
   resnet_generator,
   resnet_utils,
+  unet,
 )
+from nets.resizing import resize
 from nets.slim_compat import slim
 
 _RATES_AT_16 = 6, 12, 18  # [1], section 4.1
 _REFINED_DEPTH = 48  # channels of the low-level feature; [2], section 4.1
-_LEAST_DEPTH = 16  # channels of a stage of `unet`
 _RATE_SCOPE = 'aspp{}'  # with the number of the rate; aspp0 is 1x1
-_SCALE = r'logits_\d+\.\d\d'  # the end point of the logits of a scale
 LOGITS = 'logits/semantic'  # the scope of the logits of a decoder
 
 
@@ -60,29 +57,6 @@ def default_rates(output_stride: int | None) -> tuple[int, ...]:
   (12, 24, 36)
   """
   return tuple(rate * 16 // (output_stride or 32) for rate in _RATES_AT_16)
-
-
-def _sides(features):
-  """Returns [height, width], as numbers where both are known."""
-  known = features.shape.as_list()[1:3]
-  return tf.unstack(tf.shape(features)[1:3]) if None in known else known
-
-
-def resize(features: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-  """Resizes features bilinearly to the height and width of others.
-
-  Corners stay on corners, as everywhere in a network of sides of a multiple
-  of its stride plus one.
-
-  Args:
-    features: float [batch, height, width, channels].
-    like: [batch, new height, new width, any].
-
-  Returns:
-    [batch, new height, new width, channels] of the dtype of `features`.
-  """
-  resized = tf.image.resize_bilinear(features, _sides(like), align_corners=True)
-  return tf.cast(resized, features.dtype)
 
 
 def aspp(
@@ -166,64 +140,6 @@ def refine(
       return net
     # This is scope 'decoder_conv0/decoder_conv0_1', and 2, as in DeepLab.
     return slim.repeat(net, 2, slim.conv2d, depth, [3, 3], scope=scopes[0])
-
-
-def _enlarge(features, factor, like):
-  """Enlarges by a whole factor, where others hold `like` of more positions.
-
-  Position i of the coarse features is position i * factor of the fine ones,
-  as in a network that strides, whether sides are odd or even.
-  """
-  if factor > 1:
-    size = [side * factor for side in _sides(features)]
-    resized = tf.image.resize_bilinear(features, size)
-    features = tf.cast(resized, features.dtype)
-  height, width = _sides(like)
-  return features[:, :height, :width]
-
-
-def unet(
-  features: tf.Tensor,
-  image: tf.Tensor,
-  skips: Mapping[int, tf.Tensor],
-  output_stride: int,
-  depth: int = 256,
-) -> tf.Tensor:
-  """The expanding path of a U-Net ([3], section 2), up to the image's size.
-
-  Each stage enlarges what is coarser to the features of a skip, joins the two
-  and applies two 3x3 convolutions. The coarsest stage has `depth` channels,
-  each finer one half as many, but 16 at least. Skips get as many by a 1x1
-  convolution before they are joined, the image by a 3x3 one.
-
-  Args:
-    features: float [batch, height, width, channels], the network's last.
-    image: what the network was given, float [batch, full height, full width,
-      channels].
-    skips: by nominal stride the finer features of the network; see
-      `nets_factory.features`. Their stride is `output_stride` where that is
-      less.
-    output_stride: that of the features.
-    depth: the number of channels of the coarsest stage.
-
-  Returns:
-    Float [batch, full height, full width, channels of the finest stage].
-  """
-  finer = {1: image, **skips}
-  coarse = output_stride
-  with tf.variable_scope('unet', values=[features, image]):
-    net = slim.conv2d(features, depth, [1, 1], scope='features_projection')
-    for i, stride in enumerate(sorted(finer, reverse=True)):
-      channels = max(depth >> i, _LEAST_DEPTH)
-      skip, fine = finer[stride], min(stride, output_stride)
-      with tf.variable_scope(f'stride{stride}', values=[net, skip]):
-        joined = slim.conv2d(
-          skip, channels, 3 if skip is image else 1, scope='skip_projection'
-        )
-        net = tf.concat([_enlarge(net, coarse // fine, joined), joined], 3)
-        net = slim.repeat(net, 2, slim.conv2d, channels, [3, 3], scope='conv')
-      coarse = fine
-    return net
 
 
 def logits(
@@ -330,7 +246,7 @@ DECODERS: dict[str, Decoder] = {
     deeplab.OF_ASPP + deeplab.OF_DECODER,
   ),
   'unet': Decoder(
-    unet,
+    unet.unet,
     ('image', 'skips', 'output_stride', 'depth'),
     ('unet',),
     marker='unet/features_projection/weights',
@@ -498,77 +414,24 @@ def _decoder_scopes(is_training, reuse):
     yield collection
 
 
-def _at_scales(build):
-  """Returns `build` for an image pyramid: a network, at each of its scales.
-
-  All share the variables. The logits are the largest over the scales, at the
-  size that the largest scale gives; the end points are those of scale 1, if it
-  is there, else of the largest, with the logits of each scale.
-  """
-  signature = inspect.signature(build)
-
-  @functools.wraps(build)
-  def build_pyramid(*args, **kwargs):
-    given = signature.bind(*args, **kwargs)
-    given.apply_defaults()
-    options = deeplab.Options.of(given.arguments['decoder_options'])
-    scales, images = options.image_pyramid, given.arguments['images']
-    if scales == (1.0,):
-      return build(*args, **kwargs)
-    given.arguments['decoder_options'] = {
-      **options.changed(),
-      'image_pyramid': None,
+def _inner(head, end_points, network_name, skips, options, network_options):
+  """Returns what a decoder needs of the inside of its network."""
+  found: dict[str, Any] = {}
+  if 'low_levels' in head.needs:
+    found['low_levels'] = [
+      resnet_utils.end_point(end_points, each.end_point)
+      for each in low_level_features(network_name, options, **network_options)
+    ]
+  if 'skips' in head.needs:
+    found['skips'] = {
+      skip.stride: resnet_utils.end_point(end_points, skip.end_point)
+      for skip in skips
     }
-    found = {}
-    for scale in scales:
-      given.arguments['images'] = _scaled(images, scale)
-      if options.image_pooling_crop_size:
-        given.arguments['decoder_options']['image_pooling_crop_size'] = tuple(
-          deeplab.scaled(side, scale)
-          for side in options.image_pooling_crop_size
-        )
-      found[scale] = build(*given.args, **given.kwargs)
-      given.arguments['reuse'] = True
-    largest, _ = found[max(scales)]
-    by_scale = {
-      scale_name(scale): resize(net, largest)
-      for scale, (net, _) in found.items()
-    }
-    net = functools.reduce(tf.maximum, by_scale.values())
-    _, end_points = found.get(1.0) or found[max(scales)]
-    end_points = {**end_points, **by_scale}
-    end_points['predictions'] = slim.softmax(net, scope='predictions')
-    return net, end_points
-
-  return build_pyramid
-
-
-def _scaled(images, scale):
-  """Returns images of another size, corners on corners."""
-  if scale == 1:
-    return images
-  images = tf.convert_to_tensor(images)
-  size = [deeplab.scaled(side, scale) for side in _sides(images)]
-  resized = tf.image.resize_bilinear(images, size, align_corners=True)
-  return tf.cast(resized, images.dtype)
-
-
-def scale_logits(end_points: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-  """Returns the logits of each scale of an image pyramid, [] without one."""
-  return [net for name, net in end_points.items() if re.fullmatch(_SCALE, name)]
-
-
-def scale_name(scale: float) -> str:
-  """Returns the name of the end point of the logits of an image's scale.
-
-  >>> scale_name(0.5)
-  'logits_0.50'
-  """
-  return f'logits_{scale:.2f}'
+  return found
 
 
 @resnet_generator.as_it_is
-@_at_scales
+@image_pyramid.at_scales
 def build(
   network_name: str,
   decoder: str,
@@ -656,25 +519,16 @@ def build(
   )
   if not head.function:
     return net, end_points
-  outer = tf.get_variable_scope().name
-  within = f'{outer}/' if outer else ''
+  options = deeplab.Options.of(decoder_options)
   *skips, last = nets_factory.features(network_name, **given)
   needed: dict[str, Any] = {
     'depth': depth,
     'rates': atrous_rates or default_rates(output_stride),
-    'options': deeplab.Options.of(decoder_options),
+    'options': options,
     'output_stride': output_stride or last.stride,
     'image': images,
+    **_inner(head, end_points, network_name, skips, options, given),
   }
-  if 'low_levels' in head.needs:
-    needed['low_levels'] = [
-      end_points[within + each.end_point]
-      for each in low_level_features(network_name, needed['options'], **given)
-    ]
-  if 'skips' in head.needs:
-    needed['skips'] = {
-      skip.stride: end_points[within + skip.end_point] for skip in skips
-    }
   arg_scope = nets_factory.get_arg_scope(
     network_name, weight_decay=weight_decay, **arg_scope_options
   )

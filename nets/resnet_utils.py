@@ -13,7 +13,7 @@ both compute the same values, and this one has smaller activations.
 
 import collections
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -237,6 +237,17 @@ def rate_behind(rate: int, stride: int, nominal_stride: int) -> int:
   2
   """
   return rate * max(nominal_stride // stride, 1)
+
+
+def end_point(end_points: Mapping[str, tf.Tensor], name: str) -> tf.Tensor:
+  """Returns the end point of a name that lacks the scopes around a network.
+
+  Args:
+    end_points: of a network, built in the variable scope in force.
+    name: it begins with the scope of the network.
+  """
+  outer = tf.get_variable_scope().name
+  return end_points[f'{outer}/{name}' if outer else name]
 
 
 def pad_channels(inputs: tf.Tensor, depth: int) -> tf.Tensor:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import decoders, nets_factory, resnet_generator, resnet_utils
+from nets import (
+  decoders,
+  nets_factory,
+  resizing,
+  resnet_generator,
+  resnet_utils,
+  unet,
+)
 from nets.slim_compat import slim
 from tests import golden
 
@@ -203,7 +210,7 @@ def test_unet(run, height, width, output_stride):
   inputs, image = of(0, output_stride, 6), of(1, 1, 3)
   skips = {2: of(2, 2, 4), 4: of(3, min(4, output_stride), 5)}
   net = under_scope(
-    decoders.unet,
+    unet.unet,
     tf.constant(inputs),
     tf.constant(image),
     {stride: tf.constant(skip) for stride, skip in skips.items()},
@@ -259,6 +266,7 @@ def test_unet_takes_a_skip_of_every_resolution(
   np.testing.assert_allclose(logits, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name', ['cifar_resnet_v2_29', 'cifar_highway_20', 'plain_18']
 )
@@ -276,16 +284,16 @@ def test_resize(run):
   fed = tf.placeholder(tf.float32, [None, None, None, 2])
   for height, width in ((9, 13), (2, 3), (3, 5)):
     like = tf.zeros([2, height, width, 1])
-    known = decoders.resize(tf.constant(inputs), like)
+    known = resizing.resize(tf.constant(inputs), like)
     assert known.shape == [2, height, width, 2]
-    unknown = decoders.resize(
+    unknown = resizing.resize(
       fed, tf.placeholder_with_default(like, [None, None, None, 1])
     )
     for found in run([known, unknown], {fed: inputs}):
       np.testing.assert_allclose(
         found, enlarge(inputs, height, width), atol=1e-6
       )
-  half = decoders.resize(tf.constant(inputs, tf.float16), like)
+  half = resizing.resize(tf.constant(inputs, tf.float16), like)
   assert half.dtype == tf.float16
 
 
@@ -368,6 +376,7 @@ def test_build_puts_the_parts_together(run, decoder):
   )
 
 
+@pytest.mark.slow
 def test_fcn_at_finer_strides(run):
   """Where their positions coincide, logits are the same at any stride."""
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
@@ -478,6 +487,7 @@ def test_an_entry_tells_the_variables(graph, name):
     assert (entry.marker, entry.logits, own) == ('', '', [])
 
 
+@pytest.mark.slow
 def test_zero_init_last_gamma(graph):
   build('aspp', make_images(33, 33), zero_init_last_gamma=True)
   with tf.Session() as session:
@@ -497,6 +507,7 @@ def test_zero_init_last_gamma(graph):
     )
 
 
+@pytest.mark.slow
 def test_no_multiple_of_the_depth_leaves_the_least_one(graph):
   build(
     'deeplabv3plus',
@@ -510,6 +521,7 @@ def test_no_multiple_of_the_depth_leaves_the_least_one(graph):
   assert made['decoder/feature_projection0/weights'] == [1, 1, 12, 48]
 
 
+@pytest.mark.slow
 def test_multi_grid(graph, monkeypatch):
   monkeypatch.setitem(resnet_generator.UNITS, 50, (1, 1, 1, 3))
   build('aspp', make_images(65, 65), output_stride=8, multi_grid=(1, 2, 4))
@@ -641,6 +653,7 @@ def test_dropout(graph, monkeypatch, decoder, places):
   assert {draws for _, draws in found} == {'these'}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('decoder', decoders.DECODERS)
 def test_without_draws_there_is_no_dropout(graph, decoder):
   build(decoder, make_images(33, 33), is_training=True)

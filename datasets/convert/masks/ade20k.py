@@ -8,7 +8,7 @@ import re
 
 from datasets.class_names import ADE20K
 from datasets.convert.masks import classes
-from datasets.convert.masks.pairs import find_root, match, plan_pairs, stems
+from datasets.convert.masks.pairs import find_root, match_folders, plan_pairs
 from datasets.files import read_bytes
 from datasets.images.colour_table import Table
 from datasets.images.mask_files import Rule
@@ -107,5 +107,5 @@ def plan(source: str, options: Options) -> Plan:
   for split, folder in SPLITS.items():
     both = root / _IMAGES / folder, root / _MASKS / folder
     if any(part.is_dir() for part in both):
-      pairs[split] = match(*(stems(part, root) for part in both), both)
+      pairs[split] = match_folders(*both, root)
   return plan_pairs(source, table, pairs, options, 'ade20k')

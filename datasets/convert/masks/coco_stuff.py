@@ -6,7 +6,7 @@ Context", CVPR 2018, arXiv:1612.03716.
 
 from datasets.class_names import COCO_STUFF, COCO_STUFF_UNUSED
 from datasets.convert.masks import classes
-from datasets.convert.masks.pairs import find_root, match, plan_pairs, stems
+from datasets.convert.masks.pairs import find_root, match_folders, plan_pairs
 from datasets.images.colour_table import Table
 from datasets.images.mask_files import Rule
 from datasets.writing.plan import Options, Plan
@@ -58,8 +58,7 @@ def plan(source: str, options: Options) -> Plan:
       _folder(root, places, part) for places in (_IMAGES, _MASKS)
     )
     if images and masks:
-      both = images, masks
-      pairs[split] = match(*(stems(each, root) for each in both), both)
+      pairs[split] = match_folders(images, masks, root)
     elif split == 'train':
       raise ValueError(
         f'{root} has no folder of images for {masks}: unpack train2017.zip to '

@@ -85,6 +85,23 @@ def match(
   return [Pair(images[stem], masks[stem]) for stem in images]
 
 
+def match_folders(
+  images: pathlib.Path, masks: pathlib.Path, source: pathlib.Path
+) -> list[Pair]:
+  """Returns the images of a folder with the masks of another, by their names.
+
+  Args:
+    images: within `source`.
+    masks: within `source`, with the same sub-folders.
+    source: what names are relative to.
+
+  Raises:
+    ValueError: see `stems` and `match`.
+  """
+  both = images, masks
+  return match(*(stems(folder, source) for folder in both), both)
+
+
 _DEEPEST = 2  # folders between a source and its dataset, as archives have them
 
 

@@ -8,7 +8,7 @@ from engine.common.loading import load
 from engine.config.losses import LOSSES
 from engine.config.scripts import TrainConfig
 from metrics import segmentation, segmentation_losses
-from nets import auxiliary, decoders
+from nets import auxiliary, image_pyramid
 
 
 def _of_one_size(config, logits, labels):
@@ -61,7 +61,7 @@ def loss(
     step: the global step.
   """
   fitting, fitted = _of_one_size(config, logits, labels)
-  heads = [(1.0, each) for each in decoders.scale_logits(end_points)]
+  heads = [(1.0, each) for each in image_pyramid.scale_logits(end_points)]
   if auxiliary.SCOPE in end_points:
     heads.append((config.auxiliary_loss_weight, end_points[auxiliary.SCOPE]))
   total = _total(config, fitting, fitted, step)

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
 from metrics import segmentation, segmentation_losses
-from nets import decoders
+from nets import image_pyramid
 
 
 @pytest.mark.parametrize('upsampled', [True, False])
@@ -20,8 +20,8 @@ def test_every_scale_of_a_pyramid_has_a_loss(graph, upsampled):
     train_crop_size='9', ignore_label=255, upsample_logits=upsampled
   )
   points = {
-    decoders.scale_name(0.5): tf.constant(half),
-    decoders.scale_name(1): tf.constant(full),
+    image_pyramid.scale_name(0.5): tf.constant(half),
+    image_pyramid.scale_name(1): tf.constant(full),
     'logits/semantic': tf.constant(half),
   }
   step = tf.constant(0, tf.int64)
