@@ -78,6 +78,7 @@ def test_max_num_batches(digits_run):
   assert 'batch_statistics' not in printed.metrics
 
 
+@pytest.mark.slow
 def test_another_split(digits_run):
   printed = evaluate(
     digits_run,
@@ -281,6 +282,7 @@ def test_the_sheet_of_mistakes_is_drawn_and_removed(digits_run, colours_run):
   assert not list(pathlib.Path('out').glob('*.tmp'))
 
 
+@pytest.mark.slow
 def test_labels_offset_in_what_is_written(colours_run, colours, monkeypatch):
   """Labels are those of the data again."""
   values = builders.tensors(str(colours_run.folder))
@@ -383,6 +385,7 @@ def test_moving_averages_and_the_weights_beside(averaged):
   assert found['moving_averages'] is False and 'raw_weights' not in found
 
 
+@pytest.mark.slow
 def test_averages_that_a_checkpoint_has_not(colours_run):
   """Asked for, it is an error; a run's, as in its best, they are left out."""
   builders.refused(

@@ -95,6 +95,7 @@ def test_all(run, digits_run):
   assert 'Batch norm is measured' not in printed.out
 
 
+@pytest.mark.slow
 def test_the_best(run):
   (run / 'best').mkdir()
   shutil.copy(run / 'config.json', run / 'best')

@@ -207,6 +207,7 @@ def test_masks(shape_models, shapes_run):
   )
 
 
+@pytest.mark.slow
 def test_masks_of_one_size(shape_models):
   """Images and masks are brought to it; without logits there is no loss."""
   printed = evaluate(shape_models / 'tflite')
@@ -339,8 +340,11 @@ def refused(path, *words, script=eval_image_classifier, **flags):
 
 
 def test_paths_that_are_no_model(colour_models, colours_run, workplace):
+  there = len(list(colour_models.iterdir()))  # ONNX only where it is installed
   refused(
-    colour_models, 'holds 5 exported models', str(colour_models / 'tflite_int8')
+    colour_models,
+    f'holds {there} exported models',
+    str(colour_models / 'tflite_int8'),
   )
   file = colour_models / 'tflite' / 'model.tflite'
   refused(

@@ -82,7 +82,12 @@ LOSSES = {'classification': [2.43006, 2.48377], 'segmentation': [1.65463]}
 READ = {388, 1127, 1860, 1863}
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture(
+  params=[
+    'classification',
+    pytest.param('segmentation', marks=pytest.mark.slow),
+  ]
+)
 def run(request, workplace):
   """The name of an old run's task; the run is in the folder of that name."""
   shutil.copytree(OLD / request.param, workplace / request.param)

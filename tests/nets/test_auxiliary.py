@@ -43,9 +43,9 @@ def heads():
   'name, stride, side, channels',
   [
     ('resnet_v1_50', None, 2, 128),
-    ('resnet_v1_50', 16, 3, 128),
+    pytest.param('resnet_v1_50', 16, 3, 128, marks=pytest.mark.slow),
     ('resnet_v2_50', 8, 5, 128),
-    ('resnet_v1_50_beta', 8, 5, 128),
+    pytest.param('resnet_v1_50_beta', 8, 5, 128, marks=pytest.mark.slow),
     ('resnet_v1_18', 16, 3, 32),
   ],
 )
@@ -66,6 +66,7 @@ def test_it_is_on_block3(graph, name, stride, side, channels):
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name', ['plain_18', 'cifar_resnet_v1_20', 'cifar_highway_8']
 )
@@ -78,6 +79,7 @@ def test_other_families(graph, name):
   assert end_points[auxiliary.SCOPE].shape == [2, side, side, 5]
 
 
+@pytest.mark.slow
 def test_inside_other_scopes(graph):
   with tf.variable_scope('outer'), tf.name_scope('tower'):
     build('resnet_v2_50')

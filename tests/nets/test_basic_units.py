@@ -146,6 +146,7 @@ def test_dense_features(run, short, name):
     )
 
 
+@pytest.mark.slow
 def test_stored_activations(run):
   """They change no value; block1 has no stride to put off."""
   net, points = build('resnet_v1_18', images())
@@ -184,6 +185,7 @@ def test_end_points(run, name):
   assert points[f'{unit}/conv1'].shape == [1, 8, 8, 16]
 
 
+@pytest.mark.slow
 @names
 def test_multi_grid(run, monkeypatch, name):
   monkeypatch.setitem(resnet_generator.UNITS, 18, (1, 1, 1, 2))

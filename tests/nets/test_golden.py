@@ -116,6 +116,11 @@ def test_variables_of_every_network_are_compared():
 
 # Of 50 layers run as outside of tests; the others, as they were built.
 OPTIMIZED = 'train_64', 'classify_64', 'dense_65_os8'
+QUICK = (
+  'resnet_v1_50/classify_64',
+  'resnet_v1_50/dense_65_os8',
+  'resnet_v2_50/classify_64',
+)
 PLAIN = [
   case
   for case in CASES
@@ -124,9 +129,8 @@ PLAIN = [
 
 
 def case_of(case):
-  """Of 50 layers three calls are quick tests, but for one of two trainings."""
-  name = case.split('/')[0]
-  slow = not name.endswith('_50') or case == 'resnet_v2_50/train_64'
+  """A few calls of 50 layers are quick tests."""
+  slow = case not in QUICK
   return pytest.param(case, marks=[pytest.mark.slow] * slow)
 
 

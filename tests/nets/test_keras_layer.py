@@ -83,7 +83,7 @@ def in_a_graph(name, is_training, checkpoint=None, **options):
   'name, options',
   [
     ('resnet_v1_18', {}),
-    (
+    pytest.param(
       'resnet_v2_50',
       {
         'root_block': '3x3',
@@ -91,6 +91,7 @@ def in_a_graph(name, is_training, checkpoint=None, **options):
         'spatial_squeeze': False,
         'output_stride': 2,
       },
+      marks=pytest.mark.slow,
     ),
   ],
 )
@@ -262,6 +263,7 @@ def test_a_layer_in_a_function_makes_its_variables_once():
   assert len(weights) == len(made.by_name)
 
 
+@pytest.mark.slow
 def test_other_scopes_change_no_names():
   made = layer()
 

@@ -119,6 +119,7 @@ def test_features_only(run, family):
   np.testing.assert_allclose(pooled[:, 0, 0], features.mean((1, 2)), atol=1e-5)
 
 
+@pytest.mark.slow
 @both
 def test_no_root_block(run, family):
   features = dense(family, images(), include_root_block=False)
@@ -173,6 +174,7 @@ def test_unknown_batch_height_and_width(run, family):
     np.testing.assert_allclose(mean, wanted.mean((1, 2)), atol=1e-5)
 
 
+@pytest.mark.slow
 @both
 def test_squeeze_of_unknown_sizes(run, family):
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
@@ -182,6 +184,7 @@ def test_squeeze_of_unknown_sizes(run, family):
     run(net, {fed: golden.images(0, 2, 64, 64)})
 
 
+@pytest.mark.slow
 @both
 def test_reuse_shares_variables(run, family):
   first = small(family, images(), 10)[0]
@@ -239,6 +242,7 @@ def symmetric(name, shape):
   return value / 2
 
 
+@pytest.mark.slow
 @both
 def test_corners_align_on_a_multiple_of_the_stride_plus_one(run, family):
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
@@ -300,6 +304,7 @@ def test_eager_calls(family):
     small(family, images())
 
 
+@pytest.mark.slow
 def test_bounded_activations(run):
   fed = tf.placeholder(tf.float32, [2, 32, 32, 3])
   feed = {fed: 100 * golden.images(0, 2, 32, 32)}
@@ -422,6 +427,7 @@ def test_beta_root(run, short):
   assert run(features).shape == (2, 4, 4, 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'network', [resnet_v1.resnet_v1_50, resnet_v2.resnet_v2_50]
 )

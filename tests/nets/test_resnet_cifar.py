@@ -82,8 +82,9 @@ def test_variables_are_those_of_keras(name):
 @pytest.mark.parametrize(
   'name, is_training',
   [
-    ('cifar_resnet_v1_20', False),
-    ('cifar_resnet_v2_29', False),
+    slow('cifar_resnet_v1_20', False),
+    slow('cifar_resnet_v2_29', False),
+    ('cifar_resnet_v1_8', False),
     ('cifar_resnet_v1_8', True),
     ('cifar_resnet_v2_11', True),
   ],

@@ -122,6 +122,7 @@ def test_odd_sizes(run, size, value):
     assert np.isfinite(got).all()
 
 
+@pytest.mark.slow
 def test_erasing_in_a_parallel_map_is_fixed_by_the_seed(run):
   image = photo(24, 32)
   with tf.Graph().as_default(), tf.Session() as session:

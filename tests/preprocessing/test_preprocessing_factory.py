@@ -51,6 +51,7 @@ def test_every_recipe(run, name, is_training):
     assert different <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NAMES)
 def test_inside_a_parallel_map(name):
   image = golden.photo(0, 40, 50)

@@ -239,6 +239,7 @@ def counted(batch):
   return np.where(batch.records >= 0, batch.labels, -1).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 def test_labels_offset(open_source, write, path, fetch, kind):
   """The file holds labels as they were written."""
@@ -253,6 +254,7 @@ def test_labels_offset(open_source, write, path, fetch, kind):
     assert len(source.left_out) == offset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 def test_max_pixels(open_source, fetch, kind):
   """With another limit than the file was made with."""

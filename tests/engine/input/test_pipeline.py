@@ -120,7 +120,9 @@ def test_seed(source, fetch):
 
 
 @pytest.mark.parametrize('batch_size, start', [(5, 1), (5, 7), (N + 5, 3)])
-@pytest.mark.parametrize('threads', [1, 8])
+@pytest.mark.parametrize(
+  'threads', [pytest.param(1, marks=pytest.mark.slow), 8]
+)
 def test_resumes_exactly(source, fetch, batch_size, start, threads):
   """Across epochs, with the same bits, whatever the number of threads."""
   whole = fetch(source().training(batch_size, 3, 0), start + 3)
@@ -509,6 +511,7 @@ def test_one_bad_record_too_many(trial, fetch, kind):
   assert text.endswith(' --skip_bad_examples=1 leaves it out.')
 
 
+@pytest.mark.slow
 def test_the_flag_names_its_next_value(trial, fetch):
   trial = trial('half an image', (1, BAD, 7))
   for skip in (0, 1, 2):
@@ -558,6 +561,7 @@ def test_no_record_is_good(trial, fetch):
   )
 
 
+@pytest.mark.slow
 def test_far_behind_what_is_read_ahead(graph, make_dataset):
   """Many threads, small batches, slow steps: much is read meanwhile."""
   labels = list(range(200))
@@ -612,6 +616,7 @@ class Count(tf.train.SessionRunHook):
     self.found.append(run_values.results.tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['half an image', 'bytes that are no text'])
 def test_in_a_monitored_session(trial, kind):
   """No step is lost and none is done twice."""

@@ -292,6 +292,7 @@ def test_recalibration(graph, streamed):
   )
 
 
+@pytest.mark.slow
 def test_recalibration_without_what_is_only_trained_with(graph, streamed):
   """Such as dropout: what feeds it away is fed with every batch."""
   session, stream = streamed
@@ -325,6 +326,7 @@ def test_recalibration_of_averages(graph, streamed):
     np.testing.assert_array_equal(values[shadows[variable]], value)
 
 
+@pytest.mark.slow
 def test_recalibration_by_no_batches(graph, streamed):
   session, stream = streamed
   recalibration = batch_norm.Recalibration(stream, 0, {})

@@ -167,6 +167,7 @@ def test_all_parts_of_the_batch_are_named(training, tmp_path):
   check_records(written(tmp_path), 1, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('layer', ['conv1', 'conv3'])
 def test_a_layer_that_overflows(training, tmp_path, layer):
   trained = training()
@@ -187,6 +188,7 @@ def test_a_layer_that_overflows(training, tmp_path, layer):
   assert trained.number() == 1
 
 
+@pytest.mark.slow
 def test_images_that_are_none(training, tmp_path):
   """One of the data, in the third batch, whose first pixel is its number."""
   bad = next(
@@ -230,6 +232,7 @@ def test_a_loss_too_large(training, tmp_path):
   assert (found['step'], found['first'], found['not_finite']) == (1, 'loss', [])
 
 
+@pytest.mark.slow
 def test_another_failure_is_left_as_it_is(training, tmp_path):
   trained = training(
     lambda image: tf.ensure_shape(

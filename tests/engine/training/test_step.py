@@ -146,7 +146,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('case', CASES)
+FAST = 'momentum', 'adam, clipping', 'averages'
+
+
+@pytest.mark.parametrize(
+  'case',
+  [
+    pytest.param(case, marks=[] if case in FAST else pytest.mark.slow)
+    for case in CASES
+  ],
+)
 def test_parts_are_the_whole(case):
   """Weights, slots, averages and metrics, after three steps."""
   flags = CASES[case]
@@ -229,7 +238,9 @@ def normalized(images, weight_decay):
 
 @pytest.mark.parametrize('network', [plain, normalized])
 @pytest.mark.parametrize('parts, bad', [(1, 0), (2, 0), (2, 1)])
-@pytest.mark.parametrize('value', [math.nan, math.inf])
+@pytest.mark.parametrize(
+  'value', [math.nan, pytest.param(math.inf, marks=pytest.mark.slow)]
+)
 def test_a_failed_step_changes_nothing(network, parts, bad, value):
   """Neither weights nor slots, their averages or the step.
 

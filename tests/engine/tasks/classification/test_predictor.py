@@ -72,7 +72,10 @@ def _images(size=32):
 LABELS = [seed // 2 % 5 for seed in range(1000, 1023)]
 
 
-@pytest.mark.parametrize('batch_size', [1, 5, 100])
+@pytest.mark.parametrize(
+  'batch_size',
+  [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 100))],
+)
 def test_every_example_once_on_each_call(predict, colours_run, batch_size):
   found = predict(batch_size=batch_size)
   assert found.views == 1 and found.source.num_examples == 23

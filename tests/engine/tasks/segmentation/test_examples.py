@@ -55,6 +55,7 @@ def test_bad_masks(graph, change, words):
   assert '\n' not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('label', [-1, 0])
 def test_another_ignore_label(graph, label, shapes_run):
   """In the padding, in the images for TensorBoard, in the evaluation."""

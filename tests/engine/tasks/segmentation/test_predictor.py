@@ -139,6 +139,7 @@ def test_some_images(segment):
   assert len(segment(max_num_batches=3).predict().images) == 3
 
 
+@pytest.mark.slow
 def test_both_statistics_of_batch_norm(segment):
   by_moving, by_batch = segment().compare(100)
   for each in (by_moving, by_batch):
