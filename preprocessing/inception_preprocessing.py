@@ -49,6 +49,16 @@ _METHODS = (
 )
 
 
+def whole(side: int) -> dict[str, Any]:
+  """Returns the options by which evaluation crops as little as it can.
+
+  Args:
+    side: height and width of the output.
+  """
+  del side
+  return {'central_fraction': 1.0}
+
+
 def sample_window(
   shape: tf.Tensor,
   seed: Any,

@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from preprocessing import (
   cifar_preprocessing,
+  imagenet_preprocessing,
   inception_preprocessing,
   mixing,
   rand_augment,
@@ -20,6 +21,10 @@ from preprocessing import preprocessing_utils as utils
 PREPROCESSING = {
   'vgg': (vgg_preprocessing, {}),
   'inception': (inception_preprocessing, {}),
+  **{
+    name: (imagenet_preprocessing, options)
+    for name, options in imagenet_preprocessing.SOURCES.items()
+  },
   'cifar': (cifar_preprocessing, {}),
   # That of He et al.
   'cifar_less_mean': (
@@ -147,7 +152,39 @@ def unresized(
     output_height: of the network's input.
     output_width: of the network's input.
   """
-  return _entry(name)[0].unresized(output_height, output_width)
+  module, options = _entry(name)
+  own = utils.keyword_options(module.unresized)
+  return module.unresized(
+    output_height,
+    output_width,
+    **{option: options[option] for option in options if option in own},
+  )
+
+
+def scaled(name: str, scale: float) -> dict[str, Any]:
+  """Returns the options by which evaluation enlarges image and output alike.
+
+  >>> scaled('vgg', 1.5), scaled('torchvision', 1.5)
+  ({'resize_side_min': 384}, {})
+
+  Args:
+    name: a key of `PREPROCESSING`.
+    scale: by what the output is larger than usual.
+  """
+  return getattr(_entry(name)[0], 'scaled', lambda scale: {})(scale)
+
+
+def whole(name: str, side: int) -> dict[str, Any]:
+  """Returns the options by which evaluation crops as little as it can.
+
+  >>> whole('vgg', 256), whole('torchvision', 256)
+  ({'resize_side_min': 256}, {'crop_share': 1.0})
+
+  Args:
+    name: a key of `PREPROCESSING`.
+    side: height and width of the output, in pixels.
+  """
+  return getattr(_entry(name)[0], 'whole', lambda side: {})(side)
 
 
 def get_segmentation_preprocessing(

@@ -13,7 +13,11 @@ from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from preprocessing import inception_preprocessing, vgg_preprocessing
+from preprocessing import (
+  imagenet_preprocessing,
+  inception_preprocessing,
+  vgg_preprocessing,
+)
 from preprocessing import preprocessing_utils as utils
 from preprocessing.encoded import Encoded
 
@@ -22,6 +26,10 @@ from preprocessing.encoded import Encoded
 NORMALIZATIONS = {
   'vgg': vgg_preprocessing.centre,
   'inception': lambda image: image / 127.5 - 1.0,
+  **{
+    name: imagenet_preprocessing.normalization_of(name)
+    for name in imagenet_preprocessing.SOURCES
+  },
 }
 
 

@@ -19,8 +19,8 @@ from preprocessing import preprocessing_utils as utils
 
 MEAN_RGB = (123.68, 116.78, 103.94)
 # The luma weights of tf.image.rgb_to_grayscale.
-_LUMA = (0.2989, 0.5870, 0.1140)
-MEAN_GREY = sum(w * m for w, m in zip(_LUMA, MEAN_RGB, strict=True))
+LUMA = (0.2989, 0.5870, 0.1140)
+MEAN_GREY = sum(w * m for w, m in zip(LUMA, MEAN_RGB, strict=True))
 
 RESIZE_SIDE_MIN = 256
 RESIZE_SIDE_MAX = 512
@@ -81,6 +81,24 @@ def unresized(
   """Returns a size of images that evaluation crops without resizing them."""
   side = max(side, output_height, output_width)
   return side, side
+
+
+def scaled(scale: float) -> dict[str, Any]:
+  """Returns the options by which evaluation shows more of larger outputs.
+
+  Args:
+    scale: by what the output is larger than usual.
+  """
+  return {'resize_side_min': round(RESIZE_SIDE_MIN * scale)}
+
+
+def whole(side: int) -> dict[str, Any]:
+  """Returns the options by which evaluation crops as little as it can.
+
+  Args:
+    side: height and width of the output.
+  """
+  return {'resize_side_min': side}
 
 
 def sample_window(

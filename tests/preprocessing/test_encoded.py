@@ -12,7 +12,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from preprocessing import preprocessing_factory
+from preprocessing import imagenet_preprocessing, preprocessing_factory
 from preprocessing.encoded import Encoded
 from tests import golden
 
@@ -321,11 +321,20 @@ def test_inside_a_parallel_map(read):
 # The recipes.
 
 
+FAST = 'vgg', 'inception', 'cifar', 'torchvision', 'caffe'
+
+
 @pytest.mark.parametrize(
   'grey', [False, pytest.param(True, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize('is_training', [False, True])
-@pytest.mark.parametrize('name', sorted(preprocessing_factory.PREPROCESSING))
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=[] if name in FAST else pytest.mark.slow)
+    for name in sorted(preprocessing_factory.PREPROCESSING)
+  ],
+)
 def test_every_recipe_takes_it(name, is_training, grey):
   """For its pixels; what is cropped from a JPEG differs at the rim."""
   fn = preprocessing_factory.get_preprocessing(name, is_training, grey)
@@ -354,10 +363,15 @@ def test_every_recipe_takes_it(name, is_training, grey):
     for form in ('png', 'gif', 'bmp'):
       np.testing.assert_array_equal(*outputs(form))
     got, want = map(np.array, outputs('jpeg'))
-  if is_training and name in ('vgg', 'inception'):
-    # A saturation of up to 1.5 moves levels apart.
-    scale = 1 if name == 'vgg' else 1.5 / 127.5
-    np.testing.assert_allclose(got, want, atol=RIM * scale)
+  levels = {  # of one of 0..255; a saturation of up to 1.5 moves them apart
+    'vgg': 1,
+    'inception': 1.5 / 127.5,
+    **dict.fromkeys(imagenet_preprocessing.SOURCES, 1 / 57),
+    'caffe': 1,
+    'keras_v2': 1 / 127.5,
+  }
+  if is_training and name in levels:
+    np.testing.assert_allclose(got, want, atol=RIM * levels[name])
     assert (got == want).mean() > 0.5
   else:
     np.testing.assert_array_equal(got, want)

@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from preprocessing import (
   cifar_preprocessing,
+  imagenet_preprocessing,
   preprocessing_factory,
   vgg_preprocessing,
 )
@@ -170,6 +171,10 @@ def test_one_set_of_options_serves_training_and_evaluation(run):
 LINEAR = {
   'vgg': ({}, lambda x: x + vgg_preprocessing.MEAN_RGB),
   'inception': ({'color': False}, lambda x: (x + 1) * 127.5),
+  **dict.fromkeys(
+    imagenet_preprocessing.SOURCES,
+    ({'normalization': 'tf'}, lambda x: (x + 1) * 127.5),
+  ),
   'cifar': ({'normalization': 'scale'}, lambda x: (x + 1) * 127.5),
   'digits': ({}, lambda x: (x + 1) * 127.5),
   'cifar_less_mean': ({}, lambda x: (x + 0.25) * 255),
@@ -295,8 +300,9 @@ def test_unknown_names(name, nearest):
     ValueError,
     match=(
       f"Unknown preprocessing '{name}'. Did you mean '{nearest}'\\? "
-      'Valid: cifar, cifar_less_mean, digits, flip, inception, keras_cifar, '
-      'unaugmented, vgg.'
+      'Valid: caffe, cifar, cifar_less_mean, digits, flip, inception, '
+      'keras_cifar, keras_v2, timm_bicubic, timm_bicubic_875, torchvision, '
+      'torchvision_232, unaugmented, vgg.'
     ),
   ):
     preprocessing_factory.get_preprocessing(name, False)
@@ -430,7 +436,7 @@ def test_the_window_is_what_decode_and_crop_jpeg_takes(run):
 def test_the_docstring_example():
   with tf.Graph().as_default():
     results = doctest.testmod(preprocessing_factory)
-  assert results.attempted == 4 and not results.failed
+  assert results.attempted == 6 and not results.failed
 
 
 def test_it_imports_nothing_else_of_ours():

@@ -392,15 +392,18 @@ def test_unknown_names():
     ValueError,
     match=(
       "Unknown preprocessing of dense labels 'inceptoin'. Did you mean "
-      "'inception'\\? Valid: inception, vgg."
+      "'inception'\\? Valid: caffe, inception, keras_v2, timm_bicubic, "
+      'timm_bicubic_875, torchvision, torchvision_232, vgg.'
     ),
   ):
     factory.get_segmentation_preprocessing('inceptoin', True)
-  with pytest.raises(ValueError, match="Unknown.*'cifar'.*Valid: inception"):
+  with pytest.raises(ValueError, match="Unknown.*'cifar'.*Valid: caffe, inc"):
     factory.get_segmentation_preprocessing('cifar', False)
-  with pytest.raises(ValueError, match='normalization.*Valid: inception, vgg'):
+  with pytest.raises(
+    ValueError, match='normalization.*Valid: caffe, inception'
+  ):
     dense.preprocess_for_eval(
-      np.zeros((9, 9, 3), 'u1'), np.zeros((9, 9), 'u1'), normalization='caffe'
+      np.zeros((9, 9, 3), 'u1'), np.zeros((9, 9), 'u1'), normalization='tf'
     )
 
 

@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.config.scripts import EvalConfig
 from engine.tasks.classification import examples
-from preprocessing import vgg_preprocessing
+from preprocessing import preprocessing_factory
 from preprocessing.encoded import Encoded
 
 # A crop of 224 pixels comes from an image of 256.
@@ -59,23 +59,6 @@ class ImagePlan(NamedTuple):
   crops: list[Crop]
 
 
-# The preprocessing's options for an image at `scale` times its usual size,
-# and for one of `side` pixels that shows all that crops are to be taken from.
-_SCALED = {
-  'vgg': lambda scale: {
-    'resize_side_min': round(vgg_preprocessing.RESIZE_SIDE_MIN * scale)
-  }
-}
-_WHOLE = {
-  'vgg': lambda side: {'resize_side_min': side},
-  'inception': lambda side: {'central_fraction': 1.0},
-}
-
-
-def _none(_):
-  return {}
-
-
 def plan(config: EvalConfig) -> list[ImagePlan]:
   """Returns the images that an example is turned into, one for each scale.
 
@@ -86,11 +69,11 @@ def plan(config: EvalConfig) -> list[ImagePlan]:
   found, name = [], config.preprocessing_name
   for scale in config.scales or (1.0,):
     side = size = max(1, round(config.eval_image_size * scale))
-    options = _SCALED.get(name, _none)(scale)
+    options = preprocessing_factory.scaled(name, scale)
     places, mirrored = [(0, 0)], [False, True][: 1 + config.flip]
     if config.ten_crop:
       side = round(size * _MARGIN)
-      options = _WHOLE.get(name, _none)(side)
+      options = preprocessing_factory.whole(name, side)
       places = [
         (int(y * (side - size)), int(x * (side - size))) for y, x in _PLACES
       ]

@@ -83,6 +83,8 @@ def test_ten_crop_of_vgg():
   'name,size,side,options',
   [
     ('inception', 299, 342, {'central_fraction': 1.0}),
+    ('torchvision', 56, 64, {'crop_share': 1.0}),
+    ('caffe', 56, 64, {'crop_share': 1.0}),
     ('cifar', 32, 37, {}),
     ('digits', 32, 37, {}),
   ],
@@ -114,8 +116,9 @@ def test_scales():
     np.testing.assert_array_equal(
       found, recipe('vgg', image, size, resize_side_min=side)
     )
-  [found] = prepare(config('inception', 100, scales='0.64'), image)
-  np.testing.assert_array_equal(found, recipe('inception', image, 64))
+  for name in 'inception', 'timm_bicubic':
+    [found] = prepare(config(name, 100, scales='0.64'), image)
+    np.testing.assert_array_equal(found, recipe(name, image, 64))
 
 
 def test_average():
