@@ -6,10 +6,10 @@
       Separable Convolution for Semantic Image Segmentation.
       arXiv:1802.02611, 2018 (DeepLabv3+)
 
-They have the variables of DeepLab's own, in the forms of `nets.deeplab`, and
-are built under the arg scope in force, that of their network. Dropout, which
-the option `draws` of the arg scope turns on, is before the logits and, as in
-DeepLab, behind the pyramid.
+They have the variables of DeepLab's own, in the forms of `nets.heads.deeplab`,
+and are built under the arg scope in force, that of their network. Dropout,
+which the option `draws` of the arg scope turns on, is before the logits and, as
+in DeepLab, behind the pyramid.
 
 >>> import tensorflow.compat.v1 as tf
 >>> from nets import decoders
@@ -28,17 +28,10 @@ from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import (
-  deeplab,
-  dilation,
-  image_pyramid,
-  nets_factory,
-  registry,
-  resnet_generator,
-  resnet_utils,
-  unet,
-)
-from nets.resizing import resize
+from nets import nets_factory, registry, resnet_generator, resnet_utils
+from nets.heads import deeplab, image_pyramid, unet
+from nets.heads.resizing import resize
+from nets.layers import dilation
 from nets.slim_compat import slim
 
 _RATES_AT_16 = 6, 12, 18  # [1], section 4.1
@@ -520,7 +513,7 @@ def build(
   if not head.function:
     return net, end_points
   options = deeplab.Options.of(decoder_options)
-  *skips, last = nets_factory.features(network_name, **given)
+  *skips, last = nets_factory.feature_descriptions(network_name, **given)
   needed: dict[str, Any] = {
     'depth': depth,
     'rates': atrous_rates or default_rates(output_stride),

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -15,6 +15,7 @@ from nets import (
   resnet_v1,
   resnet_v2,
 )
+from nets.catalogue import complexity, listing
 from nets.slim_compat import slim
 
 
@@ -80,6 +81,8 @@ class Network(NamedTuple):
     default_scope: what its variables' names begin with.
     blocks: returns its list of `resnet_utils.Block`, `blocks(min_base_depth,
       depth_multiplier, multi_grid, **unit_options)`, all of them optional.
+    generator: builds a network of its family from such blocks; see
+      `resnet_generator.family`.
     unit: the scope of its units, such as 'bottleneck_v1', which tells them.
     options: of `OPTIONS` those that `function` takes, by their names.
     biased: whether convolutions keep biases before their batch norm.
@@ -93,6 +96,7 @@ class Network(NamedTuple):
   default_image_size: int
   default_scope: str
   blocks: Callable[..., list[resnet_utils.Block]]
+  generator: Callable[..., tuple[tf.Tensor, dict[str, tf.Tensor]]]
   unit: str
   options: Mapping[str, Option]
   biased: bool = False
@@ -123,6 +127,7 @@ class Network(NamedTuple):
       function.default_image_size,
       function.default_scope,
       function.blocks,
+      function.generator,
       function.blocks()[0].unit_fn.default_scope,
       {
         name: Option(defaults[name], values)
@@ -150,6 +155,10 @@ def _v1(function, released=None, preprocessing='vgg'):
   return Network.of(
     function, resnet_v1.resnet_arg_scope, preprocessing, released
   )
+
+
+def _torch(function):
+  return _v1(function, preprocessing='torchvision')
 
 
 def _beta(function):
@@ -188,6 +197,19 @@ NETWORKS: dict[str, Network] = {
   'resnet_v1_200': _v1(resnet_v1.resnet_v1_200),
   'resnet_v1_50_beta': _beta(resnet_v1.resnet_v1_50_beta),
   'resnet_v1_101_beta': _beta(resnet_v1.resnet_v1_101_beta),
+  'resnet_v1_5_50': _torch(resnet_v1.resnet_v1_5_50),
+  'resnet_v1_5_101': _torch(resnet_v1.resnet_v1_5_101),
+  'resnet_v1_5_152': _torch(resnet_v1.resnet_v1_5_152),
+  'resnet_v1d_18': _torch(resnet_v1.resnet_v1d_18),
+  'resnet_v1d_34': _torch(resnet_v1.resnet_v1d_34),
+  'resnet_v1d_50': _torch(resnet_v1.resnet_v1d_50),
+  'resnet_v1d_101': _torch(resnet_v1.resnet_v1d_101),
+  'resnet_v1d_152': _torch(resnet_v1.resnet_v1d_152),
+  'wide_resnet_50_2': _torch(resnet_v1.wide_resnet_50_2),
+  'wide_resnet_101_2': _torch(resnet_v1.wide_resnet_101_2),
+  'resnext_50_32x4d': _torch(resnet_v1.resnext_50_32x4d),
+  'resnext_101_32x8d': _torch(resnet_v1.resnext_101_32x8d),
+  'resnext_101_64x4d': _torch(resnet_v1.resnext_101_64x4d),
   'resnet_v2_18': _v2(resnet_v2.resnet_v2_18),
   'resnet_v2_34': _v2(resnet_v2.resnet_v2_34),
   'resnet_v2_50': _v2(resnet_v2.resnet_v2_50, _V2_2017),
@@ -244,6 +266,46 @@ def names(units: int | None = None) -> list[str]:
     if units
   ]
   return list(dict.fromkeys([*NETWORKS, *more]))
+
+
+def list_networks(chosen: Iterable[str] | None = None) -> list[listing.Listed]:
+  """Returns what is known of networks: size, strides, weights, accuracy.
+
+  `python -m nets` prints it as a table.
+
+  >>> (listed,) = list_networks(['resnet_v1_50'])
+  >>> listed.parameters, listed.image_size, listed.strides
+  (25557032, 224, (4, 8, 16, 32))
+
+  Args:
+    chosen: names of networks, all of `NETWORKS` if None.
+
+  Raises:
+    ValueError: there is no network of such a name.
+  """
+  every = NETWORKS if chosen is None else chosen
+  if isinstance(every, str):
+    every = [every]
+  return [listing.of(get_network(name)) for name in every]
+
+
+def count(
+  name: str, num_classes: int | None = None, **options: Any
+) -> complexity.Size:
+  """Returns the parameters and the multiply-adds of network `name`.
+
+  >>> count('cifar_resnet_v1_20', 10).parameters
+  273066
+
+  Args:
+    name: see `get_network`.
+    num_classes: the number of logits; None or 0 for features alone.
+    **options: see `complexity.count`.
+
+  Raises:
+    ValueError: there is no such network, or an option is out of range.
+  """
+  return complexity.count(get_network(name), num_classes, **options)
 
 
 def check_zero_init(name: str) -> None:
@@ -305,7 +367,9 @@ def low_level_feature(
     )
   by_stride = {
     feature.stride: feature
-    for feature in features(name, scope, root_block, **options)[::-1]
+    for feature in feature_descriptions(name, scope, root_block, **options)[
+      ::-1
+    ]
     if feature.stride <= root.stride
   }
   if stride is not None and stride not in by_stride:
@@ -320,40 +384,181 @@ def low_level_feature(
   return found
 
 
-def features(
+def feature_descriptions(
   name: str,
   scope: str | None = None,
   root_block: str | None = None,
+  output_stride: int | None = None,
+  store_non_strided_activations: bool = False,
   **options: Any,
 ) -> list[LowLevelFeature]:
-  """Returns the last features of each resolution of a network, finest first.
+  """Returns what the last features of each resolution are, finest first.
 
-  They are those of the root and of the units, as a U-Net joins them. Strides
-  are nominal: with an `output_stride` the coarser of these features are finer.
+  They are those of the root and of the units, as a U-Net joins them. Without
+  an `output_stride` strides are nominal: a network that is built with one has
+  the coarser of these features at that stride. `features` builds them.
 
-  >>> [(each.end_point, each.stride) for each in features('resnet_v1_18')[:2]]
-  [('resnet_v1_18/conv1', 2), ('resnet_v1_18/block1/unit_2/basic_v1', 4)]
+  >>> [each.end_point for each in feature_descriptions('resnet_v1_18')[:2]]
+  ['resnet_v1_18/conv1', 'resnet_v1_18/block1/unit_2/basic_v1']
+  >>> [
+  ...   (each.stride, each.channels)
+  ...   for each in feature_descriptions('resnet_v2_50', output_stride=8)]
+  [(2, 64), (4, 256), (8, 2048)]
 
   Args:
-    See `low_level_feature`.
+    name: see `low_level_feature`, as those not named here.
+    scope: see there.
+    root_block: see there.
+    output_stride: that of the network, None for the nominal one.
+    store_non_strided_activations: that of the network.
+    **options: see there.
 
   Raises:
-    ValueError: there is no such network.
+    ValueError: there is no such network, or it cannot reach the
+      `output_stride`.
   """
   network = get_network(name)
   scope = scope or network.default_scope
   root = resnet_generator.get_root(root_block or network.root_block)
+  blocks = network.blocks(**options)
+  resnet_utils.check_output_stride(output_stride, blocks, root.stride)
   last, channels, *_ = root.convolutions[-1]
   stride = root.stride // 2 if root.pool else root.stride
   found = {stride: LowLevelFeature(f'{scope}/{last}', stride, channels)}
   stride = root.stride
-  for block in network.blocks(**options):
+  for block in blocks:
     for i, unit in enumerate(block.args, 1):
+      before = stride
       stride *= unit.get('stride', 1)
-      found[stride] = LowLevelFeature(
-        f'{scope}/{block.scope}/unit_{i}/{network.unit}', stride, unit['depth']
+      stride = min(stride, output_stride or stride)
+      late = store_non_strided_activations and i == len(block.args)
+      own = before if late else stride
+      found[own] = LowLevelFeature(
+        f'{scope}/{block.scope}/unit_{i}/{network.unit}', own, unit['depth']
       )
   return list(found.values())
+
+
+@resnet_generator.as_it_is
+def features(
+  images: tf.Tensor,
+  name: str,
+  strides: Sequence[int] | None = None,
+  is_training: bool = False,
+  output_stride: int | None = None,
+  scope: str | None = None,
+  reuse: bool | None = None,
+  weight_decay: float = 0.0,
+  arg_scope_options: Mapping[str, Any] | None = None,
+  **network_options: Any,
+) -> list[tf.Tensor]:
+  """Builds network `name` and returns its features of some strides.
+
+  Of each stride they are the last that the network has at that resolution;
+  `feature_descriptions` tells their end points and channels. Those of the
+  coarsest are what the network's head averages. The network is built whole but
+  for its head, so that every checkpoint of it fits.
+
+  With an `output_stride` it strides no further: from there on it dilates, its
+  coarsest features have that stride, and there are none of a coarser one.
+
+  Of networks of pre-activation units, such as resnet_v2_50, only the coarsest
+  features are normalized and activated, by the `postnorm` that the head sees.
+  All others are the sums that units return, of either sign: the batch norm
+  that follows belongs to the next unit, and the network has none for them.
+  These are what the decoders join too. A normalization of your own in front of
+  what you add, or one of its units, makes them alike.
+
+  >>> with tf.Graph().as_default():
+  ...   images = tf.zeros([2, 65, 97, 3])
+  ...   found = features(images, 'resnet_v1_50', strides=(4, 8, 16))
+  >>> [each.shape.as_list() for each in found]
+  [[2, 17, 25, 256], [2, 9, 13, 512], [2, 5, 7, 1024]]
+
+  Args:
+    images: float [batch, height, width, channels], preprocessed; batch, height
+      and width may be unknown.
+    name: see `get_network`.
+    strides: ratios of the images' resolution to that of features, from the
+      finest to the coarsest; None for all that the network has.
+    is_training: whether batch norm uses the batch's statistics.
+    output_stride: that of the network, None for the nominal one.
+    scope: the variable scope, the network's own if None.
+    reuse: whether to reuse the variables.
+    weight_decay: the L2 weight of the convolutions' kernels.
+    arg_scope_options: more options of `get_arg_scope`, such as
+      `batch_norm_decay`.
+    **network_options: more arguments of the network, such as `root_block`,
+      `depth_multiplier` or `multi_grid`.
+
+  Returns:
+    Float tensors [batch, ceil(height / s), ceil(width / s), channels], one for
+    each stride s, the finest first.
+
+  Raises:
+    ValueError: there is no such network, it has no features of such a stride,
+      or `strides` are not from the finest to the coarsest.
+  """
+  if isinstance(strides, int):
+    strides = (strides,)
+  blocks_options = {**network_options}
+  root_block = blocks_options.pop('root_block', None)
+  described = {
+    each.stride: each
+    for each in feature_descriptions(
+      name, scope, root_block, output_stride, **blocks_options
+    )
+  }
+  blocks_options.pop('store_non_strided_activations', None)
+  network = get_network(name)
+  root = resnet_generator.get_root(root_block or network.root_block)
+  nominal = resnet_utils.reachable_strides(
+    network.blocks(**blocks_options), root.stride
+  )[-1]
+  coarsest = output_stride or nominal
+  valid = sorted({*described, coarsest})
+  strides = valid if strides is None else list(strides)
+  _check_strides(name, strides, valid, output_stride)
+  network_fn = get_network_fn(
+    name, None, weight_decay, is_training, **(arg_scope_options or {})
+  )
+  net, end_points = network_fn(
+    images,
+    global_pool=False,
+    output_stride=output_stride,
+    reuse=reuse,
+    **({'scope': scope} if scope else {}),
+    **network_options,
+  )
+  outer = tf.get_variable_scope().name
+  within = f'{outer}/' if outer else ''
+  return [
+    net
+    if stride == coarsest
+    else end_points[within + described[stride].end_point]
+    for stride in strides
+  ]
+
+
+def _check_strides(name, strides, valid, output_stride):
+  """Raises ValueError unless they are some of the valid ones, in order."""
+  wrong = [stride for stride in strides if stride not in valid]
+  built = f' with output_stride={output_stride}' if output_stride else ''
+  listed = ', '.join(map(str, valid))
+  if wrong:
+    raise ValueError(
+      f'{name}{built} has no features of stride {wrong[0]}: pass some of '
+      f'{listed}.'
+    )
+  if not strides:
+    raise ValueError(
+      f'No strides are asked of {name}: pass some of {listed}, or None for all.'
+    )
+  if strides != sorted(set(strides)):
+    raise ValueError(
+      f'strides={strides} must be from the finest to the coarsest, each once, '
+      f'as the features are returned: {sorted(set(strides))}.'
+    )
 
 
 def get_arg_scope(

@@ -37,7 +37,8 @@ from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import dilation, registry, resnet_generator, resnet_utils, resnet_v1
+from nets import registry, resnet_generator, resnet_utils, resnet_v1
+from nets.layers import dilation
 from nets.resnet_utils import BARE
 from nets.slim_compat import slim
 
@@ -114,7 +115,7 @@ def basic(
       activation_fn=None,
       rate=resnet_utils.rate_behind(rate, stride, nominal_stride),
     )
-    if depth != inputs.shape.as_list()[-1]:
+    if depth != inputs.shape.as_list()[-1] or nominal_stride > 1:
       inputs = _conv2d(inputs, depth, 1, 'shortcut', stride, **BARE)
     return slim.utils.collect_named_outputs(
       outputs_collections, sc.name, tf.nn.relu(inputs + residual)

@@ -2,7 +2,9 @@
 
 A network is data: a root (a few convolutions, and perhaps a pooling), a depth
 (the number of units in each block), a kind of units and a family (the order of
-normalization and convolution). References as in resnet_utils.
+normalization and convolution). References as in resnet_utils, and
+  [3] He, Zhang, Zhang, Zhang, Xie, Li: Bag of Tricks for Image Classification
+      with Convolutional Neural Networks. arXiv:1812.01187, 2018
 """
 
 import contextlib
@@ -27,11 +29,14 @@ class Root(NamedTuple):
 
   Fields:
     convolutions: a tuple of (scope, depth, kernel, stride).
-    pool: whether a max pooling of stride 2 follows.
+    pool: whether a 3x3 max pooling of stride 2 follows.
+    symmetric: whether that pads by a zero on every side, as Keras and torch
+      do; else as 'SAME' does, which pads an even side at its end alone.
   """
 
   convolutions: tuple[tuple[str, int, int, int], ...]
   pool: bool = True
+  symmetric: bool = False
 
   @property
   def stride(self) -> int:
@@ -42,13 +47,19 @@ class Root(NamedTuple):
 
 
 # '7x7' is the root of [1] for ImageNet, 'cifar' that for CIFAR-10 (section
-# 4.2); 'beta' the three 3x3 of DeepLab's resnet_v1_50_beta and
-# resnet_v1_101_beta; '3x3' lets the networks for ImageNet see images of
-# 32x32 at their resolution.
+# 4.2); '7x7_symmetric' that of keras.applications and torchvision; 'beta' the
+# three 3x3 of DeepLab's resnet_v1_50_beta and resnet_v1_101_beta; 'deep' the
+# three of [3], as timm's resnet50d has them; '3x3' lets the networks for
+# ImageNet see images of 32x32 at their resolution.
 ROOT_BLOCKS = {
   '7x7': Root((('conv1', 64, 7, 2),)),
+  '7x7_symmetric': Root((('conv1', 64, 7, 2),), symmetric=True),
   'beta': Root(
     (('conv1_1', 64, 3, 2), ('conv1_2', 64, 3, 1), ('conv1_3', 128, 3, 1))
+  ),
+  'deep': Root(
+    (('conv1_1', 32, 3, 2), ('conv1_2', 32, 3, 1), ('conv1_3', 64, 3, 1)),
+    symmetric=True,
   ),
   '3x3': Root((('conv1', 64, 3, 1),), pool=False),
   'cifar': Root((('conv1', 16, 3, 1),), pool=False),
@@ -92,7 +103,11 @@ def _root_block(net, root, **conv_options):
       )
   if not root.pool:
     return net
-  return slim.max_pool2d(net, [3, 3], stride=2, scope='pool1')
+  if not root.symmetric:
+    return slim.max_pool2d(net, [3, 3], stride=2, scope='pool1')
+  # Zeros count: Keras pads what version 2 has not yet activated with them.
+  net = tf.pad(net, [[0, 0], [1, 1], [1, 1], [0, 0]])
+  return slim.max_pool2d(net, [3, 3], stride=2, padding='VALID', scope='pool1')
 
 
 def _head(
@@ -398,8 +413,9 @@ def network(
   """Returns the public network function `name` of a family and a depth.
 
   It carries what there is to know without building it, as attributes:
-  default_image_size, default_scope, root_block, unit_options and blocks,
-  `blocks(min_base_depth, depth_multiplier, multi_grid, **unit_options)`.
+  default_image_size, default_scope, root_block, unit_options, generator, which
+  is `family_fn`, and blocks, `blocks(min_base_depth, depth_multiplier,
+  multi_grid, **unit_options)`.
 
   Args:
     family_fn: what `family` returned.
@@ -473,6 +489,7 @@ def network(
     root_block=root_block,
     blocks=make_blocks,
     unit_options=unit_options,
+    generator=family_fn,
   )
   return resnet_fn
 

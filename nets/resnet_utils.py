@@ -12,13 +12,14 @@ both compute the same values, and this one has smaller activations.
 """
 
 import collections
+import functools
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from nets import dilation
+from nets.layers import dilation, grouped
 from nets.slim_compat import slim
 
 # The arguments of a convolution without batch norm and activation.
@@ -162,6 +163,87 @@ def bottleneck_block(
   )
 
 
+def strided_block(
+  scope: str,
+  unit_fn: Callable,
+  unit: dict[str, Any],
+  num_units: int,
+  stride: int,
+  unit_rates: Sequence[int] | None = None,
+) -> Block:
+  """Returns a block of equal units, the first of which has the stride.
+
+  Args:
+    scope: the scope of the block.
+    unit_fn: the unit; its argument `nominal_stride` is what `stride` is where
+      the network is not made dense.
+    unit: the other arguments of every unit.
+    num_units: the number of units.
+    stride: the stride of the first unit; the others have stride 1.
+    unit_rates: a dilation factor for each unit, all 1 if None.
+
+  Raises:
+    ValueError: not as many `unit_rates` as units.
+  """
+  strided = {'stride': stride, 'nominal_stride': stride}
+  return rated_block(
+    scope,
+    unit_fn,
+    [{**unit, **({'stride': 1} if i else strided)} for i in range(num_units)],
+    unit_rates,
+  )
+
+
+def strided_bottleneck_block(
+  unit_fn: Callable,
+  scope: str,
+  base_depth: int,
+  num_units: int,
+  stride: int,
+  unit_rates: Sequence[int] | None = None,
+  groups: int = 1,
+  group_width: int = 64,
+  **unit_options: Any,
+) -> Block:
+  """Returns a block of bottleneck units with the stride on its first one.
+
+  Its 3x3 convolution has it, as in torchvision, which is another network than
+  that of `bottleneck_block` (known as version 1.5). The bottleneck has
+  `groups` groups of channels (Xie et al., arXiv:1611.05431), and is wider than
+  that of [1] by their number and width (Zagoruyko and Komodakis,
+  arXiv:1605.07146).
+
+  >>> block = strided_bottleneck_block(
+  ...   None, 'block2', 128, num_units=2, stride=2, groups=32, group_width=4)
+  >>> [unit['stride'] for unit in block.args]
+  [2, 1]
+  >>> block.args[0]['depth'], block.args[0]['depth_bottleneck']
+  (512, 256)
+
+  Args:
+    unit_fn: the unit.
+    scope: the scope of the block.
+    base_depth: a quarter of the number of output channels.
+    num_units: the number of units.
+    stride: the stride of the first unit; the others have stride 1.
+    unit_rates: a dilation factor for each unit, all 1 if None.
+    groups: the number of groups of the 3x3 convolutions.
+    group_width: the channels of a group where `base_depth` is 64; as many
+      times more or less elsewhere, but 1 at least.
+    **unit_options: more arguments of every unit.
+
+  Raises:
+    ValueError: not as many `unit_rates` as units.
+  """
+  unit = {
+    'depth': base_depth * 4,
+    'depth_bottleneck': max(base_depth * group_width // 64, 1) * groups,
+    **({'groups': groups} if groups > 1 else {}),
+    **unit_options,
+  }
+  return strided_block(scope, unit_fn, unit, num_units, stride, unit_rates)
+
+
 def basic_block(
   unit_fn: Callable,
   scope: str,
@@ -193,20 +275,8 @@ def basic_block(
   Raises:
     ValueError: not as many `unit_rates` as units.
   """
-  strided = {'stride': stride, 'nominal_stride': stride}
-  return rated_block(
-    scope,
-    unit_fn,
-    [
-      {
-        'depth': base_depth,
-        **(strided if i == 0 else {'stride': 1}),
-        **unit_options,
-      }
-      for i in range(num_units)
-    ],
-    unit_rates,
-  )
+  unit = {'depth': base_depth, **unit_options}
+  return strided_block(scope, unit_fn, unit, num_units, stride, unit_rates)
 
 
 def subsample(
@@ -250,6 +320,29 @@ def end_point(end_points: Mapping[str, tf.Tensor], name: str) -> tf.Tensor:
   return end_points[f'{outer}/{name}' if outer else name]
 
 
+def mean_pool(inputs: tf.Tensor, stride: int, rate: int = 1) -> tf.Tensor:
+  """Averages 2x2 positions, of which those beyond the border do not count.
+
+  Equal to the same pooling at stride 1 followed by `subsample(net, stride)`;
+  at a rate it is that of each of the features that lie in between.
+
+  Args:
+    inputs: float [batch, height, width, channels].
+    stride: the output stride.
+    rate: the distance of the two rows, and of the two columns; one of
+      `stride` and `rate` must be 1.
+
+  Returns:
+    [batch, ceil(height / stride), ceil(width / stride), channels].
+  """
+  if rate == 1:
+    return tf.nn.avg_pool2d(inputs, 2, stride, 'SAME')
+  rows = tf.concat([inputs[:, rate:], inputs[:, -rate:]], 1)
+  net = (inputs + rows) / 2
+  columns = tf.concat([net[:, :, rate:], net[:, :, -rate:]], 2)
+  return (net + columns) / 2
+
+
 def pad_channels(inputs: tf.Tensor, depth: int) -> tf.Tensor:
   """Appends channels of zeros, up to `depth` of them in all.
 
@@ -272,6 +365,7 @@ def conv2d_same(
   stride: int,
   rate: int = 1,
   scope: str | None = None,
+  groups: int = 1,
 ) -> tf.Tensor:
   """A convolution that pads alike whatever its stride and input size.
 
@@ -286,15 +380,20 @@ def conv2d_same(
     stride: the output stride.
     rate: the dilation; one of `stride` and `rate` must be 1.
     scope: the variable scope.
+    groups: the number of groups of channels; see `grouped.conv2d`.
 
   Returns:
     [batch, ceil(height / stride), ceil(width / stride), num_outputs].
 
   Raises:
-    ValueError: both `stride` and `rate` are above 1.
+    ValueError: both `stride` and `rate` are above 1, or `groups` does not
+      divide the channels.
   """
+  one, strided = dilation.conv2d, slim.conv2d
+  if groups > 1:
+    one = strided = functools.partial(grouped.conv2d, groups=groups)
   if stride == 1:
-    return dilation.conv2d(
+    return one(
       inputs, num_outputs, kernel_size, rate=rate, padding='SAME', scope=scope
     )
   if rate > 1:
@@ -305,7 +404,7 @@ def conv2d_same(
   before = (kernel_size - 1) // 2
   margin = [before, kernel_size - 1 - before]
   inputs = tf.pad(inputs, [[0, 0], margin, margin, [0, 0]])
-  return slim.conv2d(
+  return strided(
     inputs,
     num_outputs,
     kernel_size,

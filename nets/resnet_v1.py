@@ -9,6 +9,8 @@
   [4] Goyal et al.: Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour.
       arXiv:1706.02677, 2017
   [5] Srivastava, Greff, Schmidhuber: Highway Networks. arXiv:1505.00387, 2015
+  [6] He, Zhang, Zhang, Zhang, Xie, Li: Bag of Tricks for Image Classification
+      with Convolutional Neural Networks. arXiv:1812.01187, 2018
 
 Plain networks, which have no shortcuts, and units whose shortcut has a gate are
 here to compare with.
@@ -34,7 +36,8 @@ an eighth of the resolution from the same variables:
 import contextlib
 import functools
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -54,6 +57,9 @@ def bottleneck(
   use_bounded_activations: bool = False,
   unit_rate: int = 1,
   zero_init_last_gamma: bool = False,
+  nominal_stride: int = 1,
+  shortcut: str = 'B',
+  groups: int = 1,
 ) -> tf.Tensor:
   """The residual unit of [1] in its bottleneck form ([2], figure 1a).
 
@@ -70,13 +76,22 @@ def bottleneck(
     unit_rate: this unit's own factor on `rate` ([3], multi-grid).
     zero_init_last_gamma: begin as the activated shortcut, with a residual of
       0: the last batch norm's gamma is 0 at first ([4], section 5.1).
+    nominal_stride: what `stride` is where the network is not made dense.
+    shortcut: a name in `SHORTCUTS`.
+    groups: the number of groups of channels of the 3x3 convolution, a divisor
+      of `depth_bottleneck`; see `nets.layers.grouped`.
 
   Returns:
     [batch, ceil(height / stride), ceil(width / stride), depth].
+
+  Raises:
+    ValueError: an unknown `shortcut`, or `groups` is no such divisor.
   """
   bound = use_bounded_activations
   with tf.variable_scope(scope, bottleneck.default_scope, [inputs]) as sc:
-    shortcut = _shortcut('B', inputs, depth, stride, bound)
+    kept = _shortcut(
+      shortcut, inputs, depth, stride, bound, rate, nominal_stride
+    )
     residual = slim.conv2d(inputs, depth_bottleneck, [1, 1], scope='conv1')
     residual = resnet_utils.conv2d_same(
       residual,
@@ -85,13 +100,14 @@ def bottleneck(
       stride,
       rate=rate * unit_rate,
       scope='conv2',
+      groups=groups,
     )
     with _last_gamma(zero_init_last_gamma):
       residual = slim.conv2d(
         residual, depth, [1, 1], activation_fn=None, scope='conv3'
       )
     return slim.utils.collect_named_outputs(
-      outputs_collections, sc.name, _add(shortcut, residual, bound)
+      outputs_collections, sc.name, _add(kept, residual, bound)
     )
 
 
@@ -132,17 +148,40 @@ def _project_to_grow(inputs, depth, stride, bound):
   return (_project if grows else _pad)(inputs, depth, stride, bound)
 
 
+class Shortcut(NamedTuple):
+  """What a shortcut is where it cannot be the inputs themselves.
+
+  Fields:
+    function: makes it, `function(inputs, depth, stride, bound)`.
+    pools: whether a 2x2 mean makes the stride, and not the function.
+  """
+
+  function: Callable[[tf.Tensor, int, int, bool], tf.Tensor]
+  pools: bool = False
+
+
 # The options of [1], section 4.1: new channels are zeros; or the shortcut is a
-# convolution, where there are new channels, or everywhere.
-SHORTCUTS = {'A': _pad, 'B': _project_to_grow, 'C': _project}
+# convolution, where there are new channels, or everywhere. D is B behind a
+# mean of the inputs that B would leave out: ResNet-D of [6], section 4.1.
+SHORTCUTS = {
+  'A': Shortcut(_pad),
+  'B': Shortcut(_project_to_grow),
+  'C': Shortcut(_project),
+  'D': Shortcut(_project_to_grow, pools=True),
+}
 
 
-def _shortcut(option, inputs, depth, stride, bound=False):
+def _shortcut(
+  option, inputs, depth, stride, bound=False, rate=1, nominal_stride=1
+):
   if option not in SHORTCUTS:
     raise ValueError(
       f'shortcut={option!r} is unknown. It can be {", ".join(SHORTCUTS)}.'
     )
-  return SHORTCUTS[option](inputs, depth, stride, bound)
+  chosen = SHORTCUTS[option]
+  if chosen.pools and nominal_stride > 1:
+    inputs, stride = resnet_utils.mean_pool(inputs, stride, rate), 1
+  return chosen.function(inputs, depth, stride, bound)
 
 
 def _two_convolutions(
@@ -203,7 +242,9 @@ def basic(
   """
   bound = use_bounded_activations
   with tf.variable_scope(scope, basic.default_scope, [inputs]) as sc:
-    kept = _shortcut(shortcut, inputs, depth, stride, bound)
+    kept = _shortcut(
+      shortcut, inputs, depth, stride, bound, rate, nominal_stride
+    )
     residual = _two_convolutions(
       inputs,
       depth,
@@ -266,7 +307,9 @@ def highway(
       section 2.2 has -1 and -3).
   """
   with tf.variable_scope(scope, highway.default_scope, [inputs]) as sc:
-    kept = _shortcut(shortcut, inputs, depth, stride)
+    kept = _shortcut(
+      shortcut, inputs, depth, stride, rate=rate, nominal_stride=nominal_stride
+    )
     residual = _two_convolutions(
       inputs, depth, stride, rate * unit_rate, nominal_stride
     )
@@ -339,6 +382,31 @@ _basic_network, _plain_network = (
   for unit in (basic, plain)
 )
 
+
+def _strided_network(
+  name, depth, groups=1, group_width=64, root_block='7x7_symmetric', **options
+):
+  """A network of bottlenecks as torchvision and timm have them."""
+  return resnet_generator.network(
+    resnet_v1,
+    functools.partial(
+      resnet_utils.strided_bottleneck_block,
+      bottleneck,
+      groups=groups,
+      group_width=group_width,
+    ),
+    name,
+    depth,
+    root_block,
+    begins_with_stride=True,
+    **{'shortcut': 'B', **options},
+  )
+
+
+# Those of [6], with its three changes: the root, the place of the stride, and
+# the shortcut.
+_tweaked: dict[str, Any] = {'root_block': 'deep', 'shortcut': 'D'}
+
 resnet_v1_18 = _basic_network('resnet_v1_18', 18, shortcut='B')
 resnet_v1_34 = _basic_network('resnet_v1_34', 34, shortcut='B')
 plain_18 = _plain_network('plain_18', 18)
@@ -357,3 +425,21 @@ resnet_v1_50_beta = _network(
 resnet_v1_101_beta = _network(
   'resnet_v1_101_beta', 101, root_block='beta', scope='resnet_v1_101'
 )
+
+resnet_v1_5_50 = _strided_network('resnet_v1_5_50', 50)
+resnet_v1_5_101 = _strided_network('resnet_v1_5_101', 101)
+resnet_v1_5_152 = _strided_network('resnet_v1_5_152', 152)
+
+resnet_v1d_18 = _basic_network('resnet_v1d_18', 18, **_tweaked)
+resnet_v1d_34 = _basic_network('resnet_v1d_34', 34, **_tweaked)
+resnet_v1d_50 = _strided_network('resnet_v1d_50', 50, **_tweaked)
+resnet_v1d_101 = _strided_network('resnet_v1d_101', 101, **_tweaked)
+resnet_v1d_152 = _strided_network('resnet_v1d_152', 152, **_tweaked)
+
+wide_resnet_50_2 = _strided_network('wide_resnet_50_2', 50, group_width=128)
+wide_resnet_101_2 = _strided_network('wide_resnet_101_2', 101, group_width=128)
+
+# Groups of channels, and how many each has in the first block.
+resnext_50_32x4d = _strided_network('resnext_50_32x4d', 50, 32, 4)
+resnext_101_32x8d = _strided_network('resnext_101_32x8d', 101, 32, 8)
+resnext_101_64x4d = _strided_network('resnext_101_64x4d', 101, 64, 4)

@@ -8,12 +8,16 @@ from engine.config.export import ExportConfig
 from engine.config.scripts import (
   ClassifyConfig,
   EvalConfig,
+  ExtractConfig,
   NetworkConfig,
   TrainConfig,
 )
-from nets import decoders, deeplab, nets_factory, resnet_generator, resnet_utils
+from nets import decoders, nets_factory, resnet_generator, resnet_utils
+from nets.heads import deeplab
 
-Given = TypeVar('Given', TrainConfig, EvalConfig, ClassifyConfig, ExportConfig)
+Given = TypeVar(
+  'Given', TrainConfig, EvalConfig, ClassifyConfig, ExtractConfig, ExportConfig
+)
 
 
 def complete(config: Given) -> Given:
@@ -54,7 +58,10 @@ def _check_root(config):
     config.root_block
   ].convolutions
   network = nets_factory.get_network(config.model_name)
-  first = network.blocks()[0].args[0]['depth']
+  width = config.depth_multiplier
+  first = network.blocks(**({'depth_multiplier': width} if width else {}))[
+    0
+  ].args[0]['depth']
   if root > first:
     raise ValueError(
       f'--root_block={config.root_block} has {root} channels, the first '
@@ -72,13 +79,19 @@ def output_stride(config: NetworkConfig) -> int:
   )
 
 
-def network_options(config: NetworkConfig) -> dict[str, str]:
+def network_options(config: NetworkConfig) -> dict[str, Any]:
   """Returns the arguments of its network that a configuration gives."""
   return {
     option: getattr(config, option)
-    for option in nets_factory.OPTIONS
+    for option in (*nets_factory.OPTIONS, 'depth_multiplier')
     if getattr(config, option) is not None
   }
+
+
+def arg_scope_options(config: NetworkConfig) -> dict[str, Any]:
+  """Returns the arguments of an arg scope that a configuration gives."""
+  epsilon = config.batch_norm_epsilon
+  return {} if epsilon is None else {'batch_norm_epsilon': epsilon}
 
 
 def decoder_options(config: NetworkConfig) -> dict[str, Any]:
@@ -116,7 +129,11 @@ def build_network(
     The logits, float32 [batch, classes], and the end points.
   """
   network_fn = nets_factory.get_network_fn(
-    config.model_name, num_classes, is_training=is_training, **options
+    config.model_name,
+    num_classes,
+    is_training=is_training,
+    **arg_scope_options(config),
+    **options,
   )
   return network_fn(images, reuse=reuse, **network_options(config))
 
@@ -153,5 +170,6 @@ def build_dense(
     is_training=is_training,
     depth=config.decoder_depth,
     reuse=reuse,
+    **arg_scope_options(config),
     **options,
   )

@@ -15,6 +15,7 @@ from nets import (
 )
 from nets.slim_compat import slim
 from tests import golden
+from tests.by_hand import ByHand
 
 NAMES = ['resnet_v1_18', 'resnet_v2_18', 'plain_18']
 names = pytest.mark.parametrize('name', NAMES)
@@ -32,32 +33,6 @@ def build(name, inputs, num_classes=None, **options):
 
 def features(name, inputs, **options):
   return build(name, inputs, global_pool=False, **options)[0]
-
-
-class ByHand:
-  """Plain TensorFlow on the variables of a network that has been built."""
-
-  def __init__(self, scope):
-    self._values = {
-      v.op.name.removeprefix(f'{scope}/'): v for v in tf.global_variables()
-    }
-
-  def norm(self, net, scope):
-    gamma, beta, mean, variance = (
-      self._values[f'{scope}/{kind}']
-      for kind in ('gamma', 'beta', 'moving_mean', 'moving_variance')
-    )
-    return (net - mean) / tf.sqrt(variance + 1e-5) * gamma + beta
-
-  def convolve(self, net, scope, stride=1, normalize=True):
-    """Pads by half the kernel on all sides, as torch does."""
-    kernel = self._values[f'{scope}/weights']
-    margin = [int(kernel.shape[0]) // 2] * 2
-    net = tf.pad(net, [[0, 0], margin, margin, [0, 0]])
-    net = tf.nn.conv2d(net, kernel, stride, 'VALID')
-    if normalize:
-      return self.norm(net, f'{scope}/BatchNorm')
-    return net + self._values[f'{scope}/biases']
 
 
 def version_1(scope, inputs, units, shortcuts=True):
@@ -263,6 +238,8 @@ def unit_of(function, inputs, depth, fresh=False, **options):
     ('B', 8, 2, False),
     ('B', 12, 2, True),
     ('C', 8, 1, True),
+    ('D', 8, 1, False),
+    ('D', 12, 2, True),
   ],
 )
 def test_options_of_the_shortcut(graph, option, depth, stride, projects):

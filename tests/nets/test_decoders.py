@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import (
-  decoders,
-  nets_factory,
-  resizing,
-  resnet_generator,
-  resnet_utils,
-  unet,
-)
+from nets import decoders, nets_factory, resnet_generator, resnet_utils
+from nets.heads import resizing, unet
 from nets.slim_compat import slim
 from tests import golden
 
@@ -226,9 +220,14 @@ def test_unet(run, height, width, output_stride):
 @pytest.mark.parametrize(
   'name, root, output_stride, strides',
   [
-    ('resnet_v1_50', '7x7', 16, [1, 2, 4, 8, 16]),
-    ('resnet_v1_50', 'beta', None, [1, 2, 4, 8, 16]),
-    ('resnet_v2_50', '7x7', 8, [1, 2, 4, 8, 16]),
+    *(
+      pytest.param(*case, [1, 2, 4, 8, 16], marks=pytest.mark.slow)
+      for case in (
+        ('resnet_v1_50', '7x7', 16),
+        ('resnet_v1_50', 'beta', None),
+        ('resnet_v2_50', '7x7', 8),
+      )
+    ),
     ('resnet_v1_18', '3x3', None, [1, 2, 4]),
   ],
 )
@@ -253,7 +252,7 @@ def test_unet_takes_a_skip_of_every_resolution(
   assert {n.split('/')[1] for n in shapes() if n.startswith('unet/stride')} == {
     f'stride{stride}' for stride in strides
   }
-  *skips, coarsest = nets_factory.features(name, **options)
+  *skips, coarsest = nets_factory.feature_descriptions(name, **options)
   net = expanded(
     last,
     images,
@@ -395,8 +394,8 @@ def test_fcn_at_finer_strides(run):
   'decoder, output_stride, stride',
   [
     ('fcn', None, 32),
-    ('fcn', 16, 16),
-    ('aspp', 8, 8),
+    pytest.param('fcn', 16, 16, marks=pytest.mark.slow),
+    pytest.param('aspp', 8, 8, marks=pytest.mark.slow),
     ('deeplabv3plus', 16, 4),
     ('unet', 8, 1),
   ],

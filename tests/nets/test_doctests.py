@@ -9,10 +9,24 @@ import pytest
 
 import nets
 
-MODULES = [module.name for module in pkgutil.iter_modules(nets.__path__)]
+MODULES = [
+  module.name.removeprefix('nets.')
+  for module in pkgutil.walk_packages(nets.__path__, 'nets.')
+  if not module.ispkg
+]
 
 
-@pytest.mark.parametrize('name', MODULES)
+# They build whole networks.
+SLOW = 'nets_factory', 'resnet_v1', 'resnet_v2', 'decoders', 'keras_layer'
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name in MODULES
+  ],
+)
 def test_examples(name):
   module = importlib.import_module(f'nets.{name}')
   failed, attempted = doctest.testmod(module)

@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from nets import nets_factory, resnet_generator
 from nets.keras_layer import NetworkLayer
+from nets.layers import grouped
 from nets.slim_compat import slim
 from tests import golden
 
@@ -346,3 +347,23 @@ def test_another_backend(monkeypatch):
   monkeypatch.setattr(keras.backend, 'backend', lambda: 'jax')
   with pytest.raises(RuntimeError, match='set KERAS_BACKEND=tensorflow before'):
     layer()
+
+
+@pytest.mark.slow
+def test_grouped_convolutions(monkeypatch):
+  """Their gradient on a tape is that of the kernel, or of plain ones."""
+  found = []
+  for native in (grouped.has_dilation_gradient(), False):
+    monkeypatch.setattr(
+      grouped, 'has_dilation_gradient', lambda is_=native: is_
+    )
+    made = filled(layer('resnext_50_32x4d'))
+    with tf2.GradientTape() as tape:
+      loss = tf2.reduce_sum(made(IMAGES) ** 2)
+    weight = made.by_name[
+      'resnext_50_32x4d/block1/unit_1/bottleneck_v1/conv2/weights'
+    ]
+    assert weight.shape == (3, 3, 1, 32)
+    found.append(tape.gradient(loss, weight.value).numpy())
+  assert np.abs(found[0]).max() > 0
+  np.testing.assert_allclose(*found, atol=1e-4 * np.abs(found[0]).max())

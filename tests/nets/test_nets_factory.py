@@ -66,8 +66,10 @@ def test_maps_have_the_registry_keys():
   )
   for name in nets_factory.NETWORKS.keys() - PARAMETERS.keys():
     network = nets_factory.get_network(name)
-    assert network.function is getattr(resnet_cifar, name)
-    assert network.preprocessing == 'cifar'
+    is_cifar = name.startswith('cifar_')
+    module = resnet_cifar if is_cifar else resnet_v1
+    assert network.function is getattr(module, name)
+    assert network.preprocessing == ('cifar' if is_cifar else 'torchvision')
   for name in PARAMETERS:
     network = nets_factory.NETWORKS[name]
     module = resnet_v2 if '_v2_' in name else resnet_v1
@@ -118,8 +120,11 @@ def test_an_entry_is_what_its_function_is(name):
 def test_the_values_of_options_are_those_that_networks_take():
   options = nets_factory.get_network('resnet_v1_18').options
   assert options == {
-    'root_block': ('7x7', ('7x7', 'beta', '3x3', 'cifar')),
-    'shortcut': ('B', ('A', 'B', 'C')),
+    'root_block': (
+      '7x7',
+      ('7x7', '7x7_symmetric', 'beta', 'deep', '3x3', 'cifar'),
+    ),
+    'shortcut': ('B', ('A', 'B', 'C', 'D')),
   }
   assert nets_factory.get_network('resnet_v1_50_beta').options == {
     'root_block': ('beta', options['root_block'].values)
@@ -226,7 +231,7 @@ def test_the_function_is_described():
 @pytest.mark.parametrize(
   'name, hint',
   [
-    ('resnet_v1_5', ' Did you mean resnet_v1_50 or resnet_v1_'),
+    ('resnet_v1_5', ' Did you mean resnet_v1_50 or resnet_v1'),
     ('resnet_v2_51', ' Did you mean resnet_v2_50 or resnet_v2_'),
     ('zebra', ' The networks are'),
   ],
@@ -354,6 +359,10 @@ def test_units_without_a_last_gamma(graph, short):
       'batch norm that could begin at 0. Leave it out, or take one of '
       'resnet_v1_18, resnet_v1_34, resnet_v1_50, resnet_v1_101, '
       'resnet_v1_152, resnet_v1_200, resnet_v1_50_beta, resnet_v1_101_beta, '
+      'resnet_v1_5_50, resnet_v1_5_101, resnet_v1_5_152, resnet_v1d_18, '
+      'resnet_v1d_34, resnet_v1d_50, resnet_v1d_101, resnet_v1d_152, '
+      'wide_resnet_50_2, wide_resnet_101_2, resnext_50_32x4d, '
+      'resnext_101_32x8d, resnext_101_64x4d, '
       'cifar_residual_20, cifar_residual_32, cifar_residual_44, '
       'cifar_residual_56, cifar_residual_110.'
     )

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import dilation, nets_factory, resnet_generator, resnet_v1, resnet_v2
+from nets import nets_factory, resnet_generator, resnet_v1, resnet_v2
+from nets.layers import dilation
 from nets.slim_compat import slim
 from tests import golden
 
@@ -148,6 +149,7 @@ def test_squeeze_of_a_map(graph, family):
     small(family, images(64), 10, global_pool=False)
 
 
+@pytest.mark.slow
 @both
 def test_unknown_batch_height_and_width(run, family):
   fed = tf.placeholder(tf.float32, [None, None, None, 3])
@@ -344,7 +346,7 @@ def test_arguments_of_public_networks(name):
   arguments = list(inspect.signature(function).parameters)
   shortcut = (
     ['shortcut']
-    if re.search('resnet_v1_(18|34)$|residual|highway', name)
+    if re.search(r'v1_(18|34|5_\d+)$|v1d|wide|resnext|residual|highway', name)
     else []
   )
   assert arguments == ARGUMENTS + shortcut

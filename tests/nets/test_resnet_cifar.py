@@ -291,13 +291,13 @@ def test_other_names_are_no_attributes():
 def test_unknown_options(graph):
   images = tf.zeros([1, 32, 32, 3])
   with pytest.raises(
-    ValueError, match="shortcut='D' is unknown. It can be A, B, C."
+    ValueError, match="shortcut='E' is unknown. It can be A, B, C, D."
   ):
-    build('cifar_residual_8', images, shortcut='D')
+    build('cifar_residual_8', images, shortcut='E')
   with pytest.raises(TypeError, match="no argument 'shortcut'"):
     build('cifar_plain_8', images, shortcut='A')
   with pytest.raises(
-    ValueError, match="no root_block='9x9'. It can be 7x7, beta, 3x3, cifar."
+    ValueError, match="no root_block='9x9'. It can be 7x7, 7x7_symmetric, beta"
   ):
     build('cifar_plain_8', images, root_block='9x9')
 
@@ -315,3 +315,26 @@ def test_the_keras_batch_norm(graph):
   norms = [op for op in graph.get_operations() if op.type == 'FusedBatchNormV3']
   assert len(norms) == 7
   assert {op.get_attr('epsilon') for op in norms} == {np.float32(1e-3)}
+
+
+def test_blocks_of_one_width_project_where_they_stride(run):
+  """The least width makes block1 and block2 alike."""
+  images = golden.images(0, 1, 17, 17)
+  found = run(
+    [
+      build('cifar_resnet_v1_8', images, depth_multiplier=0.25, **options)[1][
+        'cifar_resnet_v1_8/block3'
+      ]
+      for options in (
+        {},
+        {
+          'output_stride': 1,
+          'global_pool': False,
+          'spatial_squeeze': False,
+          'reuse': True,
+        },
+      )
+    ]
+  )
+  assert found[0].shape == (1, 5, 5, 16)
+  np.testing.assert_allclose(found[1][:, ::4, ::4], found[0], atol=1e-5)

@@ -45,18 +45,19 @@ def test_given_options_stay():
     (
       'resnet_v1_18',
       {'root_block': '5x5'},
-      '--root_block=5x5 is unknown. It can be 7x7, beta, 3x3, cifar.',
+      '--root_block=5x5 is unknown. It can be 7x7, 7x7_symmetric, beta, deep, '
+      '3x3, cifar.',
     ),
     (
       'resnet_v1_18',
-      {'shortcut': 'D'},
-      '--shortcut=D is unknown. It can be A, B, C.',
+      {'shortcut': 'E'},
+      '--shortcut=E is unknown. It can be A, B, C, D.',
     ),
     (
       'plain_18',
       {'shortcut': 'A'},
       '--shortcut=A: plain_18 has no such option. Leave it out, or take one of '
-      'resnet_v1_18, resnet_v1_34, cifar_residual_20',
+      'resnet_v1_18, resnet_v1_34, resnet_v1_5_50, ',
     ),
     ('cifar_resnet_v1_20', {'shortcut': 'A'}, 'has no such option'),
     (

@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.model import gradient_checkpointing
 from nets import nets_factory, resnet_utils
+from nets.layers import grouped
 from nets.slim_compat import slim
 from tests import builders
 
@@ -183,3 +184,31 @@ def test_a_training_ends_the_same(workplace, unevaluated, colours):
     np.testing.assert_allclose(
       computed[name], values, rtol=1e-3, atol=1e-5, err_msg=name
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('native', [True, False])
+def test_grouped_convolutions(native, graph, monkeypatch):
+  """Their copies have the gradient of the first ones."""
+  native = native and grouped.has_dilation_gradient()
+  monkeypatch.setattr(grouped, 'has_dilation_gradient', lambda: native)
+  images = net = tf.placeholder(tf.float32, [None, 6, 6, 8])
+  with slim.arg_scope(resnet_utils.resnet_arg_scope()):
+    for i in range(4):
+      net += resnet_utils.conv2d_same(net, 8, 3, 1, 1, f'conv{i}', groups=4)
+  loss = tf.reduce_sum(net**2)
+  variables = tf.trainable_variables()
+  both = [
+    gradient_checkpointing.gradients(loss, variables, images),
+    tf.gradients(loss, variables),
+  ]
+  assert count(graph, 'Conv2D') > 4
+  values = np.random.RandomState(0).randn(2, 6, 6, 8)
+  with initialized(graph) as session:
+    for found, expected in zip(
+      *session.run(both, {images: values}), strict=True
+    ):
+      assert np.abs(expected).max() > 0
+      np.testing.assert_allclose(
+        found, expected, atol=1e-4 * np.abs(expected).max()
+      )

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 import tensorflow.compat.v1 as tf
 
-from nets import deeplab
-from nets.resizing import resize, sides
+from nets.heads import deeplab
+from nets.heads.resizing import resize, sides
 from nets.slim_compat import slim
 
 _LOGITS = r'logits_\d+\.\d\d'  # the end point of the logits of a scale

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
 
-from nets.resizing import sides
+from nets.heads.resizing import sides
 from nets.slim_compat import slim
 
 _LEAST_DEPTH = 16  # channels of a stage
@@ -47,8 +47,8 @@ def unet(
     image: what the network was given, float [batch, full height, full width,
       channels].
     skips: by nominal stride the finer features of the network; see
-      `nets_factory.features`. Their stride is `output_stride` where that is
-      less.
+      `nets_factory.feature_descriptions`. Their stride is `output_stride`
+      where that is less.
     output_stride: that of the features.
     depth: the number of channels of the coarsest stage.
 

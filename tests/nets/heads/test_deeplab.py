@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import (
-  decoders,
-  deeplab,
-  image_pyramid,
-  nets_factory,
-  resnet_generator,
-)
+from nets import decoders, nets_factory, resnet_generator
+from nets.heads import deeplab, image_pyramid
 from nets.slim_compat import slim
 from tests import golden
 

@@ -6,12 +6,12 @@ values without the copies, and the variables have the same names.
 """
 
 import functools
-import inspect
 import logging
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from nets.layers import convolution
 from nets.slim_compat import has_dilation_gradient, slim
 
 
@@ -58,11 +58,15 @@ def conv2d(
     Float [batch, height_out, width_out, num_outputs], where height and width
     are those of `inputs` for 'SAME' padding.
   """
-  key = slim.arg_scope_func_key(slim.conv2d)
-  scoped = {**slim.current_arg_scope().get(key, {}), **options}
-  if rate > 1 and _OPTIONS.issuperset(scoped) and use_native():
-    return _native_conv2d(
-      inputs, num_outputs, kernel_size, rate, scope, **scoped
+  scoped = convolution.scoped(options)
+  if rate > 1 and convolution.OPTIONS.issuperset(scoped) and use_native():
+    return convolution.conv2d(
+      functools.partial(_convolve, rate=rate),
+      inputs,
+      num_outputs,
+      kernel_size,
+      scope,
+      **scoped,
     )
   return slim.conv2d(
     inputs,
@@ -75,54 +79,7 @@ def conv2d(
   )
 
 
-def _native_conv2d(
-  inputs,
-  num_outputs,
-  kernel_size,
-  rate,
-  scope,
-  padding='SAME',
-  activation_fn=tf.nn.relu,
-  normalizer_fn=None,
-  normalizer_params=None,
-  weights_initializer=slim.xavier_initializer(),  # noqa: B008
-  weights_regularizer=None,
-  biases_initializer=tf.zeros_initializer(),  # noqa: B008
-  biases_regularizer=None,
-  reuse=None,
-  trainable=True,
-  outputs_collections=None,
-):
-  with tf.variable_scope(scope, 'Conv', [inputs], reuse=reuse) as sc:
-    shape = [kernel_size, kernel_size, inputs.shape.as_list()[-1], num_outputs]
-    weights = slim.model_variable(
-      'weights',
-      shape,
-      inputs.dtype.base_dtype,
-      initializer=weights_initializer,
-      regularizer=weights_regularizer,
-      trainable=trainable,
-    )
-    net = tf.nn.conv2d(
-      inputs, weights, strides=1, padding=padding, dilations=rate
-    )
-    if normalizer_fn is not None:
-      net = normalizer_fn(net, **(normalizer_params or {}))
-    elif biases_initializer is not None:
-      biases = slim.model_variable(
-        'biases',
-        [num_outputs],
-        inputs.dtype.base_dtype,
-        initializer=biases_initializer,
-        regularizer=biases_regularizer,
-        trainable=trainable,
-      )
-      net = tf.nn.bias_add(net, biases)
-    if activation_fn is not None:
-      net = activation_fn(net)
-    return slim.utils.collect_named_outputs(outputs_collections, sc.name, net)
-
-
-# What _native_conv2d understands; with anything else, slim.conv2d does it all.
-# The first five come from the call, also where an arg_scope sets them.
-_OPTIONS = frozenset([*inspect.signature(_native_conv2d).parameters][5:])
+def _convolve(inputs, weights, padding, rate):
+  return tf.nn.conv2d(
+    inputs, weights, strides=1, padding=padding, dilations=rate
+  )

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import dilation, resnet_v1
+from nets import resnet_v1
+from nets.layers import dilation
 from nets.slim_compat import slim
 from tests import golden
 
@@ -175,7 +176,7 @@ def test_the_fall_back_is_said_once(graph, monkeypatch, caplog):
   monkeypatch.setattr(
     dilation, 'use_native', functools.cache(dilation.use_native.__wrapped__)
   )
-  with caplog.at_level(logging.WARNING, 'nets.dilation'):
+  with caplog.at_level(logging.WARNING, 'nets.layers.dilation'):
     for _ in range(2):
       dilation.conv2d(tf.constant(IMAGE), 4, 3, rate=2)
   assert 'SpaceToBatchND' in op_types()
@@ -187,7 +188,7 @@ def test_the_fall_back_is_said_once(graph, monkeypatch, caplog):
 WITHOUT_ONEDNN = """
 import sys
 import tensorflow.compat.v1 as tf
-from nets import dilation
+from nets.layers import dilation
 from nets.slim_compat import has_dilation_gradient
 assert not has_dilation_gradient()
 with tf.Graph().as_default() as graph:

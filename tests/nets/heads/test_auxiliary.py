@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import auxiliary, decoders, nets_factory, resnet_generator
+from nets import decoders, nets_factory, resnet_generator
+from nets.heads import auxiliary
 from tests import golden
 
 
