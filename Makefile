@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
+TORCH := .venv-torch
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
 # What make demo shows, and where.
@@ -9,7 +10,7 @@ MODEL ?= runs/resnet_v2_101-digits
 PORT ?= 8000
 
 .PHONY: help train segment experiments demo test test-slow test-browser \
-  test-oldest fuzz kills lint clean
+  test-oldest test-torch fuzz kills lint clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' \
@@ -36,6 +37,11 @@ $(OLDEST)/installed: pyproject.toml
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python $(INSTALL) --editable '.[test]' \
 	  'tensorflow==2.16.*' 'tf-keras==2.16.*'
+	touch $@
+
+$(TORCH)/installed: pyproject.toml
+	$(PYTHON) -m venv $(TORCH)
+	$(TORCH)/bin/python $(INSTALL) --editable '.[test]' 'torch>=2.2'
 	touch $@
 
 train: $(VENV)/installed  ## Train resnet_v2_101 on handwritten digits and evaluate it
@@ -66,6 +72,9 @@ test-browser: $(VENV)/installed-browser demo/node_modules/installed  ## Run mode
 test-oldest: $(OLDEST)/installed  ## Run the network tests on TensorFlow 2.16
 	$(OLDEST)/bin/python -m pytest -q -n 2 tests/nets
 
+test-torch: $(TORCH)/installed  ## Compare converted weights with PyTorch's own networks
+	$(TORCH)/bin/python -m pytest -q -m torch tests/engine/checkpoints
+
 fuzz: $(VENV)/installed  ## Read 14,850 damaged files, in two minutes
 	FUZZ=150 $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal \
 	  tests/datasets/test_fuzz.py tests/engine/test_fuzz.py
@@ -79,6 +88,6 @@ lint: $(VENV)/installed  ## Check the style and the types
 	$(VENV)/bin/mypy
 
 clean:  ## Remove environments, runs and caches
-	rm -rf $(VENV) $(OLDEST) runs build dist *.egg-info .mypy_cache \
+	rm -rf $(VENV) $(OLDEST) $(TORCH) runs build dist *.egg-info .mypy_cache \
 	  .pytest_cache .ruff_cache demo/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,16 +2,19 @@
 
 No graph is built for that: units in a block, the names inside of a unit, the
 root and the shapes tell a network, whatever the scope is that it was saved in.
-What to look for are facts of the registries of networks and decoders.
+The scope tells those apart that have the same variables. What to look for are
+facts of the registries of networks and decoders.
 """
 
 import collections
+import math
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.checkpoints.contents import Shapes
-from nets import decoders, deeplab, nets_factory, resnet_generator
+from nets import decoders, nets_factory, resnet_generator
+from nets.heads import deeplab
 
 _UNIT = re.compile(r'^(|.*?/)block(\d+)/unit_(\d+)/([^/]+)/(.*)$')
 
@@ -87,8 +90,12 @@ class Network(NamedTuple):
       script have beside their batch norm.
     units: {number of the block: how many units it has}.
     depths: {number of the block: channels of the first convolution in it}.
+    outputs: {number of the block: channels that its first unit gives}.
+    groups: of channels, which its second convolutions keep apart; None if the
+      variables do not tell.
     projected: (block, unit) of all units whose shortcut is a convolution.
-    root: a key of resnet_generator.ROOT_BLOCKS, None if it is not there.
+    roots: the keys of resnet_generator.ROOT_BLOCKS that have these variables,
+      those first that TF-Slim has; none if they are not there.
     channels: of the images, None if the root is not there.
     num_classes: the number of logits, None if they are not there.
   """
@@ -98,32 +105,69 @@ class Network(NamedTuple):
   biased: bool
   units: dict[int, int]
   depths: dict[int, int]
+  outputs: dict[int, int]
+  groups: int | None
   projected: set[tuple[int, int]]
-  root: str | None
+  roots: tuple[str, ...]
   channels: int | None
   num_classes: int | None
 
-  def _rank(self, known):
-    """How well a network of the registry fits; None if it has other units."""
-    units = {i: len(block.args) for i, block in enumerate(known.blocks(), 1)}
-    if (known.unit, known.biased) != (self.unit, self.biased) or not (
-      self.units.items() <= units.items()
+  @property
+  def root(self) -> str | None:
+    """The first of the roots, None if there is none."""
+    return next(iter(self.roots), None)
+
+  def expansion(self, block: int) -> float | None:
+    """The channels that a unit gives, as a multiple of those inside of it."""
+    if block not in self.outputs:
+      return None
+    return self.outputs[block] / self.depths[block]
+
+  def _misfit(self, known):
+    """How far a network's inner widths are off; None for other units."""
+    blocks = known.blocks()
+    units = {i: len(block.args) for i, block in enumerate(blocks, 1)}
+    first = {i: block.args[0] for i, block in enumerate(blocks, 1)}
+    if (
+      (known.unit, known.biased) != (self.unit, self.biased)
+      or self.groups not in (None, first[1].get('groups', 1))
+      or not self.units.items() <= units.items()
     ):
       return None
-    return self.root in (None, known.root_block), self.units == units
+    found = {i: self.expansion(i) for i in first}
+    return sum(
+      abs(math.log(ratio * _inner(first[i]) / first[i]['depth']))
+      for i, ratio in found.items()
+      if ratio
+    )
 
   @property
   def names(self) -> list[str]:
     """The networks of the registry that have these units.
 
-    Those whose own root this is, if there are any (see `options`); of these
-    those of as many blocks, if there are any.
+    Those whose units are as wide inside; of these those of the kind that the
+    scope names, whose own root this is (see `options`), of as many blocks, and
+    at last those that TF-Slim has: each if there are any.
     """
+    found = []
+    for name in nets_factory.names(self.units.get(1)):
+      known = nets_factory.get_network(name)
+      misfit = self._misfit(known)
+      if misfit is not None:
+        found.append((known, misfit))
+    scope = self.scope.rstrip('/').rpartition('/')[2]
+    kinds = {net.root_block for net, _ in found if net.default_scope == scope}
     ranks = {
-      name: self._rank(nets_factory.get_network(name))
-      for name in nets_factory.names(self.units.get(1))
+      net.name: (
+        -round(misfit, 2),
+        net.root_block in kinds,
+        not self.roots or net.root_block in self.roots,
+        len(net.blocks()) == len(self.units),
+        net.root_block == self.root,
+      )
+      for net, misfit in found
     }
-    best = max(filter(None, ranks.values()), default=())
+    best = max(ranks.values(), default=None)
     return [name for name, rank in ranks.items() if rank == best]
 
   def options(self, name: str) -> dict[str, str]:
@@ -133,22 +177,27 @@ class Network(NamedTuple):
     tell, are left out.
     """
     own = nets_factory.get_network(name).options
-    found = {'root_block': self.root, 'shortcut': self._shortcut}
+    found = {'root_block': self.roots, 'shortcut': self._shortcuts}
     return {
-      option: value
-      for option, value in found.items()
-      if value and option in own and own[option].default != value
+      option: values[0]
+      for option, values in found.items()
+      if values and option in own and own[option].default not in values
     }
 
   @property
-  def _shortcut(self):
-    """A key of resnet_v1.SHORTCUTS, None if parts of the network lack."""
+  def _shortcuts(self):
+    """The keys of resnet_v1.SHORTCUTS that have these variables.
+
+    None of them if parts of the network lack.
+    """
     if not {1, 2} <= self.units.keys():
-      return None
+      return ()
     if not self.projected:
-      return 'A'
+      return ('A',)
     # Only option C projects to as many channels as before.
-    return 'C' if len(self.projected) == sum(self.units.values()) else 'B'
+    if len(self.projected) == sum(self.units.values()):
+      return ('C',)
+    return 'B', 'D'
 
   @property
   def flags(self) -> list[str]:
@@ -178,8 +227,13 @@ class Network(NamedTuple):
     )
 
 
-def _find_root(scope, shapes):
-  """Returns the root and its first kernel's shape, None for both without."""
+def _inner(unit):
+  """Returns the channels of the first convolution of a unit."""
+  return unit.get('depth_bottleneck', unit['depth'])
+
+
+def _find_roots(scope, shapes):
+  """Returns the roots and their first kernel's shape; (), None without."""
   found = {}
   for name, root in resnet_generator.ROOT_BLOCKS.items():
     first, depth, kernel, _ = root.convolutions[0]
@@ -187,9 +241,9 @@ def _find_root(scope, shapes):
     if shape is not None and shape[0] == kernel:
       found[name] = abs(shape[-1] - depth), shape
   if not found:
-    return None, None
-  name = min(found, key=lambda name: found[name][0])
-  return name, found[name][1]
+    return (), None
+  nearest, shape = min(found.values(), key=lambda value: value[0])
+  return tuple(name for name in found if found[name][0] == nearest), shape
 
 
 def network(shapes: Shapes, scope: str | None = None) -> Network | None:
@@ -209,6 +263,8 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
     scope = sizes.most_common(1)[0][0]
   units: dict[int, int] = {}
   depths: dict[int, int] = {}
+  outputs: dict[int, int] = {}
+  groups: int | None = None
   projected: set[tuple[int, int]] = set()
   kinds: collections.Counter[str] = collections.Counter()
   biased = False
@@ -222,7 +278,15 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
         projected.add((block, unit))
       if unit == 1 and rest == 'conv1/weights':
         depths[block] = shapes[match[0]][-1]
-  root, kernel = _find_root(scope, shapes)
+        second, last = (
+          shapes.get(match[0].replace(rest, f'conv{n}/weights'))
+          for n in (2, 3 if 'bottleneck' in match[4] else 2)
+        )
+        if second and min(second) > 0:
+          groups = max(depths[block] // second[-2], 1)
+        if last and min([*last, depths[block]]) > 0:
+          outputs[block] = last[-1]
+  roots, kernel = _find_roots(scope, shapes)
   logits = next(
     filter(None, map(shapes.get, decoders.logits_weights(scope))), None
   )
@@ -232,8 +296,10 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
     biased,
     dict(sorted(units.items())),
     dict(sorted(depths.items())),
+    outputs,
+    groups,
     projected,
-    root,
+    roots,
     kernel and kernel[-2],
     logits[-1] if logits is not None else None,
   )
@@ -245,4 +311,4 @@ def width(found: Network) -> float:
     return 1.0
   block, depth = next(iter(found.depths.items()))
   unit = nets_factory.get_network(found.names[0]).blocks()[block - 1].args[0]
-  return depth / unit.get('depth_bottleneck', unit['depth'])
+  return depth / _inner(unit)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from engine.checkpoints import architecture
 from engine.checkpoints.contents import Shapes
 from engine.common.variables import some
-from nets import auxiliary, decoders, resnet_generator
+from nets import decoders, resnet_generator
+from nets.heads import auxiliary
 
 
 def _difference(here, there):
@@ -18,6 +19,18 @@ def _difference(here, there):
       return (
         f'its block{block} has {there.units[block]} units, the '
         f"network's {here.units[block]}"
+      )
+  if here.groups and there.groups and here.groups != there.groups:
+    return (
+      f'its 3x3 convolutions have {there.groups} groups of channels, the '
+      f"network's {here.groups}"
+    )
+  for block in here.outputs.keys() & there.outputs.keys():
+    if here.expansion(block) != there.expansion(block):
+      return (
+        f'the units of its block{block} make {there.outputs[block]} channels '
+        f"of {there.depths[block]}, the network's {here.outputs[block]} of "
+        f'{here.depths[block]}'
       )
   if here.root and there.root and here.root != there.root:
     return f"its root is {there.root}, the network's {here.root}"
@@ -78,8 +91,8 @@ def check(
       raise ValueError(
         f'The checkpoint {path} is of {found} in another width (its '
         f"block{block} has {found.depths[block]} channels, the network's "
-        f'{here.depths[block]}): no --model_name builds it, so pass another '
-        '--checkpoint_path.'
+        f'{here.depths[block]}): pass --depth_multiplier='
+        f'{architecture.width(found):g}, or another --checkpoint_path.'
       )
   if here.scope != found.scope:
     raise ValueError(
