@@ -19,7 +19,8 @@ from unittest import mock
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from nets import dilation, nets_factory
+from nets import nets_factory
+from nets.layers import dilation
 
 KINDS = {'ours': dilation.use_native, 'SpaceToBatch': lambda: False}
 

@@ -7,6 +7,7 @@ Python on it. Nothing here imports TensorFlow.
 import math
 import os
 import re
+from typing import IO
 
 import numpy as np
 
@@ -31,26 +32,35 @@ def read(path: str | os.PathLike) -> np.ndarray:
     OSError: it cannot be read.
   """
   with files.open_regular(path) as file:
-    size = os.fstat(file.fileno()).st_size
-    start = file.read(8)
-    width = _LENGTH.get(start[6]) if len(start) == 8 else None
-    if not width or not start.startswith(_MAGIC):
-      raise ValueError('it does not begin as a file of NumPy does')
-    length = int.from_bytes(file.read(width), 'little')
-    header = file.read(length) if length < _MOST_HEADER else b''
-    found = _HEADER.fullmatch(header)
-    if not found:
-      raise ValueError('its header is damaged, or is not of plain numbers')
-    try:
-      dtype = np.dtype(found[1].decode())
-    except TypeError:
-      raise ValueError(f'its type {found[1].decode()} is unknown') from None
-    shape = tuple(int(side) for side in found[3].split(b',') if side.strip())
-    expected = math.prod(shape) * dtype.itemsize
-    if size - file.tell() != expected:
-      raise ValueError(
-        f'it has {size - file.tell():,} bytes of values, and its header says '
-        f'{expected:,}'
-      )
-    order = 'F' if found[2] == b'True' else 'C'
-    return np.frombuffer(file.read(), dtype).reshape(shape, order=order)
+    return parse(file, os.fstat(file.fileno()).st_size)
+
+
+def parse(file: IO[bytes], size: int) -> np.ndarray:
+  """Returns the array of numbers in an open file; see `read`.
+
+  Args:
+    file: at the beginning.
+    size: of it, in bytes.
+  """
+  start = file.read(8)
+  width = _LENGTH.get(start[6]) if len(start) == 8 else None
+  if not width or not start.startswith(_MAGIC):
+    raise ValueError('it does not begin as a file of NumPy does')
+  length = int.from_bytes(file.read(width), 'little')
+  header = file.read(length) if length < _MOST_HEADER else b''
+  found = _HEADER.fullmatch(header)
+  if not found:
+    raise ValueError('its header is damaged, or is not of plain numbers')
+  try:
+    dtype = np.dtype(found[1].decode())
+  except TypeError:
+    raise ValueError(f'its type {found[1].decode()} is unknown') from None
+  shape = tuple(int(side) for side in found[3].split(b',') if side.strip())
+  expected = math.prod(shape) * dtype.itemsize
+  if size - file.tell() != expected:
+    raise ValueError(
+      f'it has {size - file.tell():,} bytes of values, and its header says '
+      f'{expected:,}'
+    )
+  order = 'F' if found[2] == b'True' else 'C'
+  return np.frombuffer(file.read(), dtype).reshape(shape, order=order)

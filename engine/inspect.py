@@ -31,11 +31,13 @@ def _summary(told):
   """Returns the short part: (what, value) of each line."""
   network, run = told['network'], told.get('run') or {}
   yield 'network', _network_line(network)
+  if told.get('weights'):
+    yield 'weights', told['weights']
   if run.get('model_name'):
     yield (
-      'trained as',
+      'trained as' if run.get('dataset_name') else 'converted to',
       (
-        f'{run["model_name"]} on {run["dataset_name"]}, says '
+        f'{run["model_name"]}{_data(run)}, says '
         f'the {runs.CONFIG_FILENAME} beside it'
       ),
     )
@@ -79,6 +81,10 @@ def _summary(told):
   )
   yield 'format', told['format']
   yield 'variables', _counts(told)
+
+
+def _data(run):
+  return f' on {run["dataset_name"]}' if run.get('dataset_name') else ''
 
 
 def _network_line(network):

@@ -219,7 +219,16 @@ class TrainingRun:
       config,
       config.train_dir,
       **data.facts(config, self._dataset, self._splits),
+      **self._start_facts(),
     )
+
+  def _start_facts(self):
+    """Returns which published weights the run has begun with, if any."""
+    if self._warm:
+      found = dict(self._warm.origin)
+    else:
+      found = locate.begun(self._config.train_dir).get('start', {})
+    return {'start': found} if found else {}
 
   def _is_last(self, number):
     """Whether a step is the last."""

@@ -11,7 +11,7 @@ os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 import pytest  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 
-pytest_plugins = ['tests.builders']
+pytest_plugins = ['tests.builders', 'tests.published']
 
 # As the scripts do: halves the time in which a network's graph is built.
 tf.disable_tensor_equality()

@@ -253,6 +253,7 @@ def trained(**flags):
   assert printed.status == 0, printed.err
 
 
+@pytest.mark.slow
 def test_image_folder(place):
   write_folders('source')
   turned = Image.Exif()

@@ -15,6 +15,7 @@ import pytest
 from datasets.convert.registry import CONVERTERS
 from datasets.dataset_factory import DATASETS
 from engine.config import deeplab, tasks
+from engine.config.convert_weights import ConvertWeightsConfig
 from engine.config.export import ExportConfig
 from engine.config.fields import Config
 from engine.config.flags import parse
@@ -25,6 +26,7 @@ from engine.config.scripts import (
   ClassifyConfig,
   ConvertConfig,
   EvalConfig,
+  ExtractConfig,
   InspectConfig,
   TrainConfig,
 )
@@ -40,8 +42,12 @@ SCRIPTS = {
   'classify_image': ClassifyConfig,
   'download_and_convert_data': ConvertConfig,
   'inspect_checkpoint': InspectConfig,
+  'convert_weights': ConvertWeightsConfig,
   'export_inference_graph': ExportConfig,
 }
+
+# Commands of modules, as those of scripts.
+MODULES = {'nets.extract': ExtractConfig}
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = {
@@ -197,7 +203,10 @@ def test_commands_of_scripts_parse(monkeypatch):
 
 
 def test_commands_of_modules_parse():
-  runnable, flags = experiments(), benchmark_flags()
+  runnable, flags = (
+    {**experiments(), **MODULES},
+    {**benchmark_flags(), 'nets': {'json'}},
+  )
   commands = re.findall(r'python -m ([\w.]+)([^`\n]*)', EVERYTHING)
   ours = [each for each in commands if each[0].split('.')[0] != 'pytest']
   assert {'experiments.degradation', 'benchmarks.input'} <= {m for m, _ in ours}
@@ -222,7 +231,8 @@ def test_every_line_of_a_shell_block_is_checked():
 
 
 def own_flags():
-  known = fields(*SCRIPTS.values(), *experiments().values()) | COMMON_FLAGS
+  known = fields(*SCRIPTS.values(), *MODULES.values(), *experiments().values())
+  known |= COMMON_FLAGS
   return known.union(*benchmark_flags().values())
 
 
@@ -239,7 +249,8 @@ def test_flags_exist():
 
 def test_flags_are_all_documented():
   named = set(re.findall(r'--(\w+)', '\n'.join(code_spans(EVERYTHING))))
-  assert sorted(fields(*SCRIPTS.values()) - named) == []
+  every = fields(*SCRIPTS.values(), *MODULES.values())
+  assert sorted(every - named) == []
 
 
 def test_flags_without_effect_are_all_listed():
@@ -331,7 +342,7 @@ def test_scripts_and_rooms_are_in_the_map():
   tree = ''.join(blocks(PAGES['CONTRIBUTING.md'], ''))
   rooms = [path.parent.name + '/' for path in ROOT.glob('*/__init__.py')]
   scripts = [path.name for path in ROOT.glob('*_*.py')]
-  assert len(rooms) == 5 and len(scripts) == 6
+  assert len(rooms) == 5 and len(scripts) == 7
   for name in rooms + scripts:
     assert name in tree, name
 

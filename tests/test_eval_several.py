@@ -229,6 +229,7 @@ def lines_of(printed):
   return {line.split(':')[0]: line for line in printed.out.splitlines()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'choice', ['all', pytest.param('new', marks=pytest.mark.slow)]
 )

@@ -140,6 +140,7 @@ def test_a_process_of_its_own(colours_run):
   }
 
 
+@pytest.mark.slow
 def test_quantized(colours_run, alone):
   for quantize, error in ('float16', 1e-2), ('int8', 0.3):
     printed = export(

@@ -257,6 +257,7 @@ def test_files(colour_models, colours_run):
   assert [each['name'] for each in found['predictions']] == ['grey']
 
 
+@pytest.mark.slow
 def test_masks_of_files(shape_models, shapes_run):
   for name, size in ('a', (28, 32)), ('b', (40, 33)):
     image, _ = builders.shape(5, size)

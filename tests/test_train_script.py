@@ -172,7 +172,10 @@ def test_options_of_the_network(flags, workplace):
   'more, words',
   [
     ({'shortcut': 'A'}, ('--shortcut=A: resnet_v1_tiny has no such option',)),
-    ({'root_block': '5x5'}, ('--root_block=5x5 is unknown', '7x7, beta')),
+    (
+      {'root_block': '5x5'},
+      ('--root_block=5x5 is unknown', '7x7, 7x7_symmetric'),
+    ),
   ],
 )
 def test_options_that_a_network_does_not_take(flags, workplace, more, words):

@@ -32,7 +32,6 @@ _CHUNK = 1 << 16
 _TIMEOUT = (10, 60)  # seconds to connect, and between two packets
 _WAITS = (1, 2, 4, 8)  # seconds before each further try that brings nothing
 _PASSING = (408, 429, 500, 502, 503, 504)  # worth another try
-_COPY = 'give a copy of the file with --source=FILE'
 
 
 class Download(NamedTuple):
@@ -41,12 +40,15 @@ class Download(NamedTuple):
   Attributes:
     url: http, https or file.
     size: in bytes, where it is known.
-    checksum: 'md5:HEX' or 'sha256:HEX', where it is known.
+    checksum: 'md5:HEX' or 'sha256:HEX', where it is known; of a SHA-256 the
+      first eight digits or more will do.
+    otherwise: what to do where it cannot be downloaded; errors end with it.
   """
 
   url: str
   size: int | None = None
   checksum: str | None = None
+  otherwise: str = 'give a copy of the file with --source=FILE'
 
 
 class _Cut(Exception):
@@ -59,18 +61,14 @@ def is_url(text: str) -> bool:
 
 
 def _name(url):
-  """Returns the last part of the path, if it can be a file's name."""
+  """Returns the last part of the path; '' if it can be no file's name."""
   try:
     name = urllib.parse.urlsplit(url).path.rpartition('/')[2]
   except ValueError:  # an odd [ or ]
-    name = ''
+    return ''
   name = urllib.parse.unquote(name)
-  if name in ('.', '..') or not re.fullmatch(r'[^\0-\x1f/\\:]+', name):
-    raise ValueError(
-      f'{url} does not end in the name of a file, but in {name!r}. It '
-      f'should look like https://HOST/images.zip. Or {_COPY}.'
-    )
-  return name
+  is_name = name not in ('.', '..') and re.fullmatch(r'[^\0-\x1f/\\:]+', name)
+  return name if is_name else ''
 
 
 def _difference(download, path, progress):
@@ -89,7 +87,7 @@ def _difference(download, path, progress):
     while data := file.read(1 << 20):
       digest.update(data)
       bar.update(len(data))
-  if digest.hexdigest() == expected:
+  if digest.hexdigest().startswith(expected):
     return None
   return f'has the {algorithm} {digest.hexdigest()}, and should have {expected}'
 
@@ -121,6 +119,11 @@ def _read_facts(path, url):
     return None
   known = facts.keys() == _Facts.__annotations__.keys() and facts['url'] == url
   return facts if known else None
+
+
+def tells_of(path: str) -> bool:
+  """Whether a file is one that was downloaded, and of which a record tells."""
+  return os.path.exists(path + '.json')
 
 
 class _Part:
@@ -234,7 +237,7 @@ def _begin(download, part, total, headers):
     raise ValueError(
       f'{download.url} has {total:,} bytes there, and should '
       f'have {download.size:,}: it is another file now. Check '
-      f'the address, or {_COPY}.'
+      f'the address, or {download.otherwise}.'
     )
 
 
@@ -259,7 +262,7 @@ def _accept(download, part, response):
     raise _Cut(said)
   raise ValueError(
     f'{download.url} cannot be downloaded: {said}. Check the '
-    f'address, or {_COPY}.'
+    f'address, or {download.otherwise}.'
   )
 
 
@@ -302,7 +305,7 @@ def _download(download, part, progress):
     except requests.RequestException as error:
       raise ValueError(
         f'{download.url} cannot be downloaded: {error}. Check '
-        f'the address, or {_COPY}.'
+        f'the address, or {download.otherwise}.'
       ) from error
     failures = 1 if part.size > most else failures + 1
     most = max(most, part.size)
@@ -310,7 +313,7 @@ def _download(download, part, progress):
       raise ValueError(
         f'{download.url} could not be downloaded in {failures} tries: '
         f'{reason}. {part.size:,} bytes are kept, and the same command '
-        f'resumes. Or {_COPY}.'
+        f'resumes. Or {download.otherwise}.'
       )
     time.sleep(_WAITS[failures - 1])
 
@@ -371,8 +374,13 @@ def _check(download):
       f'{download.url!r} is not an address: it should begin '
       'with http://, https:// or file://.'
     )
+  if not _name(download.url):
+    raise ValueError(
+      f'{download.url} does not end in the name of a file. It should look '
+      f'like https://HOST/images.zip. Or {download.otherwise}.'
+    )
   if download.checksum and not re.fullmatch(
-    r'md5:[\da-fA-F]{32}|sha256:[\da-fA-F]{64}', download.checksum
+    r'md5:[\da-fA-F]{32}|sha256:[\da-fA-F]{8,64}', download.checksum
   ):
     raise ValueError(
       f'The checksum {download.checksum!r} of {download.url} '
@@ -387,7 +395,8 @@ def _fetch(download, path, progress):
       part.clear()
       raise ValueError(
         f'{download.url} is not the file it should be: it {wrong}. It was '
-        f'deleted. Run the command again; if that does not help, {_COPY}.'
+        'deleted. Run the command again; if that does not help, '
+        f'{download.otherwise}.'
       )
     part.finish(path)
 
@@ -428,8 +437,8 @@ def fetch(
     path = _local(download.url)
     if wrong := _difference(download, path, progress):
       raise ValueError(
-        f'{download.url} is not the file it should be: it {wrong}. Give '
-        'another with --source=FILE.'
+        f'{download.url} is not the file it should be: it {wrong}. '
+        f'Copy it again, or {download.otherwise}.'
       )
     return path
   with files.disk_errors(folder, 'Make room: the same command resumes.'):

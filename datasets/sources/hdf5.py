@@ -21,18 +21,31 @@ class _Refused(ValueError):
   """An array that is not read, whatever is tried."""
 
 
-def _unsafe(file: h5py.File, key: str) -> str | None:
-  """Returns what is wrong with an array, before anything of it is read."""
-  link = file.get(key, getlink=True)
+def unsafe(group: h5py.Group, key: str) -> str | None:
+  """Returns what is wrong with an array, before anything of it is read.
+
+  Args:
+    group: that has it.
+    key: its name in the group.
+
+  Returns:
+    What goes on behind its name, None if it can be read.
+
+  Raises:
+    KeyError: there is no such array.
+  """
+  link = group.get(key, getlink=True)
   if '/' in key or link is None:
     raise KeyError(key)
   if not isinstance(link, h5py.HardLink):
     return 'is a link'
-  array = file[key]
+  array = group[key]
   if not isinstance(array, h5py.Dataset):
     raise KeyError(key)
   if array.is_virtual or array.external:
     return 'lies in other files'
+  if array.shape is None:
+    return 'is empty'
   if array.dtype.kind not in 'iuf':
     return f'holds {array.dtype}, not numbers'
   return None
@@ -59,7 +72,7 @@ def read_arrays(
     with h5py.File(path, 'r') as file:
       left = most_bytes
       for key in keys:
-        if wrong := _unsafe(file, key):
+        if wrong := unsafe(file, key):
           raise _Refused(f'{path}: {key} {wrong}. {_UNSAFE}')
         shape, itemsize = file[key].shape, file[key].dtype.itemsize
         left -= math.prod(shape or ()) * itemsize

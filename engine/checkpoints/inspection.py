@@ -51,6 +51,7 @@ def _facts(path, found):
       ),
       'known_from': runs.CONFIG_FILENAME,
       'run': {name: run.get(name) for name in ('model_name', 'dataset_name')},
+      **released.origin(path),
     }
   known = released.of_architecture(found)
   if known:

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from datasets.suggestions import nearest
-from engine.checkpoints import opening
+from engine.checkpoints import opening, pretrained, pretrained_names
 from engine.common import console
 from engine.config import runs
 
@@ -170,16 +170,23 @@ def find(path: str, flag: str = '--checkpoint_path', tells: bool = True) -> str:
   Says which of a folder it is, and why, if that is not plain.
 
   Args:
-    path: a checkpoint, one of its files, or a folder of checkpoints.
+    path: a checkpoint, one of its files, a folder of checkpoints, or the name
+      of weights that others have published; see `pretrained.find`.
     flag: what the user gave it by, for the error.
     tells: whether to say so; False where it is looked for a second time.
 
   Raises:
     ValueError: there is none.
   """
+  path = pretrained.local(path)
   check_name(path, flag)
   if tf.io.gfile.isdir(path):
     found, notes = _choose(path)
+    if found is None and pretrained.record(path):
+      raise ValueError(
+        f'The checkpoint in {path} is damaged. Delete that folder, and run '
+        'the same command again, which makes it again.'
+      )
     if found is None:
       raise ValueError(
         f'There is no readable checkpoint in {path}: train first, or name '
@@ -196,7 +203,8 @@ def find(path: str, flag: str = '--checkpoint_path', tells: bool = True) -> str:
     hint = f' Did you mean {" or ".join(near)}?' if near else ''
     raise ValueError(
       f'There is no checkpoint {path}: {flag} takes a '
-      f'checkpoint, or the folder of a run.{hint}'
+      f'checkpoint, the folder of a run, or a name such as '
+      f'pretrained:resnet_v1_50.{hint or pretrained_names.instead(path)}'
     )
   if not is_readable(path):
     if _is_archive(path):

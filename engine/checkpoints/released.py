@@ -1,10 +1,18 @@
-"""What is known of a checkpoint that TF-Slim released."""
+"""What is known of weights that others have released.
 
-from engine.checkpoints import architecture, contents, locate
-from engine.common import console
+Of a checkpoint of TF-Slim its variables tell what it expects. Beside weights
+that were converted, or have a name, is written where they come from.
+"""
+
+import os
+
+from engine.checkpoints import architecture, contents, locate, pretrained
+from engine.common import console, files
 from engine.config.scripts import DataConfig
 from nets import nets_factory
 from nets.nets_factory import Network, Released
+
+_CONVERSION = 'conversion.json'
 
 
 def of_architecture(
@@ -49,6 +57,29 @@ def start_from(
   checkpoint = locate.find(checkpoint_path, tells=False)  # the start does
   run = locate.run_of(checkpoint)
   return None if run else find(network, checkpoint)
+
+
+def origin(checkpoint: str) -> dict[str, str]:
+  """Returns where weights come from: their name or file, and its SHA-256.
+
+  Returns:
+    {'weights': ..., 'sha256': ...}, {} of those of a training.
+  """
+  folder = os.path.dirname(checkpoint)
+  told = pretrained.record(folder)
+  if told:
+    return {'weights': told['name'], 'sha256': told['sha256']}
+  if '://' in folder:
+    return {}
+  told = files.read_json(
+    os.path.join(folder, _CONVERSION), {'source': str, 'sha256': dict[str, str]}
+  )
+  if not told.keys() >= {'source', 'sha256'}:
+    return {}
+  return {
+    'weights': told['source'],
+    'sha256': ' '.join(told['sha256'].values()),
+  }
 
 
 def tell(

@@ -12,12 +12,15 @@ from engine.checkpoints import (
   contents,
   locate,
   opening,
+  released,
 )
 from engine.checkpoints.contents import SHADOW
 from engine.common import files
 from engine.common.variables import assign, matching, some
+from engine.config import runs
 from engine.config.scripts import TrainConfig
-from nets import auxiliary, decoders, resnet_generator
+from nets import decoders, resnet_generator
+from nets.heads import auxiliary
 from nets.slim_compat import slim
 
 FILENAME = 'warm_start.json'
@@ -41,6 +44,7 @@ class WarmStart:
     lines: what to tell the user.
     saver: reads `restored`.
     variables: the network's, {name: variable}.
+    origin: see `released.origin`.
   """
 
   path: str
@@ -53,6 +57,7 @@ class WarmStart:
   lines: list[str]
   saver: tf.train.Saver
   variables: Mapping[str, tf.Variable]
+  origin: Mapping[str, str]
 
   def init_fn(
     self, scaffold: tf.train.Scaffold | None, session: tf.Session
@@ -93,6 +98,7 @@ class WarmStart:
       os.path.join(train_dir, FILENAME),
       {
         'checkpoint': self.path,
+        **self.origin,
         'restored': listed(
           self.restored, lambda name: {'from': self.restored[name]}
         ),
@@ -145,6 +151,8 @@ def prepare(config: TrainConfig) -> WarmStart:
   other_classes = _other_classes(config, wanted, there)
   skipped.update(other_classes)
   skipped.update(_new_decoder(wanted, there))
+  if runs.is_converted(locate.run_of(path)):
+    skipped.update(_new_logits(wanted, there))
   found = compatibility.compare(
     {name: shape for name, shape in wanted.items() if name not in skipped},
     there,
@@ -170,6 +178,7 @@ def prepare(config: TrainConfig) -> WarmStart:
       reshape=False,
     ),
     variables,
+    released.origin(path),
   )
   start.lines.extend(_lines(config, start))
   return start
@@ -227,6 +236,17 @@ def _other_classes(config, wanted, there):
         offset = (config.labels_offset or 0) + shape[-1] - there[name][-1]
         skipped[name] += f'; with --labels_offset={offset} they would fit'
   return skipped
+
+
+def _new_logits(wanted, there):
+  """Returns {variable: why} of logits that converted weights never had."""
+  if contents.num_classes(there) is not None:
+    return {}
+  return {
+    name: 'the converted weights have no logits'
+    for name in wanted
+    if resnet_generator.LOGITS in name.split('/')[:-1]
+  }
 
 
 def _new_decoder(wanted, there):

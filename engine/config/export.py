@@ -111,8 +111,8 @@ class ExportConfig(ModelConfig):
 
   checkpoint_path: str | None = option(
     None,
-    'The checkpoint, or a run folder whose newest is taken. Default: none, '
-    'which writes an untrained graph.',
+    'The checkpoint, a run folder whose newest is taken, or a name such as '
+    'pretrained:resnet_v1_50. Default: none, which writes an untrained graph.',
     group=Group.OUTPUT,
   )
   format: tuple[str, ...] = option(
@@ -260,7 +260,7 @@ class ExportConfig(ModelConfig):
         f'--quantize={self.quantize} is unknown. It can be {", ".join(known)}.'
       )
     given = self.given()
-    if self.checkpoint_path is None:
+    if self.checkpoint_path is None and not self.list_pretrained:
       self._check_untrained(given)
     for name in ('output_file', 'is_training', 'write_text_graphdef'):
       if name in given and self.checkpoint_path is not None:

@@ -20,6 +20,7 @@ from engine.config import aliases, deeplab_commands, help_text
 from engine.config.fields import Given
 from engine.config.parts.model import ModelConfig
 
+_LISTED = 'engine.checkpoints.pretrained_names:lines'
 _BROKEN_PIPE = 141  # as the shell says of a program that SIGPIPE has ended
 
 
@@ -177,6 +178,10 @@ def run(
       raise ValueError(
         f'The argument {arguments[0]!r} is no flag: flags begin with --.'
       )
+    if getattr(config, 'list_pretrained', False):
+      for line in load(_LISTED)():
+        console.say(line)
+      return 0
     for note in (*understood, *config.notes()):
       console.note(note, aside=getattr(config, 'json', False))
     with logs.quiet(verbosity):

@@ -30,6 +30,7 @@ _FACTS = {
   'class_names': list[str],
   'source_values': list[int],
   'data': dict[str, _SplitFacts],
+  'start': dict[str, str],
 }
 
 
@@ -69,6 +70,15 @@ def read(folder: str) -> dict[str, Any]:
     raise ValueError(
       f'{path}: {reason}; restore the file, or train again.'
     ) from None
+
+
+def is_converted(run: Mapping[str, Any]) -> bool:
+  """Whether a config.json is of weights that no training here has made.
+
+  Args:
+    run: what `read` returned.
+  """
+  return bool(run) and 'dataset_name' not in run
 
 
 def with_later_fields(run: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from engine.config import optimizers, parsing, schedules, tasks
 from engine.config.export import ExportConfig
 from engine.config.fields import Config, Group, option
 from engine.config.parts.exported import ExportedConfig
-from engine.config.parts.model import ModelConfig
+from engine.config.parts.model import ModelConfig, list_option
 from engine.config.parts.optimization import OptimizationConfig
 from engine.config.parts.pipeline import PipelineConfig
 from engine.config.parts.resizing import ResizingConfig
@@ -37,12 +37,19 @@ class TrainConfig(
     '--dataset_dir=DATA --max_number_of_steps=1000',
     '--model_name=resnet_v1_50 --dataset_dir=DATA '
     '--checkpoint_path=resnet_v1_50.ckpt --max_number_of_steps=1000',
+    '--dataset_dir=DATA --checkpoint_path=pretrained:resnet_v1_50 '
+    '--max_number_of_steps=1000',
     '--resume=runs/resnet_v1_50-DATA --max_number_of_steps=2000',
   )
 
   # What to train, on what, and where to write it.
   model_name: str = option(
-    'resnet_v2_50', 'The network to train.', changes='never', group=Group.MODEL
+    None,
+    'The network to train. Default: that of the weights to start from, if '
+    'their config.json says it, else resnet_v2_50.',
+    otherwise='resnet_v2_50',
+    changes='never',
+    group=Group.MODEL,
   )
   dataset_name: str = option(
     None,
@@ -204,7 +211,8 @@ class TrainConfig(
   # Fine-tuning.
   checkpoint_path: str | None = option(
     None,
-    'The checkpoint to start from: a file, or a folder whose newest is taken.',
+    'The checkpoint to start from: a file, a folder whose newest is taken, or '
+    'a name such as pretrained:resnet_v1_50.',
     group=Group.OUTPUT,
   )
   checkpoint_exclude_scopes: tuple[str, ...] | None = option(
@@ -355,7 +363,8 @@ class EvalConfig(
 
   checkpoint_path: tuple[str, ...] = option(
     None,
-    'Checkpoint or run folder; several, comma-separated, are an ensemble. '
+    'Checkpoint, run folder or a name such as pretrained:resnet_v1_50; '
+    'several, comma-separated, are an ensemble. '
     'Default: runs/MODEL-DATASET.',
     form=parsing.PATHS,
     group=Group.OUTPUT,
@@ -523,6 +532,7 @@ class InspectConfig(Config):
     group=Group.MODEL,
   )
   json: bool = option(False, 'Print JSON.', group=Group.OUTPUT)
+  list_pretrained: bool = list_option()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -543,8 +553,8 @@ class ClassifyConfig(ExportedConfig, ResizingConfig, ModelConfig):
 
   checkpoint_path: str = option(
     None,
-    'The checkpoint, or a run folder whose newest is taken. Required without '
-    '--exported.',
+    'The checkpoint, a run folder whose newest is taken, or a name such as '
+    'pretrained:resnet_v1_50. Required without --exported.',
     group=Group.OUTPUT,
   )
   model_name: str = option(
@@ -616,6 +626,33 @@ class ClassifyConfig(ExportedConfig, ResizingConfig, ModelConfig):
     task=SEGMENTATION,
     group=Group.OUTPUT,
   )
+  explain: bool = option(
+    False,
+    'Draw where the network sees the class, beside each image (Grad-CAM).',
+    task=CLASSIFICATION,
+    group=Group.EVALUATION,
+  )
+  explain_class: str | None = option(
+    None,
+    'The class that --explain is about. Default: the likeliest of each image.',
+    task=CLASSIFICATION,
+    group=Group.EVALUATION,
+  )
+  explain_stride: int | None = option(
+    None,
+    'Stride of the features that --explain weighs. Default: the last ones.',
+    low=1,
+    task=CLASSIFICATION,
+    group=Group.EVALUATION,
+  )
+  explain_dir: str = option(
+    None,
+    'Where --explain writes its images. Default: explained, beside the '
+    'checkpoint.',
+    folder=True,
+    task=CLASSIFICATION,
+    group=Group.OUTPUT,
+  )
   top: int = option(
     5,
     'Number of classes to print for each image.',
@@ -632,6 +669,91 @@ class ClassifyConfig(ExportedConfig, ResizingConfig, ModelConfig):
     low=1,
     group=Group.MACHINE,
   )
+
+  def __post_init__(self):
+    super().__post_init__()
+    for name in ('explain_class', 'explain_stride', 'explain_dir'):
+      if getattr(self, name) is not None and not self.explain:
+        raise ValueError(f'--{name} says how to explain: pass --explain too.')
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractConfig(ModelConfig):
+  """Writes the features of images as an array.
+
+  What `python -m nets.extract` is told, besides the images.
+  """
+
+  arguments = '--checkpoint_path=RUN IMAGE_OR_FOLDER ...'
+  examples = (
+    '--checkpoint_path=runs/resnet_v2_50-digits folder/',
+    '--checkpoint_path=resnet_v1_50.ckpt --model_name=resnet_v1_50 '
+    '--stride=16 --output_file=maps.npy folder/',
+  )
+
+  checkpoint_path: str = option(
+    None,
+    'The checkpoint, or a run folder whose newest is taken. Required.',
+    group=Group.OUTPUT,
+  )
+  model_name: str = option(
+    None,
+    "The network. Default: the run's; required for a checkpoint without a run.",
+    group=Group.MODEL,
+  )
+  stride: int | None = option(
+    None,
+    'Write the last features of this stride, a map for each image. Default: '
+    'the features that the logits are made of, averaged over the image.',
+    low=1,
+    group=Group.MODEL,
+  )
+  end_point: str | None = option(
+    None,
+    'Write this end point instead, such as resnet_v1_50/block3.',
+    group=Group.MODEL,
+  )
+  output_file: str = option(
+    None,
+    'The file to write: .npz with the names of the images in it, or .npy with '
+    'them in a .json beside it. Default: features.npz, beside the checkpoint.',
+    group=Group.OUTPUT,
+  )
+  preprocessing_name: str = option(
+    None,
+    "The preprocessing. Default: the run's, else the network's.",
+    group=Group.DATA,
+  )
+  eval_image_size: int = option(
+    None,
+    "Height and width of the input, in pixels. Default: the run's, else "
+    "the network's.",
+    low=1,
+    task=CLASSIFICATION,
+    group=Group.DATA,
+  )
+  use_grayscale: bool = option(
+    None, 'Feed images of one channel. Default: as trained.', group=Group.DATA
+  )
+  batch_size: int = option(32, 'Images in a step.', low=1, group=Group.MACHINE)
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.stride is not None and self.end_point is not None:
+      raise ValueError(
+        f'--stride={self.stride} and --end_point={self.end_point} both say '
+        'which features to write: leave one of both out.'
+      )
+    if self.output_file and not self.output_file.endswith(('.npz', '.npy')):
+      raise ValueError(
+        f'--output_file={self.output_file} must end in .npz or .npy, which '
+        'tells what is written.'
+      )
+    if '://' in (self.output_file or ''):
+      raise ValueError(
+        f'--output_file={self.output_file} is an address; it must be a file of '
+        'this machine.'
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -752,10 +874,18 @@ class ConvertConfig(Config):
 
 
 # The scripts that have a network, and those that have a dataset too.
-NetworkConfig = TrainConfig | EvalConfig | ClassifyConfig | ExportConfig
+NetworkConfig = (
+  TrainConfig | EvalConfig | ClassifyConfig | ExtractConfig | ExportConfig
+)
 DataConfig = TrainConfig | EvalConfig
 # Of image files, or of an export, which begin with a checkpoint and no data.
 FilesConfig = ClassifyConfig | ExportConfig
 # Of what begins with a checkpoint: the same class in and out.
-Files = TypeVar('Files', ClassifyConfig, ExportConfig)
-Inference = TypeVar('Inference', EvalConfig, ClassifyConfig, ExportConfig)
+Files = TypeVar('Files', ClassifyConfig, ExtractConfig, ExportConfig)
+Inference = TypeVar(
+  'Inference', EvalConfig, ClassifyConfig, ExtractConfig, ExportConfig
+)
+# Of whole images, of any size.
+DenseInference = TypeVar(
+  'DenseInference', EvalConfig, ClassifyConfig, ExportConfig
+)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow.compat.v1 as tf
 
-from engine.checkpoints import best, contents, locate
+from engine.checkpoints import best, contents, locate, pretrained_names
 from engine.common import console
 from engine.config import runs
 from engine.config.scripts import EvalConfig
@@ -24,6 +24,11 @@ def step_of(checkpoint: str) -> int:
 def _folder(given, path):
   """Returns the folder of a run, which need not exist, and be no file."""
   locate.check_name(path, '--checkpoint_path')
+  if pretrained_names.is_name(path):
+    raise ValueError(
+      f'--checkpoints={given.checkpoints} looks in the folder of a run, and '
+      f'--checkpoint_path={path} names one checkpoint: leave --checkpoints out.'
+    )
   if not os.path.isdir(path) and (locate.exists(path) or os.path.isfile(path)):
     raise ValueError(
       f'--checkpoints={given.checkpoints} looks in the folder of a run, and '

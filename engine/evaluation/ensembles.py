@@ -1,6 +1,5 @@
 """An ensemble: the mean of what several networks say."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from engine.common import console, files
 from engine.config.scripts import EvalConfig
 from engine.evaluation import choice, report
 from engine.evaluation.statistics import Weights
-from engine.resolve import class_names, data
+from engine.resolve import class_names, data, places
 from engine.resolve.evaluation import Evaluation, evaluation
 from engine.tasks.base import EvaluatedSplit
 
@@ -87,9 +86,7 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
   first, task = members[0], members[0].task
   combine = task.combiner(first.checkpoint)
   check(members)
-  eval_dir = given.eval_dir or os.path.join(
-    os.path.dirname(first.checkpoint), 'eval-ensemble'
-  )
+  eval_dir = given.eval_dir or places.beside(first.checkpoint, 'eval-ensemble')
   files.check_folder(eval_dir, 'eval_dir')
   names = class_names.of_dataset(first.dataset, first.config.labels_offset)
   found, metrics, splits = [], [], []

@@ -18,6 +18,7 @@ from datasets import dataset_factory
 from engine.checkpoints import best, contents, locate
 from engine.checkpoints.inference import InferenceSession
 from engine.common import console
+from engine.config import runs
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
 from engine.input import pixel_mean
@@ -40,6 +41,7 @@ def is_behind(run: Mapping[str, Any], checkpoint: str, step: int) -> bool:
   total = run.get('max_number_of_steps')
   if (
     not run
+    or runs.is_converted(run)
     or os.path.basename(folder) == best.BEST_DIR
     or (total is not None and step >= total)
   ):
@@ -143,11 +145,11 @@ class Weights:
     self._folder = os.path.dirname(evaluation.checkpoint)
     self._trained: _Trained | None = None
     self._possible = not self._run.get('freeze_batch_norm')
-    if self._asked and not self._run:
+    if self._asked and (not self._run or runs.is_converted(self._run)):
       raise ValueError(
         '--recalibrate_batch_norm_batches measures on the training split of '
         f'a run, and {evaluation.checkpoint} has no config.json beside it '
-        'that would name it: leave the flag out.'
+        'that names it: leave the flag out.'
       )
 
   def restore(

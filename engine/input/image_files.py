@@ -2,12 +2,13 @@
 
 import collections
 import concurrent.futures
+import itertools
 import json
 import pathlib
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -22,6 +23,8 @@ _SHOWN = 5  # names in a line
 _VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
 _THREADS = 4  # that read files at once
 
+_Item = TypeVar('_Item')
+
 
 class Named(NamedTuple):
   """What the arguments of a command name.
@@ -35,11 +38,15 @@ class Named(NamedTuple):
   missing: list[str]
 
 
-def find(arguments: list[str]) -> Named:
+def find(arguments: list[str], command: str = 'classify_image.py') -> Named:
   """Returns the files named, and the images in the folders named.
 
   Those of a folder, and of the folders in it, are in the order of their names,
   where numbers count as numbers: frame2 is before frame10.
+
+  Args:
+    arguments: names of files and folders.
+    command: whose arguments they are, for the error.
 
   Raises:
     ValueError: there is not one file.
@@ -56,8 +63,8 @@ def find(arguments: list[str]) -> Named:
     raise ValueError(
       ' '.join(missing[:_SHOWN])
       if missing
-      else 'Name images, or folders of them: python '
-      'classify_image.py --checkpoint_path=DIR a.png folder/'
+      else f'Name images, or folders of them: python {command} '
+      '--checkpoint_path=DIR a.png folder/'
     )
   return Named(list(dict.fromkeys(found)), missing)
 
@@ -174,15 +181,51 @@ def read(
     )
 
 
-def check_all(read_files: int, named: Named) -> None:
-  """Names what is missing; raises ValueError if not all could be read."""
+def stems(paths: Sequence[str]) -> dict[str, str]:
+  """Returns a name for each file, without its ending, that no other has.
+
+  >>> stems(['a/1.png', 'b/1.jpg'])
+  {'a/1.png': '1', 'b/1.jpg': '1-2'}
+  """
+  found, taken = {}, set()
+  for path in dict.fromkeys(paths):
+    stem, number = pathlib.Path(path).stem, 1
+    name = stem
+    while name in taken:
+      number += 1
+      name = f'{stem}-{number}'
+    taken.add(name)
+    found[path] = name
+  return found
+
+
+def batches(found: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+  """Yields lists of `size` items, in order; the last may have less.
+
+  >>> [*batches([1, 2, 3], 2)]
+  [[1, 2], [3]]
+  """
+  found = iter(found)
+  while batch := list(itertools.islice(found, size)):
+    yield batch
+
+
+def check_all(
+  read_files: int, named: Named, wanted: str = 'classified'
+) -> None:
+  """Names what is missing; raises ValueError if not all could be read.
+
+  Args:
+    read_files: how many could.
+    named: what was asked for.
+    wanted: what was to be done with them.
+  """
   for sentence in named.missing:
     console.error(sentence)
   total = len(named.files) + len(named.missing)
   if read_files < total:
     raise ValueError(
-      f'{total - read_files} of {total} files '
-      'could not be classified: see above.'
+      f'{total - read_files} of {total} files could not be {wanted}: see above.'
     )
 
 

@@ -22,8 +22,10 @@ _SHARED = (
     if field.metadata['changes'] == 'never'
   ),
 )
-# No flag may contradict these.
+# No flag may contradict these; how images are prepared may be tried otherwise
+# for weights that others have trained.
 _FIXED = (*_SHARED, 'labels_offset')
+_FIXED_OF_OTHERS = tuple(set(_SHARED) - {'preprocessing_name'})
 
 
 def open_run(
@@ -47,7 +49,10 @@ def open_run(
   run = locate.run_of(checkpoint)
   shared = {name: name for name in _SHARED}
   complete = runs.complete(
-    given, runs.with_later_fields(run), {**shared, **names(run)}, fixed=_FIXED
+    given,
+    runs.with_later_fields(run),
+    {**shared, **names(run)},
+    fixed=_FIXED_OF_OTHERS if runs.is_converted(run) else _FIXED,
   )
   if complete.model_name is None:
     raise ValueError(

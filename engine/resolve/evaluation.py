@@ -1,6 +1,5 @@
 """Completes the configuration of an evaluation from run, data and network."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -8,9 +7,10 @@ from tf_slim.data.dataset import Dataset
 
 from datasets import dataset_factory
 from engine.checkpoints import contents, released
+from engine.config import runs
 from engine.config.fields import fill
 from engine.config.scripts import EvalConfig
-from engine.resolve import data, places
+from engine.resolve import data, places, weights
 from engine.resolve.checkpoint import check_path, open_run
 from engine.resolve.task import of_data, of_run
 from engine.resolve.training import check_classes
@@ -98,7 +98,8 @@ def data_names(given: EvalConfig, run: Mapping[str, Any]) -> dict[str, str]:
 def _names(given):
   """Returns what tells the fields that are taken over from a run."""
   return lambda run: {
-    'labels_offset': 'labels_offset',
+    # Converted weights are for any labels of ImageNet; see `with_labels`.
+    **({} if runs.is_converted(run) else {'labels_offset': 'labels_offset'}),
     'moving_average_decay': 'moving_average_decay',
     'eval_image_size': 'train_image_size',
     **data_names(given, run),
@@ -132,6 +133,7 @@ def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:
     given.replace(dataset_name=complete.dataset_name), specification
   )
   _check_run_task(run, task, complete.dataset_name)
+  run = weights.with_labels(run, given.labels_offset, specification.num_classes)
   known = None
   if task.follows_released and not run:
     known = released.find(network, checkpoint)
@@ -139,6 +141,7 @@ def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:
   complete = fill(
     complete.replace(task=task.name),
     task.name,
+    {'labels_offset': run.get('labels_offset')},
     {
       'preprocessing_name': known and network.preprocessing,
       'eval_image_size': known and known.image_size,
@@ -154,7 +157,7 @@ def evaluation(given: EvalConfig, path: str | None = None) -> Evaluation:
       'labels_offset': 0,
       'use_grayscale': False,
       'dataset_split_name': task.evaluated_split(specification.splits),
-      'eval_dir': os.path.join(os.path.dirname(checkpoint), 'eval'),
+      'eval_dir': places.beside(checkpoint, 'eval'),
     },
     task.evaluation_defaults(specification),
   )

@@ -1,23 +1,26 @@
 """Completes the configuration of image files, or of an export."""
 
-import os
 from typing import Any
 
 from engine.checkpoints import contents, released
 from engine.config.fields import fill
 from engine.config.scripts import Files
+from engine.resolve import places
 from engine.resolve import task as tasks
 from engine.resolve.checkpoint import open_run
 from engine.tasks.base import Task
 from nets import nets_factory
 
 
-def files(given: Files, folder: str) -> tuple[Task, Files, str, dict[str, Any]]:
+def files(
+  given: Files, folder: str | None
+) -> tuple[Task, Files, str, dict[str, Any]]:
   """Returns task, complete configuration, checkpoint and its run.
 
   Args:
     given: what the flags say.
-    folder: the name of the default output_dir, beside the checkpoint.
+    folder: the name of the default output_dir, beside the checkpoint; None
+      for what has none.
 
   Raises:
     ValueError: a flag contradicts the run; no checkpoint; an unknown name.
@@ -43,7 +46,7 @@ def files(given: Files, folder: str) -> tuple[Task, Files, str, dict[str, Any]]:
       'preprocessing_name': task.preprocessing(network),
       'eval_image_size': network.default_image_size,
       'use_grayscale': False,
-      'output_dir': os.path.join(os.path.dirname(checkpoint), folder),
+      **({'output_dir': places.beside(checkpoint, folder)} if folder else {}),
     },
   )
   complete = task.complete_inference(given, complete, checkpoint, run)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from datasets import dataset_factory
 from datasets.records import identity
-from engine.checkpoints import locate
+from engine.checkpoints import locate, pretrained
 from engine.common import console
 from engine.config import runs
 from engine.config.scripts import EvalConfig, TrainConfig
@@ -29,6 +29,20 @@ def run_dir(model_name: str, dataset_name: str, dataset_dir: str | None) -> str:
   if dataset_name == dataset_factory.OWN and dataset_dir:
     dataset_name = os.path.basename(os.path.abspath(dataset_dir))
   return os.path.join('runs', _plain(f'{model_name}-{dataset_name}'))
+
+
+def beside(checkpoint: str, folder: str) -> str:
+  """Returns a folder for what is made of a checkpoint, beside it.
+
+  Of one in the cache, which has a name, it is in runs/SOURCE-NAME.
+  """
+  name = pretrained.name_of(checkpoint)
+  place = (
+    os.path.join('runs', name.replace(':', '-'))
+    if name
+    else os.path.dirname(checkpoint)
+  )
+  return os.path.join(place, folder)
 
 
 def _found(plain, dataset_name, dataset_dir):

@@ -12,7 +12,7 @@ from engine.config.fields import fill
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import TASKS
 from engine.model import build
-from engine.resolve import data, places
+from engine.resolve import data, places, weights
 from engine.resolve.task import of_data
 from nets import nets_factory
 
@@ -115,15 +115,8 @@ def _with_lengths(given, complete, dataset):
   return complete.replace(max_number_of_steps=steps)
 
 
-def _begun(given, train_dir):
-  """Returns what a fine-tuned run took from the checkpoint it started from.
-
-  {} for a run that is new, or has started from none. One that is resumed goes
-  by its config.json, for the checkpoint may be gone.
-  """
-  run = locate.begun(train_dir) if given.checkpoint_path else {}
-  names = ('train_image_size', 'labels_offset')
-  return {name: run[name] for name in names if name in run}
+# What a fine-tuned run takes from the checkpoint that it starts from.
+_STARTED = ('train_image_size', 'labels_offset')
 
 
 def _tell_preprocessing(given, complete):
@@ -144,37 +137,70 @@ def _tell_preprocessing(given, complete):
     )
 
 
+def _tell_start(given, complete, known, source, begun, same_classes):
+  """Says what a new run takes over from the weights that it starts from."""
+  path = given.checkpoint_path
+  offset = f'labels_offset {complete.labels_offset}'
+  if source and not begun and path:
+    weights.tell(
+      path,
+      complete,
+      complete.train_image_size,
+      offset if same_classes else 'new logits',
+    )
+  elif known and path:
+    released.tell(
+      path, known, complete, complete.train_image_size, *[offset][:same_classes]
+    )
+  elif not begun:
+    _tell_preprocessing(given, complete)
+
+
 def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
   """Returns the complete configuration of a training, and its data.
 
   Raises:
     ValueError: an unknown name, or data that is not there.
   """
+  given = weights.with_network(given)
   network = nets_factory.get_network(given.model_name)
   if given.zero_init_last_gamma:
     nets_factory.check_zero_init(given.model_name)
-  given = build.complete(places.with_dataset_name(given))
+  given = places.with_dataset_name(given)
+  build.complete(given)  # before the weights are downloaded
   specification = dataset_factory.get_specification(
     given.dataset_name, given.dataset_dir
   )
   task = of_data(given, specification)
   train_dir = places.train_dir(given)
-  begun = _begun(given, train_dir)
-  start = None
+  # One that is resumed goes by its config.json: the checkpoint may be gone.
+  begun = locate.begun(train_dir) if given.checkpoint_path else {}
+  given = build.complete(weights.adopt(given, begun))
+  source = weights.source_of(given, begun)
+  known = None
   if task.follows_released and not begun:
-    start = released.start_from(network, given.checkpoint_path)
-  same_classes = start and specification.num_classes == (
-    start.num_classes + start.labels_offset
+    known = weights.released(source) or released.start_from(
+      network, given.checkpoint_path
+    )
+  same_classes = known and specification.num_classes == (
+    known.num_classes + known.labels_offset
   )
   complete = fill(
     given.replace(task=task.name),
     task.name,
+    {
+      'preprocessing_name': source.get('preprocessing_name')
+      and task.preprocessing(
+        network._replace(preprocessing=source['preprocessing_name'])
+      ),
+      'train_image_size': source.get('train_image_size'),
+    },
     dict(specification.suggestions),
     {
-      'train_image_size': start and start.image_size,
-      'labels_offset': start.labels_offset if start and same_classes else None,
+      'train_image_size': known and known.image_size,
+      'labels_offset': known.labels_offset if known and same_classes else None,
     },
-    begun,
+    {name: begun.get(name) for name in _STARTED},
     {
       'preprocessing_name': task.preprocessing(network),
       'train_image_size': network.default_image_size,
@@ -187,17 +213,7 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
   complete = _with_metric(complete)
   if complete.labels_offset is None:  # the task has no such flag
     complete = complete.replace(labels_offset=0)
-  if start and given.checkpoint_path:
-    offset = f'labels_offset {complete.labels_offset}'
-    released.tell(
-      given.checkpoint_path,
-      start,
-      complete,
-      complete.train_image_size,
-      *[offset][: bool(same_classes)],
-    )
-  if not begun and not start:
-    _tell_preprocessing(given, complete)
+  _tell_start(given, complete, known, source, begun, bool(same_classes))
   if given.dataset_dir and '://' not in given.dataset_dir:
     complete = complete.replace(dataset_dir=os.path.abspath(given.dataset_dir))
   task.check_training(complete)

@@ -18,6 +18,7 @@ from engine.config.export import ExportConfig
 from engine.config.scripts import (
   ClassifyConfig,
   EvalConfig,
+  ExtractConfig,
   Inference,
   NetworkConfig,
   TrainConfig,
@@ -303,6 +304,22 @@ class Task(Protocol):
     """
 
   # Files.
+
+  def network_input(
+    self, config: ExtractConfig, pixels: tf.Tensor
+  ) -> tf.Tensor:
+    """Returns what the network is fed of an image, in evaluation.
+
+    Args:
+      config: complete.
+      pixels: uint8 [height, width, 3] of any size.
+
+    Returns:
+      float32 [side, side, channels], of known sides, the same for all images.
+
+    Raises:
+      ValueError: what the network is fed has no such size.
+    """
 
   def unfinished(
     self, config: ClassifyConfig, paths: Sequence[str]

@@ -34,7 +34,7 @@ def test_each_option_is_trained(workplace):
 @pytest.mark.parametrize(
   'flags, words',
   [
-    ({'shortcut': 'A,D'}, ['D', 'A, B, C']),
+    ({'shortcut': 'A,E'}, ['E', 'A, B, C, D']),
     ({'shortcut': 'A,'}, ['--shortcut=A,']),
     ({'model_name': 'cifar_plain_8'}, ['--shortcut', 'cifar_plain_8']),
   ],

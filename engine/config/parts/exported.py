@@ -18,6 +18,7 @@ _BATCH_NORM = (
   'measures batch norm, which is a part of the weights in an exported model: '
   f'{_INSTEAD}'
 )
+_GRADIENTS = f'needs gradients, which an exported model lacks: {_INSTEAD}'
 # Why a flag does not go with --exported; others are fixed in the model.
 _REASONS = {
   'checkpoint_path': (
@@ -35,6 +36,10 @@ _REASONS = {
   'write_source_values': (
     f'needs what a run says of the masks that it was trained on: {_INSTEAD}'
   ),
+  'explain': _GRADIENTS,
+  'explain_class': _GRADIENTS,
+  'explain_stride': _GRADIENTS,
+  'explain_dir': _GRADIENTS,
   'cache': f'keeps images for another pass, and there is one: {_INSTEAD}',
 }
 _FIXED = (

@@ -4,6 +4,7 @@ Nothing here imports TensorFlow.
 """
 
 import dataclasses
+from typing import Any
 
 from datasets.label_kinds import CLASSIFICATION, SEGMENTATION
 from engine.config import parsing, tasks
@@ -12,22 +13,51 @@ from engine.config.fields import Config, Group, option
 _STRIDES = (1, 2, 4, 8, 16, 32)
 
 
+def list_option() -> Any:
+  """Returns the field of scripts that take names of published weights."""
+  return option(
+    False,
+    'Print the names of published weights that --checkpoint_path takes, and '
+    'what is known of them, and do nothing else.',
+    changes='free',
+    group=Group.OUTPUT,
+    kept=False,
+  )
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Config):
   """What a network is made of, beside its name, and what it is fed."""
 
   root_block: str = option(
     None,
-    "The first convolutions: 7x7, beta, 3x3 or cifar. Default: the network's.",
+    'The first convolutions: 7x7, 7x7_symmetric, beta, deep, 3x3 or cifar. '
+    "Default: the network's.",
     changes='never',
     group=Group.MODEL,
   )
   shortcut: str | None = option(
     None,
     'Shortcuts: A zero-padded, B projected where channels change, C all '
-    "projected. Default: the network's.",
+    "projected, D as B of a mean. Default: the network's.",
     changes='never',
     group=Group.MODEL,
+  )
+  depth_multiplier: float | None = option(
+    None,
+    "Factor on the channels of all units. Default: the run's, else 1.",
+    above=0,
+    changes='never',
+    group=Group.MODEL,
+  )
+  batch_norm_epsilon: float | None = option(
+    None,
+    "What batch norm adds to variances. Default: the run's, else the "
+    "network's.",
+    above=0,
+    below=1,
+    changes='never',
+    group=Group.BATCH_NORM,
   )
   per_pixel_mean: str | None = option(
     None,
@@ -147,6 +177,8 @@ class ModelConfig(Config):
     task=SEGMENTATION,
     group=Group.SEGMENTATION,
   )
+
+  list_pretrained: bool = list_option()
 
   def __post_init__(self):
     super().__post_init__()

@@ -12,6 +12,7 @@ from engine.common import console
 from engine.config.scripts import (
   DataConfig,
   EvalConfig,
+  ExtractConfig,
   FilesConfig,
   TrainConfig,
 )
@@ -42,7 +43,9 @@ def _labels(config, dataset, preprocess, size):
   return ClassLabels(preprocess, size, dataset.num_classes - offset, offset)
 
 
-def for_evaluation(config: EvalConfig | FilesConfig) -> Callable:
+def for_evaluation(
+  config: EvalConfig | ExtractConfig | FilesConfig,
+) -> Callable:
   """Returns what prepares an image for evaluation; see its factory."""
   prepare = preprocessing_factory.get_preprocessing(
     config.preprocessing_name, False, config.use_grayscale

@@ -1,5 +1,6 @@
 """Classification: one class an image. Follows `engine.tasks.base.Task`."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,10 +9,12 @@ from tf_slim.data.dataset import Dataset
 
 from datasets.label_kinds import CLASSIFICATION
 from datasets.specification import Specification
+from engine.common import files
 from engine.config.export import ExportConfig
 from engine.config.scripts import (
   ClassifyConfig,
   EvalConfig,
+  ExtractConfig,
   Inference,
   NetworkConfig,
   TrainConfig,
@@ -20,7 +23,12 @@ from engine.input import pixel_mean
 from engine.input.pipeline import Batch, Source
 from engine.model.build import build_network
 from engine.tasks.base import EvaluatedSplit, Said, Shares
-from engine.tasks.classification import examples, image_files, report
+from engine.tasks.classification import (
+  examples,
+  explanations,
+  image_files,
+  report,
+)
 from engine.tasks.classification.predictor import (
   Predictions,
   Predictor,
@@ -86,8 +94,15 @@ class Classification:
     checkpoint: str,
     run: Mapping[str, Any],
   ) -> Inference:
-    """Finds the mean image beside the checkpoint."""
-    return pixel_mean.found(config, checkpoint)
+    """Finds the mean image beside the checkpoint, and where to explain."""
+    config = pixel_mean.found(config, checkpoint)
+    if isinstance(config, ClassifyConfig) and config.explain:
+      folder = config.explain_dir or os.path.join(
+        os.path.dirname(checkpoint), explanations.FOLDER
+      )
+      files.check_folder(folder, 'explain_dir')
+      config = config.replace(explain_dir=folder)
+    return config
 
   def prepare_dataset(self, config: EvalConfig, dataset: Dataset) -> None:
     """Leaves the split as it is."""
@@ -201,6 +216,13 @@ class Classification:
     """Returns what an exported model predicted on a split."""
     return gathered(said, config.labels_offset)
 
+  def network_input(
+    self, config: ExtractConfig, pixels: tf.Tensor
+  ) -> tf.Tensor:
+    """Returns the image as classification prepares it."""
+    size = config.eval_image_size
+    return examples.for_evaluation(config)(pixels, size, size)
+
   def unfinished(
     self, config: ClassifyConfig, paths: Sequence[str]
   ) -> list[str]:
@@ -218,7 +240,11 @@ class Classification:
     return image_files.show_classes(
       config,
       names,
-      ((each.source, each.outputs['probabilities']) for each in said),
+      paths,
+      (
+        image_files.Classified(each.source, each.outputs['probabilities'])
+        for each in said
+      ),
     )
 
   def predict_files(

@@ -15,7 +15,7 @@ from engine.common import console
 from engine.config import runs
 from engine.config.fields import fill
 from engine.config.parts.resizing import RESIZING, ResizingConfig
-from engine.config.scripts import Inference, TrainConfig
+from engine.config.scripts import DenseInference, TrainConfig
 from engine.model import build
 from engine.tasks.segmentation import rates, sizes
 from metrics import segmentation
@@ -200,7 +200,10 @@ def _low_level_of_start(config):
   if begun or not config.checkpoint_path:
     return begun.get(_LOW_LEVEL) or config.decoder_low_level
   start = locate.find(config.checkpoint_path, tells=False)  # the start does
-  found = _low_level(start, locate.run_of(start))
+  run = locate.run_of(start)
+  found = _low_level(start, run)
+  if found is None and runs.is_converted(run):
+    return _low_level_of_weights(run, config)
   if found and found != config.decoder_low_level:
     console.note(
       f'the decoder of {start} is taken to join the {found} of block1: '
@@ -209,20 +212,35 @@ def _low_level_of_start(config):
   return found or config.decoder_low_level
 
 
+def _low_level_of_weights(run, config):
+  """Returns what a new decoder is to join, as others made it for weights."""
+  found = run.get(_LOW_LEVEL) or config.decoder_low_level
+  if found != config.decoder_low_level:
+    console.note(
+      f'the new decoder joins the {found} of block1, as those do that were '
+      f'made for these weights: --{_LOW_LEVEL}={found}.'
+    )
+  return found
+
+
 def _low_level(checkpoint, run):
   """Returns what the decoder of a checkpoint joins, None if it has none.
 
-  No variable tells. Without a config.json it is one of DeepLab's.
+  No variable tells. Where no training of ours does, it is one of DeepLab's.
   """
   there = architecture.decoder(contents.read(checkpoint).values())
   if _LOW_LEVEL not in decoders.get_decoder(there.name).options:
     return None
-  return (run.get(_LOW_LEVEL) or 'unit') if run else 'residual'
+  is_theirs = not run or runs.is_converted(run)
+  return run.get(_LOW_LEVEL) or ('residual' if is_theirs else 'unit')
 
 
 def inference(
-  given: Inference, config: Inference, checkpoint: str, run: Mapping[str, Any]
-) -> Inference:
+  given: DenseInference,
+  config: DenseInference,
+  checkpoint: str,
+  run: Mapping[str, Any],
+) -> DenseInference:
   """Returns the configuration with its decoder and its output stride.
 
   Args:

@@ -25,20 +25,6 @@ _AHEAD = 4  # images that are read while the network sees those before
 SOURCE_VALUES = 'source_values'  # the folder of masks in the source's values
 
 
-def _stems(paths: Sequence[str]) -> dict[str, str]:
-  """Returns a name for each file, without its ending, that no other has."""
-  found, taken = {}, set()
-  for path in dict.fromkeys(paths):
-    stem, number = pathlib.Path(path).stem, 1
-    name = stem
-    while name in taken:
-      number += 1
-      name = f'{stem}-{number}'
-    taken.add(name)
-    found[path] = name
-  return found
-
-
 def _written(config, stem):
   """Returns the files that are written of an image, by what they are."""
   names = {'mask': f'{stem}_mask.png', 'overlay': f'{stem}_overlay.png'}
@@ -58,7 +44,7 @@ def unfinished(config: ClassifyConfig, paths: Sequence[str]) -> list[str]:
   """
   if not config.skip_existing:
     return list(paths)
-  stems = _stems(paths)
+  stems = image_files.stems(paths)
   for path, stem in stems.items():
     if stem != pathlib.Path(path).stem:
       raise ValueError(
@@ -182,7 +168,7 @@ def show_masks(
     found: paths, each with its image and its mask, int [height, width].
     source_values: of each class, to write masks of these values too.
   """
-  results, stems = {}, _stems(paths)
+  results, stems = {}, image_files.stems(paths)
   folder = os.path.join(config.output_dir, SOURCE_VALUES)
   os.makedirs(folder if source_values else config.output_dir, exist_ok=True)
   for path, image, classes in found:

@@ -8,7 +8,7 @@ from engine.common.loading import load
 from engine.config.losses import LOSSES
 from engine.config.scripts import TrainConfig
 from metrics import segmentation, segmentation_losses
-from nets import auxiliary, image_pyramid
+from nets.heads import auxiliary, image_pyramid
 
 
 def _of_one_size(config, logits, labels):

@@ -15,6 +15,7 @@ from engine.config.export import ExportConfig
 from engine.config.scripts import (
   ClassifyConfig,
   EvalConfig,
+  ExtractConfig,
   Inference,
   NetworkConfig,
   TrainConfig,
@@ -36,12 +37,22 @@ from engine.tasks.segmentation.predictor import (
   measured,
 )
 from engine.tasks.segmentation.served import ServedMasks
-from nets import auxiliary, decoders
+from nets import decoders
+from nets.heads import auxiliary
 from nets.nets_factory import Network
 from preprocessing import preprocessing_factory, segmentation_preprocessing
 
 _CROPS = 8  # in a batch of a training, if nothing else is said
 _IGNORED = 256  # the colour of the ignored label, behind those of the classes
+
+
+def _many_sizes(config):
+  """Returns why the features of images make no array."""
+  return ValueError(
+    f'{config.checkpoint_path} is of masks, whose images have many sizes, and '
+    'no array holds their features: name a checkpoint for classification. '
+    'nets_factory.features gives those of any network.'
+  )
 
 
 class Segmentation:
@@ -113,6 +124,8 @@ class Segmentation:
     run: Mapping[str, Any],
   ) -> Inference:
     """Finds the decoder, its output stride and its rates."""
+    if isinstance(config, ExtractConfig):
+      raise _many_sizes(config)
     return completion.inference(given, config, checkpoint, run)
 
   def prepare_dataset(self, config: EvalConfig, dataset: Dataset) -> None:
@@ -268,6 +281,12 @@ class Segmentation:
       num_classes,
       ignored,
     )
+
+  def network_input(
+    self, config: ExtractConfig, pixels: tf.Tensor
+  ) -> tf.Tensor:
+    """Refuses: each image has features of another size."""
+    raise _many_sizes(config)
 
   def unfinished(
     self, config: ClassifyConfig, paths: Sequence[str]

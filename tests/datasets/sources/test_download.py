@@ -758,3 +758,15 @@ def test_no_file_of_this_machine(folder, url):
   text = _fails(Download(url), folder)
   assert url in text and 'not a file of this machine' in text
   assert _files(folder) == []
+
+
+def test_the_first_digits_of_a_checksum(server, folder):
+  """As torchvision's names of files have them; and a cure of one's own."""
+  right = Download(server.url, checksum=_checksum()[:15])
+  path = download.fetch(right, folder)
+  assert download.fetch(right, folder) == path
+  wrong = right._replace(checksum='sha256:01234567', otherwise='call someone')
+  said = _fails(wrong, folder / 'other')
+  assert 'and should have 01234567' in said
+  assert said.endswith('if that does not help, call someone.')
+  assert 'should be' in _fails(right._replace(checksum='sha256:01'), folder)

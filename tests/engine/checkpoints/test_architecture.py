@@ -106,10 +106,12 @@ def test_beta():
   [
     ('resnet_v1_18', 'basic_v1', '7x7'),
     ('resnet_v2_18', 'basic_v2', '7x7'),
-    ('plain_18', 'plain_v1', '7x7'),
+    pytest.param('plain_18', 'plain_v1', '7x7', marks=pytest.mark.slow),
     ('cifar_residual_8', 'basic_v1', 'cifar'),
     ('cifar_plain_8', 'plain_v1', 'cifar'),
-    ('cifar_highway_14', 'highway_v1', 'cifar'),
+    pytest.param(
+      'cifar_highway_14', 'highway_v1', 'cifar', marks=pytest.mark.slow
+    ),
     ('cifar_resnet_v1_14', 'basic_v1 with biases', 'cifar'),
     ('cifar_resnet_v2_11', 'bottleneck_v2 with biases', 'cifar'),
   ],
@@ -122,6 +124,61 @@ def test_every_kind_of_units_is_told(name, kind, root):
     assert (found.names, found.kind, found.root) == ([name], kind, root)
     assert (found.options(name), found.num_classes) == ({}, 10)
     assert architecture.width(found) == 1
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    'resnet_v1d_18',
+    *(
+      pytest.param(name, marks=pytest.mark.slow)
+      for name in (
+        'resnet_v1_5_50',
+        'resnet_v1d_50',
+        'wide_resnet_50_2',
+        'resnext_50_32x4d',
+      )
+    ),
+  ],
+)
+def test_networks_of_other_libraries(name):
+  """The scope tells version 1.5 from 1, which has the same variables."""
+  here = built(name)
+  for scope in name, f'model/{name}', 'net':
+    found = architecture.network(renamed(here, **{f'{name}/': f'{scope}/'}))
+    same = scope == 'net' and 'v1_5' in name
+    assert found.names == ['resnet_v1_50' if same else name]
+    assert found.options(found.names[0]) == {}
+    assert architecture.width(found) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'name, options',
+  [
+    ('resnet_v1_5_50', {'root_block': 'deep', 'shortcut': 'C'}),
+    ('resnet_v1d_50', {'root_block': '7x7'}),
+    ('wide_resnet_50_2', {'shortcut': 'A'}),
+  ],
+)
+def test_their_options_are_told(name, options):
+  found = architecture.network(built(name, **options))
+  assert found.names == [name] and found.options(name) == options
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'name, options',
+  [
+    ('resnet_v1_18', {'root_block': '7x7_symmetric', 'shortcut': 'D'}),
+    ('resnet_v1_5_50', {'root_block': '7x7', 'shortcut': 'D'}),
+    ('resnet_v1d_18', {'shortcut': 'B'}),
+  ],
+)
+def test_what_the_variables_do_not_tell(name, options):
+  """How the pooling pads, and whether a shortcut averages."""
+  found = architecture.network(built(name, **options))
+  assert found.names == [name] and found.options(name) == {}
 
 
 def test_the_units_tell_34_from_50():

@@ -51,6 +51,30 @@ def test_the_network_that_fits_is_named(here, there, why, scope):
   )
 
 
+@pytest.mark.parametrize(
+  'here, there, why',
+  [
+    pytest.param(
+      'resnet_v1_5_50',
+      'wide_resnet_50_2',
+      'the units of its block1 make 256 channels of 128, the '
+      "network's 256 of 64",
+      marks=pytest.mark.slow,
+    ),
+    (
+      'wide_resnet_50_2',
+      'resnext_50_32x4d',
+      "its 3x3 convolutions have 32 groups of channels, the network's 1",
+    ),
+  ],
+)
+def test_other_insides(here, there, why):
+  held = renamed(built(there), **{there: here})
+  assert error(built(here), held) == (
+    f'The checkpoint P is of {there} ({why}): pass --model_name={there}.'
+  )
+
+
 def test_another_root():
   held = beta(50)
   assert error(shapes('resnet_v1_50'), held) == (
@@ -149,8 +173,8 @@ def test_another_width():
   assert architecture.width(architecture.network(held)) == 0.5
   assert error(shapes('resnet_v1_50'), held) == (
     'The checkpoint P is of resnet_v1_50 in another width (its block1 has '
-    "32 channels, the network's 64): no --model_name builds it, so pass "
-    'another --checkpoint_path.'
+    "32 channels, the network's 64): pass --depth_multiplier=0.5, or another "
+    '--checkpoint_path.'
   )
 
 

@@ -184,6 +184,8 @@ def test_every_field_says_whether_it_may_change():
     'ignore_label',
     'root_block',
     'shortcut',
+    'depth_multiplier',
+    'batch_norm_epsilon',
     'auxiliary_loss_weight',
   }
   assert {
@@ -285,6 +287,7 @@ def test_fallbacks():
   assert {
     name: value for name, value in found.items() if value is not None
   } == {
+    'model_name': 'resnet_v2_50',
     'batch_size': 32,
     'labels_offset': 0,
     'learning_rate': 0.01,

@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.export import folding
 from nets import nets_factory
+from nets.layers import grouped
 from nets.slim_compat import slim
 from tests import builders
 
@@ -64,6 +65,7 @@ def shared_filters(inputs):
   [
     lambda x: norm(plain(x, biases_initializer=None)),
     lambda x: norm(plain(x)),  # with biases
+    lambda x: norm(grouped.conv2d(x, 6, 3, groups=3, activation_fn=None)),
     shared_filters,
     lambda x: norm(tf.identity(plain(x, rate=1))),
     lambda x: norm(

@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from engine.config.export import FORMATS
 from engine.export import onnx_format, standalone
 from engine.export.artefact import Artefact
+from nets import resnet_utils
 
 for module in FORMATS['onnx'].modules:
   pytest.importorskip(module, reason='needs the extra export')
@@ -70,3 +71,25 @@ def test_facts(tmp_path):
   assert model.opset_import[0].version == FORMATS['onnx'].facts['opset']
   assert [each.name for each in model.graph.input] == ['input']
   assert [each.name for each in model.graph.output] == ['output']
+
+
+def groups_and_means(net):
+  """What networks of other libraries have beside those of TF-Slim."""
+  random = np.random.default_rng(2)
+  filters = [
+    random.normal(size=(3, 3, 2, 8)).astype(np.float32) for _ in range(2)
+  ]
+  net = tf.nn.conv2d(net, filters[0], 2, 'VALID')
+  net = tf.nn.conv2d(net, filters[1], 1, 'SAME', dilations=2)
+  net = resnet_utils.mean_pool(resnet_utils.mean_pool(net, 1, 2), 2)
+  return tf.nn.max_pool2d(
+    tf.pad(net, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, 'VALID'
+  )
+
+
+def test_grouped_convolutions_and_means(tmp_path):
+  image = np.random.default_rng(1).normal(size=(19, 26, 8)).astype(np.float32)
+  wanted, path = converted(tmp_path, groups_and_means, image)
+  found = ran(path, image)
+  assert found.shape == wanted.shape == (1, 3, 3, 8)
+  np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())

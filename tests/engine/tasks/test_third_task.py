@@ -168,6 +168,9 @@ class Scoring:
     )
     return ['scores.csv']
 
+  def network_input(self, config, pixels):
+    raise NotImplementedError
+
   def unfinished(self, config, paths):
     return paths
 

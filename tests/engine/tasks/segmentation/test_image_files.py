@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from engine.config.scripts import ClassifyConfig, EvalConfig
+from engine.input.image_files import stems as stems_of
 from engine.resolve import files
 from engine.resolve.evaluation import evaluation
-from engine.tasks.segmentation import dense_model, image_files, predictor
+from engine.tasks.segmentation import dense_model, predictor
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures('workplace')
@@ -31,7 +32,7 @@ def segment(shapes_run):
     found = task.predict_files(
       config, checkpoint, run, builders.SHAPE_NAMES, paths
     )
-    stems = image_files._stems(paths)
+    stems = stems_of(paths)
     return {
       path: np.asarray(Image.open(f'out/{stems[path]}_mask.png'))
       for path in found
@@ -122,7 +123,7 @@ def test_how_many_go_together():
 
 def test_names_do_not_collide():
   paths = ['a/1.png', 'b/1.png', 'b/1.jpg', 'b/1-2.png', 'b/2.png', 'a/1.png']
-  assert image_files._stems(paths) == {
+  assert stems_of(paths) == {
     'a/1.png': '1',
     'b/1.png': '1-2',
     'b/1.jpg': '1-3',

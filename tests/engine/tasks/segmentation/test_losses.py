@@ -8,7 +8,7 @@ from datasets.label_kinds import SEGMENTATION
 from engine.config.scripts import TrainConfig
 from engine.tasks.segmentation import losses
 from metrics import segmentation, segmentation_losses
-from nets import auxiliary
+from nets.heads import auxiliary
 
 CLASSES = 4
 

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
 from metrics import segmentation, segmentation_losses
-from nets import image_pyramid
+from nets.heads import image_pyramid
 
 
 @pytest.mark.parametrize('upsampled', [True, False])
