@@ -175,7 +175,7 @@ def line(dataset: str, kind: str, seed: str, metrics: dict[str, float]) -> str:
 def _arguments():
   """Returns what the command line says."""
   parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-  parser.add_argument('--steps', type=int, default=300)
+  parser.add_argument('--steps', type=int, default=400)
   parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
   parser.add_argument('--datasets', nargs='+', default=DATASETS)
   parser.add_argument('--kinds', nargs='+', choices=KINDS, default=[*KINDS])
