@@ -86,6 +86,8 @@ def _walk(
     wrong = hdf5.unsafe(group, key)
     if wrong:
       raise ValueError(f'has {name}, which {wrong}')
+    if group[key].shape is None:
+      raise ValueError(f'has {name}, which holds nothing')
     budget.take(name, group[key])
     yield name, group[key]
 

@@ -167,6 +167,13 @@ def test_objects(tmp_path):
   assert 'not numbers' in error(path)
 
 
+def test_an_array_of_nothing(tmp_path):
+  path = tmp_path / 'w.h5'
+  with h5py.File(path, 'w') as file:
+    file.create_dataset('a', data=h5py.Empty('f4'))
+  assert 'has a, which holds nothing' in error(path)
+
+
 def test_a_group_in_itself(tmp_path):
   path = tmp_path / 'w.h5'
   with h5py.File(path, 'w') as file:

@@ -200,7 +200,7 @@ def test_a_file_for_each_image(colours_run, images):
       ours['predictions'], theirs['predictions'], strict=True
     ):
       assert one['name'] == other['name']
-      assert one['probability'] == pytest.approx(other['probability'])
+      assert one['probability'] == pytest.approx(other['probability'], abs=1e-6)
   assert {*os.listdir('out')} == {pathlib.Path(each).name for each in written}
   drawn = np.asarray(Image.open(written[0]))
   red = drawn[8:232, 8:232]  # the image itself, enlarged
