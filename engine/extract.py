@@ -19,7 +19,12 @@ from engine.common.files import check_folder, read_json
 from engine.config.scripts import ExtractConfig
 from engine.evaluation import statistics
 from engine.input import image_files
-from engine.model.build import arg_scope_options, build_network, network_options
+from engine.model.build import (
+  arg_scope_options,
+  build_network,
+  end_points_by_stride,
+  network_options,
+)
 from engine.resolve.files import files
 from nets import nets_factory
 
@@ -103,17 +108,7 @@ def _features(config, images, checkpoint):
   """Returns the features that are asked for, and what they are."""
   options = network_options(config)
   if config.stride is not None:
-    there = [
-      each.stride
-      for each in nets_factory.feature_descriptions(
-        config.model_name, **options
-      )
-    ]
-    if config.stride not in there:
-      raise ValueError(
-        f'--stride={config.stride}: {config.model_name} has features of the '
-        f'strides {", ".join(map(str, there))}.'
-      )
+    end_points_by_stride(config, 'stride', config.stride)
     (found,) = nets_factory.features(
       images,
       config.model_name,

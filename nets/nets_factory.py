@@ -530,12 +530,10 @@ def features(
     **({'scope': scope} if scope else {}),
     **network_options,
   )
-  outer = tf.get_variable_scope().name
-  within = f'{outer}/' if outer else ''
   return [
     net
     if stride == coarsest
-    else end_points[within + described[stride].end_point]
+    else resnet_utils.end_point(end_points, described[stride].end_point)
     for stride in strides
   ]
 

@@ -305,10 +305,16 @@ def network(shapes: Shapes, scope: str | None = None) -> Network | None:
   )
 
 
-def width(found: Network) -> float:
-  """Returns the channels as a share of those of the registry's network."""
-  if not (found.names and found.depths):
+def width(found: Network, name: str | None = None) -> float:
+  """Returns the channels as a share of those of the registry's network.
+
+  Args:
+    found: what the variables tell.
+    name: the network; None for the first that has these variables.
+  """
+  name = name or next(iter(found.names), None)
+  if not (name and found.depths):
     return 1.0
   block, depth = next(iter(found.depths.items()))
-  unit = nets_factory.get_network(found.names[0]).blocks()[block - 1].args[0]
+  unit = nets_factory.get_network(name).blocks()[block - 1].args[0]
   return depth / _inner(unit)

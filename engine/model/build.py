@@ -94,6 +94,32 @@ def arg_scope_options(config: NetworkConfig) -> dict[str, Any]:
   return {} if epsilon is None else {'batch_norm_epsilon': epsilon}
 
 
+def end_points_by_stride(
+  config: NetworkConfig, flag: str, stride: int | None
+) -> dict[int, str]:
+  """Returns the end points of a network's features by their strides.
+
+  Args:
+    config: complete.
+    flag: that names a stride, for the error.
+    stride: one that must be there; None for any.
+
+  Raises:
+    ValueError: it is not.
+  """
+  options = network_options(config)
+  found = {
+    each.stride: each.end_point
+    for each in nets_factory.feature_descriptions(config.model_name, **options)
+  }
+  if stride is not None and stride not in found:
+    raise ValueError(
+      f'--{flag}={stride}: {config.model_name} has features of the strides '
+      f'{", ".join(map(str, found))}.'
+    )
+  return found
+
+
 def decoder_options(config: NetworkConfig) -> dict[str, Any]:
   """Returns what `decoders.check` is told of a complete configuration."""
   return {

@@ -186,6 +186,25 @@ def _proof(
   return {'kind': 'outputs', **result.as_json()}, str(result)
 
 
+def _facts(arrays, found, proved):
+  """Returns what conversion.json holds."""
+  return {
+    'source': os.path.abspath(arrays.path),
+    'format': arrays.format,
+    'sha256': reading.digests(arrays),
+    'recognized_as': {
+      'form': found.form,
+      'library': found.library,
+      'network': found.network,
+      'options': found.options,
+      'task': found.task,
+      'num_classes': found.num_classes,
+    },
+    'left_over': found.left_over,
+    'proof': proved,
+  }
+
+
 def convert(
   source: str,
   output: str,
@@ -249,22 +268,7 @@ def convert(
       {k: _as_text(k, v) for k, v in config.items() if v is not None},
     )
     files.write_json(
-      os.path.join(folder, FILENAME),
-      {
-        'source': os.path.abspath(arrays.path),
-        'format': arrays.format,
-        'sha256': reading.digests(arrays),
-        'recognized_as': {
-          'form': found.form,
-          'library': found.library,
-          'network': found.network,
-          'options': found.options,
-          'task': found.task,
-          'num_classes': found.num_classes,
-        },
-        'left_over': found.left_over,
-        'proof': proved,
-      },
+      os.path.join(folder, FILENAME), _facts(arrays, found, proved)
     )
   folder = os.path.normpath(output)
   return Converted(

@@ -179,7 +179,7 @@ def recognise(
     root = root_block or found.root
     if root and root != network.root_block:
       options['root_block'] = root
-  width = _width(network, found)
+  width = architecture.width(found, network.name)
   if width != 1:
     options['depth_multiplier'] = width
   num_classes = next(
@@ -218,12 +218,3 @@ def recognise(
       'labels_offset': 0,
     },
   )
-
-
-def _width(network, found):
-  """Returns the channels of units as a share of the network's own."""
-  if not found.depths:
-    return 1.0
-  block, depth = next(iter(found.depths.items()))
-  unit = network.blocks()[block - 1].args[0]
-  return depth / unit.get('depth_bottleneck', unit['depth'])

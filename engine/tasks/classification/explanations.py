@@ -8,7 +8,7 @@ arXiv:1610.02391, 2016
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -18,8 +18,7 @@ from PIL import Image, ImageDraw
 from datasets.images import contact_sheet
 from datasets.suggestions import did_you_mean
 from engine.config.scripts import ClassifyConfig
-from engine.model.build import network_options
-from nets import nets_factory
+from engine.model.build import end_points_by_stride
 
 FOLDER = 'explained'  # of the images, beside the checkpoint
 
@@ -127,9 +126,11 @@ def add(
     ValueError: the network has no features of the stride, or they are one
       position alone.
   """
-  described = _described(config)
+  described = end_points_by_stride(
+    config, 'explain_stride', config.explain_stride
+  )
   stride = config.explain_stride or max(described)
-  features = _features(config, end_points, described, stride)
+  features = _features(end_points, described, stride)
   if features.shape.as_list()[1:3] == [1, 1]:
     finer = [each for each in described if each * _LEAST_ACROSS <= side]
     raise ValueError(
@@ -144,22 +145,8 @@ def add(
   return enlarged(grad_cam(features, scores), stride, side), labels
 
 
-def _described(config):
-  """Returns the end points of the network's features by their strides."""
-  options: dict[str, Any] = {**network_options(config)}
-  return {
-    each.stride: each.end_point
-    for each in nets_factory.feature_descriptions(config.model_name, **options)
-  }
-
-
-def _features(config, end_points, described, stride):
-  """Returns the features of a stride, which --explain_stride may name."""
-  if stride not in described:
-    raise ValueError(
-      f'--explain_stride={stride}: {config.model_name} has features of the '
-      f'strides {", ".join(map(str, described))}.'
-    )
+def _features(end_points, described, stride):
+  """Returns the features of a stride."""
   if stride == max(described):  # with what follows the last unit
     return end_points['global_pool'].op.inputs[0]
   return end_points[described[stride]]
