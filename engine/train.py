@@ -1,5 +1,6 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 
+import contextlib
 import os
 import shlex
 from typing import Any
@@ -11,13 +12,15 @@ from engine.checkpoints import best, locate, warm_start
 from engine.common import console, files, runtime
 from engine.common.variables import matching
 from engine.config import runs
+from engine.config.parts.cluster import SCALES
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
 from engine.evaluate import evaluate
 from engine.evaluation.validator import eval_config
 from engine.input.pipeline import training_stream
-from engine.model import precision
-from engine.model.batch_norm import Recalibration
+from engine.model import precision, sync_batch_norm
+from engine.model.batch_norm import Recalibration, of_all_workers
+from engine.replicas.replicas import Replicas, devices
 from engine.resolve import data
 from engine.resolve.training import training, untouched_split
 from engine.training import (
@@ -61,10 +64,11 @@ def train(
   if given.resume:
     given = runs.resumed(**given.given())
   precision.check(given.precision)
-  config, dataset = training(given)
+  replicas = Replicas(devices(given.num_clones, given.clone_on_cpu))
+  config, dataset = training(given, replicas.count)
   _check_outputs(config)
-  with resume.alone(config.train_dir), tf.Graph().as_default():
-    run = TrainingRun(config, dataset)
+  with _held(config.train_dir, replicas.workers), tf.Graph().as_default():
+    run = TrainingRun(config, dataset, replicas)
     run.open_data()
     run.build_model()
     run.build_step(watch)
@@ -78,6 +82,16 @@ def train(
     return run.conclude()
 
 
+@contextlib.contextmanager
+def _held(train_dir, workers):
+  """Holds the folder for this training; the chief holds it for all workers."""
+  with contextlib.ExitStack() as stack:
+    if workers.is_chief:
+      stack.enter_context(resume.alone(train_dir))
+    workers.wait()
+    yield
+
+
 class TrainingRun:
   """One training, in the order of its phases; see `train`.
 
@@ -85,12 +99,13 @@ class TrainingRun:
     finished: whether the run has been trained to the end before.
   """
 
-  def __init__(self, config: TrainConfig, dataset: Dataset):
+  def __init__(self, config: TrainConfig, dataset: Dataset, replicas: Replicas):
     """Finds the checkpoint to resume; the folder is held by the caller.
 
     Args:
       config: the complete configuration.
       dataset: the split to train on.
+      replicas: that share the steps.
 
     Raises:
       ValueError: the run in the folder was begun with other flags or data.
@@ -98,7 +113,8 @@ class TrainingRun:
     resume.check(config)
     self._splits = data.splits_of(config, dataset)
     same_data.check(config, dataset, self._splits)
-    self._config, self._dataset = config, dataset
+    self._config, self._dataset, self._replicas = config, dataset, replicas
+    self._is_chief = replicas.workers.is_chief
     self._task = get_task(config.task)
     tf.set_random_seed(config.seed)
     self._global_step = tf.train.get_or_create_global_step()
@@ -111,16 +127,43 @@ class TrainingRun:
       config, self._dataset, self._latest is not None
     )
     self._every = _evaluate_every(config, self._source.num_examples)
-    self._evaluations = Evaluations(config, self._start, self._every)
-    self._stream, self._waiting = _stream(
-      config, self._source, self._global_step
+    self._evaluations = Evaluations(
+      config, self._start, self._every, self._is_chief
     )
+    self._stream, waiting = self._open_stream(0)
+    self._waiting = [waiting]
     self._stream.position = self._start * config.num_micro_batches
 
+  def _open_stream(self, clone):
+    """Returns the batches of a clone, and for how long one was waited."""
+    begin = tf.timestamp()
+    with tf.control_dependencies([begin]):
+      stream = training_stream(
+        self._config,
+        self._source,
+        self._global_step * self._config.num_micro_batches,
+        self._replicas.numbers[clone],
+        self._replicas.count,
+      )
+    with tf.control_dependencies(list(stream.batch)):
+      return stream, tf.timestamp() - begin
+
   def build_model(self) -> None:
-    """Builds the network on the batch's images."""
+    """Builds the network on the batch's images, for each clone."""
+    self._without_draws: dict[tf.Tensor, float] = {}
+    members = self._replicas.members()
+    self._towers = [self._build_tower(0, self._stream, members[0])]
+    for i in range(1, self._replicas.clones):
+      stream, waiting = self._open_stream(i)
+      self._stream.add(stream)
+      self._waiting.append(waiting)
+      self._towers.append(self._build_tower(i, stream, members[i]))
+
+  def _build_tower(self, clone, stream, member):
+    """Returns the network of a clone."""
     config, classes = self._config, self._source.examples.classes
-    draws, self._without_draws = _draws(config, self._stream)
+    draws, without = self._draws(stream, self._replicas.numbers[clone])
+    self._without_draws.update(without)
     options = {
       'is_training': not config.freeze_batch_norm,
       'weight_decay': optimizers.regularizer_weight(config),
@@ -128,26 +171,48 @@ class TrainingRun:
       'zero_init_last_gamma': config.zero_init_last_gamma,
       'draws': draws,
     }
-    self._logits, self._end_points = self._task.build(
-      config, self._stream.batch.images, classes, **options
+    together = member if config.sync_batch_norm else None
+    with (
+      self._replicas.clone(clone),
+      sync_batch_norm.over(together, self._replicas.count),
+    ):
+      logits, end_points = self._task.build(
+        config, stream.batch.images, classes, **options
+      )
+      self._task.add_auxiliary(config, end_points, classes, **options)
+    return step.Tower(
+      stream.batch.images, logits, end_points, stream.batch.labels
     )
-    self._task.add_auxiliary(config, self._end_points, classes, **options)
+
+  def _draws(self, stream, replica):
+    """Returns what dropout draws by, None without, and what feeds it away."""
+    config, count = self._config, self._replicas.count
+    if not config.dropout_rate:
+      return None, {}
+    rate = tf.placeholder_with_default(config.dropout_rate, [])
+    number = stream.number
+    if count > 1:
+      number = number * count + replica
+    return resnet_utils.Draws(rate, config.seed, number), {rate: 0.0}
 
   def build_step(self, watch: step.Watch | None = None) -> None:
     """Builds loss, learning rate and optimizer, and what explains NaN."""
-    config, batch = self._config, self._stream.batch
+    config = self._config
     self._factor = tf.get_local_variable('plateau_factor', initializer=1.0)
     self._learning_rate = schedules.build(
       config, self._source.num_examples, self._global_step, self._factor
     )
+    scale = SCALES[config.scale_learning_rate](
+      config.examples_per_step / config.batch_size
+    )
+    if scale != 1:
+      self._learning_rate = self._learning_rate * scale
     self._step = step.build(
       self._task,
       config,
-      batch.images,
-      self._logits,
-      self._end_points,
-      batch.labels,
-      self._waiting,
+      self._replicas,
+      self._towers,
+      _longest(self._waiting),
       self._learning_rate,
       self._global_step,
       watch,
@@ -158,12 +223,13 @@ class TrainingRun:
       self._stream,
       self._step.shadows,
       self._without_draws,
+      of_all_workers,
     )
     self._diagnosis = Diagnosis(
       self._source,
       self._stream,
       config.num_micro_batches,
-      self._end_points,
+      [tower.end_points for tower in self._towers],
       config.train_dir,
     )
 
@@ -174,16 +240,16 @@ class TrainingRun:
     steps, epochs = 'Endless', ''
     if config.max_number_of_steps:
       steps = f'{config.max_number_of_steps:,}'
-      seen = config.max_number_of_steps * config.batch_size
+      seen = config.max_number_of_steps * config.examples_per_step
       epochs = f' ({seen / examples:.3g} epochs)'
     console.say(
       f'Training {config.model_name} ({_parameters(config)}) on the '
       f'{examples:,} examples of {dataset.name}, split '
       f'{dataset.split_name}, in '
       f'{dataset.num_classes - config.labels_offset} classes.\n'
-      f'{steps} steps of {config.batch_size} '
+      f'{steps} steps of {config.examples_per_step} '
       f'{self._task.describe_training(config)}{epochs}, '
-      f'preprocessing {config.preprocessing_name}, optimizer '
+      f'{self._shares()}preprocessing {config.preprocessing_name}, optimizer '
       f'{config.optimizer}.\nWriting to {config.train_dir}.'
     )
     split = config.eval_split_name
@@ -193,6 +259,23 @@ class TrainingRun:
         'there are optimistic. If the data have a validation split, the best '
         f'is chosen by that, and {split} is evaluated once, at the end.'
       )
+
+  def _shares(self):
+    """Returns how the replicas share a step, '' where there is one."""
+    config, replicas = self._config, self._replicas
+    if replicas.count == 1:
+      return ''
+    processes, where = replicas.workers.count, ''
+    if processes > 1:
+      where = f' of {processes} workers'
+    scale = SCALES[config.scale_learning_rate](
+      config.examples_per_step / config.batch_size
+    )
+    return (
+      f'{config.examples_per_step // replicas.count} in each of '
+      f'{replicas.count} replicas{where}, learning rate times {scale:g} '
+      f'(--scale_learning_rate={config.scale_learning_rate}), '
+    )
 
   def prepare_start(self) -> None:
     """Says where training begins, and prepares to restore what is there."""
@@ -213,6 +296,8 @@ class TrainingRun:
   def record(self) -> None:
     """Writes config.json and warm_start.json; not before all is restored."""
     config = self._config
+    if not self._is_chief:
+      return
     if self._warm:
       self._warm.write(config.train_dir)
     runs.write(
@@ -220,6 +305,7 @@ class TrainingRun:
       config.train_dir,
       **data.facts(config, self._dataset, self._splits),
       **self._start_facts(),
+      replicas=self._replicas.count,
     )
 
   def _start_facts(self):
@@ -238,19 +324,16 @@ class TrainingRun:
   def prepare_hooks(self) -> None:
     """Prepares what happens around the steps."""
     config = self._config
-    self._stop = hooks.StopOnSignal()
-    self._report = report = hooks.Report(
-      {
-        **self._step.metrics,
-        'step': self._step.step,
-        'learning_rate': self._learning_rate,
-      },
-      config.train_dir,
-      self._start,
-      config.max_number_of_steps,
-      config.log_every_n_steps,
-      config.batch_size,
-      _advice(config, self._task) if not self._start else '',
+    several = self._replicas.workers.count > 1
+    self._report = report = self._prepare_report(not several)
+    self._stop = (
+      hooks.StopOnSignal(
+        self._step.asked,
+        self._step.stop,
+        lambda: report is not None and report.unread,
+      )
+      if several
+      else hooks.StopOnSignal()
     )
     save = hooks.Save(
       self._scaffold,
@@ -260,6 +343,7 @@ class TrainingRun:
       self._is_last,
       self._recalibration.apply,
       self._diagnosis.explain,
+      self._is_chief,
     )
     self._validation = None
     if self._every is not None:
@@ -274,34 +358,58 @@ class TrainingRun:
       self._validation = Validation(
         config, self._every, self._evaluations, state
       )
-    profile = _profile(config, self._start)
-    self._summarize()
-    summaries = tf.train.SummarySaverHook(
-      save_secs=config.save_summaries_secs,
-      output_dir=config.train_dir,
-      scaffold=self._scaffold,
-    )
     validation = [self._validation] if self._validation else []
-    restored = hooks.Restored(self.record)
+    profile = _profile(config, self._start) if self._is_chief else []
+    reports = [report] if report else []
     # In this order they look at a step; a checkpoint is saved before it is
     # evaluated, and saved again at the end.
     self._hooks = [
-      restored,
-      report,
+      hooks.Restored(self.record),
+      *reports,
       *validation,
       save,
-      summaries,
+      *self._summaries(),
       *profile,
       self._stop,
     ]
-    self._closed = [self._stop, report, *validation, *profile]
+    self._closed = [self._stop, *reports, *validation, *profile]
 
-  def _summarize(self):
-    """Adds the images and histograms for TensorBoard."""
-    tf.summary.image('images', self._stream.batch.images)
-    self._task.summarize(self._config, self._stream.batch, self._logits)
+  def _prepare_report(self, alone):
+    """Returns the report of the steps, None where the chief makes it."""
+    config = self._config
+    if not self._is_chief:
+      return None
+    return hooks.Report(
+      {
+        **self._step.metrics,
+        'step': self._step.step,
+        'learning_rate': self._learning_rate,
+      },
+      config.train_dir,
+      self._start,
+      config.max_number_of_steps,
+      config.log_every_n_steps,
+      config.examples_per_step,
+      _advice(config, self._task) if not self._start else '',
+      alone,
+    )
+
+  def _summaries(self):
+    """Returns the hook with images and histograms, for TensorBoard."""
+    if not self._is_chief:
+      return []
+    config, batch = self._config, self._stream.batch
+    tf.summary.image('images', batch.images)
+    self._task.summarize(config, batch, self._towers[0].logits)
     for variable in tf.trainable_variables():
       tf.summary.histogram(f'weights/{variable.op.name}', variable)
+    return [
+      tf.train.SummarySaverHook(
+        save_secs=config.save_summaries_secs,
+        output_dir=config.train_dir,
+        scaffold=self._scaffold,
+      )
+    ]
 
   def loop(self) -> None:
     """Takes the steps, until the last one or a signal.
@@ -311,14 +419,16 @@ class TrainingRun:
       BrokenPipeError: nobody reads what is printed; all is saved.
     """
     config = self._config
-    creator = tf.train.ChiefSessionCreator(
-      self._scaffold,
-      config=runtime.session_config(config.precision),
-      checkpoint_filename_with_path=self._latest,
-    )
     try:
       with (
-        tf.train.MonitoredSession(creator, self._hooks) as session,
+        # Which does not begin anew by itself when a worker is lost.
+        tf.train.SingularMonitoredSession(
+          self._hooks,
+          self._scaffold,
+          self._replicas.workers.master,
+          self._replicas.session_config(config.precision),
+          checkpoint_filename_with_path=self._latest,
+        ) as session,
         self._diagnosis.explaining(session),
       ):
         while not session.should_stop() and not self._evaluations.over:
@@ -326,10 +436,12 @@ class TrainingRun:
     finally:
       for each in self._closed:
         each.close()
-    if self._report.unread:
+    self._replicas.workers.wait()  # for what the chief has saved
+    if self._report and self._report.unread:
       raise BrokenPipeError
     if self._stop.received:
-      curves.draw(config.train_dir)
+      if self._is_chief:
+        curves.draw(config.train_dir)
       console.say(
         'Stopped and saved; python train_image_classifier.py --resume='
         f'{shlex.quote(config.train_dir)} resumes from here.'
@@ -339,31 +451,20 @@ class TrainingRun:
   def conclude(self) -> dict[str, Any] | None:
     """Evaluates the finished run, and draws its curves."""
     metrics = _evaluate(self._config)
-    if metrics and self._validation:
-      self._validation.conclude(metrics)
-    path = curves.draw(self._config.train_dir, metrics)
-    if path:
-      console.say(f'The curves are in {path}.')
+    if self._is_chief:
+      if metrics and self._validation:
+        self._validation.conclude(metrics)
+      path = curves.draw(self._config.train_dir, metrics)
+      if path:
+        console.say(f'The curves are in {path}.')
+    self._replicas.workers.wait()
     if metrics:
       _test(self._config, self._validation is not None)
     return metrics
 
 
-def _stream(config, source, start):
-  """Returns the batches, and the seconds for which the next was waited."""
-  begin = tf.timestamp()
-  with tf.control_dependencies([begin]):
-    stream = training_stream(config, source, start * config.num_micro_batches)
-  with tf.control_dependencies(list(stream.batch)):
-    return stream, tf.timestamp() - begin
-
-
-def _draws(config, stream):
-  """Returns what dropout draws by, None without, and what feeds it away."""
-  if not config.dropout_rate:
-    return None, {}
-  rate = tf.placeholder_with_default(config.dropout_rate, [])
-  return resnet_utils.Draws(rate, config.seed, stream.number), {rate: 0.0}
+def _longest(seconds):
+  return seconds[0] if len(seconds) == 1 else tf.reduce_max(tf.stack(seconds))
 
 
 def _parameters(config):
@@ -432,7 +533,7 @@ def _evaluate_every(config, num_examples):
   missing = data.missing(config, config.eval_split_name)
   if missing:
     raise ValueError(f'--evaluate_every needs data to evaluate on: {missing}')
-  return config.evaluate_every.steps(num_examples / config.batch_size)
+  return config.evaluate_every.steps(num_examples / config.examples_per_step)
 
 
 def _evaluate(config):

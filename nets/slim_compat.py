@@ -13,8 +13,10 @@ this one place:
 >>> from nets.slim_compat import slim
 """
 
+import contextlib
 import importlib
 import importlib.util
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -50,6 +52,7 @@ MOVED = {
 # slim.batch_norm: on its first use the first module loads its layer from where
 # tf_keras had it; the second is where it has it now.
 _NORMALIZATION = 'tensorflow.python.layers.normalization'
+_LAYER_HOME = 'tf_keras.src.layers.normalization.batch_normalization'
 _NORMALIZATION_HOME = 'tf_keras.src.legacy_tf_layers.normalization'
 
 
@@ -109,6 +112,22 @@ def repair() -> list[str]:
   return repaired
 
 
+@contextlib.contextmanager
+def batch_norm_by(make: Callable[[Callable], Callable]) -> Iterator[None]:
+  """Builds slim.batch_norm's layers, within, by another function.
+
+  Args:
+    make: given `tf.nn.fused_batch_norm`, returns what is called in its place.
+  """
+  nn = _module(_LAYER_HOME).tf.compat.v1.nn
+  fused = nn.fused_batch_norm
+  nn.fused_batch_norm = make(fused)
+  try:
+    yield
+  finally:
+    nn.fused_batch_norm = fused
+
+
 def uses_onednn() -> bool:
   """Whether TensorFlow computes by oneDNN on this processor."""
   port = _module('tensorflow.python.util._pywrap_util_port')
@@ -133,6 +152,7 @@ import tf_slim as slim  # noqa: E402  (after the repair)
 
 __all__ = [
   'slim',
+  'batch_norm_by',
   'has_dilation_gradient',
   'uses_onednn',
   'repair',

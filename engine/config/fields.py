@@ -34,6 +34,7 @@ class Group(enum.Enum):
   SEGMENTATION = 'Segmentation'
   OUTPUT = 'Checkpoints and output'
   MACHINE = 'Machine'
+  DEVICES = 'Devices and workers'
   RETIRED = "TF-Slim's flags without a meaning today"
 
 

@@ -206,6 +206,23 @@ def paths(text: str) -> tuple[str, ...]:
   return found
 
 
+def addresses(text: str) -> tuple[str, ...]:
+  """Returns the addresses in 'host:port,host:port', each once."""
+  found = tuple(_parts(text))
+  for each in found:
+    host, colon, port = each.rpartition(':')
+    if (
+      not colon
+      or not host
+      or not port.isdecimal()
+      or not 0 < int(port) < 1 << 16
+    ):
+      raise ValueError(f'has {each!r}: write an address as host:2222')
+    if found.count(each) > 1:
+      raise ValueError(f'names {each} twice')
+  return found
+
+
 def names(text: str) -> tuple[str, ...]:
   """Returns the names in 'a,b', each once."""
   return tuple(dict.fromkeys(_parts(text)))
@@ -258,5 +275,6 @@ WEIGHTED = Form(weighted, _weighted_text)
 SPAN = Form(span, _listed)
 SCOPES = Form(scopes, _listed)
 PATHS = Form(paths, _listed)
+ADDRESSES = Form(addresses, _listed)
 NAMES = Form(names, _listed)
 QUANTIZATION = Form(quantization, str)

@@ -31,6 +31,7 @@ _FACTS = {
   'source_values': list[int],
   'data': dict[str, _SplitFacts],
   'start': dict[str, str],
+  'replicas': int,
 }
 
 

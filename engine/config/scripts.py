@@ -11,6 +11,7 @@ from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.config import optimizers, parsing, schedules, tasks
 from engine.config.export import ExportConfig
 from engine.config.fields import Config, Group, option
+from engine.config.parts.cluster import ClusterConfig, ReplicasConfig
 from engine.config.parts.exported import ExportedConfig
 from engine.config.parts.model import ModelConfig, list_option
 from engine.config.parts.optimization import OptimizationConfig
@@ -23,6 +24,7 @@ from engine.config.parts.segmentation import SegmentationConfig
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(
   RetiredTrainConfig,
+  ReplicasConfig,
   PipelineConfig,
   OptimizationConfig,
   ResizingConfig,
@@ -119,7 +121,11 @@ class TrainConfig(
     False, 'Train on images of one channel.', changes='never', group=Group.DATA
   )
   batch_size: int = option(
-    None, 'Examples in a step.', low=1, otherwise=32, group=Group.OPTIMIZATION
+    None,
+    'Examples in a step of one replica; of all, as long as there is one.',
+    low=1,
+    otherwise=32,
+    group=Group.OPTIMIZATION,
   )
   max_number_of_steps: int | None = option(
     None,
@@ -314,6 +320,11 @@ class TrainConfig(
     group=Group.OUTPUT,
   )
 
+  @property
+  def examples_per_step(self) -> int:
+    """The number of examples in a step of all replicas, once it is known."""
+    return self.global_batch_size or self.batch_size
+
   def __post_init__(self):
     super().__post_init__()
     optimizers.check(self)
@@ -336,7 +347,12 @@ class TrainConfig(
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig(
-  RetiredEvalConfig, PipelineConfig, ExportedConfig, ResizingConfig, ModelConfig
+  RetiredEvalConfig,
+  ClusterConfig,
+  PipelineConfig,
+  ExportedConfig,
+  ResizingConfig,
+  ModelConfig,
 ):
   """Evaluates a checkpoint on every example of a split.
 

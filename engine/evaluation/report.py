@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.common import console, files
 from engine.config import tasks
+from engine.replicas import workers
 from engine.tasks.base import EvaluatedSplit, Found, Task
 from metrics import reports
 
@@ -45,8 +46,11 @@ def say(task: Task, split: EvaluatedSplit, metrics: Mapping[str, Any]) -> None:
 def draw(task: Task, split: EvaluatedSplit, found: Found) -> list[str]:
   """Writes tables and images to config.eval_dir; returns their names.
 
-  The network must have the weights that were evaluated.
+  The network must have the weights that were evaluated. Of several workers the
+  chief alone writes, here and below.
   """
+  if not workers.current().is_chief:
+    return []
   folder = split.config.eval_dir
   os.makedirs(folder, exist_ok=True)
   return task.write_report(
@@ -58,6 +62,8 @@ def write(
   split: EvaluatedSplit, metrics: dict[str, Any], written: Sequence[str]
 ) -> None:
   """Writes eval.json, and says what else was written."""
+  if not workers.current().is_chief:
+    return
   folder = split.config.eval_dir
   files.write_json(os.path.join(folder, FILENAME), metrics)
   *others, last = [FILENAME, *written]
@@ -81,6 +87,8 @@ def write_all(eval_dir: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
   Those by the statistics of each batch are in columns of their own.
   """
+  if not workers.current().is_chief:
+    return
   os.makedirs(eval_dir, exist_ok=True)
   numbers = [_numbers(row) for row in rows]
   reports.write_table(
@@ -99,6 +107,8 @@ def summarize(eval_dir: str, metrics: Mapping[str, Any]) -> None:
   They have the tags of the evaluations within a training. Those of an earlier
   evaluation of the step are removed.
   """
+  if not workers.current().is_chief:
+    return
   ending = f'.evaluation-{metrics["step"]}'
   for path in glob.glob(
     os.path.join(glob.escape(eval_dir), f'events.out.tfevents.*{ending}')

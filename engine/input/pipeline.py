@@ -151,6 +151,11 @@ class Source:
       self._told += 1
       console.note(f'left out: {sentence}')
 
+  def widen(self) -> None:
+    """Makes room for the records that another stream reads ahead."""
+    most = (self._recent.maxlen or 0) + 32 + self._threads
+    self._recent = collections.deque(self._recent, maxlen=most)
+
   def leave_out_bad(self) -> bool:
     """Leaves out what is bad among the latest records; whether there was any.
 
@@ -224,23 +229,33 @@ class Source:
     return order
 
   def training(
-    self, batch_size: int, seed: int, start: Any, mix: Callable | None = None
+    self,
+    batch_size: int,
+    seed: int,
+    start: Any,
+    mix: Callable | None = None,
+    replica: int = 0,
+    replicas: int = 1,
   ) -> 'Stream':
     """Returns endless shuffled, augmented batches.
 
     Args:
-      batch_size: examples in a batch; one may span two epochs.
+      batch_size: examples in a replica's batch; one may span two epochs.
       seed: fixes the order and the augmentation.
       start: int64 scalar, the number of batches to leave out.
       mix: mix(images, labels, seed), float32 [batch, classes] labels in and
         out, mixes the examples of a batch.
+      replica: which examples of the batch of all replicas: those whose number
+        leaves this rest.
+      replicas: when divided by this.
     """
-    block = tf.range(batch_size, dtype=tf.int64)
+    together = batch_size * replicas
+    block = tf.range(replica, together, replicas, dtype=tf.int64)
     classes = self.examples.classes
 
     def batches(start):
-      steps = tf.data.Dataset.range(start, tf.int64.max // batch_size)
-      numbers = steps.map(_as_is(lambda step: step * batch_size + block))
+      steps = tf.data.Dataset.range(start, tf.int64.max // together)
+      numbers = steps.map(_as_is(lambda step: step * together + block))
       found = self._batches(
         numbers, self._shuffled(seed), seed, batch_size, False
       )
@@ -252,24 +267,28 @@ class Source:
         return *mix(
           images,
           tf.one_hot(labels, classes),
-          tf.stack([tf.constant(seed, tf.int64), step]),
+          tf.stack([tf.constant(seed, tf.int64), step * replicas + replica]),
         ), records
 
       return tf.data.Dataset.zip((found, steps)).map(_as_is(mixed))
 
     return Stream(self, batches, start)
 
-  def evaluation(self, batch_size: int, shuffle: bool = False) -> 'Stream':
+  def evaluation(
+    self, batch_size: int, shuffle: bool = False, share: range | None = None
+  ) -> 'Stream':
     """Returns every example once.
 
     Args:
       batch_size: examples in a batch; the last one may have fewer.
       shuffle: in an order without meaning instead of the files'.
+      share: the places in that order, if not all.
     """
+    share = range(self.num_examples) if share is None else share
 
     def batches(start):
       numbers = tf.data.Dataset.range(
-        start * batch_size, self.num_examples
+        start * (batch_size * share.step) + share.start, share.stop, share.step
       ).batch(batch_size)
       return self._batches(
         numbers,
@@ -308,7 +327,11 @@ def open_source(
 
 
 def training_stream(
-  config: TrainConfig, source: Source, start: Any
+  config: TrainConfig,
+  source: Source,
+  start: Any,
+  replica: int = 0,
+  replicas: int = 1,
 ) -> 'Stream':
   """Returns the batches of a training, in the parts that go through at once.
 
@@ -316,6 +339,8 @@ def training_stream(
     config: complete.
     source: the examples.
     start: int or int64 scalar, the number of parts to leave out.
+    replica: whose share of each part; see `Source.training`.
+    replicas: how many share it.
   """
   mix = None
   if config.mixup_alpha or config.cutmix_alpha:
@@ -324,8 +349,8 @@ def training_stream(
       mixup_alpha=config.mixup_alpha,
       cutmix_alpha=config.cutmix_alpha,
     )
-  size = config.batch_size // config.num_micro_batches
-  return source.training(size, config.seed, start, mix)
+  size = config.examples_per_step // (config.num_micro_batches * replicas)
+  return source.training(size, config.seed, start, mix, replica, replicas)
 
 
 def _options():
@@ -344,7 +369,7 @@ def without_hooks(session: Any, function: Callable) -> Any:
     session: a Session or a MonitoredSession.
     function: called with a Session.
   """
-  if isinstance(session, tf.train.MonitoredSession):
+  if hasattr(session, 'run_step_fn'):  # a monitored session
     # It looks at the argument's name.
     return session.run_step_fn(
       lambda step_context: function(step_context.session)
@@ -383,6 +408,7 @@ class Stream:
     self.batch = Batch(*iterator.get_next())
     self._number: tf.Tensor | None = None
     self.position = start if isinstance(start, int) else 0
+    self._beside: list[Stream] = []
 
   @property
   def number(self) -> tf.Tensor:
@@ -394,6 +420,20 @@ class Stream:
     if self._number is None:
       self._number = tf.placeholder(tf.int64, [], 'number_of_batch')
     return self._number
+
+  def add(self, other: 'Stream') -> None:
+    """Adds a stream of the same source, which takes its batches in step."""
+    self._beside.append(other)
+    self._source.widen()
+
+  @property
+  def _all(self):
+    return [self, *self._beside]
+
+  @property
+  def batches(self) -> list[Batch]:
+    """The tensors of the next batch, and of the streams in step with it."""
+    return [each.batch for each in self._all]
 
   def run(
     self, session: Any, fetches: Any, feed: Mapping[Any, Any] | None = None
@@ -412,8 +452,9 @@ class Stream:
       ValueError: a bad example; says which, and why.
     """
     position, feed = self.position, dict(feed or {})
-    if self._number is not None:
-      feed[self._number] = position
+    for each in self._all:
+      if each._number is not None:
+        feed[each._number] = position
     while True:
       self.position = position + 1  # hooks, which run meanwhile, may look at it
       try:
@@ -439,5 +480,8 @@ class Stream:
 
     without_hooks(
       session,
-      lambda plain: plain.run(self.initializer, {self._start: self.position}),
+      lambda plain: plain.run(
+        [each.initializer for each in self._all],
+        {each._start: self.position for each in self._all},
+      ),
     )

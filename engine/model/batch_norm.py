@@ -8,7 +8,7 @@ training went. Here they are replaced by the statistics over some batches
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,9 @@ from engine.common import console
 from engine.common.variables import assign
 from engine.config.scripts import TrainConfig
 from engine.input.pipeline import Source, Stream
+from engine.model import sync_batch_norm
 from engine.model.gradient_checkpointing import RECOMPUTED
+from engine.replicas import workers
 
 # What may stand between a variable and what uses it.
 _READS = ('Identity', 'ReadVariableOp', 'Cast')
@@ -74,7 +76,24 @@ def layers(graph: tf.Graph) -> list[Layer]:
         (op.outputs[1], op.outputs[2], count),
       )
     )
+  for scale, *batch in graph.get_collection(sync_batch_norm.COLLECTION):
+    scope = _variable(scale).name.rpartition('/')[0]
+    found.append(
+      Layer(
+        variables[f'{scope}/moving_mean'],
+        variables[f'{scope}/moving_variance'],
+        tuple(batch),
+      )
+    )
   return found
+
+
+def updated(updates: Sequence[tf.Operation]) -> list[tf.Variable]:
+  """Returns the variables that updates of moving averages subtract from."""
+  variables = {
+    v.op.name: v for v in tf.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
+  }
+  return [variables[update.inputs[0].op.name] for update in updates]
 
 
 class Population:
@@ -83,17 +102,20 @@ class Population:
   def __init__(self):
     self.count = 0
     self.mean: np.ndarray = np.zeros(())
-    self._squares: np.ndarray = np.zeros(())
+    self.squares: np.ndarray = np.zeros(())
 
   def add(self, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
     """Adds `count` values of this mean and unbiased variance."""
     count = int(count)  # an int32 would overflow below
+    squares = variance.astype(np.float64) * (count - 1)
+    self.join(count, mean.astype(np.float64), squares)
+
+  def join(self, count: int, mean: np.ndarray, squares: np.ndarray) -> None:
+    """Adds `count` values of this mean and sum of squared differences to it."""
     total = self.count + count
-    delta = mean.astype(np.float64) - self.mean
-    self._squares = (
-      self._squares
-      + variance.astype(np.float64) * (count - 1)
-      + delta**2 * (self.count * count / total)
+    delta = mean - self.mean
+    self.squares = (
+      self.squares + squares + delta**2 * (self.count * count / total)
     )
     self.mean = self.mean + delta * (count / total)
     self.count = total
@@ -101,7 +123,30 @@ class Population:
   @property
   def variance(self) -> np.ndarray:
     """The unbiased variance."""
-    return self._squares / max(self.count - 1, 1)
+    return self.squares / max(self.count - 1, 1)
+
+
+Populations = dict[str, Population]
+
+
+def of_all_workers(found: Populations) -> Populations:
+  """Returns what the workers found on their shares of the batches, joined."""
+  together = workers.current()
+  if together.count == 1:
+    return found
+  joined: Populations = {name: Population() for name in found}
+  for each in together.gather(
+    {
+      f'{i}/{part}': np.asarray(getattr(population, part))
+      for i, population in enumerate(found.values())
+      for part in ('count', 'mean', 'squares')
+    }
+  ):
+    for i, population in enumerate(joined.values()):
+      population.join(
+        int(each[f'{i}/count']), each[f'{i}/mean'], each[f'{i}/squares']
+      )
+  return joined
 
 
 def measure(
@@ -109,6 +154,7 @@ def measure(
   found: list[Layer],
   batches: int,
   on_batch: Callable[[], None] = lambda: None,
+  join: Callable[[Populations], Populations] = lambda found: found,
 ) -> dict[tf.Variable, np.ndarray]:
   """Returns the statistics over `batches` batches, by their variables.
 
@@ -119,6 +165,7 @@ def measure(
     found: what `layers` returned, before the graph was finalized.
     batches: the number of batches.
     on_batch: called after each.
+    join: `of_all_workers` where each has a share of the batches.
   """
   populations = {layer.mean.op.name: Population() for layer in found}
   for _ in range(batches):
@@ -127,6 +174,7 @@ def measure(
     ):
       populations[layer.mean.op.name].add(*batch)
     on_batch()
+  populations = join(populations)
   values: dict[tf.Variable, np.ndarray] = {}
   for layer in found:
     population = populations[layer.mean.op.name]
@@ -148,6 +196,7 @@ class Recalibration:
     batches: int,
     shadows: dict[tf.Variable, tf.Variable],
     feed: Mapping[tf.Tensor, float] | None = None,
+    join: Callable[[Populations], Populations] = lambda found: found,
   ):
     """Finds the layers of the current graph.
 
@@ -156,8 +205,9 @@ class Recalibration:
       batches: how many to take; 0 leaves all as it is.
       shadows: see `measure_averages`; {} without.
       feed: what makes the network that which is evaluated.
+      join: see `measure`.
     """
-    self._feed = feed
+    self._feed, self._join = feed, join
     self._stream, self._shadows = stream, shadows
     self._layers = layers(tf.get_default_graph()) if batches else []
     self.batches = batches if self._layers else 0
@@ -170,6 +220,7 @@ class Recalibration:
     stream: Stream,
     shadows: dict[tf.Variable, tf.Variable],
     feed: Mapping[tf.Tensor, float] | None = None,
+    join: Callable[[Populations], Populations] = lambda found: found,
   ) -> 'Recalibration':
     """Returns that of a training: over an epoch, at most 100 batches.
 
@@ -179,11 +230,12 @@ class Recalibration:
       stream: see above.
       shadows: see above.
       feed: see above.
+      join: see above.
     """
     batches = config.recalibrate_batch_norm_batches
     if batches is None:
-      batches = min(-(-source.num_examples // config.batch_size), 100)
-    return cls(stream, batches * config.num_micro_batches, shadows, feed)
+      batches = min(-(-source.num_examples // config.examples_per_step), 100)
+    return cls(stream, batches * config.num_micro_batches, shadows, feed, join)
 
   def measure(self, session: tf.Session) -> dict[tf.Variable, np.ndarray]:
     """Returns the statistics by variable, and by moving average."""
@@ -193,13 +245,12 @@ class Recalibration:
     position = self._stream.position
     values: dict[tf.Variable, np.ndarray] = {}
     with console.progress(self.batches, unit='batch') as bar:
-      values.update(measure(run, self._layers, self.batches, bar.update))
+      take = functools.partial(
+        measure, run, self._layers, self.batches, bar.update, self._join
+      )
+      values.update(take())
       if self._shadows:
-        values.update(
-          measure_averages(
-            session, run, self._layers, self.batches, self._shadows, bar.update
-          )
-        )
+        values.update(measure_averages(session, take, self._shadows))
     self._stream.seek(session, position)
     return values
 
@@ -212,21 +263,15 @@ class Recalibration:
 
 def measure_averages(
   session: tf.Session,
-  run: Callable,
-  found: list[Layer],
-  batches: int,
+  take: Callable[[], dict[tf.Variable, np.ndarray]],
   shadows: dict[tf.Variable, tf.Variable],
-  on_batch: Callable[[], None] = lambda: None,
 ) -> dict[tf.Variable, np.ndarray]:
   """The same for a network whose weights are moving averages themselves.
 
   Args:
     session: an open session.
-    run: see `measure`.
-    found: what `layers` returned.
-    batches: the number of batches.
+    take: measures the statistics of the present weights.
     shadows: the moving average of each of the network's variables.
-    on_batch: called after each batch.
 
   Returns:
     The statistics by the shadows of their variables.
@@ -234,7 +279,7 @@ def measure_averages(
   raw, averages = session.run([list(shadows), list(shadows.values())])
   assign(session, dict(zip(shadows, averages, strict=True)))
   try:
-    values = measure(run, found, batches, on_batch)
+    values = take()
   finally:
     assign(session, dict(zip(shadows, raw, strict=True)))
   return {shadows[variable]: value for variable, value in values.items()}

@@ -12,7 +12,7 @@ from engine.config.fields import fill
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import TASKS
 from engine.model import build
-from engine.resolve import data, places, weights
+from engine.resolve import data, places, step_size, weights
 from engine.resolve.task import of_data
 from nets import nets_factory
 
@@ -89,27 +89,17 @@ def _with_metric(config):
   return config
 
 
-def _with_lengths(given, complete, dataset):
+def _with_lengths(given, complete, dataset, replicas):
   """Returns the configuration with its lengths measured by the data."""
   examples = dataset.num_samples
   if not examples:  # the pipeline says why
     return complete
-  if given.batch_size is None:
-    complete = complete.replace(batch_size=min(complete.batch_size, examples))
-  batch, parts = complete.batch_size, complete.num_micro_batches
-  if batch > examples:
-    raise ValueError(
-      f'--batch_size={batch} is larger than the {examples} examples of '
-      f'{dataset.name}, split {dataset.split_name}: lower it.'
-    )
-  if batch % parts:
-    raise ValueError(
-      f'--num_micro_batches={parts} does not divide '
-      f'--batch_size={batch}: choose a factor of it.'
-    )
+  complete = step_size.completed(given, complete, examples, replicas)
+  step_size.check(complete, dataset, replicas)
   if given.num_epochs is None:
     return complete
-  steps = max(1, math.ceil(given.num_epochs * examples / batch))
+  together = complete.examples_per_step
+  steps = max(1, math.ceil(given.num_epochs * examples / together))
   if given.max_number_of_steps is not None:  # as a short trial of a recipe
     steps = min(steps, given.max_number_of_steps)
   return complete.replace(max_number_of_steps=steps)
@@ -156,8 +146,14 @@ def _tell_start(given, complete, known, source, begun, same_classes):
     _tell_preprocessing(given, complete)
 
 
-def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
+def training(
+  given: TrainConfig, replicas: int = 1
+) -> tuple[TrainConfig, Dataset]:
   """Returns the complete configuration of a training, and its data.
+
+  Args:
+    given: what the flags say.
+    replicas: how many share a step.
 
   Raises:
     ValueError: an unknown name, or data that is not there.
@@ -219,5 +215,5 @@ def training(given: TrainConfig) -> tuple[TrainConfig, Dataset]:
   task.check_training(complete)
   dataset = data.open_split(given)
   check_classes(dataset, complete.labels_offset)
-  complete = _with_lengths(given, complete, dataset)
+  complete = _with_lengths(given, complete, dataset, replicas)
   return task.complete_training(given, complete, dataset), dataset

@@ -12,6 +12,7 @@ from engine.checkpoints.inference import InferenceSession
 from engine.common import console
 from engine.config.scripts import EvalConfig
 from engine.input.pipeline import Source, Stream
+from engine.replicas import workers
 
 
 class SplitPredictor(InferenceSession, abc.ABC):
@@ -38,14 +39,12 @@ class SplitPredictor(InferenceSession, abc.ABC):
     return self.source.examples
 
   @abc.abstractmethod
-  def predict(
-    self, max_batches: int | None = None, title: str = 'evaluating'
-  ) -> Any:
+  def predict(self, title: str = 'evaluating') -> Any:
     """Returns what the network says of every example, each once.
 
+    Of several workers each looks at a share, and all return what all found.
+
     Args:
-      max_batches: the number of batches, if not all; `max_num_batches` of the
-        configuration by default.
       title: in front of the progress bar.
 
     Returns:
@@ -67,9 +66,28 @@ class SplitPredictor(InferenceSession, abc.ABC):
       each batch; None where that cannot be told.
     """
 
-  def _limit(self, max_batches):
-    """Returns the most batches to predict, None for all."""
-    return max_batches or self._config.max_num_batches
+  def _split(
+    self,
+    batch_size: int,
+    most: int | None = None,
+    shuffle: bool = False,
+    source: Source | None = None,
+  ) -> tuple[Stream, int]:
+    """Returns the batches of this worker's share of the split, and how many.
+
+    Args:
+      batch_size: examples in a batch.
+      most: examples of all workers together, if not all.
+      shuffle: see `Source.evaluation`.
+      source: the examples, if prepared otherwise.
+    """
+    source, together = source or self.source, workers.current()
+    stop = source.num_examples
+    share = range(
+      together.index, stop if most is None else min(stop, most), together.count
+    )
+    stream = source.evaluation(batch_size, shuffle, share)
+    return stream, -(-len(share) // batch_size)
 
   def _passes(
     self,

@@ -2,13 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from engine.checkpoints import locate
 from engine.common import files
 from engine.input.pipeline import Source, Stream, without_hooks
+from engine.replicas import workers
 from engine.training.step import NOT_FINITE
 
 FILENAME = 'non_finite.json'
@@ -26,7 +28,7 @@ class Diagnosis:
     source: Source,
     stream: Stream,
     parts: int,
-    end_points: Mapping[str, tf.Tensor],
+    end_points: Sequence[Mapping[str, tf.Tensor]],
     train_dir: str,
   ):
     """Adds the checks to the graph; they cost nothing until they are run.
@@ -35,16 +37,20 @@ class Diagnosis:
       source: where the batches come from.
       stream: the batches, or micro-batches.
       parts: the number of micro-batches in a step.
-      end_points: tensors by name, in the order of their computation.
+      end_points: those of each replica of this process: tensors by name, in
+        the order of their computation.
       train_dir: where non_finite.json is written.
     """
     self._source, self._stream, self._parts = source, stream, parts
     self._train_dir = train_dir
-    tensors = {
-      'the images': stream.batch.images,
-      'the labels': stream.batch.labels,
-      **end_points,
-    }
+    self._batches = stream.batches
+    tensors: dict[str, tf.Tensor] = {}
+    for i, (batch, own) in enumerate(
+      zip(self._batches, end_points, strict=True)
+    ):
+      ending = f' of replica {i}' if len(self._batches) > 1 else ''
+      named = {'the images': batch.images, 'the labels': batch.labels, **own}
+      tensors.update({name + ending: each for name, each in named.items()})
     self._outputs = self._checks(tensors)
     self._weights = self._checks(
       {v.op.name: v for v in tf.trainable_variables()}
@@ -64,14 +70,14 @@ class Diagnosis:
     self._stream.seek(session, positions[0])
     for _ in positions:
       values, records = self._stream.run(
-        session, (fetches, self._stream.batch.records)
+        session, (fetches, [batch.records for batch in self._batches])
       )
       images += [
         {
           'file': examples.filename(int(index)),
           'record': examples.name(int(index)),
         }
-        for index in records
+        for index in np.concatenate(records)
       ]
     return values, images
 
@@ -123,22 +129,25 @@ class Diagnosis:
       what, step = 'output', position // self._parts
       finite, images = self._look(session, [position], self._outputs)
       bad = [name for name, fine in finite.items() if not fine]
+    bad, images = _of_all_workers(bad, images)
+    if what == 'output':
       sentence = (
         f'the first NaN or infinity is in the output of {bad[0]}'
         if bad
         else 'the outputs of all layers are finite, but too large for the loss'
       )
     path = os.path.join(self._train_dir, FILENAME)
-    files.write_json(
-      path,
-      {
-        'step': step + 1,
-        'what': what,
-        'first': bad[0] if bad else 'loss',
-        'not_finite': bad,
-        'pictures': images,
-      },
-    )
+    if workers.current().is_chief:
+      files.write_json(
+        path,
+        {
+          'step': step + 1,
+          'what': what,
+          'first': bad[0] if bad else 'loss',
+          'not_finite': bad,
+          'pictures': images,
+        },
+      )
     kept = locate.newest(self._train_dir)
     return (
       f'{sentence}. {path} names the {len(images)} images of the '
@@ -146,3 +155,12 @@ class Diagnosis:
       f'{kept or "the start"}: lower --learning_rate, with '
       '--accept_changes, or check the images.'
     )
+
+
+def _of_all_workers(bad, images):
+  """Returns what is not finite in any worker, and the images of all."""
+  found = workers.current().gather_json([bad, images])
+  return (
+    list(dict.fromkeys(name for names, _ in found for name in names)),
+    [image for _, own in found for image in own],
+  )

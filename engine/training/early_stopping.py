@@ -76,7 +76,9 @@ class Evaluations:
     counted: those of them that early stopping and the plateau look at.
   """
 
-  def __init__(self, config: TrainConfig, step: int, every: int | None):
+  def __init__(
+    self, config: TrainConfig, step: int, every: int | None, writes: bool = True
+  ):
     """Reads the evaluations up to a step; later ones will be done again.
 
     That at the end of a run which is resumed with more steps stays, and may
@@ -86,8 +88,9 @@ class Evaluations:
       config: the complete `TrainConfig`.
       step: the step at which the run is.
       every: steps between two evaluations, None if there are to be none.
+      writes: whether this worker writes the file.
     """
-    self._config, self._every = config, every or 1
+    self._config, self._every, self._writes = config, every or 1, writes
     self._path = os.path.join(config.train_dir, EVALUATIONS_FILENAME)
     self.rows = [
       row
@@ -137,6 +140,8 @@ class Evaluations:
     """Adds an evaluation, in place of one of the same step."""
     rows = [old for old in self.rows if old['step'] != row['step']]
     self.rows = sorted([*rows, row], key=lambda row: row['step'])
+    if not self._writes:
+      return
     names = {name: None for row in self.rows for name in row}
     with atomic(self._path, newline='') as file:
       writer = csv.DictWriter(file, list(names), restval='nan')

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf2
 import tensorflow.compat.v1 as tf
@@ -68,6 +69,7 @@ class Report(tf.train.SessionRunHook):
     every: int,
     batch_size: int,
     advice: str = '',
+    alone: bool = True,
   ):
     """Prepares the report.
 
@@ -80,7 +82,10 @@ class Report(tf.train.SessionRunHook):
       every: steps between two lines.
       batch_size: examples in a step.
       advice: see `Estimate`.
+      alone: whether it may stop a training that nobody reads of; otherwise see
+        `StopOnSignal`.
     """
+    self._alone = alone
     self._fetches, self._train_dir = fetches, train_dir
     self._start, self._total, self._every = start_step, total, every
     self._batch_size = batch_size
@@ -144,7 +149,8 @@ class Report(tf.train.SessionRunHook):
         self._say(step, values)
     except BrokenPipeError:
       self.unread = True
-      run_context.request_stop()
+      if self._alone:
+        run_context.request_stop()
     if not is_first:
       self._estimate.after(step, now)
 
@@ -230,6 +236,7 @@ class Save(tf.train.SessionRunHook):
     is_last: Callable[[int], bool],
     finish: Callable[[tf.Session], None],
     explain: Callable[[tf.Session], str],
+    writes: bool = True,
   ):
     """Prepares to save.
 
@@ -241,7 +248,9 @@ class Save(tf.train.SessionRunHook):
       is_last: whether a step is the last.
       finish: called with the session when the last step is done.
       explain: called with the session where weights are not finite; says why.
+      writes: whether this worker writes them; the others only finish.
     """
+    self._writes = writes
     self._scaffold, self._path, self._seconds = scaffold, path, seconds
     self._step, self._is_last, self._finish = step, is_last, finish
     self._explain = explain
@@ -266,6 +275,9 @@ class Save(tf.train.SessionRunHook):
     Raises:
       ValueError: weights are not finite, or the disk is full.
     """
+    if not self._writes:
+      self._last, self._saved = time.monotonic(), step
+      return
     if not session.run(self._finite):
       raise ValueError(
         f'After step {step} some weights are not finite, and '
@@ -386,13 +398,31 @@ class StopOnSignal(tf.train.SessionRunHook):
   step runs, which may take minutes. The signals are therefore also seen by a
   thread, at the other end of the pipe that `signal.set_wakeup_fd` writes to.
 
+  Of several workers any may be asked, and all stop after the same step: each
+  tells the others in the step itself, which sums what they say.
+
   Attributes:
-    received: the signal's number, None if there was none.
+    received: the signal's number, None if there was none; SIGTERM where another
+      worker was asked.
   """
 
-  def __init__(self):
-    self.received = None
-    self._handlers = {}
+  def __init__(
+    self,
+    asked: tf.Tensor | None = None,
+    stop: tf.Tensor | None = None,
+    others: Callable[[], bool] = lambda: False,
+  ):
+    """Prepares to stop.
+
+    Args:
+      asked: float32 scalar to feed, 1 where this worker is to stop; None for a
+        process alone.
+      stop: float32 scalar, above 0 if any is to stop.
+      others: whether this worker is to stop for another reason.
+    """
+    self.received: int | None = None
+    self._asked, self._stop, self._others = asked, stop, others
+    self._handlers: dict[int, Any] = {}
 
   def _receive(self, number, frame):
     self.received = number
@@ -426,8 +456,20 @@ class StopOnSignal(tf.train.SessionRunHook):
     run_context: tf.train.SessionRunContext,
     run_values: tf.train.SessionRunValues,
   ) -> None:
-    if self.received is not None:
+    if self._asked is None:
+      if self.received is not None:
+        run_context.request_stop()
+    elif run_values.results > 0:
+      self.received = self.received or signal.SIGTERM
       run_context.request_stop()
+
+  def before_run(
+    self, run_context: tf.train.SessionRunContext
+  ) -> tf.train.SessionRunArgs | None:
+    if self._asked is None:
+      return None
+    wanted = self.received is not None or self._others()
+    return tf.train.SessionRunArgs(self._stop, {self._asked: float(wanted)})
 
   def close(self) -> None:
     """Puts back the handlers from before."""

@@ -37,7 +37,7 @@ class Plan(NamedTuple):
 
 def _plan(config, num_examples):
   """Returns the `Plan`; raises ValueError where there can be none."""
-  steps_per_epoch = num_examples / config.batch_size
+  steps_per_epoch = num_examples / config.examples_per_step
   warmup, total = 0, config.max_number_of_steps
   if config.warmup:
     warmup = config.warmup.steps(steps_per_epoch)

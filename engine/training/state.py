@@ -40,7 +40,7 @@ class TrainingState:
     self,
     step: tf.Tensor,
     save: Save,
-    report: Report,
+    report: Report | None,
     recalibration: Recalibration,
     shadows: dict[tf.Variable, tf.Variable],
     factor: tf.Variable,
@@ -50,7 +50,7 @@ class TrainingState:
     Args:
       step: int64 scalar, the number of finished steps after a run.
       save: writes checkpoints.
-      report: measures the time of steps.
+      report: measures the time of steps; None where nobody does.
       recalibration: measures batch norm's statistics.
       shadows: the moving average of each of the network's variables, {}
         without.
@@ -68,7 +68,8 @@ class TrainingState:
 
   def exclude(self, seconds: float) -> None:
     """Leaves time that was no training out of the next line's speed."""
-    self._report.exclude(seconds)
+    if self._report:
+      self._report.exclude(seconds)
 
   def multiply_learning_rate(self, session: tf.Session, factor: float) -> None:
     """Sets what the schedule's rate is multiplied by."""

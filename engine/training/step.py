@@ -1,6 +1,7 @@
 """One step of training: from a batch to new weights."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -9,6 +10,7 @@ from engine.common.variables import matching
 from engine.config.scripts import TrainConfig
 from engine.input.pipeline import Stream
 from engine.model import batch_norm, gradient_checkpointing
+from engine.replicas.replicas import Replicas
 from engine.tasks.base import Task
 from engine.training import optimizers
 from nets.slim_compat import slim
@@ -34,6 +36,8 @@ class TrainStep(NamedTuple):
       and accuracy, and waiting, the seconds for which data were waited.
     step: int64 scalar, the number of finished steps, after this one.
     shadows: the moving average of each model variable, {} without.
+    asked: float32 scalar to feed; 1 asks all workers to stop after the step.
+    stop: float32 scalar, above 0 if any of them asked.
   """
 
   accumulate: tf.Operation | None
@@ -41,6 +45,8 @@ class TrainStep(NamedTuple):
   metrics: dict[str, tf.Tensor]
   step: tf.Tensor
   shadows: dict[tf.Variable, tf.Variable]
+  asked: tf.Tensor
+  stop: tf.Tensor
 
   def take(
     self, session: tf.train.MonitoredSession, stream: Stream, parts: int
@@ -138,93 +144,172 @@ def _update(config, gradients, learning_rate, step, updates):
     return _averages(config, step)
 
 
-def _checked(total_loss, images):
-  """Returns the loss, which is an error if anything is not finite.
+def _not_finite(total_loss, layers, images):
+  """Returns 1.0 if a replica computed anything that is not finite, else 0.0.
 
   The loss alone does not tell: activations may turn NaN into 0, and batch norm
   infinity. What batch norm measures of them does.
   """
-  measured = [
-    statistic
-    for layer in batch_norm.layers(tf.get_default_graph())
-    for statistic in layer.batch[:2]
-  ]
+  measured = [statistic for layer in layers for statistic in layer.batch[:2]]
   measured = tf.concat(measured, 0) if measured else images
-  with tf.control_dependencies(
-    [tf.debugging.check_numerics(measured, NOT_FINITE)]
-  ):
-    return tf.debugging.check_numerics(total_loss, NOT_FINITE)
+  finite = [
+    tf.reduce_all(tf.math.is_finite(each)) for each in (measured, total_loss)
+  ]
+  return 1.0 - tf.cast(tf.reduce_all(tf.stack(finite)), tf.float32)
+
+
+def _checked(total_loss, bad):
+  """Returns the loss, which is an error if anything was not finite."""
+  return tf.debugging.check_numerics(
+    tf.where(bad > 0, tf.fill([], math.nan), total_loss), NOT_FINITE
+  )
+
+
+class Tower(NamedTuple):
+  """A replica's network on its share of a batch, and what is to be learnt.
+
+  Fields:
+    images: float32, what the network was built on.
+    logits: as the task's `build` returns them.
+    end_points: with what the task's `add_auxiliary` added.
+    labels: of the images.
+  """
+
+  images: tf.Tensor
+  logits: tf.Tensor
+  end_points: Mapping[str, tf.Tensor]
+  labels: tf.Tensor
+
+
+# The means over a step that every replica computes of its share.
+_MEANS = 'loss', 'total_loss', 'accuracy'
+
+
+class _Share(NamedTuple):
+  """What a replica finds on its share of a batch.
+
+  Fields:
+    means: float32 scalars, those of `_MEANS`.
+    bad: see `_not_finite`.
+    gradients: of the trained variables, with them.
+  """
+
+  means: list[tf.Tensor]
+  bad: tf.Tensor
+  gradients: list[tuple[tf.Tensor, tf.Variable]]
+
+
+def _share(task, config, tower, layers, step):
+  """Returns what a replica finds."""
+  loss, accuracy = task.loss(
+    config, tower.logits, tower.end_points, tower.labels, step
+  )
+  total_loss = (
+    loss
+    + tf.losses.get_regularization_loss()
+    + optimizers.regularization(config, tf.trainable_variables())
+  )
+  return _Share(
+    [loss, total_loss, accuracy],
+    _not_finite(total_loss, layers, tower.images),
+    _gradients(config, total_loss, tower.images),
+  )
+
+
+def _moving_averages(replicas):
+  """Returns the updates of batch norm's moving averages, once a variable.
+
+  Those of several replicas are joined to their mean: the moving averages are
+  then of the statistics of all.
+  """
+  updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+  if replicas.count == 1:
+    return updates
+  each = len(updates) // replicas.clones
+  deltas = [
+    [update.op.inputs[1] for update in updates[i * each : (i + 1) * each]]
+    for i in range(replicas.clones)
+  ]
+  variables = batch_norm.updated(updates[:each])
+  return [
+    variable.assign_sub(delta)
+    for variable, delta in zip(variables, replicas.mean(deltas), strict=True)
+  ]
 
 
 def build(
   task: Task,
   config: TrainConfig,
-  images: tf.Tensor,
-  logits: tf.Tensor,
-  end_points: Mapping[str, tf.Tensor],
-  labels: tf.Tensor,
+  replicas: Replicas,
+  towers: Sequence[Tower],
   waiting: tf.Tensor,
   learning_rate: tf.Tensor,
   step: tf.Variable,
   watch: Watch | None = None,
 ) -> TrainStep:
-  """Builds the step of a network that the current graph holds.
+  """Builds the step of networks that the current graph holds.
 
   A loss that is not finite, or a network that is not, is an
   InvalidArgumentError with `NOT_FINITE` in its message, and changes no weight
   (batch norm's moving averages may be lost). The gradient of a batch in parts
   is the mean of theirs, which is that of the whole, but for batch norm, which
   sees a part at a time, and for masks, since each part's loss is over its own
-  pixels that are not ignored.
+  pixels that are not ignored. The shares of replicas are such parts.
 
   Args:
     task: whose loss it is.
     config: the complete configuration.
-    images: float32, what the network was built on.
-    logits: of one micro-batch, as the task's `build` returns them.
-    end_points: with what the task's `add_auxiliary` added.
-    labels: of one micro-batch.
+    replicas: that share a batch.
+    towers: those of this process, on one micro-batch.
     waiting: float64 scalar, seconds.
     learning_rate: float32 scalar.
     step: the global step.
     watch: what is also done with the gradients of a step, before its update.
   """
-  loss, accuracy = task.loss(config, logits, end_points, labels, step)
-  total_loss = (
-    loss
-    + tf.losses.get_regularization_loss()
-    + optimizers.regularization(config, tf.trainable_variables())
+  layers = batch_norm.layers(tf.get_default_graph())
+  each = len(layers) // replicas.clones
+  shares = []
+  for i, tower in enumerate(towers):
+    with replicas.clone(i):
+      own = layers[i * each : (i + 1) * each]
+      shares.append(_share(task, config, tower, own, step))
+  updates = _moving_averages(replicas)
+  variables = [variable for _, variable in shares[0].gradients]
+  bad, *found = replicas.within(
+    [
+      [share.bad, *(g for g, _ in share.gradients), *share.means]
+      for share in shares
+    ]
   )
-  total_loss = _checked(total_loss, images)
-  updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-  found = _gradients(config, total_loss, images)
-  gradients, variables = [g for g, _ in found], [v for _, v in found]
+  parts = config.num_micro_batches
+  accumulate, clear = None, tf.no_op()
+  waiting = tf.cast(waiting, tf.float32)
+  if parts > 1:
+    sums = _Sum([value / parts for value in found] + [waiting])
+    with tf.control_dependencies(
+      [_checked(found[-2], *replicas.between([bad]))]
+    ):
+      accumulate = tf.group(sums.add(), *updates)
+    *found, waiting = sums.total()
+    with tf.control_dependencies([*found, waiting]):
+      clear = sums.clear()
+  asked = tf.placeholder_with_default(0.0, [])
+  stop, bad, *gradients, loss, total_loss, accuracy = replicas.between(
+    [asked, bad, *found]
+  )
+  total_loss = _checked(total_loss, bad)
+  pairs = list(zip(gradients, variables, strict=True))
+  watched = [watch(pairs, step)] if watch else []
+  with tf.control_dependencies([total_loss, *watched]):
+    apply, shadows = _update(config, pairs, learning_rate, step, updates)
+  with tf.control_dependencies([apply]):
+    done = tf.identity(step.read_value())
   metrics = {
     'loss': loss,
     'total_loss': total_loss,
     'accuracy': accuracy,
-    'waiting': tf.cast(waiting, tf.float32),
+    'waiting': waiting,
   }
-  parts = config.num_micro_batches
-  accumulate, clear = None, tf.no_op()
-  if parts > 1:
-    shares = [value / parts for value in gradients]
-    shares += [
-      value if name == 'waiting' else value / parts
-      for name, value in metrics.items()
-    ]
-    sums = _Sum(shares)
-    with tf.control_dependencies([total_loss]):
-      accumulate = tf.group(sums.add(), *updates)
-    totals = sums.total()
-    gradients = totals[: len(gradients)]
-    metrics = dict(zip(metrics, totals[len(gradients) :], strict=True))
-    with tf.control_dependencies(totals):
-      clear = sums.clear()
-  found = list(zip(gradients, variables, strict=True))
-  watched = [watch(found, step)] if watch else []
-  with tf.control_dependencies([total_loss, *watched]):
-    apply, shadows = _update(config, found, learning_rate, step, updates)
-  with tf.control_dependencies([apply]):
-    done = tf.identity(step.read_value())
-  return TrainStep(accumulate, tf.group(apply, clear), metrics, done, shadows)
+  return TrainStep(
+    accumulate, tf.group(apply, clear), metrics, done, shadows, asked, stop
+  )

@@ -13,6 +13,7 @@ from engine.config import tasks
 from engine.config.scripts import TrainConfig
 from engine.evaluation import report
 from engine.evaluation.validator import Validator
+from engine.replicas import workers
 from engine.training.early_stopping import Evaluations
 from engine.training.state import TrainingState
 
@@ -68,12 +69,15 @@ class Validation(tf.train.SessionRunHook):
     self._evaluations, self._state = evaluations, state
     self._entry = tasks.TASKS[config.task]
     self._task = tasks.get_task(config.task)
+    self._workers = workers.current()
     self._best = best.Best(
       config.train_dir, config.best_metric, config.keep_best
     )
     self._validator = Validator(config)
 
   def begin(self) -> None:
+    if not self._workers.is_chief:
+      return
     self._best.settle(self._evaluations.rows)
     self._events = tf.summary.FileWriterCache.get(self._config.train_dir)
 
@@ -112,9 +116,13 @@ class Validation(tf.train.SessionRunHook):
     raw, averaged, kept = self._state.snapshot(session)
     before = self._evaluations.factor
     metrics = self._validator.evaluate(raw, averaged)
-    row = row_of(self._task.name, metrics, step)
-    is_best = self._record(row, {**kept, 'global_step': np.int64(step)})
-    self._say(row, is_best)
+    # The chief's, by which all decide alike.
+    row = self._workers.gather_json(row_of(self._task.name, metrics, step))[0]
+    if self._workers.is_chief:
+      is_best = self._record(row, {**kept, 'global_step': np.int64(step)})
+      self._say(row, is_best)
+    else:
+      self._evaluations.add(row)
     if self._evaluations.factor != before:
       console.say(
         f'No better {self._config.plateau_metric} in '

@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = (
   'common',
   'config',
+  'replicas',
   'input',
   'checkpoints',
   'model',

@@ -11,6 +11,7 @@ from tf_slim.data.dataset import Dataset
 from engine.config.scripts import EvalConfig
 from engine.input.pipeline import Stream
 from engine.model.build import build_network
+from engine.replicas import workers
 from engine.tasks.base import Said
 from engine.tasks.classification import examples, views
 from engine.tasks.predictor import SplitPredictor
@@ -70,7 +71,19 @@ def _even(examples, batch_size):
 
 
 def _joined(batches):
-  return Predictions(*map(np.concatenate, zip(*batches, strict=True)))
+  """Returns what was found in this worker's batches, and in those of others."""
+  own = [*map(np.concatenate, zip(*batches, strict=True))]
+  together = workers.current()
+  if together.count == 1:
+    return Predictions(*own)
+  # A worker has none where there are fewer examples than workers.
+  found = together.gather(dict(zip(Predictions._fields, own, strict=False)))
+  logits, labels, records = (
+    np.concatenate([each[name] for each in found if each])
+    for name in Predictions._fields
+  )
+  order = records.argsort()
+  return Predictions(logits[order], labels[order], records[order])
 
 
 class Predictor(SplitPredictor):
@@ -100,7 +113,10 @@ class Predictor(SplitPredictor):
         views.preprocessing(config, self._plans),
         config.eval_image_size,
       )
-      self._stream = self.source.evaluation(self._batch_size)
+      limit = config.max_num_batches
+      self._stream, self._batches = self._split(
+        self._batch_size, limit and limit * self._batch_size
+      )
       images = self._stream.batch.images
       self._view = None
       if isinstance(images, tuple):  # of which a view is fed at a time
@@ -108,7 +124,7 @@ class Predictor(SplitPredictor):
           tf.float32, [None, None, None, images[0].shape[-1]]
         )
       self._logits = self._network(images, False, None)
-    self._compared: tuple[Stream, tf.Tensor] | None = None
+    self._compared: tuple[Stream, int, tf.Tensor] | None = None
     super().__init__(config, graph)
 
   def _network(self, images, is_training, reuse):
@@ -116,13 +132,11 @@ class Predictor(SplitPredictor):
       self._config, images, self._num_classes, is_training, reuse
     )[0]
 
-  def predict(
-    self, max_batches: int | None = None, title: str = 'evaluating'
-  ) -> Predictions:
+  def predict(self, title: str = 'evaluating') -> Predictions:
     """Returns what the network says of every image; see `SplitPredictor`."""
-    batches = -(-self.source.num_examples // self._batch_size)
-    batches = min(self._limit(max_batches) or batches, batches)
-    return _joined(self._passes(self._stream, self._batch, batches, title))
+    return _joined(
+      self._passes(self._stream, self._batch, self._batches, title)
+    )
 
   def compare(self, examples: int) -> tuple[Predictions, Predictions] | None:
     """Returns what both kinds of batch norm say; see `SplitPredictor`.
@@ -131,29 +145,30 @@ class Predictor(SplitPredictor):
     """
     if self._view is not None:
       return None
-    size = _even(self.source.num_examples, self._batch_size)
     if self._compared is None:
       with self.graph.as_default():
-        self._compared = self._build_comparison(size)
-    stream, both = self._compared
+        self._compared = self._build_comparison(examples)
+    stream, batches, both = self._compared
     found = _joined(
       self._passes(
         stream,
         lambda: stream.run(self.session, [both, *stream.batch[1:]]),
-        -(-min(examples, self.source.num_examples) // size),
+        batches,
         'comparing',
       )
     )
     return tuple(found._replace(logits=found.logits[:, i]) for i in (0, 1))
 
-  def _build_comparison(self, size: int) -> tuple[Stream, tf.Tensor]:
+  def _build_comparison(self, examples: int) -> tuple[Stream, int, tf.Tensor]:
     """Returns shuffled batches, and what both kinds of batch norm say."""
-    stream = self.source.evaluation(size, shuffle=True)
+    size = _even(self.source.num_examples, self._batch_size)
+    whole = -(-examples // size) * size
+    stream, batches = self._split(size, whole, shuffle=True)
     both = [
       self._network(stream.batch.images, by_batch, True)
       for by_batch in (False, True)
     ]
-    return stream, tf.stack(both, axis=1)
+    return stream, batches, tf.stack(both, axis=1)
 
   def _batch(self):
     """Returns the logits, labels and records of the next batch."""

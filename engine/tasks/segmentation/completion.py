@@ -29,8 +29,11 @@ _MOSTLY_IGNORED, _MOSTLY_ONE = 0.5, 0.95  # shares that are worth a word
 
 
 def _crops(config):
-  """Returns how many crops go through the network at once."""
-  return config.batch_size // config.num_micro_batches
+  """Returns over how many crops batch norm measures."""
+  crops = (
+    config.examples_per_step if config.sync_batch_norm else config.batch_size
+  )
+  return crops // config.num_micro_batches
 
 
 def _freezes(config):

@@ -1,7 +1,7 @@
 """What a network says of every pixel of a split, with any weights."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from tf_slim.data.dataset import Dataset
 from engine.config.scripts import EvalConfig
 from engine.input.pipeline import Stream
 from engine.model.build import build_dense
+from engine.replicas import workers
 from engine.tasks.base import Said
 from engine.tasks.predictor import SplitPredictor
 from engine.tasks.segmentation import dense_model, examples, sizes
@@ -208,6 +209,9 @@ def gathered(
     if each.tallied is not None:
       tallied += each.tallied
     images.append(each.metrics)
+  confusion, overlap, tallied, images = _of_all_workers(
+    confusion, overlap, tallied, images
+  )
   if not confusion.any():
     raise ValueError(
       f'All pixels of the masks of {dataset.name}, split '
@@ -218,6 +222,37 @@ def gathered(
   return DensePredictions(
     confusion, len(images), sorted(images), overlap, known
   )
+
+
+def _image_metrics(row):
+  """Returns the metrics that a row of an array holds."""
+  kinds: Mapping[str, type] = ImageMetrics.__annotations__
+  return ImageMetrics(
+    **{
+      name: int(value) if kinds[name] is int else float(value)
+      for name, value in zip(kinds, row, strict=True)
+    }
+  )
+
+
+def _of_all_workers(confusion, overlap, tallied, images):
+  """Returns the sums of what all workers found, and the images of all."""
+  together = workers.current()
+  if together.count == 1:
+    return confusion, overlap, tallied, images
+  rows = np.array(images, np.float64).reshape(len(images), -1)
+  found = together.gather(
+    {'confusion': confusion, 'overlap': overlap, 'tallied': tallied}
+    | ({'images': rows} if images else {})
+  )
+  images = [
+    _image_metrics(row) for each in found for row in each.get('images', ())
+  ]
+  sums = [
+    sum(each[name] for each in found)
+    for name in ('confusion', 'overlap', 'tallied')
+  ]
+  return *sums, images
 
 
 class DensePredictor(SplitPredictor):
@@ -247,7 +282,10 @@ class DensePredictor(SplitPredictor):
       self.source = examples.open_examples(
         config, dataset, self._preprocess, None
       )
-      self._stream = self.source.evaluation(1)
+      limit = config.max_num_batches
+      self._stream, self._images = self._split(
+        1, limit and limit * (config.batch_size or 1)
+      )
       self._model = dense_model.DenseModel(
         config, num_classes, views, self._ignore
       )
@@ -255,21 +293,16 @@ class DensePredictor(SplitPredictor):
       self._prepared = examples.prepared(config, self._pixels)
     super().__init__(config, graph)
 
-  def predict(
-    self, max_batches: int | None = None, title: str = 'evaluating'
-  ) -> DensePredictions:
+  def predict(self, title: str = 'evaluating') -> DensePredictions:
     """Returns what the network says of every image; see `SplitPredictor`.
 
     Raises:
       ValueError: a bad example, that may not be left out; or all pixels are
         ignored.
     """
-    count, limit = self.source.num_examples, self._limit(max_batches)
-    if limit:
-      count = min(count, limit * (self._config.batch_size or 1))
 
     def found():
-      for images, labels, records in self._groups(count, title):
+      for images, labels, records in self._groups(self._images, title):
         classes, losses, confidences = self._model.predict(
           self.session, images, labels
         )
@@ -334,9 +367,8 @@ class DensePredictor(SplitPredictor):
     """
     if self._compared is None:
       with self.graph.as_default():
-        self._compared = self._build_comparison()
-    stream, size, both = self._compared
-    batches = min(-(-examples // size), self.source.num_examples // size)
+        self._compared = self._build_comparison(examples)
+    stream, batches, both = self._compared
     total = [np.zeros((self._classes, self._classes), np.int64) for _ in both]
     seen = 0
     for *classes, labels, records in self._passes(
@@ -350,12 +382,20 @@ class DensePredictor(SplitPredictor):
         confusion += segmentation.confusion_matrix(
           labels, each, self._classes, self._ignore
         )
+    if (together := workers.current()).count > 1:
+      found = together.gather(
+        {'total': np.array(total), 'seen': np.int64(seen)}
+      )
+      total = list(np.sum([each['total'] for each in found], 0))
+      seen = int(sum(each['seen'] for each in found))
     by_moving, by_batch = [
       DensePredictions(confusion, seen, []) for confusion in total
     ]
     return by_moving, by_batch
 
-  def _build_comparison(self) -> tuple[Stream, int, list[tf.Tensor]]:
+  def _build_comparison(
+    self, wanted: int
+  ) -> tuple[Stream, int, list[tf.Tensor]]:
     """Returns shuffled crops, and what both kinds of batch norm say of them."""
     records = self.source.examples
     example = records.example(records.stand_in(0))
@@ -372,7 +412,10 @@ class DensePredictor(SplitPredictor):
       max(_FEWEST, self._model.together(height, width)), crops.num_examples
     )
     self.compared_on = f', on crops of {height}x{width}'
-    stream = crops.evaluation(together, shuffle=True)
+    whole = min(-(-wanted // together), crops.num_examples // together)
+    stream, batches = self._split(
+      together, whole * together, shuffle=True, source=crops
+    )
     both = []
     for by_batch in (False, True):
       logits, _ = build_dense(
@@ -380,4 +423,4 @@ class DensePredictor(SplitPredictor):
       )
       logits = segmentation.resize_logits(logits, height, width)
       both.append(tf.argmax(logits, -1, output_type=tf.int32))
-    return stream, together, both
+    return stream, batches, both

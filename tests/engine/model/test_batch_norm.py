@@ -235,7 +235,9 @@ def test_averages_by_a_run_of_its_own(graph, trained):
     raw = batch_norm.measure(session.run, found, 3)
     before = session.run(variables)
     session.run(initializer)
-    got = batch_norm.measure_averages(session, session.run, found, 3, shadows)
+    got = batch_norm.measure_averages(
+      session, lambda: batch_norm.measure(session.run, found, 3), shadows
+    )
     np.testing.assert_equal(session.run(variables), before)
   assert got.keys() == {shadows[variable] for variable in raw}
   first = next(

@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
+from engine.replicas.replicas import Replicas
 from engine.training import diagnosis
 from engine.training import step as train_step
 from tests import builders
@@ -69,16 +70,18 @@ def training(graph, tiny, make_dataset, tmp_path):
       TrainConfig(
         task='classification', learning_rate=0.01, num_micro_batches=parts
       ),
-      stream.batch.images,
-      logits,
-      end_points,
-      stream.batch.labels,
+      Replicas(),
+      [
+        train_step.Tower(
+          stream.batch.images, logits, end_points, stream.batch.labels
+        )
+      ],
       tf.constant(0.0),
       tf.constant(0.01),
       step,
     )
     found = diagnosis.Diagnosis(
-      source, stream, parts, end_points, str(tmp_path)
+      source, stream, parts, [end_points], str(tmp_path)
     )
     session = tf.Session()
     session.run([tf.global_variables_initializer(), tf.tables_initializer()])

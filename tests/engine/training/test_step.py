@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
+from engine.replicas.replicas import Replicas
 from engine.training import step as train_step
 from nets.slim_compat import slim
 from tests import builders
@@ -77,10 +78,8 @@ class Training:
       self.built = train_step.build(
         get_task('classification'),
         self.config,
-        self.images,
-        logits,
-        {},
-        self.labels,
+        Replicas(),
+        [train_step.Tower(self.images, logits, {}, self.labels)],
         self.waiting,
         tf.constant(0.1),
         tf.train.get_or_create_global_step(),

@@ -135,7 +135,7 @@ def test_no_boundaries():
 
 
 def test_some_images(segment):
-  assert len(segment(batch_size=2).predict(2).images) == 4
+  assert len(segment(batch_size=2, max_num_batches=2).predict().images) == 4
   assert len(segment(max_num_batches=3).predict().images) == 3
 
 

@@ -1,0 +1,121 @@
+"""How many examples a step has: of one replica, and of all together.
+
+A run keeps the number of all together when it is resumed with another number
+of replicas, so that its batches stay what they are.
+"""
+
+from tf_slim.data.dataset import Dataset
+
+from engine.checkpoints import locate
+from engine.common import console
+from engine.config.scripts import TrainConfig
+
+
+def completed(
+  given: TrainConfig, complete: TrainConfig, examples: int, replicas: int
+) -> TrainConfig:
+  """Returns the configuration with both numbers.
+
+  Args:
+    given: what the flags say.
+    complete: with the batch size that is taken where no flag says one.
+    examples: in the split.
+    replicas: how many share a step.
+
+  Raises:
+    ValueError: two flags contradict each other, or a flag the run.
+  """
+  begun = locate.begun(complete.train_dir)
+  size = begun.get('batch_size')
+  together = begun.get('global_batch_size') or size
+  if (
+    together
+    and given.batch_size in (None, size)
+    and given.global_batch_size in (None, together)
+  ):
+    _tell(begun, complete, replicas)
+    return _with(complete, size, together, replicas)
+  if given.global_batch_size:
+    size, wanted = given.batch_size, given.global_batch_size
+    if size is not None and size * replicas != wanted:
+      raise ValueError(
+        f'--batch_size={size} in each of {replicas} replicas is not '
+        f'--global_batch_size={wanted}: leave one of both out.'
+      )
+    size = max(wanted // replicas, 1)
+  else:
+    size = given.batch_size
+    if size is None:
+      size = max(min(complete.batch_size, examples // replicas), 1)
+    wanted = size * replicas
+  several = replicas > 1 or given.global_batch_size
+  if together and several and wanted != together and not given.accept_changes:
+    raise ValueError(
+      f'The run in {complete.train_dir} was begun with {together} examples in '
+      f'a step, not {wanted}: pass --global_batch_size={together}, or '
+      '--accept_changes to resume with the new number.'
+    )
+  return _with(complete, size, wanted, replicas)
+
+
+def _with(complete, size, together, replicas):
+  return complete.replace(
+    batch_size=size,
+    global_batch_size=together
+    if replicas > 1 or together != size or complete.global_batch_size
+    else None,
+  )
+
+
+def _tell(begun, complete, replicas):
+  """Says that a run resumes with another number of replicas."""
+  size = begun['batch_size']
+  together = begun.get('global_batch_size') or size
+  then = begun.get('replicas', together // size)
+  if then == replicas or together % replicas:
+    return
+  console.say(
+    f'The run had {_shared(together, then)}, and resumes with '
+    f'{_shared(together, replicas)}: its batches stay the same.'
+    + (
+      ''
+      if complete.freeze_batch_norm or complete.sync_batch_norm
+      else ' Batch norm measures over the examples of one replica.'
+    )
+  )
+
+
+def _shared(together, replicas):
+  return (
+    f'{replicas} replicas of {together // replicas} examples'
+    if replicas > 1
+    else f'1 replica of {together} examples'
+  )
+
+
+def check(config: TrainConfig, dataset: Dataset, replicas: int) -> None:
+  """Raises ValueError where a step does not fit the data or the replicas."""
+  together, parts = config.examples_per_step, config.num_micro_batches
+  shared = replicas > 1 or together != config.batch_size
+  flag = (
+    f'--global_batch_size={together}'
+    if shared
+    else f'--batch_size={config.batch_size}'
+  )
+  if together > dataset.num_samples:
+    raise ValueError(
+      f'{flag} is larger than the {dataset.num_samples} examples of '
+      f'{dataset.name}, split {dataset.split_name}: lower it.'
+    )
+  if together % replicas:
+    raise ValueError(
+      f'{replicas} replicas do not divide the {together} examples of a step '
+      'evenly: choose --num_clones, the number of workers or '
+      '--global_batch_size so that they do.'
+    )
+  if together // replicas % parts:
+    where = f' in each of {replicas} replicas' if replicas > 1 else ''
+    raise ValueError(
+      f'--num_micro_batches={parts} does not divide '
+      f'--batch_size={together // replicas}{where}: choose a factor of it.'
+    )
