@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -226,13 +226,12 @@ def gathered(
 
 def _image_metrics(row):
   """Returns the metrics that a row of an array holds."""
-  kinds: Mapping[str, type] = ImageMetrics.__annotations__
-  return ImageMetrics(
-    **{
-      name: int(value) if kinds[name] is int else float(value)
-      for name, value in zip(kinds, row, strict=True)
-    }
-  )
+  kinds: Mapping[str, Any] = ImageMetrics.__annotations__
+  values: dict[str, Any] = {
+    name: int(value) if kinds[name] is int else float(value)
+    for name, value in zip(kinds, row, strict=True)
+  }
+  return ImageMetrics(**values)
 
 
 def _of_all_workers(confusion, overlap, tallied, images):
