@@ -8,7 +8,7 @@ from engine.config import flags, runs, scripts
 def main(argv: list[str] | None = None) -> int:
   """Trains as the flags in `argv` say; returns the exit status."""
   return flags.run(
-    scripts.TrainConfig, 'engine.train:train', argv, begin=runs.resumed
+    scripts.TrainConfig, 'deployment.run:train', argv, begin=runs.resumed
   )
 
 

@@ -20,6 +20,7 @@ from engine.evaluation.validator import eval_config
 from engine.input.pipeline import training_stream
 from engine.model import precision, sync_batch_norm
 from engine.model.batch_norm import Recalibration, of_all_workers
+from engine.replicas import agreement
 from engine.replicas.replicas import Replicas, devices
 from engine.resolve import data
 from engine.resolve.training import training, untouched_split
@@ -89,6 +90,7 @@ def _held(train_dir, workers):
     if workers.is_chief:
       stack.enter_context(resume.alone(train_dir))
     workers.wait()
+    agreement.check_shared(train_dir, 'train_dir')
     yield
 
 
@@ -113,6 +115,10 @@ class TrainingRun:
     resume.check(config)
     self._splits = data.splits_of(config, dataset)
     same_data.check(config, dataset, self._splits)
+    agreement.check(
+      {f'the split {name}': facts for name, facts in self._splits.items()},
+      'give all workers the same data.',
+    )
     self._config, self._dataset, self._replicas = config, dataset, replicas
     self._is_chief = replicas.workers.is_chief
     self._task = get_task(config.task)

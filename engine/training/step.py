@@ -227,7 +227,7 @@ def _moving_averages(replicas):
     return updates
   each = len(updates) // replicas.clones
   deltas = [
-    [update.op.inputs[1] for update in updates[i * each : (i + 1) * each]]
+    [update.inputs[1] for update in updates[i * each : (i + 1) * each]]
     for i in range(replicas.clones)
   ]
   variables = batch_norm.updated(updates[:each])

@@ -1,0 +1,134 @@
+"""Whether the other workers are alive, while this one waits for them.
+
+A sum over workers waits without end, and without a word, for one that is gone.
+So each worker asks the others' servers from time to time to run an operation
+that does nothing. One that was killed, stopped or cut off does not answer; then
+this process ends, as a kill would end it, and says which it was. A training
+that is started again resumes from the last checkpoint.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+import tensorflow.compat.v1 as tf
+
+from engine.common import console
+
+# The exit status: another worker was lost. Kubeflow restarts a worker that ends
+# so.
+LOST = 138
+_TICK = 0.25  # seconds
+_ASLEEP = 3.0  # seconds without a tick: this process itself was stopped
+_START = 5  # as many times the limit until all have begun
+_TELL = 10.0  # seconds of waiting for another before that is said
+
+
+class _Peer:
+  """Another worker: asks it, in a thread, whether it is there."""
+
+  def __init__(self, index: int, address: str, every: float):
+    self.name = f'worker {index} ({address})'
+    self.seen: float | None = None
+    self.reason = ''
+    self._every = every
+    self._stopped = threading.Event()
+    graph = tf.Graph()
+    with graph.as_default(), tf.device(f'/job:worker/task:{index}/CPU:0'):
+      self._nothing = tf.no_op()
+    config = tf.ConfigProto()
+    config.device_filters.append(f'/job:worker/task:{index}')
+    self._session = tf.Session(f'grpc://{address}', graph=graph, config=config)
+    threading.Thread(target=self._ask, daemon=True).start()
+
+  def _ask(self):
+    options = tf.RunOptions(timeout_in_ms=int(1000 * max(self._every, 1)))
+    while not self._stopped.is_set():
+      try:
+        self._session.run(self._nothing, options=options)
+        self.seen = time.monotonic()
+      except tf.errors.OpError as error:
+        self.reason = type(error).__name__.removesuffix('Error')
+      self._stopped.wait(self._every)
+
+  def stop(self) -> None:
+    """Asks no more."""
+    self._stopped.set()
+
+
+class Watch:
+  """Ends the process when another worker has not answered for some time."""
+
+  def __init__(
+    self, addresses: Sequence[str], index: int, seconds: float, hint: str = ''
+  ):
+    """Begins to ask the others.
+
+    Args:
+      addresses: of all workers.
+      index: which this is.
+      seconds: without an answer after which a worker counts as lost.
+      hint: what may be wrong with this worker's own address, '' for nothing.
+    """
+    self._seconds, self._hint = seconds, hint
+    every = min(max(seconds / 10, 0.5), 5.0)
+    self._peers = [
+      _Peer(i, address, every)
+      for i, address in enumerate(addresses)
+      if i != index
+    ]
+    self._stopped = threading.Event()
+
+  def wait_for_all(self) -> None:
+    """Returns when all workers have answered; watches them from then on.
+
+    Raises:
+      ValueError: one has not answered for long.
+    """
+    begin, told = time.monotonic(), False
+    while missing := [peer for peer in self._peers if peer.seen is None]:
+      names = ', '.join(peer.name for peer in missing)
+      waited = time.monotonic() - begin
+      if waited > _START * self._seconds:
+        raise ValueError(
+          f'There is no answer from {names} within '
+          f'{_START * self._seconds:.0f} seconds ({missing[0].reason or "none"}'
+          '): is it running, with this index, at this address, and may this '
+          f'machine reach it?{self._hint and " " + self._hint}'
+        )
+      if waited > _TELL and not told:
+        told = True
+        console.say(f'Waiting for {names}.')
+      time.sleep(_TICK)
+    threading.Thread(target=self._look, daemon=True).start()
+
+  def _look(self):
+    last = time.monotonic()
+    while not self._stopped.wait(_TICK):
+      now = time.monotonic()
+      if now - last > _ASLEEP:  # then the others are not to blame
+        for peer in self._peers:
+          peer.seen = now
+      last = now
+      for peer in self._peers:
+        if now - (peer.seen or now) > self._seconds:
+          self._end(peer)
+
+  def _end(self, peer):
+    console.interject(
+      f'error: {peer.name} has not answered for {self._seconds:.0f} seconds: '
+      'it has ended, hangs, or cannot be reached. Its own output may say why. '
+      'Start all workers again; a training resumes from the last checkpoint.'
+    )
+    os._exit(LOST)
+
+  def await_verdict(self) -> None:
+    """Returns after the time in which a lost worker is found."""
+    time.sleep(self._seconds + 5)
+
+  def stop(self) -> None:
+    """Looks no more."""
+    self._stopped.set()
+    for peer in self._peers:
+      peer.stop()
