@@ -22,39 +22,55 @@ LOST = 138
 _TICK = 0.25  # seconds
 _ASLEEP = 3.0  # seconds without a tick: this process itself was stopped
 _START = 5  # as many times the limit until all have begun
+_JOIN = 5.0  # seconds for the last answer
 _TELL = 10.0  # seconds of waiting for another before that is said
 
 
 class _Peer:
   """Another worker: asks it, in a thread, whether it is there."""
 
-  def __init__(self, index: int, address: str, every: float):
+  def __init__(self, index: int, address: str, seconds: float):
     self.name = f'worker {index} ({address})'
     self.seen: float | None = None
     self.reason = ''
-    self._every = every
-    self._stopped = threading.Event()
-    graph = tf.Graph()
-    with graph.as_default(), tf.device(f'/job:worker/task:{index}/CPU:0'):
+    self._target = f'grpc://{address}'
+    self._every = min(max(seconds / 10, 0.5), 5.0)
+    # One that takes longer is lost; after a shorter limit the session would
+    # have to be made again, as after any error.
+    self._options = tf.RunOptions(timeout_in_ms=int(1000 * seconds))
+    self._config = tf.ConfigProto(device_filters=[f'/job:worker/task:{index}'])
+    self._graph = tf.Graph()
+    with self._graph.as_default(), tf.device(f'/job:worker/task:{index}/CPU:0'):
       self._nothing = tf.no_op()
-    config = tf.ConfigProto()
-    config.device_filters.append(f'/job:worker/task:{index}')
-    self._session = tf.Session(f'grpc://{address}', graph=graph, config=config)
-    threading.Thread(target=self._ask, daemon=True).start()
+    self._stopped = threading.Event()
+    self._thread = threading.Thread(target=self._ask, daemon=True)
+    self._thread.start()
 
   def _ask(self):
-    options = tf.RunOptions(timeout_in_ms=int(1000 * max(self._every, 1)))
+    used = []  # to close one would wait for a worker that is lost
     while not self._stopped.is_set():
+      used.append(
+        tf.Session(self._target, graph=self._graph, config=self._config)
+      )
       try:
-        self._session.run(self._nothing, options=options)
-        self.seen = time.monotonic()
+        while not self._stopped.is_set():
+          used[-1].run(self._nothing, options=self._options)
+          self.seen = time.monotonic()
+          self._stopped.wait(self._every)
       except tf.errors.OpError as error:
         self.reason = type(error).__name__.removesuffix('Error')
-      self._stopped.wait(self._every)
+        self._stopped.wait(self._every)
 
   def stop(self) -> None:
-    """Asks no more."""
+    """Asks no more, after the answer that is waited for."""
     self._stopped.set()
+
+  def join(self) -> None:
+    """Returns when nothing is asked any more.
+
+    A thread that runs an operation while the process ends would abort it.
+    """
+    self._thread.join(_JOIN)
 
 
 class Watch:
@@ -72,9 +88,8 @@ class Watch:
       hint: what may be wrong with this worker's own address, '' for nothing.
     """
     self._seconds, self._hint = seconds, hint
-    every = min(max(seconds / 10, 0.5), 5.0)
     self._peers = [
-      _Peer(i, address, every)
+      _Peer(i, address, seconds)
       for i, address in enumerate(addresses)
       if i != index
     ]
@@ -132,3 +147,5 @@ class Watch:
     self._stopped.set()
     for peer in self._peers:
       peer.stop()
+    for peer in self._peers:
+      peer.join()

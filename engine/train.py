@@ -427,13 +427,11 @@ class TrainingRun:
     config = self._config
     try:
       with (
-        # Which does not begin anew by itself when a worker is lost.
-        tf.train.SingularMonitoredSession(
+        tf.train.MonitoredSession(
+          self._replicas.session_creator(
+            config.precision, self._scaffold, self._latest
+          ),
           self._hooks,
-          self._scaffold,
-          self._replicas.workers.master,
-          self._replicas.session_config(config.precision),
-          checkpoint_filename_with_path=self._latest,
         ) as session,
         self._diagnosis.explaining(session),
       ):

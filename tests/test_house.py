@@ -106,7 +106,7 @@ SESSIONS = {  # who opens sessions, and with which configuration
   'engine/common/runtime.py': {'ConfigProto', 'Session'},
   # It has nothing of ours.
   'engine/export/standalone.py': {'ConfigProto', 'Session'},
-  'engine/train.py': {'SingularMonitoredSession'},
+  'engine/train.py': {'MonitoredSession'},
 }
 
 

@@ -107,9 +107,58 @@ class Replicas:
       return list(shares)
     return self._between.sum_all(shares)
 
-  def session_config(self, precision: str) -> tf.ConfigProto:
-    """Returns the configuration of the training's session."""
-    found = runtime.session_config(precision)
+  def session_creator(
+    self, precision: str, scaffold: tf.train.Scaffold, checkpoint: str | None
+  ) -> tf.train.SessionCreator:
+    """Returns what opens the training's session.
+
+    Args:
+      precision: see `runtime.session_config`.
+      scaffold: of the training.
+      checkpoint: that is restored, None for none.
+    """
+    config = runtime.session_config(precision)
     if self.clones > 1 and 'CPU' in self._places[0]:
-      found.device_count['CPU'] = self.clones
-    return self.workers.session_config(found)
+      config.device_count['CPU'] = self.clones
+    return _Once(
+      tf.train.ChiefSessionCreator(
+        scaffold,
+        self.workers.master,
+        self.workers.session_config(config),
+        checkpoint_filename_with_path=checkpoint,
+      ),
+      stays=self.workers.count > 1,
+    )
+
+
+class _Once(tf.train.SessionCreator):
+  """Opens one session, and no other when that fails.
+
+  A MonitoredSession would begin anew by itself when a worker is lost, at the
+  checkpoint it began with, while the others are elsewhere.
+  """
+
+  def __init__(self, creator: tf.train.SessionCreator, stays: bool):
+    """Prepares.
+
+    Args:
+      creator: opens the session.
+      stays: whether it is never closed: TensorFlow's server may hang when one
+        is closed while another worker waits in a collective operation.
+    """
+    self._creator, self._stays, self._made = creator, stays, None
+
+  def create_session(self) -> tf.Session:
+    """Returns the session.
+
+    Raises:
+      InternalError: it was opened before.
+    """
+    if self._made is not None:
+      raise tf.errors.InternalError(
+        None, None, 'Another worker was lost, or its server does not answer.'
+      )
+    self._made = self._creator.create_session()
+    if self._stays:
+      self._made.close = lambda: None
+    return self._made
