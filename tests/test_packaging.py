@@ -84,7 +84,7 @@ def imported(*folders):
 
 LIBRARY = ('nets', 'preprocessing')
 FREE = ('experiments', 'benchmarks', 'demo')
-SCRIPTS = ('.', 'datasets', 'metrics', 'engine', *FREE)
+SCRIPTS = ('.', 'datasets', 'metrics', 'engine', 'deployment', *FREE)
 TOOLS = {'setuptools'}  # imported by setup.py, declared as what builds it
 
 
