@@ -13,6 +13,7 @@ from deployment.joined import Joined
 from deployment.watch import Watch
 from engine import evaluate as engine_evaluate
 from engine import train as engine_train
+from engine.common import console
 from engine.config.parts.cluster import ClusterConfig
 from engine.config.scripts import EvalConfig, TrainConfig
 from engine.replicas import agreement, workers
@@ -87,10 +88,13 @@ def joined(given: ClusterConfig, cpus: int = 1) -> Iterator[None]:
     num_ps_tasks=given.num_ps_tasks,
     worker_hosts=given.worker_hosts,
     environ=os.environ,
+    evaluates=isinstance(given, EvalConfig),
   )
   if cluster is None:
     yield
     return
+  for note in clusters.notes(0, os.environ):
+    console.note(note)
   together = Joined(cluster, cpus)
   watch = Watch(
     cluster.addresses,

@@ -110,7 +110,7 @@ class Watch:
           f'There is no answer from {names} within '
           f'{_START * self._seconds:.0f} seconds ({missing[0].reason or "none"}'
           '): is it running, with this index, at this address, and may this '
-          f'machine reach it?{self._hint and " " + self._hint}'
+          f'machine reach it?{self._hint}'
         )
       if waited > _TELL and not told:
         told = True

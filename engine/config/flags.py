@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -69,6 +70,7 @@ def read(
     SystemExit: after the help.
   """
   own = [field.name for field in dataclasses.fields(config_class)]
+  argv = _with_index(argv, own)
   values = _defined(config_class)
   is_model = issubclass(config_class, ModelConfig)
   command = deeplab_commands.split(argv, own if is_model else None)
@@ -95,6 +97,21 @@ def read(
     return Read(make(**given()), arguments, meaning.notes)
   except ValueError as error:
     raise ValueError(meaning.explained(str(error))) from None
+
+
+def _with_index(argv, own):
+  """Returns the command line with --task=1, TF-Slim's, as --task_index=1."""
+  if 'task_index' not in own:
+    return argv
+  words = [
+    re.sub(r'^--?task=(?=[+-]?\d+$)', '--task_index=', word) for word in argv
+  ]
+  return [
+    '--task_index'
+    if word in ('--task', '-task') and re.fullmatch(r'\d+', following)
+    else word
+    for word, following in zip(words, [*words[1:], ''], strict=True)
+  ]
 
 
 def _defined(config_class):
