@@ -22,12 +22,13 @@ _SIZES = 1, 1 << 10, 1 << 20
 class Joined(Workers):
   """The workers of a cluster, of which this process is one."""
 
-  def __init__(self, cluster: Cluster, cpus: int = 1):
+  def __init__(self, cluster: Cluster, cpus: int = 1, gpu: bool = True):
     """Starts this worker's server.
 
     Args:
       cluster: the addresses.
       cpus: the devices that it makes of the CPU.
+      gpu: whether it may use GPUs.
 
     Raises:
       ValueError: its port cannot be had.
@@ -41,7 +42,7 @@ class Joined(Workers):
         task_index=cluster.index,
         config=self.session_config(
           tf.ConfigProto(
-            device_count={'CPU': cpus},
+            device_count={'CPU': cpus} | ({} if gpu else {'GPU': 0}),
             gpu_options=tf.GPUOptions(allow_growth=True),
           )
         ),

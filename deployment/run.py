@@ -48,7 +48,7 @@ def train(given: TrainConfig) -> dict[str, Any] | None:
   See `engine.train.train`; what the cluster is, TF_CONFIG or the flags say.
   """
   cpus = len(devices(given.num_clones, given.clone_on_cpu))
-  with joined(given, cpus):
+  with joined(given, cpus, not given.clone_on_cpu):
     return engine_train.train(given)
 
 
@@ -71,15 +71,18 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def joined(given: ClusterConfig, cpus: int = 1) -> Iterator[None]:
+def joined(
+  given: ClusterConfig, cpus: int = 1, gpu: bool = True
+) -> Iterator[None]:
   """Makes this process one of the workers of its cluster, if there is one.
 
   Args:
     given: the flags that say what the cluster is.
     cpus: the devices that are made of the CPU.
+    gpu: whether GPUs may be used.
 
   Raises:
-    ValueError: the cluster is not as it should be; the sentence says what to do.
+    ValueError: the cluster is not as it should be; says what to do.
   """
   cluster = clusters.find(
     worker_replicas=given.worker_replicas,
@@ -95,7 +98,7 @@ def joined(given: ClusterConfig, cpus: int = 1) -> Iterator[None]:
     return
   for note in clusters.notes(0, os.environ):
     console.note(note)
-  together = Joined(cluster, cpus)
+  together = Joined(cluster, cpus, gpu)
   watch = Watch(
     cluster.addresses,
     cluster.index,

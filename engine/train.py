@@ -65,7 +65,9 @@ def train(
   if given.resume:
     given = runs.resumed(**given.given())
   precision.check(given.precision)
-  replicas = Replicas(devices(given.num_clones, given.clone_on_cpu))
+  replicas = Replicas(
+    devices(given.num_clones, given.clone_on_cpu), given.clone_on_cpu
+  )
   config, dataset = training(given, replicas.count)
   _check_outputs(config)
   with _held(config.train_dir, replicas.workers), tf.Graph().as_default():

@@ -37,7 +37,7 @@ def devices(num_clones: int | None, on_cpu: bool) -> list[str]:
       'TensorFlow sees here: lower it, or pass --clone_on_cpu.'
     )
   if count == 1:
-    return ['/CPU:0' if on_cpu else '']
+    return ['']
   kind = 'GPU' if gpus else 'CPU'
   return [f'/{kind}:{i}' for i in range(count)]
 
@@ -51,12 +51,14 @@ class Replicas:
     clones: how many are of this process.
   """
 
-  def __init__(self, places: Sequence[str] = ('',)):
+  def __init__(self, places: Sequence[str] = ('',), on_cpu: bool = False):
     """Sets the devices of this process.
 
     Args:
       places: see `devices`; of all workers as many.
+      on_cpu: whether the GPUs are not to be used.
     """
+    self._on_cpu = on_cpu
     self.workers = workers.current()
     self._places = list(places)
     self.clones = len(self._places)
@@ -117,7 +119,7 @@ class Replicas:
       scaffold: of the training.
       checkpoint: that is restored, None for none.
     """
-    config = runtime.session_config(precision)
+    config = runtime.session_config(precision, not self._on_cpu)
     if self.clones > 1 and 'CPU' in self._places[0]:
       config.device_count['CPU'] = self.clones
     return _Once(
