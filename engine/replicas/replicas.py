@@ -148,7 +148,8 @@ class _Once(tf.train.SessionCreator):
       stays: whether it is never closed: TensorFlow's server may hang when one
         is closed while another worker waits in a collective operation.
     """
-    self._creator, self._stays, self._made = creator, stays, None
+    self._creator, self._stays = creator, stays
+    self._made: tf.Session | None = None
 
   def create_session(self) -> tf.Session:
     """Returns the session.
@@ -160,7 +161,7 @@ class _Once(tf.train.SessionCreator):
       raise tf.errors.InternalError(
         None, None, 'Another worker was lost, or its server does not answer.'
       )
-    self._made = self._creator.create_session()
+    made = self._made = self._creator.create_session()
     if self._stays:
-      self._made.close = lambda: None
-    return self._made
+      made.close = lambda: None
+    return made
