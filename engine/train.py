@@ -12,7 +12,6 @@ from engine.checkpoints import best, locate, warm_start
 from engine.common import console, files, runtime
 from engine.common.variables import matching
 from engine.config import runs
-from engine.config.parts.cluster import SCALES
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
 from engine.evaluate import evaluate
@@ -210,11 +209,8 @@ class TrainingRun:
     self._learning_rate = schedules.build(
       config, self._source.num_examples, self._global_step, self._factor
     )
-    scale = SCALES[config.scale_learning_rate](
-      config.examples_per_step / config.batch_size
-    )
-    if scale != 1:
-      self._learning_rate = self._learning_rate * scale
+    if config.learning_rate_scale != 1:
+      self._learning_rate *= config.learning_rate_scale
     self._step = step.build(
       self._task,
       config,
@@ -276,12 +272,10 @@ class TrainingRun:
     processes, where = replicas.workers.count, ''
     if processes > 1:
       where = f' of {processes} workers'
-    scale = SCALES[config.scale_learning_rate](
-      config.examples_per_step / config.batch_size
-    )
     return (
       f'{config.examples_per_step // replicas.count} in each of '
-      f'{replicas.count} replicas{where}, learning rate times {scale:g} '
+      f'{replicas.count} replicas{where}, learning rate times '
+      f'{config.learning_rate_scale:g} '
       f'(--scale_learning_rate={config.scale_learning_rate}), '
     )
 

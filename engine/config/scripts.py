@@ -11,7 +11,7 @@ from datasets.limits import MAX_PIXELS, MOST_PIXELS
 from engine.config import optimizers, parsing, schedules, tasks
 from engine.config.export import ExportConfig
 from engine.config.fields import Config, Group, option
-from engine.config.parts.cluster import ClusterConfig, ReplicasConfig
+from engine.config.parts.cluster import SCALES, ClusterConfig, ReplicasConfig
 from engine.config.parts.exported import ExportedConfig
 from engine.config.parts.model import ModelConfig, list_option
 from engine.config.parts.optimization import OptimizationConfig
@@ -324,6 +324,13 @@ class TrainConfig(
   def examples_per_step(self) -> int:
     """The number of examples in a step of all replicas, once it is known."""
     return self.global_batch_size or self.batch_size
+
+  @property
+  def learning_rate_scale(self) -> float:
+    """What the learning rate is multiplied by, once the step is known."""
+    return SCALES[self.scale_learning_rate](
+      self.examples_per_step / self.batch_size
+    )
 
   def __post_init__(self):
     super().__post_init__()

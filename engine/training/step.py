@@ -181,15 +181,11 @@ class Tower(NamedTuple):
   labels: tf.Tensor
 
 
-# The means over a step that every replica computes of its share.
-_MEANS = 'loss', 'total_loss', 'accuracy'
-
-
 class _Share(NamedTuple):
   """What a replica finds on its share of a batch.
 
   Fields:
-    means: float32 scalars, those of `_MEANS`.
+    means: float32 scalars: loss, total_loss and accuracy.
     bad: see `_not_finite`.
     gradients: of the trained variables, with them.
   """
