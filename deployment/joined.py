@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from deployment.cluster import Cluster
+from engine.common import runtime
 from engine.replicas.workers import Workers
 
 _JOB = 'worker'
@@ -22,30 +23,32 @@ _SIZES = 1, 1 << 10, 1 << 20
 class Joined(Workers):
   """The workers of a cluster, of which this process is one."""
 
-  def __init__(self, cluster: Cluster, cpus: int = 1, gpu: bool = True):
+  def __init__(
+    self,
+    cluster: Cluster,
+    cpus: int = 1,
+    accelerator: runtime.Accelerator = runtime.ACCELERATOR,
+  ):
     """Starts this worker's server.
 
     Args:
       cluster: the addresses.
       cpus: the devices that it makes of the CPU.
-      gpu: whether it may use GPUs.
+      accelerator: how it uses GPUs.
 
     Raises:
       ValueError: its port cannot be had.
     """
     self.addresses: Sequence[str] = cluster.addresses
     self.count, self.index = len(cluster.addresses), cluster.index
+    own = runtime.session_config(accelerator=accelerator)
+    own.device_count['CPU'] = cpus
     try:
       self._server = tf.distribute.Server(
         {_JOB: list(cluster.addresses)},
         job_name=_JOB,
         task_index=cluster.index,
-        config=self.session_config(
-          tf.ConfigProto(
-            device_count={'CPU': cpus} | ({} if gpu else {'GPU': 0}),
-            gpu_options=tf.GPUOptions(allow_growth=True),
-          )
-        ),
+        config=self.session_config(own),
       )
     except tf.errors.OpError:
       raise ValueError(

@@ -13,11 +13,11 @@ from deployment.joined import Joined
 from deployment.watch import Watch
 from engine import evaluate as engine_evaluate
 from engine import train as engine_train
-from engine.common import console
+from engine.common import console, runtime
 from engine.config.parts.cluster import ClusterConfig
 from engine.config.scripts import EvalConfig, TrainConfig
 from engine.replicas import agreement, workers
-from engine.replicas.replicas import devices
+from engine.replicas.replicas import accelerator, devices
 
 # Flags in which workers may differ.
 _OWN = {
@@ -48,7 +48,7 @@ def train(given: TrainConfig) -> dict[str, Any] | None:
   See `engine.train.train`; what the cluster is, TF_CONFIG or the flags say.
   """
   cpus = len(devices(given.num_clones, given.clone_on_cpu))
-  with joined(given, cpus, not given.clone_on_cpu):
+  with joined(given, cpus, accelerator(given)):
     return engine_train.train(given)
 
 
@@ -72,14 +72,16 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def joined(
-  given: ClusterConfig, cpus: int = 1, gpu: bool = True
+  given: ClusterConfig,
+  cpus: int = 1,
+  gpus: runtime.Accelerator = runtime.ACCELERATOR,
 ) -> Iterator[None]:
   """Makes this process one of the workers of its cluster, if there is one.
 
   Args:
     given: the flags that say what the cluster is.
     cpus: the devices that are made of the CPU.
-    gpu: whether GPUs may be used.
+    gpus: how GPUs are used.
 
   Raises:
     ValueError: the cluster is not as it should be; says what to do.
@@ -98,7 +100,7 @@ def joined(
     return
   for note in clusters.notes(0, os.environ):
     console.note(note)
-  together = Joined(cluster, cpus, gpu)
+  together = Joined(cluster, cpus, gpus)
   watch = Watch(
     cluster.addresses,
     cluster.index,

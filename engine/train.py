@@ -20,7 +20,7 @@ from engine.input.pipeline import training_stream
 from engine.model import precision, sync_batch_norm
 from engine.model.batch_norm import Recalibration, of_all_workers
 from engine.replicas import agreement
-from engine.replicas.replicas import Replicas, devices
+from engine.replicas.replicas import Replicas
 from engine.resolve import data
 from engine.resolve.training import training, untouched_split
 from engine.training import (
@@ -64,9 +64,7 @@ def train(
   if given.resume:
     given = runs.resumed(**given.given())
   precision.check(given.precision)
-  replicas = Replicas(
-    devices(given.num_clones, given.clone_on_cpu), given.clone_on_cpu
-  )
+  replicas = Replicas.of(given)
   config, dataset = training(given, replicas.count)
   _check_outputs(config)
   with _held(config.train_dir, replicas.workers), tf.Graph().as_default():

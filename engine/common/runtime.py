@@ -5,6 +5,7 @@ Nothing here changes a process for longer than it is used.
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
@@ -40,23 +41,53 @@ def _joins_slowly() -> bool:
   return bool(known) and 'avx512f' not in known and uses_onednn()
 
 
+class Accelerator(NamedTuple):
+  """How a session uses GPUs.
+
+  Fields:
+    allowed: whether it may use one at all.
+    allow_growth: whether it takes memory as it needs it, and shares a GPU with
+      whoever else is on it.
+    keeps_layout: whether activations stay channels last; TensorFlow else
+      changes them to channels first where that is faster.
+    xla: whether parts of the graph are compiled by XLA.
+  """
+
+  allowed: bool = True
+  allow_growth: bool = True
+  keeps_layout: bool = False
+  xla: bool = False
+
+
+ACCELERATOR = Accelerator()  # where nothing is said of GPUs
+
+
 def session_config(
-  precision: str = 'fp32', gpu: bool = True, infers: bool = False
+  precision: str = 'fp32',
+  accelerator: Accelerator = ACCELERATOR,
+  infers: bool = False,
 ) -> tf.ConfigProto:
   """Returns the configuration of a session.
 
-  Variables are float32 in both precisions. A GPU is shared with whoever else
-  is on it.
+  Variables are float32 in both precisions.
 
   Args:
     precision: 'fp32' or 'bf16'; see `engine.model.precision`.
-    gpu: whether the session may use a GPU.
+    accelerator: how it uses GPUs.
     infers: whether the session runs a network for inference.
   """
   found = tf.ConfigProto(
-    gpu_options=tf.GPUOptions(allow_growth=True),
-    device_count={} if gpu else {'GPU': 0},
+    gpu_options=tf.GPUOptions(allow_growth=accelerator.allow_growth),
+    device_count={} if accelerator.allowed else {'GPU': 0},
   )
+  if accelerator.keeps_layout:
+    found.graph_options.rewrite_options.layout_optimizer = (
+      rewriter_config_pb2.RewriterConfig.OFF
+    )
+  if accelerator.xla:
+    found.graph_options.optimizer_options.global_jit_level = (
+      tf.OptimizerOptions.ON_1
+    )
   if precision == 'bf16':
     found.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = (
       rewriter_config_pb2.RewriterConfig.ON
@@ -79,7 +110,10 @@ def session(
   Args:
     graph: the current graph if None.
     precision: see `session_config`.
-    gpu: see `session_config`.
+    gpu: whether the session may use a GPU.
     infers: see `session_config`.
   """
-  return tf.Session(graph=graph, config=session_config(precision, gpu, infers))
+  return tf.Session(
+    graph=graph,
+    config=session_config(precision, Accelerator(allowed=gpu), infers),
+  )

@@ -21,14 +21,16 @@ class Member:
   number are one. So all members must build the same sums in the same order.
   """
 
-  def __init__(self, group: int, size: int):
+  def __init__(self, group: int, size: int, hint: str = 'auto'):
     """Begins with the first sum.
 
     Args:
       group: what tells this group from others, 1 or more.
       size: the number of members.
+      hint: 'ring', 'nccl', or 'auto', which is TensorFlow's choice.
     """
-    self._group, self._size, self._number = group, size, 0
+    self._group, self._size, self._hint = group, size, hint
+    self._number = 0
 
   def sum(self, tensor: tf.Tensor) -> tf.Tensor:
     """Returns the sum of what the members give, of one shape and dtype.
@@ -80,7 +82,7 @@ class Member:
       ordering_token=[],
       merge_op='Add',
       final_op='Id',
-      communication_hint='auto',
+      communication_hint=self._hint,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow.compat.v1 as tf
 
 from engine.common import runtime
+from engine.config.scripts import TrainConfig
 from engine.replicas import workers
 from engine.replicas.collectives import Member
 
@@ -42,6 +43,16 @@ def devices(num_clones: int | None, on_cpu: bool) -> list[str]:
   return [f'/{kind}:{i}' for i in range(count)]
 
 
+def accelerator(config: TrainConfig) -> runtime.Accelerator:
+  """Returns how a configuration says that GPUs are used."""
+  return runtime.Accelerator(
+    not config.clone_on_cpu,
+    config.gpu_allow_growth,
+    config.gpu_layout == 'channels_last',
+    config.xla,
+  )
+
+
 class Replicas:
   """The replicas of this process among all.
 
@@ -51,19 +62,38 @@ class Replicas:
     clones: how many are of this process.
   """
 
-  def __init__(self, places: Sequence[str] = ('',), on_cpu: bool = False):
+  def __init__(
+    self,
+    places: Sequence[str] = ('',),
+    accelerator: runtime.Accelerator = runtime.ACCELERATOR,
+    all_reduce: str = 'auto',
+  ):
     """Sets the devices of this process.
 
     Args:
       places: see `devices`; of all workers as many.
-      on_cpu: whether the GPUs are not to be used.
+      accelerator: how the training's session uses GPUs.
+      all_reduce: see `Member`.
     """
-    self._on_cpu = on_cpu
+    self._accelerator, self._all_reduce = accelerator, all_reduce
     self.workers = workers.current()
     self._places = list(places)
     self.clones = len(self._places)
     self.count = self.clones * self.workers.count
-    self._between = Member(_WORKERS, self.workers.count)
+    self._between = Member(_WORKERS, self.workers.count, all_reduce)
+
+  @classmethod
+  def of(cls, config: TrainConfig) -> 'Replicas':
+    """Returns those that a configuration asks for.
+
+    Raises:
+      ValueError: there are fewer GPUs.
+    """
+    return cls(
+      devices(config.num_clones, config.clone_on_cpu),
+      accelerator(config),
+      config.all_reduce,
+    )
 
   @property
   def numbers(self) -> range:
@@ -73,7 +103,9 @@ class Replicas:
 
   def members(self) -> list[Member]:
     """Returns a member for each clone, which sums over all replicas."""
-    return [Member(_REPLICAS, self.count) for _ in self._places]
+    return [
+      Member(_REPLICAS, self.count, self._all_reduce) for _ in self._places
+    ]
 
   @contextlib.contextmanager
   def clone(self, i: int) -> Iterator[None]:
@@ -119,7 +151,7 @@ class Replicas:
       scaffold: of the training.
       checkpoint: that is restored, None for none.
     """
-    config = runtime.session_config(precision, not self._on_cpu)
+    config = runtime.session_config(precision, self._accelerator)
     if self.clones > 1 and 'CPU' in self._places[0]:
       config.device_count['CPU'] = self.clones
     return _Once(

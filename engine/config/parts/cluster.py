@@ -88,6 +88,25 @@ class ReplicasConfig(ClusterConfig):
     changes='told',
     kept=True,
   )
+  all_reduce: str = option(
+    'auto',
+    'How sums go between devices and workers: ring over the network, nccl '
+    'between GPUs, or auto, which takes nccl where all are GPUs.',
+    choices=('auto', 'ring', 'nccl'),
+  )
+  gpu_allow_growth: bool = option(
+    True, 'Take memory of a GPU as it is needed, not all at once.'
+  )
+  gpu_layout: str = option(
+    'auto',
+    'Layout of activations on a GPU: auto lets TensorFlow change to '
+    'channels_first, channels_last keeps what the graph says.',
+    choices=('auto', 'channels_last'),
+  )
+  xla: bool = option(
+    False,
+    'Compile parts of the graph by XLA. On a CPU it does nothing by itself.',
+  )
   sync_replicas: bool = option(
     False,
     'TF-Slim: synchronize the replicas.',

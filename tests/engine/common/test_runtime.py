@@ -41,12 +41,26 @@ def test_as_a_decorator(restored):
 
 def test_sessions_share_a_gpu_or_leave_it_alone(graph):
   for gpu in (True, False):
-    config = runtime.session_config(gpu=gpu)
+    config = runtime.session_config(accelerator=runtime.Accelerator(gpu))
     assert config.gpu_options.allow_growth
     assert dict(config.device_count) == ({} if gpu else {'GPU': 0})
   value = tf.constant(3)
   with runtime.session(graph, gpu=False) as session:
     assert session.run(value) == 3
+
+
+def test_how_a_gpu_is_used():
+  def config(**fields):
+    return runtime.session_config(accelerator=runtime.Accelerator(**fields))
+
+  assert not config(allow_growth=False).gpu_options.allow_growth
+  off = rewriter_config_pb2.RewriterConfig.OFF
+  for keeps in (False, True):
+    rewrites = config(keeps_layout=keeps).graph_options.rewrite_options
+    assert (rewrites.layout_optimizer == off) == keeps
+  for xla in (False, True):
+    found = config(xla=xla).graph_options.optimizer_options.global_jit_level
+    assert (found == tf.OptimizerOptions.ON_1) == xla
 
 
 @pytest.mark.parametrize(
