@@ -158,7 +158,7 @@ class Replicas:
       tf.train.ChiefSessionCreator(
         scaffold,
         self.workers.master,
-        self.workers.session_config(config),
+        config=self.workers.session_config(config),
         checkpoint_filename_with_path=checkpoint,
       ),
       stays=self.workers.count > 1,
