@@ -103,10 +103,14 @@ def test_every_module_and_public_function_says_what_it_does():
 
 
 SESSIONS = {  # who opens sessions, and with which configuration
+  # What workers send to each other, and ask each other.
+  'deployment/joined.py': {'ConfigProto', 'GPUOptions', 'Session'},
+  'deployment/watch.py': {'ConfigProto', 'Session'},
   'datasets/sessions.py': {'ConfigProto', 'Session'},
   'engine/common/runtime.py': {'ConfigProto', 'Session'},
   # It has nothing of ours.
   'engine/export/standalone.py': {'ConfigProto', 'Session'},
+  'engine/replicas/replicas.py': {'ChiefSessionCreator'},
   'engine/train.py': {'MonitoredSession'},
 }
 
@@ -129,8 +133,10 @@ def test_sessions_are_opened_in_one_place():
         if name in openers or name.startswith(('Monitored', 'ChiefSession')):
           found.setdefault(str(path), set()).add(name)
         if name == 'ChiefSessionCreator':
-          config = {each.arg: each.value for each in node.keywords}['config']
-          assert ast.unparse(config.func) == 'runtime.session_config'
+          config = ast.unparse(node.args[2])
+          assert config == 'self.workers.session_config(config)'
+          made = 'config = runtime.session_config(precision)'
+          assert made in path.read_text()
   found['engine/common/runtime.py'].discard('GPUOptions')
   assert found == SESSIONS
 
