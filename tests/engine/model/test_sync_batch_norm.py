@@ -164,6 +164,23 @@ def test_one_value_a_channel(graph):
   assert mean.tolist() == variance.tolist() == [0, 0] and count == 1
 
 
+def test_layers_without_a_scale(graph):
+  """Whose gamma is a constant, of the replica's own scope."""
+  for i, member in enumerate([Member(5, 2), Member(5, 2)]):
+    with (
+      tf.variable_scope(tf.get_variable_scope(), reuse=i > 0),
+      tf.name_scope(f'clone_{i}/'),
+      sync_batch_norm.over(member, 2),
+    ):
+      slim.batch_norm(
+        tf.zeros([2, 3, 3, 4]), is_training=True, scale=False, scope='layer'
+      )
+  found = batch_norm.layers(graph)
+  assert [(layer.mean.op.name, layer.variance.op.name) for layer in found] == [
+    ('layer/moving_mean', 'layer/moving_variance')
+  ] * 2
+
+
 def test_half_precision(graph):
   """bfloat16 comes and goes; statistics are float32."""
   images = np.random.RandomState(0).normal(3, 2, [4, 2, 2, 3])
