@@ -236,6 +236,17 @@ def test_bounds_are_allowed(config_class, name):
     assert getattr(config_class(**{name: value}), name) == value
 
 
+def test_batch_norm_of_all_replicas_is_not_recomputed():
+  with pytest.raises(
+    ValueError,
+    match='^--recompute computes layers twice, and --sync_batch_norm sums over '
+    'the replicas once: leave one of both out.$',
+  ):
+    TrainConfig(recompute=True, sync_batch_norm=True)
+  assert TrainConfig(recompute=True).recompute
+  assert TrainConfig(sync_batch_norm=True).sync_batch_norm
+
+
 def test_notes_only_of_given_flags():
   assert TrainConfig(batch_size=3).notes() == []
   assert (
