@@ -103,12 +103,15 @@ def test_every_module_and_public_function_says_what_it_does():
 
 
 SESSIONS = {  # who opens sessions, and with which configuration
+  # What workers send to each other, and ask each other.
+  'deployment/joined.py': {'ConfigProto', 'GPUOptions', 'Session'},
+  'deployment/watch.py': {'ConfigProto', 'Session'},
   'datasets/sessions.py': {'ConfigProto', 'Session'},
   'engine/common/runtime.py': {'ConfigProto', 'Session'},
   # It has nothing of ours.
   'engine/export/standalone.py': {'ConfigProto', 'Session'},
-  'engine/train.py': {'MonitoredSession'},
   'engine/replicas/replicas.py': {'ChiefSessionCreator'},
+  'engine/train.py': {'MonitoredSession'},
   # Of TensorFlow's server, which is given runtime's configuration.
   'deployment/joined.py': {'ConfigProto', 'Session'},
   'deployment/watch.py': {'ConfigProto', 'Session'},

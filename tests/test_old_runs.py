@@ -114,6 +114,18 @@ def rows(path):
     return list(csv.DictReader(file))
 
 
+# They were of the run, and are of the machine.
+DEVICES = {
+  'clone_on_cpu',
+  'master',
+  'num_clones',
+  'num_ps_tasks',
+  'replicas_to_aggregate',
+  'sync_replicas',
+  'worker_replicas',
+}
+
+
 @pytest.mark.usefixtures('unevaluated', 'few_scenes')
 @pytest.mark.parametrize(
   'by', ['flags', pytest.param('name', marks=pytest.mark.slow)]
@@ -136,6 +148,7 @@ def test_resumes(run, by):
   # It is written as it was read, and knows its data from now on.
   after = json.loads(pathlib.Path(run, 'config.json').read_text())
   assert after.pop('data').keys() == {'train', 'test'}
+  assert after.pop('replicas') == 1
   after['max_number_of_steps'] = before['max_number_of_steps']
   fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
   for name in after.keys() - before.keys():  # flags that are newer
@@ -143,7 +156,8 @@ def test_resumes(run, by):
     if value is None and fields[name].metadata['task'] in (None, run):
       value = fields[name].metadata['otherwise']
     assert after[name] == TrainConfig.as_text(name, value), name
-  assert {name: after[name] for name in before} == before
+  assert {**before, **after} == {**after, **before}
+  assert before.keys() - after.keys() == DEVICES
 
 
 def test_other_text_is_refused(run):

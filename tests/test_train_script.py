@@ -86,7 +86,14 @@ def test_config_is_complete(digits_run):
     if field.metadata['kept']
   }
   assert not fields & {'verbosity', 'resume'}
-  assert set(config) == fields | {'num_classes', 'class_names', 'data'}
+  assert set(config) == fields | {
+    'num_classes',
+    'class_names',
+    'data',
+    'replicas',
+  }
+  assert not fields & {'num_clones', 'worker_hosts', 'task_index'}
+  assert config['replicas'] == 1 and config['global_batch_size'] is None
   for name in (
     'dataset_name',
     'eval_split_name',

@@ -80,6 +80,12 @@ def session_config(
     gpu_options=tf.GPUOptions(allow_growth=accelerator.allow_growth),
     device_count={} if accelerator.allowed else {'GPU': 0},
   )
+  if not infers:
+    # It joins sums into AddN of many inputs, which adds them in an order that
+    # follows from when their buffers are free: other bits each time.
+    found.graph_options.rewrite_options.arithmetic_optimization = (
+      rewriter_config_pb2.RewriterConfig.OFF
+    )
   if accelerator.keeps_layout:
     found.graph_options.rewrite_options.layout_optimizer = (
       rewriter_config_pb2.RewriterConfig.OFF

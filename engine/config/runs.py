@@ -214,6 +214,7 @@ def _begun(folder, run, given):
     for field in dataclasses.fields(TrainConfig)
     if run.get(field.name) is not None
     and field.name not in left_out
+    and field.metadata['kept']  # older versions kept more
     and not field.metadata['now']
     and (task is None or field.metadata['task'] in (None, task))
   }

@@ -343,6 +343,11 @@ class TrainConfig(
         '--resize_factor rounds the sides of images that are resized: pass '
         '--min_resize_value or --max_resize_value too.'
       )
+    if self.sync_batch_norm and self.recompute:
+      raise ValueError(
+        '--recompute computes layers twice, and --sync_batch_norm sums over '
+        'the replicas once: leave one of both out.'
+      )
     if self.evaluate_every is None:
       for name in ('early_stopping_patience', 'plateau_patience'):
         if getattr(self, name) is not None:

@@ -76,8 +76,8 @@ def layers(graph: tf.Graph) -> list[Layer]:
         (op.outputs[1], op.outputs[2], count),
       )
     )
-  for scale, *batch in graph.get_collection(sync_batch_norm.COLLECTION):
-    scope = _variable(scale).name.rpartition('/')[0]
+  for offset, *batch in graph.get_collection(sync_batch_norm.COLLECTION):
+    scope = _variable(offset).name.rpartition('/')[0]
     found.append(
       Layer(
         variables[f'{scope}/moving_mean'],

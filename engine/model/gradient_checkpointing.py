@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
+from engine.model import gradients as summed
+
 # What the names of all that is computed again begin with.
 RECOMPUTED = 'recomputed_'
 
@@ -214,7 +216,7 @@ def _backward(segment, gradient, trained, name):
   found = dict(
     zip(
       wanted,
-      tf.gradients(copy, [replaced[tensor] for tensor in wanted], gradient),
+      summed.gradients(copy, [replaced[tensor] for tensor in wanted], gradient),
       strict=True,
     )
   )
@@ -243,7 +245,7 @@ def gradients(
       the second time, such as dropout of a batch of unknown size.
   """
   *segments, last = _cheapest(_split(_between(inputs, loss), inputs, loss))
-  gradient, *found = tf.gradients(
+  gradient, *found = summed.gradients(
     loss, [last.enters, *variables], stop_gradients=[last.enters]
   )
   values: dict[tf.Tensor, list[tf.Tensor]] = {}
@@ -254,8 +256,8 @@ def gradients(
       values.setdefault(tensor, []).append(each)
   if not values:
     return found
-  more = tf.gradients(
-    list(values), variables, [tf.add_n(each) for each in values.values()]
+  more = summed.gradients(
+    list(values), variables, [summed.total(each) for each in values.values()]
   )
   return [
     b if a is None else a if b is None else a + b

@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from engine.replicas.collectives import Member
 from nets.slim_compat import batch_norm_by
 
-# What `batch_norm.layers` finds them by: gamma, mean, unbiased variance, count.
+# What `batch_norm.layers` finds them by: beta, mean, unbiased variance, count.
 COLLECTION = 'sync_batch_norm'
 
 
@@ -30,7 +30,7 @@ class _Normalizer:
     if not options.get('is_training', True):
       return self._fused(x, scale, offset, **options)
     assert options['data_format'] == 'NHWC'  # as the networks are built
-    values, scale = tf.cast(x, tf.float32), tf.convert_to_tensor(scale)
+    values, offset = tf.cast(x, tf.float32), tf.convert_to_tensor(offset)
     mean = self._mean(values)
     variance = self._mean(tf.square(values - mean))
     found = tf.nn.batch_normalization(
@@ -39,7 +39,7 @@ class _Normalizer:
     here = tf.size(x) // tf.shape(x)[-1]
     count = tf.cast(here * self._replicas, tf.float32)
     unbiased = variance * (count / tf.maximum(count - 1.0, 1.0))
-    tf.add_to_collection(COLLECTION, (scale, mean, unbiased, here))
+    tf.add_to_collection(COLLECTION, (offset, mean, unbiased, here))
     return tf.cast(found, x.dtype), mean, unbiased
 
   def _mean(self, values):

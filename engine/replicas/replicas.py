@@ -6,6 +6,8 @@ processes. Replica r of R takes the examples n of a step with n mod R = r.
 """
 
 import contextlib
+import functools
+import operator
 from collections.abc import Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
@@ -132,7 +134,8 @@ class Replicas:
     if self.count == 1:
       return list(values[0])
     return [
-      tf.add_n(list(each)) / self.count for each in zip(*values, strict=True)
+      functools.reduce(operator.add, each) / self.count
+      for each in zip(*values, strict=True)
     ]
 
   def between(self, shares: Sequence[tf.Tensor]) -> list[tf.Tensor]:

@@ -10,6 +10,7 @@ from engine.common.variables import matching
 from engine.config.scripts import TrainConfig
 from engine.input.pipeline import Stream
 from engine.model import batch_norm, gradient_checkpointing
+from engine.model import gradients as summed
 from engine.replicas.replicas import Replicas
 from engine.tasks.base import Task
 from engine.training import optimizers
@@ -112,7 +113,7 @@ def _gradients(config, loss, images):
   gradients = (
     gradient_checkpointing.gradients(loss, variables, images)
     if config.recompute
-    else tf.gradients(loss, variables)
+    else summed.gradients(loss, variables)
   )
   found = zip(gradients, variables, strict=True)
   return [

@@ -236,13 +236,26 @@ def test_bounds_are_allowed(config_class, name):
     assert getattr(config_class(**{name: value}), name) == value
 
 
+def test_batch_norm_of_all_replicas_is_not_recomputed():
+  with pytest.raises(
+    ValueError,
+    match='^--recompute computes layers twice, and --sync_batch_norm sums over '
+    'the replicas once: leave one of both out.$',
+  ):
+    TrainConfig(recompute=True, sync_batch_norm=True)
+  assert TrainConfig(recompute=True).recompute
+  assert TrainConfig(sync_batch_norm=True).sync_batch_norm
+
+
 def test_notes_only_of_given_flags():
   assert TrainConfig(batch_size=3).notes() == []
-  notes = TrainConfig(num_clones=2, num_readers=1, clone_on_cpu=True).notes()
-  assert [note.split(':')[0] for note in notes] == [
-    '--num_clones',
-    '--clone_on_cpu',
+  assert (
+    TrainConfig(num_clones=2, worker_replicas=2, master='a:1').notes() == []
+  )
+  notes = TrainConfig(sync_replicas=True, num_readers=1, num_clones=2).notes()
+  assert sorted(note.split(':')[0] for note in notes) == [
     '--num_readers',
+    '--sync_replicas',
   ]
   assert all('ignored' in note for note in notes)
 
@@ -253,10 +266,6 @@ def test_notes_only_of_given_flags():
     (
       TrainConfig,
       {
-        'master',
-        'num_clones',
-        'clone_on_cpu',
-        'worker_replicas',
         'num_ps_tasks',
         'sync_replicas',
         'replicas_to_aggregate',
@@ -264,7 +273,7 @@ def test_notes_only_of_given_flags():
         'quantize_delay',
       },
     ),
-    (EvalConfig, {'master', 'quantize'}),
+    (EvalConfig, {'num_ps_tasks', 'quantize'}),
     (ClassifyConfig, set()),
   ],
 )

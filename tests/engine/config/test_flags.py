@@ -57,7 +57,7 @@ VALUES = {
 }
 SPECIAL = {
   'optimizer': ('ftrl', 'ftrl'),
-  'task': ('3', '3'),
+  'master': ('host:1', 'host:1'),
   'learning_rate_decay_type': ('fixed', 'fixed'),
   'ftrl_learning_rate_power': ('-0.25', -0.25),
 }
@@ -67,22 +67,38 @@ def _parse(config_class, *arguments):
   return flags.parse(config_class, ['script.py', *arguments])
 
 
+# TF-Slim's flag -> the field: --task is also the task, by name.
+FIELDS = {'task': 'task_index'}
+
+
 @pytest.mark.parametrize('config_class, name', UPSTREAM)
 def test_flags_of_slim(config_class, name):
+  field = FIELDS.get(name, name)
   kind = {
     field.name: config_class.kind(field)
     for field in dataclasses.fields(config_class)
-  }[name]
+  }[field]
   text, value = SPECIAL.get(name, VALUES[kind])
   for arguments in ([f'--{name}={text}'], [f'-{name}={text}']):
     config, others = _parse(config_class, *arguments)
-    assert config == config_class(**{name: value}) and others == []
-    assert type(config.text(name)) is kind
+    assert config == config_class(**{field: value}) and others == []
+    assert type(config.text(field)) is kind
   if kind is bool:
     assert getattr(_parse(config_class, f'--{name}')[0], name) is True
     assert getattr(_parse(config_class, f'--no{name}')[0], name) is False
   else:
     assert _parse(config_class, f'--{name}', text)[0] == config
+
+
+@pytest.mark.parametrize('config_class', [TrainConfig, EvalConfig])
+def test_a_task_by_name_is_no_index(config_class):
+  for arguments in (['--task=segmentation'], ['--task', 'segmentation']):
+    config, others = _parse(config_class, *arguments)
+    assert config == config_class(task='segmentation') and others == []
+  config, _ = _parse(config_class, '--task=2', '--task=classification')
+  assert config == config_class(task='classification', task_index=2)
+  with pytest.raises(ValueError, match='--task_index=-1 must be at least 0'):
+    _parse(config_class, '--task=-1')
 
 
 @pytest.mark.parametrize(
@@ -229,10 +245,11 @@ def test_help_tells_choices_and_defaults(capsys):
   text = ' '.join(help_of(capsys, train_image_classifier).split())
   for part in (
     '--momentum=X momentum, lars: the momentum. Default: 0.9. --',
-    "Examples in a step. Default: the dataset's, else 32.",
+    '--batch_size=N Examples in a step of one replica; of all, as long as',
     '--[no]use_grayscale Train on images of one channel. Default: false.',
     'One of memory, file. Classification only.',
-    '--num_clones=N This version trains in one process on one device; the',
+    '--num_clones=N Replicas in this process, one a device. Default: one for',
+    '--[no]sync_replicas Replicas are always synchronous; the flag is ignored.',
     '--optimizer=NAME The optimizer. One of adadelta, adagrad,',
   ):
     assert part in text
@@ -304,9 +321,9 @@ def test_run_hides_no_mistake_in_the_code(run):
 
 
 def test_run_says_notes(run, capsys):
-  run(fail, '--num_clones=2')
+  run(fail, '--sync_replicas')
   assert capsys.readouterr().out.startswith(
-    'note: --num_clones: this version trains in one process'
+    'note: --sync_replicas: replicas are always synchronous; the flag is '
   )
 
 

@@ -347,7 +347,7 @@ def test_what_is_not_taken_over(begun, tmp_path):
   """Flags of the command alone, dead ones, and values of another task."""
   begun(
     accept_changes=True,
-    num_clones=2,
+    num_readers=2,
     eval_split_name='test',
     task='segmentation',
     labels_offset=1,
@@ -355,11 +355,35 @@ def test_what_is_not_taken_over(begun, tmp_path):
   )
   (tmp_path / 'run/model.ckpt-3.index').touch()
   found = resumed('--resume=run')
-  assert (found.accept_changes, found.num_clones) == (False, 1)
+  assert (found.accept_changes, found.num_readers) == (False, 4)
   assert (found.labels_offset, found.decoder) == (None, 'fcn')
   assert found.resume is None
   # Its data may be gone; who opens them takes the run's.
   assert found.eval_split_name is None
+
+
+CLUSTER = {
+  'num_clones': 2,
+  'clone_on_cpu': True,
+  'worker_replicas': 3,
+  'num_ps_tasks': 1,
+  'master': 'host:1',
+}
+
+
+def test_devices_are_not_of_the_run(begun):
+  """They are not kept; older versions kept them, and ignored them."""
+  given = begun(**CLUSTER, global_batch_size=16, sync_batch_norm=True)
+  written = files.read_json('run/config.json')
+  assert written.keys().isdisjoint(CLUSTER)
+  found = resumed('--resume=run')
+  assert found == given.replace(
+    **{name: getattr(TrainConfig(), name) for name in CLUSTER}
+  )
+  assert (found.global_batch_size, found.sync_batch_norm) == (16, True)
+  files.write_json('run/config.json', {**written, **CLUSTER})
+  assert resumed('--resume=run') == found
+  assert resumed('--resume=run', '--num_clones=4').num_clones == 4
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import tensorflow.compat.v1 as tf
 from datasets import dataset_factory, dataset_utils
 from datasets.records import tfrecord
 from engine.common import console
+from engine.config.scripts import TrainConfig
+from engine.input import pipeline
 from preprocessing import mixing, preprocessing_factory
 from tests import builders
 
@@ -754,3 +756,126 @@ def test_a_batch_has_its_number(source):
     found += [first.run(session, asked), first.run(session, asked)]
     records = second.run(session, second.batch.records)
   assert found == [0, 1, 2, 7, 8] and len(records) == 4
+
+
+# Shares of replicas and workers.
+
+
+def woven(shares):
+  """The batches of all replicas: example n is of replica n mod R."""
+  return [
+    [
+      np.stack(each, 1).reshape(-1, *each[0].shape[1:])
+      for each in zip(*batches, strict=True)
+    ]
+    for batches in zip(*shares, strict=True)
+  ]
+
+
+def same(got, want):
+  for batch, wanted in zip(got, want, strict=True):
+    for each, value in zip(batch, wanted, strict=True):
+      np.testing.assert_array_equal(each, value)
+
+
+@pytest.mark.parametrize('replicas, start', [(2, 0), (3, 0), (3, 5)])
+def test_replicas_share_the_batches(source, fetch, replicas, start):
+  """Images, labels and records; 6 does not divide N: batches span epochs."""
+  examples = source()
+  want = fetch(examples.training(6, 3, start), 6)
+  assert 6 * (start + 6) > N
+  shares = [
+    fetch(examples.training(6 // replicas, 3, start, None, i, replicas), 6)
+    for i in range(replicas)
+  ]
+  same(woven(shares), want)
+
+
+@pytest.mark.parametrize('start', [0, 3])
+def test_replicas_share_micro_batches(source, fetch, start):
+  """Part p of step s has the same examples, whoever takes them."""
+  examples = source()
+  flags = {'batch_size': 12, 'num_micro_batches': 3, 'seed': 2}
+  want = fetch(
+    pipeline.training_stream(TrainConfig(**flags), examples, start), 7
+  )
+  config = TrainConfig(**{**flags, 'batch_size': 6}, global_batch_size=12)
+  shares = [
+    fetch(pipeline.training_stream(config, examples, start, i, 2), 7)
+    for i in range(2)
+  ]
+  assert [len(labels) for labels in _labels(shares[0])] == [2] * 7
+  same(woven(shares), want)
+
+
+def test_replicas_mix_their_own_examples(source, fetch):
+  """The weights of one are not those of another, nor those of its next."""
+  config = TrainConfig(batch_size=2, global_batch_size=4, mixup_alpha=1.0)
+  examples = source()
+  plain = TrainConfig(batch_size=2, global_batch_size=4)
+  found = []
+  for i in range(2):
+    mixed, own = (
+      fetch(pipeline.training_stream(each, examples, 0, i, 2), 3)
+      for each in (config, plain)
+    )
+    for (_, labels, records), (_, wanted, others) in zip(
+      mixed, own, strict=True
+    ):
+      assert records.tolist() == others.tolist()
+      np.testing.assert_allclose(labels.sum(-1), 1, rtol=1e-6)
+      assert set(np.argwhere(labels)[:, 1]) <= set(wanted)
+      found.append(labels.max())
+  assert len(set(found)) == 6
+
+
+@pytest.mark.parametrize('shuffle', [False, True])
+@pytest.mark.parametrize('workers, batch_size', [(2, 4), (3, 4), (5, 30)])
+def test_shares_hold_each_example_once(
+  source, fetch, shuffle, workers, batch_size
+):
+  examples = source()
+  (whole,) = fetch(examples.evaluation(N, shuffle))
+  parts = []
+  for i in range(workers):
+    batches = fetch(
+      examples.evaluation(batch_size, shuffle, range(i, N, workers))
+    )
+    records = np.concatenate([batch[2] for batch in batches])
+    assert records.tolist() == whole[2][i::workers].tolist()
+    parts += records.tolist()
+  assert sorted(parts) == list(range(N))
+
+
+def test_more_workers_than_examples(source, fetch):
+  examples = source(range(2), 2)
+  found = [
+    _labels(fetch(examples.evaluation(4, share=range(i, 2, 3))))
+    for i in range(3)
+  ]
+  assert found == [[[0]], [[1]], []]
+
+
+@pytest.mark.parametrize('batch', [0, 2])
+def test_a_share_from_a_later_batch(source, batch):
+  stream = source().evaluation(3, share=range(1, N, 2))
+  with tf.Session() as session:
+    stream.seek(session, batch)
+    labels = stream.run(session, stream.batch)[1]
+  assert labels.tolist() == list(range(1, N, 2))[3 * batch : 3 * batch + 3]
+
+
+def test_clones_take_their_batches_in_step(source):
+  """One run takes one of each; a seek sets all."""
+  examples = source()
+  streams = [examples.training(2, 0, 0, None, i, 2) for i in range(2)]
+  streams[0].add(streams[1])
+  fetches = [batch.labels for batch in streams[0].batches]
+  with tf.Session() as session:
+    streams[0].seek(session, 0)
+    first = [streams[0].run(session, fetches) for _ in range(4)]
+    assert streams[0].position == 4
+    streams[0].seek(session, 1)
+    again = [streams[0].run(session, fetches) for _ in range(3)]
+  np.testing.assert_array_equal(again, first[1:])
+  assert len(np.unique(first)) == 16

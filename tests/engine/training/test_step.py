@@ -9,7 +9,8 @@ import tensorflow.compat.v1 as tf
 
 from engine.config.scripts import TrainConfig
 from engine.config.tasks import get_task
-from engine.replicas.replicas import Replicas
+from engine.model import sync_batch_norm
+from engine.replicas.replicas import Replicas, devices
 from engine.training import step as train_step
 from nets.slim_compat import slim
 from tests import builders
@@ -57,9 +58,13 @@ class Session:
 
 
 class Training:
-  """A network, fed with batches that it divides."""
+  """A network, fed with batches that it divides.
 
-  def __init__(self, network=plain, **flags):
+  Among parts, and each part among clones: clone r of R takes the examples n of
+  a part with n mod R = r.
+  """
+
+  def __init__(self, network=plain, clones=1, **flags):
     self.config = TrainConfig(
       task='classification', learning_rate=0.1, batch_size=BATCH, **flags
     )
@@ -70,21 +75,35 @@ class Training:
       size = BATCH // self.parts
       self.images = tf.placeholder(tf.float32, [size, 6, 6, 3])
       self.labels = tf.placeholder(tf.int64, [size])
+      replicas = Replicas(devices(clones, False))
       self.waiting = tf.placeholder_with_default(
         tf.constant(0.25, tf.float64), []
       )
-      self.added = tf.placeholder_with_default(tf.constant(0.0), [])
-      logits = network(self.images, self.config.weight_decay) + self.added
+      self.added = tf.placeholder_with_default(tf.zeros([clones]), [clones])
+      towers = []
+      for i, member in enumerate(replicas.members()):
+        images = self.images[i::clones] if clones > 1 else self.images
+        labels = self.labels[i::clones] if clones > 1 else self.labels
+        with (
+          replicas.clone(i),
+          sync_batch_norm.over(
+            member if self.config.sync_batch_norm else None, clones
+          ),
+        ):
+          logits = network(images, self.config.weight_decay) + self.added[i]
+        towers.append(train_step.Tower(images, logits, {}, labels))
       self.built = train_step.build(
         get_task('classification'),
         self.config,
-        Replicas(),
-        [train_step.Tower(self.images, logits, {}, self.labels)],
+        replicas,
+        towers,
         self.waiting,
         tf.constant(0.1),
         tf.train.get_or_create_global_step(),
       )
-      self.session = tf.Session()
+      self.session = tf.Session(
+        config=tf.ConfigProto(device_count={'CPU': clones})
+      )
       self.session.run(
         [tf.global_variables_initializer(), tf.local_variables_initializer()]
       )
@@ -95,13 +114,14 @@ class Training:
     Args:
       images: of the batch.
       labels: of the batch.
-      added: what is added to all logits, or to those of each part.
+      added: what is added to all logits, to those of each part [parts, 1], or
+        of each clone [clones].
     """
     parts = iter(
       zip(
         np.split(images, self.parts),
         np.split(labels, self.parts),
-        np.broadcast_to(added, self.parts),
+        np.broadcast_to(added, [self.parts, self.added.shape[0]]),
         strict=True,
       )
     )
@@ -252,7 +272,7 @@ def test_a_failed_step_changes_nothing(network, parts, bad, value):
   with pytest.raises(
     tf.errors.InvalidArgumentError, match=train_step.NOT_FINITE
   ):
-    trained.step(*second, np.where(np.arange(parts) == bad, value, 0))
+    trained.step(*second, np.where(np.arange(parts) == bad, value, 0)[:, None])
   after = trained.values()
   changed = [
     name
