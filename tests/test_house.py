@@ -112,9 +112,6 @@ SESSIONS = {  # who opens sessions, and with which configuration
   'engine/export/standalone.py': {'ConfigProto', 'Session'},
   'engine/replicas/replicas.py': {'ChiefSessionCreator'},
   'engine/train.py': {'MonitoredSession'},
-  # Of TensorFlow's server, which is given runtime's configuration.
-  'deployment/joined.py': {'ConfigProto', 'Session'},
-  'deployment/watch.py': {'ConfigProto', 'Session'},
 }
 
 
