@@ -104,7 +104,7 @@ def test_every_module_and_public_function_says_what_it_does():
 
 SESSIONS = {  # who opens sessions, and with which configuration
   # What workers send to each other, and ask each other.
-  'deployment/joined.py': {'ConfigProto', 'GPUOptions', 'Session'},
+  'deployment/joined.py': {'ConfigProto', 'Session'},
   'deployment/watch.py': {'ConfigProto', 'Session'},
   'datasets/sessions.py': {'ConfigProto', 'Session'},
   'engine/common/runtime.py': {'ConfigProto', 'Session'},
