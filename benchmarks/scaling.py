@@ -33,7 +33,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 from unittest import mock
@@ -501,10 +501,13 @@ class Started:
       raise
 
   def end(self) -> None:
-    """Gives it the last turn, which it ends by itself."""
+    """Gives it the last turn, after which it ends by itself."""
     assert self._line
     self._line.send('end')
-    if self._process.wait(120):
+
+  def join(self) -> None:
+    """Returns when it has ended."""
+    if self._process.wait():
       self._fail()
 
   def _fail(self):
@@ -514,12 +517,11 @@ class Started:
   def close(self) -> None:
     """Ends it, however it stands."""
     if self._process.poll() is None:
-      # Twice: to end without saving. The launcher ends its workers.
-      self._process.terminate()
+      self._process.terminate()  # the launcher, which ends its workers
       try:
         self._process.wait(30)
       except subprocess.TimeoutExpired:
-        self._process.kill()
+        self._process.kill()  # and its workers with it
         self._process.wait()
     self._server.close()
 
@@ -566,8 +568,9 @@ def measure(arguments: argparse.Namespace) -> Measured:
     for name in CONTENDERS:
       each = Started(name, arguments)
       stack.callback(each.close)
-      each.wait()  # one at a time: building takes memory and cores
       all_started[name] = each
+    for each in all_started.values():
+      each.wait()
     found = turns.take(
       {name: ask(each, name == SUMS) for name, each in all_started.items()},
       0,
@@ -575,6 +578,8 @@ def measure(arguments: argparse.Namespace) -> Measured:
     )
     for each in all_started.values():
       each.end()
+    for each in all_started.values():
+      each.join()
   return Measured(found, counted)
 
 
@@ -666,8 +671,8 @@ def _arguments():
   parser.add_argument('--model_name', default='resnet_v1_18')
   parser.add_argument('--image_size', type=int, default=128)
   parser.add_argument('--batch', type=int, default=32, help='of all together')
-  parser.add_argument('--steps', type=int, default=4, help='a kind and turn')
-  parser.add_argument('--turns', type=int, default=7)
+  parser.add_argument('--steps', type=int, default=3, help='a kind and turn')
+  parser.add_argument('--turns', type=int, default=5)
   parser.add_argument('--table', action='store_true', help='predict alone')
   parser.add_argument('--gbits', type=float, nargs='+', default=[10, 25, 100])
   parser.add_argument('--step_ms', type=float, default=200)
