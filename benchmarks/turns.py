@@ -15,9 +15,10 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 _CONTEXT = multiprocessing.get_context('spawn')
+_Found = TypeVar('_Found')
 
 
 class Failed(Exception):
@@ -116,8 +117,8 @@ def peak() -> float:
 
 
 def take(
-  competitors: Mapping[str, Callable[[], float]], budget: float, least: int
-) -> dict[str, list[float]]:
+  competitors: Mapping[str, Callable[[], _Found]], budget: float, least: int
+) -> dict[str, list[_Found]]:
   """Returns what each competitor measures in each turn.
 
   Args:
@@ -125,7 +126,7 @@ def take(
     budget: the seconds after which no turn begins.
     least: the number of turns, at least.
   """
-  found: dict[str, list[float]] = {name: [] for name in competitors}
+  found: dict[str, list[_Found]] = {name: [] for name in competitors}
   begin, turn = time.perf_counter(), 0
   while turn < least or time.perf_counter() - begin < budget:
     # In turn who goes first, for what the one leaves in the caches.

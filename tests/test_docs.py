@@ -14,6 +14,7 @@ import pytest
 # All that the docs are compared with, in one place.
 from datasets.convert.registry import CONVERTERS
 from datasets.dataset_factory import DATASETS
+from deployment import command
 from engine.config import deeplab, tasks
 from engine.config.convert_weights import ConvertWeightsConfig
 from engine.config.export import ExportConfig
@@ -146,6 +147,14 @@ def benchmark_flags():
   }
 
 
+def launcher_flags():
+  text = (ROOT / 'deployment/command.py').read_text('utf-8')
+  return set(re.findall(r"add_argument\(\s*'--(\w+)'", text))
+
+
+LAUNCHER = 'deployment.launch'
+
+
 def test_the_pages_are_found():
   assert len(PAGES) >= 13 and all(PAGES.values())
 
@@ -205,7 +214,7 @@ def test_commands_of_scripts_parse(monkeypatch):
 def test_commands_of_modules_parse():
   runnable, flags = (
     {**experiments(), **MODULES},
-    {**benchmark_flags(), 'nets': {'json'}},
+    {**benchmark_flags(), 'nets': {'json'}, LAUNCHER: launcher_flags()},
   )
   commands = re.findall(r'python -m ([\w.]+)([^`\n]*)', EVERYTHING)
   ours = [each for each in commands if each[0].split('.')[0] != 'pytest']
@@ -215,8 +224,33 @@ def test_commands_of_modules_parse():
       parse(runnable[module], [module, *rest.split()])
     else:
       assert module in flags, module
+      if module == LAUNCHER:
+        rest = rest.partition(' -- ')[0]  # what follows is a script's
       assert set(re.findall(r'--(\w+)', rest)) <= flags[module], module
   assert {module for module, _ in ours} == {*runnable, *flags}
+
+
+def test_commands_of_the_launcher_parse(monkeypatch):
+  monkeypatch.chdir(ROOT)
+  found = [
+    line.removeprefix(f'python -m {LAUNCHER} ')
+    for text in TODAY.values()
+    for line in shell_lines(text)
+    if line.startswith(f'python -m {LAUNCHER} ')
+  ]
+  assert len(found) >= 3
+  for line in found:
+    job = command.read(line.split(), {})
+    script, *rest = job.command
+    _, arguments = parse(SCRIPTS[script.removesuffix('.py')], [script, *rest])
+    assert not arguments, line
+
+
+def test_flags_of_the_launcher_are_all_documented():
+  table = first_cells(
+    PAGES['docs/scaling.md'], '| flag of the launcher | default | |'
+  )
+  assert set(re.findall(r'`--(\w+)`', table)) == launcher_flags()
 
 
 def test_every_line_of_a_shell_block_is_checked():
@@ -232,7 +266,7 @@ def test_every_line_of_a_shell_block_is_checked():
 
 def own_flags():
   known = fields(*SCRIPTS.values(), *MODULES.values(), *experiments().values())
-  known |= COMMON_FLAGS
+  known |= COMMON_FLAGS | launcher_flags()
   return known.union(*benchmark_flags().values())
 
 
