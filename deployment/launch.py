@@ -12,7 +12,8 @@ to end without saving (of systemd, KillMode=mixed). The launcher ends with
 
   0        when all workers have,
   2        on bad input: nothing was started,
-  128 + n  after signal n, once the workers have ended,
+  128 + n  after signal n, to it or to a worker, once the workers have saved
+           and ended,
   else     the status of the worker that failed, 128 + n if signal n killed it,
            and 1 if a worker did not end with the others.
 
@@ -34,6 +35,8 @@ from engine.common import console
 
 LOST_ANOTHER = 138  # the status of a worker that another one has left alone
 _MISTAKES = (1, 2)  # statuses that come again, if a worker has just begun
+# The statuses of workers that were asked to stop, and have saved.
+_ASKED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _FROM_OUTSIDE = (signal.SIGTERM, getattr(signal, 'SIGKILL', None))
 _POLL_SECS = 0.05
 _SETTLE_SECS = 1  # in which the cause shows, after the first consequence
@@ -129,12 +132,16 @@ def _stopped(started, job, signals):
   if late and time.monotonic() - signals.since < job.grace_secs:
     return None
   if late:
-    console.note(
-      f'{_named(late)} had not ended {job.grace_secs:g} s after the signal '
-      '(--grace_secs): killed.',
-      aside=True,
-    )
+    _note_killed(late, 'the signal', job)
   return End(signals.status)
+
+
+def _note_killed(late, what, job):
+  console.note(
+    f'{_named(late)} had not ended {job.grace_secs:g} s after {what} '
+    '(--grace_secs): killed.',
+    aside=True,
+  )
 
 
 def _ended(started, job):
@@ -142,10 +149,17 @@ def _ended(started, job):
   now = time.monotonic()
   left = [worker for worker in started if worker.status is None]
   failed = [worker for worker in started if worker.status]
-  causes = [worker for worker in failed if worker.status != LOST_ANOTHER]
+  asked = [worker for worker in failed if worker.status in _ASKED]
+  causes = [
+    worker
+    for worker in failed
+    if worker.status != LOST_ANOTHER and worker not in asked
+  ]
   if causes:
     # Of those seen at once: no worker is killed because another one ended.
     return _fault(min(causes, key=lambda worker: worker.status > 0), job)
+  if asked:
+    return _asked(asked, failed, left, job)
   if failed:
     settled = now - min(worker.ended for worker in failed) >= _SETTLE_SECS
     return _abandoned(failed, left) if settled or not left else None
@@ -160,6 +174,22 @@ def _ended(started, job):
     )
     return End(1, reason, may_pass=True)
   return None
+
+
+def _asked(asked, failed, left, job):
+  """Returns the end where a worker was asked to stop, and not the launcher.
+
+  All stop then after the same step. None while there is time to save.
+  """
+  first = min(asked, key=lambda worker: worker.ended)
+  late = time.monotonic() - first.ended >= job.grace_secs
+  if left and not late:
+    return None
+  if len(failed) > len(asked):  # it did not wait for the others
+    return _fault(first, job)
+  if left:
+    _note_killed(left, f'worker {first.index}', job)
+  return End(first.status)
 
 
 def _fault(worker, job):

@@ -532,3 +532,58 @@ def test_it_loads_neither_tensorflow_nor_numpy(tmp_path):
     check=True,
   )
   assert result.stdout.splitlines()[1:] == ['[]']
+
+
+def test_a_stop_that_a_worker_was_asked_for_is_no_fault(run, tmp_path):
+  """All save, at their own pace, and nothing is started again."""
+  status, _, err = run(
+    """
+if index == 1:
+  sys.exit(128 + signal.SIGTERM)
+time.sleep(2)
+write('saved')
+sys.exit(128 + signal.SIGTERM)
+"""
+  )
+  assert (status, err) == (128 + signal.SIGTERM, '')
+  assert (tmp_path / 'saved-0').exists()
+
+
+def test_one_that_did_not_save_with_the_others_is_a_fault(run):
+  """A second SIGTERM ends a worker at once; the others lose it."""
+  status, _, err = run(
+    """
+if first:
+  sys.exit(128 + signal.SIGTERM if index else 138)
+"""
+  )
+  assert status == 0
+  assert 'Worker 1 ended with status 143' in err and 'restart 1 of 3' in err
+
+
+def test_one_that_goes_on_after_a_stop_is_killed(run):
+  status, _, err = run(
+    """
+if index == 1:
+  sys.exit(128 + signal.SIGTERM)
+time.sleep(600)
+""",
+    '--grace_secs=1',
+  )
+  assert status == 128 + signal.SIGTERM
+  assert err == (
+    'note: Worker 0 had not ended 1 s after worker 1 (--grace_secs): killed.\n'
+  )
+
+
+def test_a_kill_at_once_is_no_mistake(run):
+  """However short a worker has run, and whatever the others end with."""
+  status, _, err = run(
+    """
+if first:
+  os.kill(os.getpid(), signal.SIGKILL) if index else time.sleep(600)
+""",
+    '--min_uptime_secs=1000',
+  )
+  assert status == 0, err
+  assert 'Worker 1 was killed by SIGKILL' in err and 'restart 1 of 3' in err
