@@ -300,12 +300,13 @@ class Line:
   """JSON texts to and from the process that gives the turns."""
 
   def __init__(self, connected: socket.socket):
-    self._file = connected.makefile('rw')
+    # Two files: one for both forgets what it has read ahead when it writes.
+    self._in, self._out = connected.makefile('r'), connected.makefile('w')
 
   def send(self, value: Any) -> None:
     """Sends what JSON holds."""
-    self._file.write(json.dumps(value) + '\n')
-    self._file.flush()
+    self._out.write(json.dumps(value) + '\n')
+    self._out.flush()
 
   def receive(self) -> Any:
     """Returns what the other end has sent.
@@ -313,7 +314,7 @@ class Line:
     Raises:
       EOFError: it is gone.
     """
-    text = self._file.readline()
+    text = self._in.readline()
     if not text:
       raise EOFError
     return json.loads(text)

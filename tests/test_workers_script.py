@@ -161,7 +161,6 @@ def test_everything_of_two_workers(colours):
   same_as_clones(
     training(
       colours,
-      num_micro_batches=2,
       sync_batch_norm=True,
       moving_average_decay=0.9,
       evaluate_every=1,
@@ -172,6 +171,21 @@ def test_everything_of_two_workers(colours):
   )
   for name in 'evaluations.csv', 'best.json':
     assert pathlib.Path('run', name).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('unevaluated')
+def test_parts_of_two_workers(colours):
+  """Workers sum their parts first, clones each part: in another order."""
+  flags = training(colours, num_micro_batches=2, sync_batch_norm=True)
+  found = workers('train_image_classifier', *[flags] * 2)
+  assert [each[0] for each in found] == [0, 0], found
+  printed = builders.train(**{**flags, 'num_clones': 2, 'train_dir': 'clones'})
+  assert printed.status == 0, printed.err
+  losses = [
+    [float(row['loss']) for row in rows(folder)] for folder in ('run', 'clones')
+  ]
+  assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 @pytest.mark.slow
