@@ -51,6 +51,7 @@ def succeeded(**flags):
   return printed.out
 
 
+@pytest.mark.slow
 def test_everything_together(colours):
   """Equal to one replica that has the whole batches."""
   flags = everything(colours)

@@ -26,36 +26,40 @@ def completed(
     ValueError: two flags contradict each other, or a flag the run.
   """
   begun = locate.begun(complete.train_dir)
-  size = begun.get('batch_size')
-  together = begun.get('global_batch_size') or size
-  if (
-    together
-    and given.batch_size in (None, size)
-    and given.global_batch_size in (None, together)
+  then = begun.get('batch_size')
+  together = begun.get('global_batch_size') or then
+  size, wanted = then, together
+  if not together or (
+    given.batch_size not in (None, then)
+    or given.global_batch_size not in (None, together)
   ):
+    size, wanted = _given(given, complete, examples, replicas)
+  if together and wanted == together:
     _tell(begun, complete, replicas)
-    return _with(complete, size, together, replicas)
-  if given.global_batch_size:
-    size, wanted = given.batch_size, given.global_batch_size
-    if size is not None and size * replicas != wanted:
-      raise ValueError(
-        f'--batch_size={size} in each of {replicas} replicas is not '
-        f'--global_batch_size={wanted}: leave one of both out.'
-      )
-    size = max(wanted // replicas, 1)
-  else:
-    size = given.batch_size
-    if size is None:
-      size = max(min(complete.batch_size, examples // replicas), 1)
-    wanted = size * replicas
+    return _with(complete, then, together, replicas)
   several = replicas > 1 or given.global_batch_size
-  if together and several and wanted != together and not given.accept_changes:
+  if together and several and not given.accept_changes:
     raise ValueError(
       f'The run in {complete.train_dir} was begun with {together} examples in '
       f'a step, not {wanted}: pass --global_batch_size={together}, or '
       '--accept_changes to resume with the new number.'
     )
   return _with(complete, size, wanted, replicas)
+
+
+def _given(given, complete, examples, replicas):
+  """Returns both numbers as the flags say."""
+  size, wanted = given.batch_size, given.global_batch_size
+  if wanted:
+    if size is not None and size * replicas != wanted:
+      raise ValueError(
+        f'--batch_size={size} in each of {replicas} replicas is not '
+        f'--global_batch_size={wanted}: leave one of both out.'
+      )
+    return max(wanted // replicas, 1), wanted
+  if size is None:
+    size = max(min(complete.batch_size, examples // replicas), 1)
+  return size, size * replicas
 
 
 def _with(complete, size, together, replicas):

@@ -365,7 +365,7 @@ def test_a_module_is_missing_from_the_start(module, name):
   found = python(
     f'import sys; sys.modules["{name}"] = None; '
     f'import {module.__name__} as script; '
-    'sys.exit(script.main(["x", "--num_clones=2"]))'
+    'sys.exit(script.main(["x", "--num_readers=2"]))'
   )
   assert found.returncode == 1 and found.stderr == MISSING.format(name)
 

@@ -40,9 +40,9 @@ def session(cpus):
     (2, None, False, ['/GPU:0', '/GPU:1']),
     (4, 2, False, ['/GPU:0', '/GPU:1']),
     (4, 1, False, ['']),
-    (0, None, True, ['/CPU:0']),
-    (2, None, True, ['/CPU:0']),
-    (2, 1, True, ['/CPU:0']),
+    (0, None, True, ['']),
+    (2, None, True, ['']),
+    (2, 1, True, ['']),
     (2, 3, True, ['/CPU:0', '/CPU:1', '/CPU:2']),
   ],
 )

@@ -176,10 +176,10 @@ def test_resumed_with_another_number(run, replicas, flags, wanted):
 
 
 def test_resumed_with_another_size_of_the_same_number(run):
-  """Sixteen examples in four replicas are those of two."""
+  """Sixteen examples in four replicas are those of two, and stay so called."""
   run(**TWO)
-  assert sizes(run, 4, batch_size=4) == (4, 16)
-  assert sizes(run, 4, batch_size=4, global_batch_size=16) == (4, 16)
+  assert sizes(run, 4, batch_size=4) == (8, 16)
+  assert sizes(run, 4, batch_size=4, global_batch_size=16) == (8, 16)
 
 
 def test_another_size_of_one_replica(run):
