@@ -79,7 +79,7 @@ def joined(given: ClusterConfig, cpus: int = 1) -> Iterator[None]:
     cpus: the devices that are made of the CPU.
 
   Raises:
-    ValueError: the cluster is not as it should be; the sentence says what to do.
+    ValueError: the cluster is not as it should be; says what to do.
   """
   cluster = clusters.find(
     worker_replicas=given.worker_replicas,
