@@ -3,8 +3,10 @@
 A sum over workers waits without end, and without a word, for one that is gone.
 So each worker asks the others' servers from time to time to run an operation
 that does nothing. One that was killed, stopped or cut off does not answer; then
-this process ends, as a kill would end it, and says which it was. A training
-that is started again resumes from the last checkpoint.
+this process ends, as a kill would end it, and says which it was. So it does
+when another server has come in place of one: that worker was started again, and
+waits where this one has been before. A training that is started again resumes
+from the last checkpoint.
 """
 
 import os
@@ -33,6 +35,9 @@ class _Peer:
     self.name = f'worker {index} ({address})'
     self.seen: float | None = None
     self.reason = ''
+    self.replaced = False
+    self._server: int | None = None  # which one has answered
+    self._session: tf.Session | None = None
     self._target = f'grpc://{address}'
     self._every = min(max(seconds / 10, 0.5), 5.0)
     # One that takes longer is lost; after a shorter limit the session would
@@ -55,11 +60,19 @@ class _Peer:
       try:
         while not self._stopped.is_set():
           used[-1].run(self._nothing, options=self._options)
+          self._compare(used[-1])
           self.seen = time.monotonic()
           self._stopped.wait(self._every)
       except tf.errors.OpError as error:
         self.reason = type(error).__name__.removesuffix('Error')
         self._stopped.wait(self._every)
+
+  def _compare(self, session):
+    """Looks whether it is the server of before, of which its sessions are."""
+    if self._server is None or session is not self._session:
+      found = session.list_devices()[0].incarnation
+      self.replaced = self._server not in (None, found)
+      self._server, self._session = found, session
 
   def stop(self) -> None:
     """Asks no more, after the answer that is waited for."""
@@ -127,14 +140,19 @@ class Watch:
           peer.seen = now
       last = now
       for peer in self._peers:
+        if peer.replaced:
+          self._end(f'{peer.name} has been started again, without this one.')
         if now - (peer.seen or now) > self._seconds:
-          self._end(peer)
+          self._end(
+            f'{peer.name} has not answered for {self._seconds:.0f} seconds: '
+            'it has ended, hangs, or cannot be reached. Its own output may say '
+            'why.'
+          )
 
-  def _end(self, peer):
+  def _end(self, reason):
     console.interject(
-      f'error: {peer.name} has not answered for {self._seconds:.0f} seconds: '
-      'it has ended, hangs, or cannot be reached. Its own output may say why. '
-      'Start all workers again; a training resumes from the last checkpoint.'
+      f'error: {reason} Start all workers again; a training resumes from the '
+      'last checkpoint.'
     )
     os._exit(LOST)
 

@@ -344,6 +344,7 @@ class TrainingRun:
       self._recalibration.apply,
       self._diagnosis.explain,
       self._is_chief,
+      not several,
     )
     self._validation = None
     if self._every is not None:

@@ -237,6 +237,7 @@ class Save(tf.train.SessionRunHook):
     finish: Callable[[tf.Session], None],
     explain: Callable[[tf.Session], str],
     writes: bool = True,
+    alone: bool = True,
   ):
     """Prepares to save.
 
@@ -249,8 +250,9 @@ class Save(tf.train.SessionRunHook):
       finish: called with the session when the last step is done.
       explain: called with the session where weights are not finite; says why.
       writes: whether this worker writes them; the others only finish.
+      alone: whether it is the only worker, and so may explain at any time.
     """
-    self._writes = writes
+    self._writes, self._alone = writes, alone
     self._scaffold, self._path, self._seconds = scaffold, path, seconds
     self._step, self._is_last, self._finish = step, is_last, finish
     self._explain = explain
@@ -270,19 +272,33 @@ class Save(tf.train.SessionRunHook):
     )
 
   def save(self, session: tf.Session, step: int) -> None:
-    """Writes the checkpoint of a step.
+    """Writes the checkpoint of a step; all workers call it, after that step.
 
     Raises:
       ValueError: weights are not finite, or the disk is full.
     """
-    if not self._writes:
-      self._last, self._saved = time.monotonic(), step
-      return
     if not session.run(self._finite):
       raise ValueError(
         f'After step {step} some weights are not finite, and '
         f'are not saved: {self._explain(session)}'
       )
+    if self._writes:
+      self._write(session, step)
+    self._last, self._saved = time.monotonic(), step
+
+  def _save_in_time(self, session, step):
+    """Saves where the time says so, which differs between workers.
+
+    Others do not wait for what is found to be wrong here, nor say it with this
+    one: the next step that all take, or the end, does.
+    """
+    if self._alone:
+      self.save(session, step)
+    elif self._writes and session.run(self._finite):
+      self._write(session, step)
+      self._last, self._saved = time.monotonic(), step
+
+  def _write(self, session, step):
     try:
       self._scaffold.saver.save(session, self._path, global_step=step)
     except (tf.errors.OpError, OSError) as error:
@@ -292,7 +308,6 @@ class Save(tf.train.SessionRunHook):
         f'{console.explain(error)} Those that are there are whole: make '
         'room, and the same command resumes from the newest.'
       ) from None
-    self._last, self._saved = time.monotonic(), step
 
   def _discard(self, step):
     """Removes what there is of a checkpoint that could not be written.
@@ -329,7 +344,7 @@ class Save(tf.train.SessionRunHook):
       time.monotonic() - self._last >= self._seconds
       and self._now != self._saved
     ):
-      self.save(run_context.session, self._now)
+      self._save_in_time(run_context.session, self._now)
 
   def end(self, session: tf.Session) -> None:
     if self._is_last(self._now):

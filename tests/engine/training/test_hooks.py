@@ -237,7 +237,7 @@ def _steps_saved(folder):
 def save(tmp_path):
   """save(seconds, finish=...): what `loop` takes, to save up to step 4."""
 
-  def make(seconds, finish=lambda session: None):
+  def make(seconds, finish=lambda session: None, **options):
     return lambda scaffold, done: [
       hooks.Save(
         scaffold,
@@ -247,6 +247,7 @@ def save(tmp_path):
         lambda step: step == 4,
         finish,
         lambda session: 'because of it.',
+        **options,
       )
     ]
 
@@ -293,6 +294,18 @@ def test_weights_that_are_not_finite_are_not_saved(
     'because of it.'
   )
   assert _steps_saved(tmp_path) == list(range(1, bad))
+
+
+@pytest.mark.parametrize('writes', [True, False])
+def test_several_workers_look_at_weights_together(loop, tmp_path, save, writes):
+  """When to save is the chief's own time, and to explain takes all."""
+  nan = float('nan')
+  several = save(1e-9, writes=writes, alone=False)
+  loop([1, nan, nan, 4], several)
+  saved = [1, 4] if writes else []
+  assert _steps_saved(tmp_path) == saved
+  with pytest.raises(ValueError, match='After step 4 some weights are not'):
+    loop([1, 2, 3, nan], several)
 
 
 @pytest.fixture
