@@ -79,8 +79,9 @@ fuzz: $(VENV)/installed  ## Read 14,850 damaged files, in two minutes
 	FUZZ=150 $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal \
 	  tests/datasets/test_fuzz.py tests/engine/test_fuzz.py
 
-kills: $(VENV)/installed  ## Kill a training 20 times, and compare with one that was not
-	KILLS=20 $(VENV)/bin/python -m pytest -q -m slow tests/test_kills.py
+kills: $(VENV)/installed  ## Kill a training 20 times, then workers of one, and compare with ones that were not
+	KILLS=20 $(VENV)/bin/python -m pytest -q -m slow tests/test_kills.py \
+	  tests/test_kills_together.py
 
 lint: $(VENV)/installed  ## Check the style and the types
 	$(VENV)/bin/ruff check .

@@ -21,7 +21,7 @@ from tests import builders
 pytestmark = pytest.mark.usefixtures('workplace')
 ROOT = pathlib.Path(__file__).parents[1]
 KILLS = int(os.environ.get('KILLS', 1))
-PATIENCE = 120  # seconds for a process to come to the moment of its death
+PATIENCE = 240  # seconds for a process to come to the moment of its death
 
 # The training script with the network. Where it is killed once, graphs are not
 # optimized, here and there, which saves a third of the time.
