@@ -117,6 +117,9 @@ def joined(
       agreement.check(_flags(given), 'start all workers with the same flags.')
       yield
       together.wait()  # until all have done all
+  except SystemExit:  # by a signal: all stop after the same step
+    together.wait()
+    raise
   except _LOST:
     watch.await_verdict()  # which names the worker, and does not return
     raise

@@ -24,7 +24,7 @@ LOST = 138
 _TICK = 0.25  # seconds
 _ASLEEP = 3.0  # seconds without a tick: this process itself was stopped
 _START = 5  # as many times the limit until all have begun
-_JOIN = 5.0  # seconds for the last answer
+_PATIENCE = 10.0  # seconds for an answer, and so for the last one at the end
 _TELL = 10.0  # seconds of waiting for another before that is said
 
 
@@ -40,15 +40,17 @@ class _Peer:
     self._session: tf.Session | None = None
     self._target = f'grpc://{address}'
     self._every = min(max(seconds / 10, 0.5), 5.0)
-    # One that takes longer is lost; after a shorter limit the session would
-    # have to be made again, as after any error.
-    self._options = tf.RunOptions(timeout_in_ms=int(1000 * seconds))
+    self._options = tf.RunOptions(
+      timeout_in_ms=int(1000 * min(seconds, _PATIENCE))
+    )
     self._config = tf.ConfigProto(device_filters=[f'/job:worker/task:{index}'])
     self._graph = tf.Graph()
     with self._graph.as_default(), tf.device(f'/job:worker/task:{index}/CPU:0'):
       self._nothing = tf.no_op()
     self._stopped = threading.Event()
-    self._thread = threading.Thread(target=self._ask, daemon=True)
+    # Python waits for it at its end: a thread that came back from an operation
+    # after that would abort the process.
+    self._thread = threading.Thread(target=self._ask)
     self._thread.start()
 
   def _ask(self):
@@ -77,13 +79,6 @@ class _Peer:
   def stop(self) -> None:
     """Asks no more, after the answer that is waited for."""
     self._stopped.set()
-
-  def join(self) -> None:
-    """Returns when nothing is asked any more.
-
-    A thread that runs an operation while the process ends would abort it.
-    """
-    self._thread.join(_JOIN)
 
 
 class Watch:
@@ -165,5 +160,3 @@ class Watch:
     self._stopped.set()
     for peer in self._peers:
       peer.stop()
-    for peer in self._peers:
-      peer.join()

@@ -420,14 +420,12 @@ class TrainingRun:
       BrokenPipeError: nobody reads what is printed; all is saved.
     """
     config = self._config
+    creator = self._replicas.session_creator(
+      config.precision, self._scaffold, self._latest
+    )
     try:
       with (
-        tf.train.MonitoredSession(
-          self._replicas.session_creator(
-            config.precision, self._scaffold, self._latest
-          ),
-          self._hooks,
-        ) as session,
+        tf.train.MonitoredSession(creator, self._hooks) as session,
         self._diagnosis.explaining(session),
       ):
         while not session.should_stop() and not self._evaluations.over:
@@ -435,6 +433,8 @@ class TrainingRun:
     finally:
       for each in self._closed:
         each.close()
+      if creator.stays and creator.session:
+        self._stream.stop(creator.session)
     self._replicas.workers.wait()  # for what the chief has saved
     if self._report and self._report.unread:
       raise BrokenPipeError

@@ -142,7 +142,14 @@ def assert_equal(one, other):
 @pytest.mark.usefixtures('uncompared')
 def test_two_workers_are_two_clones(flags):
   """What this compares with above is what one process computes."""
-  flags = {**flags, 'batch_size': flags['batch_size'] // WORKERS}
+  flags = {
+    **flags,
+    'batch_size': flags['batch_size'] // WORKERS,
+    # Workers sum their parts, and the statistics of their batches, before they
+    # sum each other's; clones take turns.
+    'num_micro_batches': 1,
+    'recalibrate_batch_norm_batches': 0,
+  }
   # As many threads: by them kernels share what they sum.
   with launched(flags, 0, '--cores_per_worker=0') as launcher:
     finished(launcher)

@@ -468,6 +468,16 @@ class Stream:
         self._source.tell_left_out()
         return values
 
+  def stop(self, session: tf.Session) -> None:
+    """Ends the threads that read ahead, in a session that is not closed.
+
+    One that called Python while the process ends would abort it.
+    """
+    session.run(
+      [each.initializer for each in self._all],
+      {each._start: tf.int64.max for each in self._all},
+    )
+
   def seek(self, session: Any, position: int | None = None) -> None:
     """Begins anew at a batch.
 

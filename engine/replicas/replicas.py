@@ -146,7 +146,7 @@ class Replicas:
 
   def session_creator(
     self, precision: str, scaffold: tf.train.Scaffold, checkpoint: str | None
-  ) -> tf.train.SessionCreator:
+  ) -> 'Once':
     """Returns what opens the training's session.
 
     Args:
@@ -157,7 +157,7 @@ class Replicas:
     config = runtime.session_config(precision, self._accelerator)
     if self.clones > 1 and 'CPU' in self._places[0]:
       config.device_count['CPU'] = self.clones
-    return _Once(
+    return Once(
       tf.train.ChiefSessionCreator(
         scaffold,
         self.workers.master,
@@ -168,11 +168,15 @@ class Replicas:
     )
 
 
-class _Once(tf.train.SessionCreator):
+class Once(tf.train.SessionCreator):
   """Opens one session, and no other when that fails.
 
   A MonitoredSession would begin anew by itself when a worker is lost, at the
   checkpoint it began with, while the others are elsewhere.
+
+  Attributes:
+    session: that was opened; None before.
+    stays: whether it is never closed.
   """
 
   def __init__(self, creator: tf.train.SessionCreator, stays: bool):
@@ -183,8 +187,8 @@ class _Once(tf.train.SessionCreator):
       stays: whether it is never closed: TensorFlow's server may hang when one
         is closed while another worker waits in a collective operation.
     """
-    self._creator, self._stays = creator, stays
-    self._made: tf.Session | None = None
+    self._creator, self.stays = creator, stays
+    self.session: tf.Session | None = None
 
   def create_session(self) -> tf.Session:
     """Returns the session.
@@ -192,11 +196,11 @@ class _Once(tf.train.SessionCreator):
     Raises:
       InternalError: it was opened before.
     """
-    if self._made is not None:
+    if self.session is not None:
       raise tf.errors.InternalError(
         None, None, 'Another worker was lost, or its server does not answer.'
       )
-    made = self._made = self._creator.create_session()
-    if self._stays:
+    made = self.session = self._creator.create_session()
+    if self.stays:
       made.close = lambda: None
     return made
