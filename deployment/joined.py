@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from deployment.cluster import Cluster
-from engine.common import runtime
+from engine.common import ending, runtime
 from engine.replicas.workers import Workers
 
 _JOB = 'worker'
@@ -57,6 +57,7 @@ class Joined(Workers):
         'another worker has the same index. Stop that process, or name '
         'another port.'
       ) from None
+    ending.at_once()
     self.master = self._server.target
     self._session: tf.Session | None = None
 

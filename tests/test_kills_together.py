@@ -156,4 +156,7 @@ def test_two_workers_are_two_clones(flags):
   test_kills.finish(
     {**flags, 'num_clones': WORKERS, 'clone_on_cpu': True}, 'clones'
   )
-  assert_equal('run', 'clones')
+  rows, texts, _ = test_kills.facts('run')  # each worker's batches are its own
+  assert (rows, texts) == test_kills.facts('clones')[:2]
+  last = f'model.ckpt-{flags["max_number_of_steps"]}'
+  assert builders.differing(f'run/{last}', f'clones/{last}') == []

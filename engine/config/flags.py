@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.common import console, logs
+from engine.common import console, ending, logs
 from engine.common.loading import load
 from engine.config import aliases, deeplab_commands, help_text
 from engine.config.fields import Given
@@ -185,6 +185,17 @@ def run(
     The exit status: 0, 1 for a failure that has been explained, 130 where
     the user interrupted, 141 where nobody reads what is printed any more.
   """
+  try:
+    status = _status(config_class, target, argv, takes_arguments, begin)
+  except SystemExit as stopped:
+    ending.leave(stopped.code if isinstance(stopped.code, int) else 0)
+    raise
+  ending.leave(status)
+  return status
+
+
+def _status(config_class, target, argv, takes_arguments, begin):
+  """Runs a script; returns its exit status."""
   verbosity = 0
   try:
     config, arguments, understood = read(
