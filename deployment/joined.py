@@ -108,6 +108,8 @@ class Joined(Workers):
           communication_hint='auto',
           name=f'gathered_{kind}',
         )
-    return tf.Session(
-      self.master, graph=graph, config=self.session_config(tf.ConfigProto())
+    return ending.never_closed(
+      tf.Session(
+        self.master, graph=graph, config=self.session_config(tf.ConfigProto())
+      )
     )

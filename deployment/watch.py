@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from engine.common import console
+from engine.common import console, ending
 
 # The exit status: another worker was lost. Kubeflow restarts a worker that ends
 # so.
@@ -54,10 +54,12 @@ class _Peer:
     self._thread.start()
 
   def _ask(self):
-    used = []  # to close one would wait for a worker that is lost
+    used = []
     while not self._stopped.is_set():
       used.append(
-        tf.Session(self._target, graph=self._graph, config=self._config)
+        ending.never_closed(
+          tf.Session(self._target, graph=self._graph, config=self._config)
+        )
       )
       try:
         while not self._stopped.is_set():

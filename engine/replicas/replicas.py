@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from engine.common import runtime
+from engine.common import ending, runtime
 from engine.config.scripts import TrainConfig
 from engine.replicas import workers
 from engine.replicas.collectives import Member
@@ -202,5 +202,5 @@ class Once(tf.train.SessionCreator):
       )
     made = self.session = self._creator.create_session()
     if self.stays:
-      made.close = lambda: None
+      ending.never_closed(made)
     return made
