@@ -31,9 +31,9 @@ from typing import Any, NamedTuple
 
 from datasets.text import one_line
 from deployment import command, workers
+from deployment.status import LOST
 from engine.common import console
 
-LOST_ANOTHER = 138  # the status of a worker that another one has left alone
 _MISTAKES = (1, 2)  # statuses that come again, if a worker has just begun
 # The statuses of workers that were asked to stop, and have saved.
 _ASKED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
@@ -151,9 +151,7 @@ def _ended(started, job):
   failed = [worker for worker in started if worker.status]
   asked = [worker for worker in failed if worker.status in _ASKED]
   causes = [
-    worker
-    for worker in failed
-    if worker.status != LOST_ANOTHER and worker not in asked
+    worker for worker in failed if worker.status != LOST and worker not in asked
   ]
   if causes:
     # Of those seen at once: no worker is killed because another one ended.
@@ -210,10 +208,10 @@ def _fault(worker, job):
 
 def _abandoned(failed, left):
   """The end where one is missed by others, and says nothing itself."""
-  reason = f'{_named(failed)} lost another worker (status {LOST_ANOTHER}).'
+  reason = f'{_named(failed)} lost another worker (status {LOST}).'
   if left:
     reason += f' {_named(left)} had not ended.'
-  return End(LOST_ANOTHER, reason, may_pass=True)
+  return End(LOST, reason, may_pass=True)
 
 
 def _named(some):

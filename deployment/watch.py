@@ -16,11 +16,9 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
+from deployment.status import LOST
 from engine.common import console, ending
 
-# The exit status: another worker was lost. Kubeflow restarts a worker that ends
-# so.
-LOST = 138
 _TICK = 0.25  # seconds
 _ASLEEP = 3.0  # seconds without a tick: this process itself was stopped
 _START = 5  # as many times the limit until all have begun

@@ -292,7 +292,7 @@ def test_the_cause_is_told_and_not_the_consequence(run):
 if index == 1:
   wait_for('begun-0')
   write('lost')
-  sys.exit({launch.LOST_ANOTHER})
+  sys.exit({launch.LOST})
 wait_for('lost-1')
 time.sleep(0.2)
 sys.exit(9)
@@ -309,7 +309,7 @@ if first and index == 1:
   os.kill(os.getpid(), signal.SIGSTOP)
 if first:
   wait_for('begun-0', 'begun-1', 'begun-2')
-  sys.exit({launch.LOST_ANOTHER})
+  sys.exit({launch.LOST})
 """
   status, _, err = run(script, '--max_restarts=1', workers=3)
   assert status == 0
@@ -323,10 +323,10 @@ if first:
 def test_workers_that_miss_each_other(run):
   script = f"""
 wait_for('begun-0', 'begun-1')
-sys.exit({launch.LOST_ANOTHER})
+sys.exit({launch.LOST})
 """
   status, _, err = run(script, '--max_restarts=0')
-  assert status == launch.LOST_ANOTHER
+  assert status == launch.LOST
   assert err == (
     'error: Workers 0 and 1 lost another worker (status 138).\n'
     'Nothing is started again: --max_restarts=0 is reached.\n'
