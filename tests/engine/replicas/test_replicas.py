@@ -222,7 +222,7 @@ class Opens(tf.train.SessionCreator):
 def test_a_session_is_opened_once(graph, stays):
   """A training that lost a worker does not begin anew by itself."""
   inner = Opens()
-  once = replicas._Once(inner, stays)
+  once = replicas.Once(inner, stays)
   opened = once.create_session()
   opened.close()
   assert inner.closed == (0 if stays else 1)
