@@ -42,11 +42,17 @@ def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
   return tf.reduce_mean(tf.cast(hits, tf.float32))
 
 
-def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-  """Returns the loss of each example, float64 [examples]."""
+def _shifted(logits):
+  """Returns logits below 0, float64, and the logarithm of their sum of exp."""
   logits = logits.astype(np.float64)
   logits -= logits.max(-1, keepdims=True)
-  return np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(labels)), labels]
+  return logits, np.log(np.exp(logits).sum(-1))
+
+
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Returns the loss of each example, float64 [examples]."""
+  logits, total = _shifted(logits)
+  return total - logits[np.arange(len(labels)), labels]
 
 
 def probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -54,42 +60,94 @@ def probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
   return np.exp(-cross_entropies(logits, labels))
 
 
-def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
-  """Returns the share of examples whose label is among the `k` first.
+def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Returns the places of labels, where all classes were sorted by logits.
 
-  Among equal logits the lower class number is first, as for tf.argmax.
+  The largest is first, NaN is last. Among equal logits the lower class number
+  is first, as for tf.argmax. Nothing is sorted.
+
+  Args:
+    logits: float [examples, classes].
+    labels: int [examples].
+
+  Returns:
+    int64 [examples], 0 for the first place.
   """
-  order = np.argsort(-logits, axis=-1, kind='stable')[:, :k]
-  return float(np.mean(np.any(order == labels[:, None], axis=-1)))
+  own = np.take_along_axis(logits, labels[:, None], -1)
+  ahead, equal = logits > own, logits == own
+  if (nameless := np.isnan(own[:, 0])).any():
+    equal[nameless] = np.isnan(logits[nameless])
+    ahead[nameless] = ~equal[nameless]
+  equal &= np.arange(logits.shape[-1]) < labels[:, None]
+  return np.count_nonzero(ahead, -1) + np.count_nonzero(equal, -1)
 
 
-def calibration_error(
-  logits: np.ndarray, labels: np.ndarray, bins: int = calibration.BINS
-) -> float:
+class Outcomes(NamedTuple):
+  """What is kept of predictions: some numbers of each, whatever the classes.
+
+  Fields:
+    labels: int [examples], in [0, classes).
+    predicted: int64 [examples], the class of the largest logit.
+    ranks: int64 [examples], see `ranks`.
+    losses: float64 [examples], see `cross_entropies`.
+    confidences: float64 [examples], the probabilities of `predicted`.
+  """
+
+  labels: np.ndarray
+  predicted: np.ndarray
+  ranks: np.ndarray
+  losses: np.ndarray
+  confidences: np.ndarray
+
+
+def outcomes(logits: np.ndarray, labels: np.ndarray) -> Outcomes:
+  """Returns what is kept of the logits of a batch.
+
+  Args:
+    logits: float [examples, classes].
+    labels: int [examples], in [0, classes).
+  """
+  shifted, total = _shifted(logits)
+  rows, predicted = np.arange(len(labels)), logits.argmax(-1)
+  return Outcomes(
+    labels,
+    predicted,
+    ranks(logits, labels),
+    total - shifted[rows, labels],
+    np.exp(shifted[rows, predicted] - total),
+  )
+
+
+def top_k(found: Outcomes, k: int) -> float:
+  """Returns the share of examples whose label is among the `k` first."""
+  return float(np.mean(found.ranks < k))
+
+
+def calibration_error(found: Outcomes, bins: int = calibration.BINS) -> float:
   """Returns by how much probabilities differ from how often they are right.
 
   The expected calibration error; see `calibration.error`.
 
   Args:
-    logits: float [examples, classes].
-    labels: int [examples].
+    found: what was predicted.
     bins: their number.
 
   Returns:
     The mean difference in [0, 1], each example counting once. Not finite
     where the logits are not.
   """
-  predicted = logits.argmax(-1)
-  confidence, hits = probabilities(logits, predicted), predicted == labels
-  return calibration.error(calibration.tally(confidence, hits, bins=bins))
+  hits = found.predicted == found.labels
+  return calibration.error(
+    calibration.tally(found.confidences, hits, bins=bins)
+  )
 
 
-def metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
+def metrics(found: Outcomes, classes: int) -> dict[str, float | int]:
   """Returns the metrics of an evaluation.
 
   Args:
-    logits: float [examples, classes].
-    labels: int [examples].
+    found: what was predicted.
+    classes: the number of classes.
 
   Returns:
     examples: their number.
@@ -101,23 +159,22 @@ def metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
     expected_calibration_error: see `calibration_error`, in [0, 1].
     Logits that are not finite give a non-finite loss.
   """
-  confusion = confusion_matrix(logits, labels)
+  confusion = confusion_matrix(found, classes)
   each, occurs = per_class(confusion), confusion.sum(1) > 0
   return {
-    'examples': len(labels),
-    'accuracy': top_k(logits, labels, 1),
-    'top_5_accuracy': top_k(logits, labels, 5),
-    'loss': float(cross_entropies(logits, labels).mean()),
+    'examples': len(found.labels),
+    'accuracy': top_k(found, 1),
+    'top_5_accuracy': top_k(found, 5),
+    'loss': float(found.losses.mean()),
     'mean_recall': float(each.recall[occurs].mean()),
     'mean_f1': float(each.f1[occurs].mean()),
-    'expected_calibration_error': calibration_error(logits, labels),
+    'expected_calibration_error': calibration_error(found),
   }
 
 
-def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def confusion_matrix(found: Outcomes, classes: int) -> np.ndarray:
   """Returns int [classes, classes]; [i, j] counts label i predicted as j."""
-  classes = logits.shape[-1]
-  pairs = labels * classes + logits.argmax(-1)
+  pairs = found.labels * classes + found.predicted
   return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
@@ -154,19 +211,16 @@ def per_class(confusion: np.ndarray) -> PerClass:
   )
 
 
-def worst_mistakes(
-  logits: np.ndarray, labels: np.ndarray, count: int
-) -> np.ndarray:
+def worst_mistakes(found: Outcomes, count: int) -> np.ndarray:
   """Returns the wrong predictions of the highest loss, the highest first.
 
   Args:
-    logits: float [examples, classes].
-    labels: int [examples].
+    found: what was predicted.
     count: how many, at most.
 
   Returns:
     int [n <= count], of the examples.
   """
-  wrong = np.flatnonzero(logits.argmax(-1) != labels)
-  losses = cross_entropies(logits[wrong], labels[wrong])
-  return wrong[np.argsort(-losses, kind='stable')[:count]]
+  wrong = np.flatnonzero(found.predicted != found.labels)
+  order = np.argsort(-found.losses[wrong], kind='stable')
+  return wrong[order[:count]]

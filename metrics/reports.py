@@ -7,7 +7,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from matplotlib import figure
@@ -19,13 +19,12 @@ _NUMBERS = itertools.count()  # next() is atomic, so that threads differ too
 
 
 @contextlib.contextmanager
-def _whole(path: str | os.PathLike) -> Iterator[io.BytesIO]:
+def _whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
   """Yields what becomes the file at the end, which nobody sees in part."""
-  file = io.BytesIO()
-  yield file
   unfinished = f'{os.fspath(path)}.{os.getpid()}-{next(_NUMBERS)}.tmp'
   try:
-    pathlib.Path(unfinished).write_bytes(file.getvalue())
+    with open(unfinished, 'wb') as file:
+      yield file
     os.replace(unfinished, path)
   except BaseException:
     with contextlib.suppress(OSError):
@@ -91,8 +90,7 @@ def write_per_class(
 
 def write_predictions(
   path: str | pathlib.Path,
-  logits: np.ndarray,
-  labels: np.ndarray,
+  found: classification.Outcomes,
   origins: Iterable[tuple[str, str]],
   names: Sequence[str],
   labels_offset: int = 0,
@@ -105,20 +103,17 @@ def write_predictions(
 
   Args:
     path: the CSV file.
-    logits: float [examples, classes].
-    labels: int [examples].
+    found: what was predicted.
     origins: the file and the record of each example.
     names: the classes' names.
     labels_offset: what the labels in the data were lowered by.
   """
-  predicted = logits.argmax(-1)
-  losses = classification.cross_entropies(logits, labels)
   columns = (
-    labels,
-    predicted,
-    np.exp(-losses),
-    losses,
-    classification.probabilities(logits, predicted),
+    found.labels,
+    found.predicted,
+    np.exp(-found.losses),
+    found.losses,
+    found.confidences,
   )
   write_table(
     path,

@@ -1,5 +1,6 @@
 """An ensemble: the mean of what several networks say."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,8 +59,29 @@ def check(members: Sequence[Evaluation]) -> None:
       )
 
 
+@contextlib.contextmanager
+def _open(member, names):
+  """Yields the split of a member, with weights set, and facts about it."""
+  config, checkpoint = member.config, member.checkpoint
+  step = choice.step_of(checkpoint)
+  with member.task.open_split(config, member.dataset, len(names)) as network:
+    with Weights(member) as weights:
+      batches = weights.restore(
+        network, checkpoint, step, config.moving_average_decay
+      )
+    yield (
+      EvaluatedSplit(config, member.dataset, names, network),
+      {
+        'checkpoint': checkpoint,
+        'step': step,
+        'model': config.model_name,
+        'recalibrated_batches': batches,
+      },
+    )
+
+
 def evaluate(given: EvalConfig) -> dict[str, Any]:
-  """Evaluates several checkpoints one after the other, and their mean.
+  """Evaluates several checkpoints side by side, and their mean.
 
   Writes to `eval_dir`, by default eval-ensemble beside the first checkpoint.
 
@@ -89,35 +111,19 @@ def evaluate(given: EvalConfig) -> dict[str, Any]:
   eval_dir = given.eval_dir or places.beside(first.checkpoint, 'eval-ensemble')
   files.check_folder(eval_dir, 'eval_dir')
   names = class_names.of_dataset(first.dataset, first.config.labels_offset)
-  found, metrics, splits = [], [], []
-  for member in members:
-    step = choice.step_of(member.checkpoint)
-    with (
-      Weights(member) as weights,
-      task.open_split(member.config, member.dataset, len(names)) as network,
-    ):
-      batches = weights.restore(
-        network, member.checkpoint, step, member.config.moving_average_decay
-      )
-      found.append(network.predict(title=member.checkpoint))
-    splits.append(EvaluatedSplit(member.config, member.dataset, names, network))
-    metrics.append(
-      report.metrics_of(
-        task,
-        splits[-1],
-        found[-1],
-        checkpoint=member.checkpoint,
-        step=step,
-        model=member.config.model_name,
-        recalibrated_batches=batches,
-      )
+  with contextlib.ExitStack() as stack:
+    opened = [stack.enter_context(_open(each, names)) for each in members]
+    found, mean = combine(
+      [split.predictor for split, _ in opened],
+      [each.checkpoint for each in members],
     )
+  metrics = []
+  for (split, facts), each in zip(opened, found, strict=True):
+    metrics.append(report.metrics_of(task, split, each, **facts))
     console.say(
-      f'{member.checkpoint} ({member.config.model_name}): '
-      f'{task.brief(metrics[-1])}'
+      f'{facts["checkpoint"]} ({facts["model"]}): {task.brief(metrics[-1])}'
     )
-  split = splits[0]._replace(config=first.config.replace(eval_dir=eval_dir))
-  mean = combine(found)
+  split = opened[0][0]._replace(config=first.config.replace(eval_dir=eval_dir))
   together = report.metrics_of(
     task,
     split,

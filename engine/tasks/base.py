@@ -250,8 +250,12 @@ class Task(Protocol):
   def sizes(self, config: EvalConfig) -> dict[str, Any]:
     """Returns that size as eval.json has it."""
 
-  def combiner(self, checkpoint: str) -> Callable[[Sequence[Found]], Found]:
-    """Returns what makes the mean of predictions, on the records of all.
+  def combiner(self, checkpoint: str) -> Callable[..., tuple[list, Found]]:
+    """Returns what predicts with several networks, side by side.
+
+    It takes what `open_split` returned, with weights set, and the titles of
+    progress bars. It returns what each predicts, and their mean, which is on
+    the records of all.
 
     Raises:
       ValueError: they cannot be averaged; names the checkpoint.

@@ -24,6 +24,20 @@ def _log_softmax(logits):
   return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 
+def _top_k(logits, labels, k):
+  return classification.top_k(classification.outcomes(logits, labels), k)
+
+
+def _metrics(logits, labels):
+  found = classification.outcomes(logits, labels)
+  return classification.metrics(found, logits.shape[-1])
+
+
+def _confusion(logits, labels):
+  found = classification.outcomes(logits, labels)
+  return classification.confusion_matrix(found, logits.shape[-1])
+
+
 @pytest.mark.parametrize('smoothing', [0.0, 0.1, 1.0])
 def test_loss(graph, smoothing):
   logits, labels = _random()
@@ -118,24 +132,22 @@ def test_top_k():
     ([2, 1], [0, 0.5, 1, 1]),
     ([0, 3], [0, 0, 0, 1]),
   ):
-    assert [
-      classification.top_k(logits, np.array(labels), k) for k in (1, 2, 3, 4)
-    ] == shares
+    assert [_top_k(logits, np.array(labels), k) for k in (1, 2, 3, 4)] == shares
 
 
 def test_top_k_of_equal_logits():
   """The lower number is first, so a label is not right for being equal."""
   logits = np.array([[1, 2, 2, 2]] * 4, np.float32)
   labels = np.array([0, 1, 2, 3])
-  assert [classification.top_k(logits, labels, k) for k in (1, 2, 3, 4)] == [
+  assert [_top_k(logits, labels, k) for k in (1, 2, 3, 4)] == [
     0.25,
     0.5,
     0.75,
     1,
   ]
   constant = np.zeros((10, 10), np.float32)
-  assert classification.top_k(constant, np.arange(10), 1) == 0.1
-  assert classification.top_k(constant, np.arange(10), 5) == 0.5
+  assert _top_k(constant, np.arange(10), 1) == 0.1
+  assert _top_k(constant, np.arange(10), 5) == 0.5
 
 
 def test_top_k_of_many_equal_logits():
@@ -147,17 +159,54 @@ def test_top_k_of_many_equal_logits():
     sorted(range(200), key=lambda i, row=row: (-row[i], i)) for row in logits
   ]
   for k in (1, 5, 20):
-    assert classification.top_k(logits, labels, k) == np.mean(
+    assert _top_k(logits, labels, k) == np.mean(
       [label in row[:k] for label, row in zip(labels, first, strict=True)]
     )
-  assert classification.top_k(logits, labels, 1) == np.mean(
-    logits.argmax(-1) == labels
+  assert _top_k(logits, labels, 1) == np.mean(logits.argmax(-1) == labels)
+
+
+@pytest.mark.parametrize('values', [2, 5, 1000])
+def test_ranks_are_those_of_a_stable_sort(values):
+  """Of ties, of infinity, of NaN, and of zeros of either sign."""
+  random = np.random.RandomState(values)
+  logits = random.randint(0, values, (400, 37)).astype(np.float32)
+  for value in (np.nan, np.inf, -np.inf, -0.0):
+    logits[random.rand(*logits.shape) < 0.1] = value
+  logits[0] = np.nan
+  labels = random.randint(0, 37, 400)
+  order = np.argsort(-logits, axis=-1, kind='stable')
+  expected = np.argmax(order == labels[:, None], axis=-1)
+  found = classification.ranks(logits, labels)
+  np.testing.assert_array_equal(found, expected)
+  assert found.min() == 0 and found.max() > 30
+
+
+def test_outcomes_are_those_of_any_batches():
+  """Each is of its own logits: the same bits, however many come together."""
+  logits, labels = _random(60, 11)
+  whole = classification.outcomes(logits, labels)
+  for size in (1, 7, 60):
+    parts = [
+      classification.outcomes(logits[i : i + size], labels[i : i + size])
+      for i in range(0, 60, size)
+    ]
+    for name, *some in zip(whole._fields, *parts, strict=True):
+      np.testing.assert_array_equal(
+        np.concatenate(some), getattr(whole, name), name
+      )
+  np.testing.assert_array_equal(whole.labels, labels)
+  np.testing.assert_array_equal(whole.predicted, logits.argmax(-1))
+  np.testing.assert_array_equal(
+    whole.losses, classification.cross_entropies(logits, labels)
+  )
+  np.testing.assert_array_equal(
+    whole.confidences, classification.probabilities(logits, whole.predicted)
   )
 
 
 def test_top_k_of_few_classes():
   logits, labels = _random(classes=3)
-  assert classification.top_k(logits, labels, 5) == 1
+  assert _top_k(logits, labels, 5) == 1
 
 
 def test_top_k_agrees_with_tensorflow(graph):
@@ -165,13 +214,13 @@ def test_top_k_agrees_with_tensorflow(graph):
   with tf.Session() as session:
     for k in (1, 5):
       hits = session.run(tf.nn.in_top_k(logits, labels, k))
-      assert classification.top_k(logits, labels, k) == hits.mean()
+      assert _top_k(logits, labels, k) == hits.mean()
 
 
 def test_metrics():
   logits, labels = _random(200, 20)
   labels[labels == 3] = 4  # a class that does not occur
-  found = classification.metrics(logits, labels)
+  found = _metrics(logits, labels)
   order = np.argsort(-logits)
   occur = np.unique(labels)
   with warnings.catch_warnings():
@@ -200,7 +249,7 @@ def test_metrics():
 def test_metrics_are_what_can_select():
   """A best checkpoint is told by one of them."""
   names = tasks.TASKS['classification'].metrics.keys()
-  assert names <= classification.metrics(*_random()).keys()
+  assert names <= _metrics(*_random()).keys()
 
 
 def _calibration_error(logits, labels, bins):
@@ -222,7 +271,9 @@ def _calibration_error(logits, labels, bins):
 def test_calibration_error(bins):
   for seed in range(5):
     logits, labels = _random(100, 4, seed)
-    found = classification.calibration_error(logits, labels, bins)
+    found = classification.calibration_error(
+      classification.outcomes(logits, labels), bins
+    )
     assert found == pytest.approx(
       _calibration_error(logits, labels, bins), rel=1e-9
     )
@@ -231,7 +282,12 @@ def test_calibration_error(bins):
 
 def test_calibration_error_of_what_is_known():
   sure = np.array([[50, 0], [50, 0], [0, 50], [0, 50]], np.float32)
-  error = classification.calibration_error
+
+  def error(logits, labels):
+    return classification.calibration_error(
+      classification.outcomes(logits, labels)
+    )
+
   assert error(sure, np.array([0, 0, 1, 1])) == pytest.approx(0, abs=1e-9)
   assert error(sure, np.array([1, 1, 0, 0])) == pytest.approx(1)
   assert error(sure, np.array([0, 1, 0, 1])) == pytest.approx(0.5)
@@ -254,20 +310,17 @@ def test_worst_mistakes():
   losses = -_log_softmax(logits)[np.arange(60), labels]
   wrong = [i for i in np.argsort(-losses) if logits[i].argmax() != labels[i]]
   assert 10 < len(wrong) < 60
+  found = classification.outcomes(logits, labels)
   for count in (1, 10, 60):
-    assert (
-      classification.worst_mistakes(logits, labels, count).tolist()
-      == (wrong[:count])
-    )
-  assert (
-    classification.worst_mistakes(logits, logits.argmax(-1), 10).tolist() == []
-  )
+    assert classification.worst_mistakes(found, count).tolist() == wrong[:count]
+  right = classification.outcomes(logits, logits.argmax(-1))
+  assert classification.worst_mistakes(right, 10).tolist() == []
 
 
 def test_metrics_of_nan():
   logits, labels = _random()
   logits[3, 2] = np.nan
-  assert not np.isfinite(classification.metrics(logits, labels)['loss'])
+  assert not np.isfinite(_metrics(logits, labels)['loss'])
 
 
 @pytest.mark.parametrize('classes', [2, 7, 40])
@@ -276,7 +329,7 @@ def test_confusion_matrix(classes):
   expected = np.zeros((classes, classes), int)
   for row, label in zip(logits, labels, strict=True):
     expected[label, np.argmax(row)] += 1
-  found = classification.confusion_matrix(logits, labels)
+  found = _confusion(logits, labels)
   np.testing.assert_array_equal(found, expected)
   assert found.sum() == 300
 
@@ -290,7 +343,5 @@ def test_per_class():
   expected = sklearn.metrics.precision_recall_fscore_support(
     labels, logits.argmax(-1), labels=range(7), zero_division=0
   )
-  found = classification.per_class(
-    classification.confusion_matrix(logits, labels)
-  )
+  found = classification.per_class(_confusion(logits, labels))
   np.testing.assert_allclose(found, expected[:3], rtol=1e-12)

@@ -20,6 +20,11 @@ def _random(examples=50, classes=7, seed=0):
   )
 
 
+def _confusion(logits, labels):
+  found = classification.outcomes(logits, labels)
+  return classification.confusion_matrix(found, logits.shape[-1])
+
+
 def _rows(path):
   with open(path, newline='', encoding='utf-8') as file:
     return list(csv.reader(file))
@@ -33,7 +38,9 @@ def test_predictions(tmp_path):
   names = ['a', 'b, "c"', '猫']
   origins = [(f'{i}.png', f'record {i} of f') for i in range(20)]
   path = tmp_path / 'predictions.csv'
-  reports.write_predictions(path, logits, labels, iter(origins), names, 10)
+  reports.write_predictions(
+    path, classification.outcomes(logits, labels), iter(origins), names, 10
+  )
   header, *rows = _rows(path)
   assert header == [
     'file',
@@ -105,9 +112,7 @@ def test_per_class(tmp_path):
   assert 3 in predicted and 5 in labels
   names = ['a', 'b, "c"', 'ü', 'd', 'e', 'f', '猫']
   path = tmp_path / 'per_class.csv'
-  reports.write_per_class(
-    path, classification.confusion_matrix(logits, labels), names
-  )
+  reports.write_per_class(path, _confusion(logits, labels), names)
   rows = _rows(path)
   assert rows[0] == ['label', 'name', 'examples', 'precision', 'recall', 'f1']
   expected = sklearn.metrics.precision_recall_fscore_support(
@@ -125,7 +130,7 @@ def test_per_class(tmp_path):
 @pytest.mark.parametrize('classes, side', [(2, 500), (10, 700), (200, 1600)])
 def test_drawing(tmp_path, classes, side):
   logits, labels = _random(300, classes)
-  confusion = classification.confusion_matrix(logits, labels)
+  confusion = _confusion(logits, labels)
   confusion[0] = 0  # a class without examples
   path = tmp_path / 'a.png'
   reports.draw_confusion_matrix(

@@ -32,7 +32,7 @@ def lines(metrics: Mapping[str, Any], classes: int) -> list[str]:
   ]
 
 
-def _shown(split, found, index, share):
+def _shown(split, found, index):
   """Returns a mistake for the sheet, None if its record cannot be shown."""
   example = split.examples.example(int(found.records[index]))
   if example is None:
@@ -40,9 +40,9 @@ def _shown(split, found, index, share):
   return contact_sheet.Shown(
     example.image,
     *reports.describe_mistake(
-      int(found.labels[index]),
-      int(found.logits[index].argmax()),
-      share,
+      int(found.outcomes.labels[index]),
+      int(found.outcomes.predicted[index]),
+      float(found.outcomes.confidences[index]),
       split.names,
       split.config.labels_offset,
     ),
@@ -51,14 +51,8 @@ def _shown(split, found, index, share):
 
 def _draw_mistakes(path, split, found):
   """Draws the worst mistakes; returns whether there are any."""
-  worst = classification.worst_mistakes(found.logits, found.labels, _MISTAKES)
-  shares = classification.probabilities(
-    found.logits[worst], found.logits[worst].argmax(-1)
-  )
-  shown = [
-    _shown(split, found, index, share)
-    for index, share in zip(worst, shares, strict=True)
-  ]
+  worst = classification.worst_mistakes(found.outcomes, _MISTAKES)
+  shown = [_shown(split, found, index) for index in worst]
   shown = [each for each in shown if each is not None]
   if shown:
     contact_sheet.draw(path, shown)
@@ -80,20 +74,17 @@ def write(
     The names of the files.
   """
   config, names = split.config, split.names
-  confusion = classification.confusion_matrix(found.logits, found.labels)
-  order = found.records.argsort()
-  records = [int(record) for record in found.records[order]]
+  confusion = classification.confusion_matrix(found.outcomes, found.classes)
   reports.write_per_class(
     path('per_class.csv'), confusion, names, config.labels_offset
   )
   reports.draw_confusion_matrix(path('confusion_matrix.png'), confusion, names)
   reports.write_predictions(
     path('predictions.csv'),
-    found.logits[order],
-    found.labels[order],
+    found.outcomes,
     (
       (split.examples.filename(record), split.examples.name(record))
-      for record in records
+      for record in map(int, found.records)
     ),
     names,
     config.labels_offset,

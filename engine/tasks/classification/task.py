@@ -32,8 +32,8 @@ from engine.tasks.classification import (
 from engine.tasks.classification.predictor import (
   Predictions,
   Predictor,
-  combine,
   gathered,
+  predict_together,
 )
 from engine.tasks.classification.served import ServedClasses
 from metrics import classification
@@ -176,9 +176,9 @@ class Classification:
 
   def combiner(
     self, checkpoint: str
-  ) -> Callable[[Sequence[Predictions]], Predictions]:
+  ) -> Callable[..., tuple[list[Predictions], Predictions]]:
     """Returns what makes the mean of probabilities."""
-    return combine
+    return predict_together
 
   def brief(self, metrics: Mapping[str, Any]) -> str:
     """Returns accuracy and loss."""

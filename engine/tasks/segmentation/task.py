@@ -224,9 +224,7 @@ class Segmentation:
       'output_stride': config.output_stride,
     }
 
-  def combiner(
-    self, checkpoint: str
-  ) -> Callable[[Sequence[DensePredictions]], DensePredictions]:
+  def combiner(self, checkpoint: str) -> Callable:
     """Raises ValueError: probabilities of pixels are not kept."""
     raise ValueError(
       'An ensemble averages the probabilities of images, and '

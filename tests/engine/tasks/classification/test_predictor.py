@@ -1,6 +1,7 @@
 """The predictor, against the same network run plainly."""
 
 import functools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import tensorflow.compat.v1 as tf
 from engine.checkpoints.contents import read_values
 from engine.config import scripts
 from engine.resolve.evaluation import evaluation
+from engine.tasks.base import Said
 from engine.tasks.classification import predictor
+from metrics import classification
 from nets import nets_factory
 from tests import builders
 
@@ -69,6 +72,21 @@ def _images(size=32):
   return np.stack(found)
 
 
+def _logits(found):
+  """All that a predictor says, one batch below the other."""
+  return np.concatenate([batch.logits for batch in found.batches('')])
+
+
+def _same(one, other):
+  """Both are the same predictions, bit for bit."""
+  for name, *columns in zip(
+    one.outcomes._fields, one.outcomes, other.outcomes, strict=True
+  ):
+    np.testing.assert_array_equal(*columns, name)
+  np.testing.assert_array_equal(one.records, other.records)
+  assert one.classes == other.classes
+
+
 LABELS = [seed // 2 % 5 for seed in range(1000, 1023)]
 
 
@@ -81,7 +99,8 @@ def test_every_example_once_on_each_call(predict, colours_run, batch_size):
   assert found.views == 1 and found.source.num_examples == 23
   (expected,) = _plainly(colours_run, _images())
   for _ in range(2):
-    logits, labels, records = found.predict()
+    batches = [*found.batches('')]
+    logits, labels, records = map(np.concatenate, zip(*batches, strict=True))
     np.testing.assert_allclose(logits, expected, atol=1e-4)
     assert (logits.dtype, labels.dtype, records.dtype) == (
       np.float32,
@@ -89,6 +108,12 @@ def test_every_example_once_on_each_call(predict, colours_run, batch_size):
       np.int64,
     )
     assert labels.tolist() == LABELS and records.tolist() == list(range(23))
+    _same(
+      found.predict(),
+      predictor.Predictions(
+        classification.outcomes(logits, labels), records, 5
+      ),
+    )
 
 
 def test_some_batches(predict):
@@ -108,17 +133,15 @@ def test_loading_other_weights(predict, colours_run):
   assert set(found.variables) < set(values)
   assert 'global_step' in values
   assert any(name.endswith('moving_mean') for name in found.variables)
-  before = found.predict().logits
+  before = _logits(found)
   size = len(found.graph.get_operations())
   bias = next(n for n in found.variables if n.endswith('logits/biases'))
   found.load({**values, bias: values[bias] + np.float32([0, 0, 1, 0, 0])})
   np.testing.assert_allclose(
-    found.predict().logits - before,
-    np.tile([0, 0, 1, 0, 0], (23, 1)),
-    atol=1e-4,
+    _logits(found) - before, np.tile([0, 0, 1, 0, 0], (23, 1)), atol=1e-4
   )
   found.load(values)
-  np.testing.assert_array_equal(found.predict().logits, before)
+  np.testing.assert_array_equal(_logits(found), before)
   assert len(found.graph.get_operations()) == size
 
 
@@ -188,9 +211,14 @@ def test_comparing_statistics(predict, colours_run):
     moving, batch = found.compare(1000)
     order = np.argsort(moving.records)
     np.testing.assert_array_equal(moving.records[order], expected.records)
-    np.testing.assert_allclose(moving.logits[order], expected.logits, atol=1e-4)
-    np.testing.assert_array_equal(moving.labels, batch.labels)
-    assert np.abs(moving.logits - batch.logits).max() > 1e-3
+    losses = moving.outcomes.losses
+    np.testing.assert_allclose(
+      losses[order], expected.outcomes.losses, rtol=1e-2, atol=1e-8
+    )
+    labels = np.array(LABELS)[moving.records]
+    np.testing.assert_array_equal(moving.outcomes.labels, labels)
+    np.testing.assert_array_equal(batch.outcomes.labels, labels)
+    assert np.abs(np.log(losses / batch.outcomes.losses)).max() > 0.1
 
 
 # Several views.
@@ -209,7 +237,7 @@ def test_flip(predict, colours_run):
   assert found.views == 2 and found.compare(10) is None
   images = _images()
   np.testing.assert_allclose(
-    found.predict().logits,
+    _logits(found),
     _log_mean(_plainly(colours_run, images, images[:, :, ::-1])),
     atol=1e-3,
   )
@@ -219,7 +247,7 @@ def test_scales(predict, colours_run):
   found = predict(scales='0.5,1,1.25')
   assert found.views == 3
   np.testing.assert_allclose(
-    found.predict().logits,
+    _logits(found),
     _log_mean(_plainly(colours_run, *map(_images, (16, 32, 40)))),
     atol=1e-3,
   )
@@ -234,7 +262,7 @@ def test_ten_crop(predict, colours_run):
     seen += [crop, crop[:, :, ::-1]]
   assert found.views == 10
   np.testing.assert_allclose(
-    found.predict().logits,
+    _logits(found),
     _log_mean(np.split(_plainly(colours_run, np.concatenate(seen))[0], 10)),
     atol=1e-3,
   )
@@ -243,20 +271,18 @@ def test_ten_crop(predict, colours_run):
 # An ensemble.
 
 
-def _predictions(records, logits):
-  records = np.array(records)
-  return predictor.Predictions(
-    np.array(logits, np.float32), records % 2, records
-  )
-
-
 def test_members_are_matched_by_record():
   """In whatever order, and of those that each has."""
   random = np.random.RandomState(0)
   rows = random.normal(0, 2, (2, 10, 3))
   orders = [[7, 2, 5, 0, 9], [9, 5, 1, 2, 3, 7]]
   found = predictor.combine(
-    [_predictions(order, rows[i][order]) for i, order in enumerate(orders)]
+    [
+      predictor.LogitsBatch(
+        rows[i][order].astype(np.float32), np.array(order) % 2, np.array(order)
+      )
+      for i, order in enumerate(orders)
+    ]
   )
   assert found.records.tolist() == [2, 5, 7, 9]
   assert found.labels.tolist() == [0, 1, 1, 1]
@@ -264,3 +290,76 @@ def test_members_are_matched_by_record():
   np.testing.assert_allclose(
     np.exp(found.logits), shares.mean(0)[[2, 5, 7, 9]], rtol=1e-5
   )
+
+
+def test_members_side_by_side(predict):
+  """Each as alone, and their mean as if all logits were there at once."""
+  networks = [predict(batch_size=5), predict(batch_size=5, flip=True)]
+  (*members,), mean = predictor.predict_together(networks, ['one', 'two'])
+  for network, member in zip(networks, members, strict=True):
+    _same(member, network.predict())
+  records = np.arange(23)
+  logits, labels, _ = predictor.combine(
+    [
+      predictor.LogitsBatch(_logits(each), np.array(LABELS), records)
+      for each in networks
+    ]
+  )
+  _same(
+    mean,
+    predictor.Predictions(classification.outcomes(logits, labels), records, 5),
+  )
+  assert not np.array_equal(mean.outcomes.losses, members[0].outcomes.losses)
+
+
+# Memory.
+
+CLASSES, SIZE = 1000, 100
+
+
+class Random(predictor.Predictor):
+  """Says anything of examples that are not there."""
+
+  def __init__(self, batches):
+    self.num_classes, self._count = CLASSES, batches
+
+  def batches(self, title):
+    random = np.random.RandomState(0)
+    for i in range(self._count):
+      yield predictor.LogitsBatch(
+        random.rand(SIZE, CLASSES).astype(np.float32),
+        random.randint(0, CLASSES, SIZE),
+        np.arange(i * SIZE, (i + 1) * SIZE),
+      )
+
+
+def _said(batches):
+  """The same, as an exported model says it, image by image."""
+  for batch in Random(batches).batches(''):
+    for logits, label, record in zip(*batch, strict=True):
+      yield Said(record, label, np.zeros([1, 1, 3]), {'logits': logits})
+
+
+WAYS = {
+  'checkpoint': lambda batches: Random(batches).predict(),
+  'ensemble': lambda batches: predictor.predict_together(
+    [Random(batches), Random(batches)], ['', '']
+  )[1],
+  'exported': lambda batches: predictor.gathered(_said(batches), 0),
+}
+
+
+@pytest.mark.parametrize('way', WAYS)
+def test_memory_is_that_of_a_few_numbers_an_example(way):
+  """The logits would be 80 MB, the confusion matrix is 8 MB."""
+  tracemalloc.start()
+  try:
+    found = WAYS[way](200)
+    kept, _ = tracemalloc.get_traced_memory()
+    metrics = found.metrics()
+    _, most = tracemalloc.get_traced_memory()
+  finally:
+    tracemalloc.stop()
+  assert metrics['examples'] == 20_000 and metrics['loss'] > 0
+  assert kept < 20_000 * 56  # six columns
+  assert most < 12e6

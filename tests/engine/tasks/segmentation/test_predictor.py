@@ -1,5 +1,7 @@
 """Every pixel of a split, once, against the same network run plainly."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -132,6 +134,33 @@ def test_no_boundaries():
   metrics = found.metrics()
   assert metrics['mean_boundary_iou'] == metrics['boundary_f1'] == 0
   assert np.isnan(found.images[0].mean_boundary_iou)
+
+
+def test_memory_is_that_of_a_few_numbers_an_image():
+  """Whatever the pixels: what is measured of an image is all that stays."""
+
+  def peak(images, side):
+    random = np.random.RandomState(0)
+
+    def measured():
+      for record in range(images):
+        labels, classes = random.randint(0, 4, (2, side, side))
+        shares = random.rand(side, side)
+        yield predictor.measure(labels, classes, 1.0, shares, record, 4, 255)
+
+    tracemalloc.start()
+    try:
+      found = predictor.gathered(measured(), None, 4, 255)
+      kept, most = tracemalloc.get_traced_memory()
+    finally:
+      tracemalloc.stop()
+    assert found.confusion.sum() == images * side**2
+    assert kept < 1000 * images + 20_000
+    return most
+
+  one = peak(1, 80)
+  assert one > 50_000  # the pixels of an image
+  assert peak(60, 80) < one + 60_000
 
 
 def test_some_images(segment):
