@@ -5,13 +5,15 @@ Nothing here imports TensorFlow.
 
 import argparse
 import dataclasses
+import functools
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 from engine.common import console
 from engine.config import aliases
@@ -30,8 +32,6 @@ class Job:
       leave that as it is.
     grace_secs: how long workers may go on after a signal, or after the first
       that has ended.
-    min_uptime_secs: how long a worker must have run for a failure that may not
-      come again.
     max_restarts: how often all are started again.
   """
 
@@ -41,7 +41,6 @@ class Job:
   cores: Sequence[Sequence[int]] | None = None
   gpus: Sequence[Sequence[str]] | None = None
   grace_secs: float = 300
-  min_uptime_secs: float = 20
   max_restarts: int = 3
 
 
@@ -53,31 +52,65 @@ class _Parser(argparse.ArgumentParser):
     raise ValueError(f'{message}. --help lists the flags.')
 
 
-def _number(
-  flag: str, kind: Callable[[str], Any], what: str, low: int
-) -> Callable[[str], Any]:
-  """Returns what reads a flag's number, and refuses one below `low`."""
+class _Number(NamedTuple):
+  """A flag whose value is a number.
 
-  def read(text):
+  Fields:
+    kind: int, or float of seconds.
+    low: the least value.
+    default: None where there is none, or where the machine says it.
+    text: what it is, for people.
+  """
+
+  kind: Callable[[str], float]
+  low: int
+  default: int | None
+  text: str
+
+  def read(self, flag: str, value: str) -> float:
+    """Returns the number of a flag's value."""
     try:
-      value = kind(text)
+      found = self.kind(value)
     except ValueError:
-      value = None
-    if value is None or not value >= low:  # NaN is not
-      raise argparse.ArgumentTypeError(
-        f'--{flag}={text} must be {what} of at least {low}'
-      )
-    return value
-
-  return read
-
-
-def _whole(flag, low):
-  return _number(flag, int, 'a whole number', low)
+      found = math.nan
+    if found >= self.low:  # NaN is not
+      return found
+    what = 'whole number' if self.kind is int else 'number of seconds'
+    raise argparse.ArgumentTypeError(
+      f'--{flag}={value} must be a {what} of at least {self.low}'
+    )
 
 
-def _seconds(flag):
-  return _number(flag, float, 'a number of seconds', 0)
+_NUMBERS = {
+  'workers': _Number(int, 1, None, 'how many'),
+  'cores_per_worker': _Number(
+    int,
+    0,
+    None,
+    'the cores that each worker keeps to; 0 for any (default: an equal share, '
+    'or any where there are fewer cores than workers)',
+  ),
+  'gpus_per_worker': _Number(
+    int,
+    0,
+    None,
+    "how many of CUDA_VISIBLE_DEVICES, or of the machine's GPUs, each worker "
+    'has for its own (default: all see all)',
+  ),
+  'grace_secs': _Number(
+    float,
+    0,
+    300,
+    'workers that go on for longer after a signal, or after another one has '
+    'finished, are killed (default: %(default)s)',
+  ),
+  'max_restarts': _Number(
+    int,
+    0,
+    3,
+    'how often all are started again when one is lost (default: %(default)s)',
+  ),
+}
 
 
 def _parser():
@@ -88,53 +121,20 @@ def _parser():
     'as workers of one cluster. When one is lost, all are started again.',
     allow_abbrev=False,
   )
-  parser.add_argument(
-    '--workers', type=_whole('workers', 1), metavar='N', help='how many'
-  )
+  for flag, number in _NUMBERS.items():
+    parser.add_argument(
+      f'--{flag}',
+      type=functools.partial(number.read, flag),
+      default=number.default,
+      metavar='N' if number.kind is int else 'SECONDS',
+      help=number.text,
+    )
   parser.add_argument(
     '--log_dir',
     default=os.path.join('runs', 'workers'),
     metavar='DIR',
     help='the folder of worker-1.log, ..., the output of all workers but the '
     'first (default: %(default)s)',
-  )
-  parser.add_argument(
-    '--cores_per_worker',
-    type=_whole('cores_per_worker', 0),
-    metavar='N',
-    help='the cores that each worker keeps to; 0 for any (default: an equal '
-    'share, or any where there are fewer cores than workers)',
-  )
-  parser.add_argument(
-    '--gpus_per_worker',
-    type=_whole('gpus_per_worker', 0),
-    metavar='N',
-    help="how many of CUDA_VISIBLE_DEVICES, or of the machine's GPUs, each "
-    'worker has for its own (default: all see all)',
-  )
-  parser.add_argument(
-    '--grace_secs',
-    type=_seconds('grace_secs'),
-    default=300,
-    metavar='SECONDS',
-    help='workers that go on for longer after a signal, or after another one '
-    'has finished, are killed (default: %(default)s)',
-  )
-  parser.add_argument(
-    '--max_restarts',
-    type=_whole('max_restarts', 0),
-    default=3,
-    metavar='N',
-    help='how often all are started again when one is lost (default: '
-    '%(default)s)',
-  )
-  parser.add_argument(
-    '--min_uptime_secs',
-    type=_seconds('min_uptime_secs'),
-    default=20,
-    metavar='SECONDS',
-    help='a worker that ends with status 1 or 2 before that would do so again: '
-    'nothing is started again (default: %(default)s)',
   )
   return parser
 
@@ -176,7 +176,6 @@ def read(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Job:
     _cores(workers, given.cores_per_worker),
     _gpus(workers, given.gpus_per_worker, environ.get('CUDA_VISIBLE_DEVICES')),
     given.grace_secs,
-    given.min_uptime_secs,
     given.max_restarts,
   )
 

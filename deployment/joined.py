@@ -37,7 +37,7 @@ class Joined(Workers):
       accelerator: how it uses GPUs.
 
     Raises:
-      ValueError: its port cannot be had.
+      ending.Fault: its port cannot be had.
     """
     self.addresses: Sequence[str] = cluster.addresses
     self.count, self.index = len(cluster.addresses), cluster.index
@@ -51,7 +51,7 @@ class Joined(Workers):
         config=self.session_config(own),
       )
     except tf.errors.OpError:
-      raise ValueError(
+      raise ending.Fault(
         f'Worker {self.index} cannot listen at its address, '
         f'{cluster.addresses[self.index]}: another process has the port, or '
         'another worker has the same index. Stop that process, or name '

@@ -4,7 +4,9 @@
 
 Every copy is told its place and the addresses of all by TF_CONFIG. Worker 0,
 the chief, writes to the launcher's own output, the others to files. When one is
-lost all are killed, as the others wait for it, and all are started again.
+lost all are killed, as the others wait for it, and all are started again; not
+after a mistake, of which the status is 1 or 2 (a fault that may pass has 75, as
+of a full disk, or is a signal).
 
 SIGTERM and Ctrl-C are passed to each worker as SIGTERM, once for each time they
 come. Send them to the launcher alone: to the training script a second one says
@@ -34,7 +36,7 @@ from deployment import command, workers
 from deployment.status import LOST
 from engine.common import console
 
-_MISTAKES = (1, 2)  # statuses that come again, if a worker has just begun
+_MISTAKES = (1, 2)  # statuses of what would come again
 # The statuses of workers that were asked to stop, and have saved.
 _ASKED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _FROM_OUTSIDE = (signal.SIGTERM, getattr(signal, 'SIGKILL', None))
@@ -202,7 +204,7 @@ def _fault(worker, job):
   return End(
     128 - status if status < 0 else status,
     '\n'.join([f'Worker {worker.index} {what[0]}', *what[1:]]),
-    may_pass=status not in _MISTAKES or worker.seconds >= job.min_uptime_secs,
+    may_pass=status not in _MISTAKES,
   )
 
 
@@ -257,10 +259,7 @@ def run(job: command.Job, signals: Signals) -> int:
 def _why_final(end, restarts, job):
   """Returns why nothing is started again, '' if it is."""
   if not end.may_pass:
-    return (
-      f'The worker had run for less than {job.min_uptime_secs:g} s '
-      '(--min_uptime_secs), so this would come again: nothing is started again.'
-    )
+    return 'This would come again: nothing is started again.'
   if restarts == job.max_restarts:
     return f'Nothing is started again: --max_restarts={restarts} is reached.'
   return ''

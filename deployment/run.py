@@ -13,7 +13,7 @@ from deployment.joined import Joined
 from deployment.watch import Watch
 from engine import evaluate as engine_evaluate
 from engine import train as engine_train
-from engine.common import console, runtime
+from engine.common import console, ending, runtime
 from engine.config.parts.cluster import ClusterConfig
 from engine.config.scripts import EvalConfig, TrainConfig
 from engine.replicas import agreement, workers
@@ -120,9 +120,9 @@ def joined(
   except SystemExit:  # by a signal: all stop after the same step
     together.wait()
     raise
-  except _LOST:
+  except _LOST as error:
     watch.await_verdict()  # which names the worker, and does not return
-    raise
+    raise ending.Fault(console.explain(error)) from None
   finally:
     watch.stop()
 

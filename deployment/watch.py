@@ -107,14 +107,14 @@ class Watch:
     """Returns when all workers have answered; watches them from then on.
 
     Raises:
-      ValueError: one has not answered for long.
+      ending.Fault: one has not answered for long.
     """
     begin, told = time.monotonic(), False
     while missing := [peer for peer in self._peers if peer.seen is None]:
       names = ', '.join(peer.name for peer in missing)
       waited = time.monotonic() - begin
       if waited > _START * self._seconds:
-        raise ValueError(
+        raise ending.Fault(
           f'There is no answer from {names} within '
           f'{_START * self._seconds:.0f} seconds ({missing[0].reason or "none"}'
           '): is it running, with this index, at this address, and may this '

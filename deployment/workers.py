@@ -150,7 +150,6 @@ class Worker:
 
   Attributes:
     index: in the cluster, from 0.
-    seconds: how long it has run.
     status: what it has ended with, -n if signal n killed it; None until then.
     ended: when it was seen to have ended, in seconds of `time.monotonic`.
   """
@@ -166,7 +165,6 @@ class Worker:
     self.ended = 0.0
     self._log = log_path(job.log_dir, index) if index else None
     self._log_begin = 0
-    self._begin = time.monotonic()
     with contextlib.ExitStack() as opened:
       try:
         file = None
@@ -187,10 +185,6 @@ class Worker:
         raise ValueError(
           f'Worker {index} cannot be started: {console.explain(error)}'
         ) from None
-
-  @property
-  def seconds(self) -> float:
-    return (self.ended or time.monotonic()) - self._begin
 
   def poll(self) -> None:
     """Sets `status` and `ended` if it has ended."""

@@ -18,7 +18,7 @@ from engine.evaluate import evaluate
 from engine.evaluation.validator import eval_config
 from engine.input.pipeline import training_stream
 from engine.model import precision, sync_batch_norm
-from engine.model.batch_norm import Recalibration, of_all_workers
+from engine.model.batch_norm import Recalibration
 from engine.replicas import agreement
 from engine.replicas.replicas import Replicas
 from engine.resolve import data
@@ -132,9 +132,7 @@ class TrainingRun:
       config, self._dataset, self._latest is not None
     )
     self._every = _evaluate_every(config, self._source.num_examples)
-    self._evaluations = Evaluations(
-      config, self._start, self._every, self._is_chief
-    )
+    self._evaluations = Evaluations(config, self._start, self._every)
     self._stream, waiting = self._open_stream(0)
     self._waiting = [waiting]
     self._stream.position = self._start * config.num_micro_batches
@@ -225,7 +223,6 @@ class TrainingRun:
       self._stream,
       self._step.shadows,
       self._without_draws,
-      of_all_workers,
     )
     self._diagnosis = Diagnosis(
       self._source,
@@ -325,7 +322,7 @@ class TrainingRun:
     """Prepares what happens around the steps."""
     config = self._config
     several = self._replicas.workers.count > 1
-    self._report = report = self._prepare_report(not several)
+    self._report = report = self._prepare_report()
     self._stop = (
       hooks.StopOnSignal(
         self._step.asked,
@@ -343,8 +340,6 @@ class TrainingRun:
       self._is_last,
       self._recalibration.apply,
       self._diagnosis.explain,
-      self._is_chief,
-      not several,
     )
     self._validation = None
     if self._every is not None:
@@ -375,7 +370,7 @@ class TrainingRun:
     ]
     self._closed = [self._stop, *reports, *validation, *profile]
 
-  def _prepare_report(self, alone):
+  def _prepare_report(self):
     """Returns the report of the steps, None where the chief makes it."""
     config = self._config
     if not self._is_chief:
@@ -392,7 +387,6 @@ class TrainingRun:
       config.log_every_n_steps,
       config.examples_per_step,
       _advice(config, self._task) if not self._start else '',
-      alone,
     )
 
   def _summaries(self):
@@ -433,8 +427,6 @@ class TrainingRun:
     finally:
       for each in self._closed:
         each.close()
-      if creator.stays and creator.session:
-        self._stream.stop(creator.session)
     self._replicas.workers.wait()  # for what the chief has saved
     if self._report and self._report.unread:
       raise BrokenPipeError

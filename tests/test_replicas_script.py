@@ -214,11 +214,11 @@ def test_masks(shapes):
     ),
     (
       {'batch_size': 41},
-      '--global_batch_size=82 is larger than the 80 examples of flowers',
+      'A step has 82 examples, as there are 2 replicas, more than the 80',
     ),
     (
       {'num_micro_batches': 3},
-      '--num_micro_batches=3 does not divide --batch_size=8 in each of 2',
+      '--num_micro_batches=3 does not divide the 8 examples of each of 2',
     ),
     ({'scale_learning_rate': 'half'}, '--scale_learning_rate=half'),
   ],
@@ -240,5 +240,5 @@ def test_few_examples():
   assert '2 steps of 6 images of 32x32' in succeeded(**flags, num_clones=2)
   refused(
     train(**{**flags, 'train_dir': 'other'}, num_clones=8),
-    '--global_batch_size=8 is larger than the 7 examples of flowers',
+    'A step has 8 examples, as there are 8 replicas, more than the 7 of',
   )

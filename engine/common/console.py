@@ -88,8 +88,9 @@ def explain(failure: Exception) -> str:
   name and a stack trace; those of our own begin a line with 'ValueError: '.
   """
   text = str(failure) or type(failure).__name__
-  if isinstance(failure, OSError) and failure.filename:
-    return f'{one_line(str(failure.filename))}: {failure.strerror}.'
+  if isinstance(failure, OSError) and failure.strerror:
+    where = f'{one_line(str(failure.filename))}: ' if failure.filename else ''
+    return f'{where}{failure.strerror}.'
   lines = text.splitlines()
   for line in lines:
     if line.startswith('ValueError: '):
@@ -113,4 +114,9 @@ def explain(failure: Exception) -> str:
       )
     )
   ]
-  return found[0] if found else text
+  return _ended(found[0] if found else text)
+
+
+def _ended(text):
+  """Returns a text as a sentence, behind which another may follow."""
+  return text if text.endswith(('.', '!', '?')) else f'{text}.'

@@ -182,8 +182,9 @@ def run(
     begin: see `read`.
 
   Returns:
-    The exit status: 0, 1 for a failure that has been explained, 130 where
-    the user interrupted, 141 where nobody reads what is printed any more.
+    The exit status: 0, that of `ending.status` for a failure that has been
+    explained, 130 where the user interrupted, 141 where nobody reads what is
+    printed any more.
   """
   try:
     status = _status(config_class, target, argv, takes_arguments, begin)
@@ -230,7 +231,7 @@ def _status(config_class, target, argv, takes_arguments, begin):
     if verbosity > 0:
       traceback.print_exc()
     console.error(_missing_module(error) or console.explain(error))
-    return 1
+    return ending.status(error)
 
 
 def _close_output():

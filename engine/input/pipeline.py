@@ -272,7 +272,7 @@ class Source:
 
       return tf.data.Dataset.zip((found, steps)).map(_as_is(mixed))
 
-    return Stream(self, batches, start)
+    return Stream(self, batches, start, replicas > 1)
 
   def evaluation(
     self, batch_size: int, shuffle: bool = False, share: range | None = None
@@ -388,17 +388,21 @@ class Stream:
     initializer: the op that begins anew.
     position: the number of the next batch, to be set where `start` is a
       tensor.
+    is_shared: whether other replicas have the rest of each batch.
   """
 
-  def __init__(self, source: Source, batches: Callable, start: Any):
+  def __init__(
+    self, source: Source, batches: Callable, start: Any, is_shared: bool = False
+  ):
     """Builds the iterator.
 
     Args:
       source: where the batches come from.
       batches: batches(start) returns a tf.data.Dataset.
       start: int or int64 scalar, the number of batches to leave out.
+      is_shared: see above.
     """
-    self._source = source
+    self._source, self.is_shared = source, is_shared
     self._start = tf.placeholder_with_default(tf.cast(start, tf.int64), [])
     iterator = tf.data.make_initializable_iterator(
       batches(self._start).prefetch(2).with_options(_options())
@@ -467,16 +471,6 @@ class Stream:
       else:
         self._source.tell_left_out()
         return values
-
-  def stop(self, session: tf.Session) -> None:
-    """Ends the threads that read ahead, in a session that is not closed.
-
-    One that called Python while the process ends would abort it.
-    """
-    session.run(
-      [each.initializer for each in self._all],
-      {each._start: tf.int64.max for each in self._all},
-    )
 
   def seek(self, session: Any, position: int | None = None) -> None:
     """Begins anew at a batch.

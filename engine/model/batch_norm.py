@@ -129,7 +129,7 @@ class Population:
 Populations = dict[str, Population]
 
 
-def of_all_workers(found: Populations) -> Populations:
+def _of_all_workers(found):
   """Returns what the workers found on their shares of the batches, joined."""
   together = workers.current()
   if together.count == 1:
@@ -154,7 +154,7 @@ def measure(
   found: list[Layer],
   batches: int,
   on_batch: Callable[[], None] = lambda: None,
-  join: Callable[[Populations], Populations] = lambda found: found,
+  shared: bool = False,
 ) -> dict[tf.Variable, np.ndarray]:
   """Returns the statistics over `batches` batches, by their variables.
 
@@ -165,7 +165,7 @@ def measure(
     found: what `layers` returned, before the graph was finalized.
     batches: the number of batches.
     on_batch: called after each.
-    join: `of_all_workers` where each has a share of the batches.
+    shared: whether each worker has a share of the batches.
   """
   populations = {layer.mean.op.name: Population() for layer in found}
   for _ in range(batches):
@@ -174,7 +174,8 @@ def measure(
     ):
       populations[layer.mean.op.name].add(*batch)
     on_batch()
-  populations = join(populations)
+  if shared:
+    populations = _of_all_workers(populations)
   values: dict[tf.Variable, np.ndarray] = {}
   for layer in found:
     population = populations[layer.mean.op.name]
@@ -196,7 +197,6 @@ class Recalibration:
     batches: int,
     shadows: dict[tf.Variable, tf.Variable],
     feed: Mapping[tf.Tensor, float] | None = None,
-    join: Callable[[Populations], Populations] = lambda found: found,
   ):
     """Finds the layers of the current graph.
 
@@ -205,10 +205,8 @@ class Recalibration:
       batches: how many to take; 0 leaves all as it is.
       shadows: see `measure_averages`; {} without.
       feed: what makes the network that which is evaluated.
-      join: see `measure`.
     """
-    self._feed, self._join = feed, join
-    self._stream, self._shadows = stream, shadows
+    self._stream, self._shadows, self._feed = stream, shadows, feed
     self._layers = layers(tf.get_default_graph()) if batches else []
     self.batches = batches if self._layers else 0
 
@@ -220,7 +218,6 @@ class Recalibration:
     stream: Stream,
     shadows: dict[tf.Variable, tf.Variable],
     feed: Mapping[tf.Tensor, float] | None = None,
-    join: Callable[[Populations], Populations] = lambda found: found,
   ) -> 'Recalibration':
     """Returns that of a training: over an epoch, at most 100 batches.
 
@@ -230,12 +227,11 @@ class Recalibration:
       stream: see above.
       shadows: see above.
       feed: see above.
-      join: see above.
     """
     batches = config.recalibrate_batch_norm_batches
     if batches is None:
       batches = min(-(-source.num_examples // config.examples_per_step), 100)
-    return cls(stream, batches * config.num_micro_batches, shadows, feed, join)
+    return cls(stream, batches * config.num_micro_batches, shadows, feed)
 
   def measure(self, session: tf.Session) -> dict[tf.Variable, np.ndarray]:
     """Returns the statistics by variable, and by moving average."""
@@ -246,7 +242,12 @@ class Recalibration:
     values: dict[tf.Variable, np.ndarray] = {}
     with console.progress(self.batches, unit='batch') as bar:
       take = functools.partial(
-        measure, run, self._layers, self.batches, bar.update, self._join
+        measure,
+        run,
+        self._layers,
+        self.batches,
+        bar.update,
+        self._stream.is_shared,
       )
       values.update(take())
       if self._shadows:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
+from engine.common import sums
 from engine.model import gradients as summed
 
 # What the names of all that is computed again begin with.
@@ -257,7 +258,7 @@ def gradients(
   if not values:
     return found
   more = summed.gradients(
-    list(values), variables, [summed.total(each) for each in values.values()]
+    list(values), variables, [sums.total(each) for each in values.values()]
   )
   return [
     b if a is None else a if b is None else a + b

@@ -1,13 +1,9 @@
 """Gradients whose bits are the same each time.
 
-Where several operations use a tensor, its gradient is a sum. TensorFlow's AddN
-of three or more adds them in an order that follows from which of their buffers
-is free at that moment; two give the same sum in either order. Sums are made in
-pairs here, and `runtime.session_config` keeps TensorFlow from joining them.
+Where several operations use a tensor, its gradient is a sum, which is made in
+pairs here; `engine.common.sums` says why.
 """
 
-import functools
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,8 +28,3 @@ def gradients(
     aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE,
     **options,
   )
-
-
-def total(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-  """Returns the sum of tensors, one after the other."""
-  return functools.reduce(operator.add, tensors)

@@ -6,13 +6,11 @@ processes. Replica r of R takes the examples n of a step with n mod R = r.
 """
 
 import contextlib
-import functools
-import operator
 from collections.abc import Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from engine.common import ending, runtime
+from engine.common import ending, runtime, sums
 from engine.config.scripts import TrainConfig
 from engine.replicas import workers
 from engine.replicas.collectives import Member
@@ -133,10 +131,7 @@ class Replicas:
     """Returns this process's share of the means; see `mean`."""
     if self.count == 1:
       return list(values[0])
-    return [
-      functools.reduce(operator.add, each) / self.count
-      for each in zip(*values, strict=True)
-    ]
+    return [sums.total(each) / self.count for each in zip(*values, strict=True)]
 
   def between(self, shares: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Returns the sums over the workers."""
@@ -173,10 +168,6 @@ class Once(tf.train.SessionCreator):
 
   A MonitoredSession would begin anew by itself when a worker is lost, at the
   checkpoint it began with, while the others are elsewhere.
-
-  Attributes:
-    session: that was opened; None before.
-    stays: whether it is never closed.
   """
 
   def __init__(self, creator: tf.train.SessionCreator, stays: bool):
@@ -187,8 +178,8 @@ class Once(tf.train.SessionCreator):
       stays: whether it is never closed: TensorFlow's server may hang when one
         is closed while another worker waits in a collective operation.
     """
-    self._creator, self.stays = creator, stays
-    self.session: tf.Session | None = None
+    self._creator, self._stays = creator, stays
+    self._opened = False
 
   def create_session(self) -> tf.Session:
     """Returns the session.
@@ -196,11 +187,10 @@ class Once(tf.train.SessionCreator):
     Raises:
       InternalError: it was opened before.
     """
-    if self.session is not None:
+    if self._opened:
       raise tf.errors.InternalError(
         None, None, 'Another worker was lost, or its server does not answer.'
       )
-    made = self.session = self._creator.create_session()
-    if self.stays:
-      ending.never_closed(made)
-    return made
+    made = self._creator.create_session()
+    self._opened = True
+    return ending.never_closed(made) if self._stays else made

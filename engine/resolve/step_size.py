@@ -100,16 +100,15 @@ def _shared(together, replicas):
 def check(config: TrainConfig, dataset: Dataset, replicas: int) -> None:
   """Raises ValueError where a step does not fit the data or the replicas."""
   together, parts = config.examples_per_step, config.num_micro_batches
-  shared = replicas > 1 or together != config.batch_size
-  flag = (
-    f'--global_batch_size={together}'
-    if shared
-    else f'--batch_size={config.batch_size}'
-  )
   if together > dataset.num_samples:
+    where, what = '', '--batch_size'
+    if replicas > 1:
+      where = f', as there are {replicas} replicas'
+      what += ', --global_batch_size or the number of replicas'
     raise ValueError(
-      f'{flag} is larger than the {dataset.num_samples} examples of '
-      f'{dataset.name}, split {dataset.split_name}: lower it.'
+      f'A step has {together} examples{where}, more than the '
+      f'{dataset.num_samples} of {dataset.name}, split {dataset.split_name}: '
+      f'lower {what}.'
     )
   if together % replicas:
     raise ValueError(
@@ -118,8 +117,8 @@ def check(config: TrainConfig, dataset: Dataset, replicas: int) -> None:
       '--global_batch_size so that they do.'
     )
   if together // replicas % parts:
-    where = f' in each of {replicas} replicas' if replicas > 1 else ''
+    where = f'each of {replicas} replicas' if replicas > 1 else 'a step'
     raise ValueError(
-      f'--num_micro_batches={parts} does not divide '
-      f'--batch_size={together // replicas}{where}: choose a factor of it.'
+      f'--num_micro_batches={parts} does not divide the '
+      f'{together // replicas} examples of {where}: choose a factor of them.'
     )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datasets.files import atomic, check_regular
 from engine.checkpoints.ranking import Row, ranked, worth
 from engine.config.scripts import TrainConfig
+from engine.replicas import workers
 
 EVALUATIONS_FILENAME = 'evaluations.csv'
 
@@ -71,14 +72,14 @@ def read(train_dir: str) -> list[Row]:
 class Evaluations:
   """evaluations.csv: a row an evaluation, with every digit.
 
+  All workers know the rows, and the chief writes them.
+
   Attributes:
     rows: the evaluations, by step.
     counted: those of them that early stopping and the plateau look at.
   """
 
-  def __init__(
-    self, config: TrainConfig, step: int, every: int | None, writes: bool = True
-  ):
+  def __init__(self, config: TrainConfig, step: int, every: int | None):
     """Reads the evaluations up to a step; later ones will be done again.
 
     That at the end of a run which is resumed with more steps stays, and may
@@ -88,9 +89,9 @@ class Evaluations:
       config: the complete `TrainConfig`.
       step: the step at which the run is.
       every: steps between two evaluations, None if there are to be none.
-      writes: whether this worker writes the file.
     """
-    self._config, self._every, self._writes = config, every or 1, writes
+    self._config, self._every = config, every or 1
+    self._writes = workers.current().is_chief
     self._path = os.path.join(config.train_dir, EVALUATIONS_FILENAME)
     self.rows = [
       row

@@ -15,7 +15,8 @@ import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
 from engine.checkpoints import locate
-from engine.common import console
+from engine.common import console, ending
+from engine.replicas import workers
 from engine.training.estimate import Estimate
 from engine.training.metrics_log import MetricsLog
 
@@ -69,7 +70,6 @@ class Report(tf.train.SessionRunHook):
     every: int,
     batch_size: int,
     advice: str = '',
-    alone: bool = True,
   ):
     """Prepares the report.
 
@@ -82,10 +82,9 @@ class Report(tf.train.SessionRunHook):
       every: steps between two lines.
       batch_size: examples in a step.
       advice: see `Estimate`.
-      alone: whether it may stop a training that nobody reads of; otherwise see
-        `StopOnSignal`.
     """
-    self._alone = alone
+    # Of several workers the chief stops all; see `StopOnSignal`.
+    self._alone = workers.current().count == 1
     self._fetches, self._train_dir = fetches, train_dir
     self._start, self._total, self._every = start_step, total, every
     self._batch_size = batch_size
@@ -223,8 +222,9 @@ class Save(tf.train.SessionRunHook):
 
   The checkpoint of the last step is written after `finish`, so that whoever
   finds it finds it finished; after early stopping it is there before, and is
-  written again. Weights that are not finite are not
-  saved, but an error.
+  written again. Weights that are not finite are not saved, but an error.
+
+  Of several workers the chief saves; the others finish, and look at weights.
   """
 
   def __init__(
@@ -236,8 +236,6 @@ class Save(tf.train.SessionRunHook):
     is_last: Callable[[int], bool],
     finish: Callable[[tf.Session], None],
     explain: Callable[[tf.Session], str],
-    writes: bool = True,
-    alone: bool = True,
   ):
     """Prepares to save.
 
@@ -249,10 +247,9 @@ class Save(tf.train.SessionRunHook):
       is_last: whether a step is the last.
       finish: called with the session when the last step is done.
       explain: called with the session where weights are not finite; says why.
-      writes: whether this worker writes them; the others only finish.
-      alone: whether it is the only worker, and so may explain at any time.
     """
-    self._writes, self._alone = writes, alone
+    together = workers.current()
+    self._writes, self._alone = together.is_chief, together.count == 1
     self._scaffold, self._path, self._seconds = scaffold, path, seconds
     self._step, self._is_last, self._finish = step, is_last, finish
     self._explain = explain
@@ -275,7 +272,8 @@ class Save(tf.train.SessionRunHook):
     """Writes the checkpoint of a step; all workers call it, after that step.
 
     Raises:
-      ValueError: weights are not finite, or the disk is full.
+      ValueError: weights are not finite.
+      ending.Fault: the disk is full.
     """
     if not session.run(self._finite):
       raise ValueError(
@@ -303,7 +301,7 @@ class Save(tf.train.SessionRunHook):
       self._scaffold.saver.save(session, self._path, global_step=step)
     except (tf.errors.OpError, OSError) as error:
       self._discard(step)
-      raise ValueError(
+      raise ending.Fault(
         f'The checkpoint of step {step} cannot be written to {self._path}: '
         f'{console.explain(error)} Those that are there are whole: make '
         'room, and the same command resumes from the newest.'

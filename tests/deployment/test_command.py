@@ -32,7 +32,6 @@ def test_defaults():
       cores=[[2, 3, 4, 5], [6, 7, 8, 9]],
       gpus=None,
       grace_secs=300,
-      min_uptime_secs=20,
       max_restarts=3,
     )
   )
@@ -40,10 +39,10 @@ def test_defaults():
 
 def test_flags():
   flags = '--workers 1 --log_dir=a --cores_per_worker=0 --gpus_per_worker=1 '
-  flags += '--grace_secs=0.5 --min_uptime_secs=0 --max_restarts=0'
+  flags += '--grace_secs=0.5 --max_restarts=0'
   script = ['-m', 'json.tool']
   assert read(*flags.split(), script=script) == command.Job(
-    script, 1, 'a', None, [['0']], 0.5, 0, 0
+    script, 1, 'a', None, [['0']], 0.5, 0
   )
 
 

@@ -16,6 +16,7 @@ import time
 import pytest
 
 from deployment import launch
+from engine.common import ending
 
 ROOT = pathlib.Path(__file__).parents[2]
 PATIENCE = 60  # seconds for a process to come to where it is waited for
@@ -212,8 +213,8 @@ if index == 0 and first:
 
 
 @pytest.mark.parametrize('status', [1, 2])
-def test_a_failure_at_once_is_final(run, tmp_path, status):
-  """It is a mistake; the last lines of the log say which."""
+def test_a_mistake_is_final(run, tmp_path, status):
+  """However long it has run; the last lines of the log say which."""
   script = f"""
 if index == 0:
   time.sleep(600)
@@ -227,24 +228,20 @@ sys.exit({status})
     f'error: Worker 1 ended with status {status}; the last lines of its '
     'output:',
     *map(str, range(10, 30)),
-    'The worker had run for less than 20 s (--min_uptime_secs), so this would '
-    'come again: nothing is started again.',
+    'This would come again: nothing is started again.',
   ]
   assert not runs(begun(tmp_path)[0])
 
 
-@pytest.mark.parametrize(
-  'status, flag', [(1, '--min_uptime_secs=0.01'), (3, '--min_uptime_secs=60')]
-)
-def test_a_failure_that_may_not_come_again(run, status, flag):
-  """One after some time, or with another status."""
+@pytest.mark.parametrize('status', [3, ending.MAY_PASS])
+def test_a_failure_that_may_not_come_again(run, status):
   script = f"""
 with open('attempts', 'a+') as file:
   file.write('again\\n')
   file.seek(0)
   sys.exit(0 if len(file.readlines()) == 3 else {status})
 """
-  found, _, err = run(script, flag, workers=1)
+  found, _, err = run(script, workers=1)
   assert found == 0
   assert err == ''.join(
     f'note: Worker 0 ended with status {status}.\n'
@@ -577,13 +574,12 @@ time.sleep(600)
 
 
 def test_a_kill_at_once_is_no_mistake(run):
-  """However short a worker has run, and whatever the others end with."""
+  """Whatever the others end with."""
   status, _, err = run(
     """
 if first:
   os.kill(os.getpid(), signal.SIGKILL) if index else time.sleep(600)
-""",
-    '--min_uptime_secs=1000',
+"""
   )
   assert status == 0, err
   assert 'Worker 1 was killed by SIGKILL' in err and 'restart 1 of 3' in err

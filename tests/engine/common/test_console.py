@@ -1,5 +1,6 @@
 """What a person sees."""
 
+import errno
 import pathlib
 import re
 import sys
@@ -106,6 +107,12 @@ def test_explain_a_file(tmp_path, mode, strerror):
     (ValueError('one\ntwo'), 'one\ntwo'),
     (ValueError(), 'ValueError'),
     (OSError('plain'), 'plain'),
+    (
+      OSError(errno.ENOSPC, 'No space left on device'),
+      'No space left on device.',
+    ),
+    (tf.errors.AbortedError(None, None, 'Lost'), 'Lost.'),
+    (tf.errors.AbortedError(None, None, 'Lost.'), 'Lost.'),
     (ImportError("No module named 'x'"), "No module named 'x'"),
   ],
 )

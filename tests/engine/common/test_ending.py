@@ -1,9 +1,12 @@
 """A script that ends at once runs nothing more, and keeps its status."""
 
+import errno
 import subprocess
 import sys
 
 import pytest
+
+from engine.common import ending
 
 SCRIPT = """
 import atexit, sys
@@ -27,3 +30,18 @@ def test_leave(begin, status, printed):
     text=True,
   )
   assert (found.returncode, found.stdout) == (status, printed)
+
+
+@pytest.mark.parametrize(
+  'failure, status',
+  [
+    (ValueError('wrong'), 1),
+    (OSError('wrong'), 1),
+    (FileNotFoundError(errno.ENOENT, 'No such file'), 1),
+    (OSError(errno.ENOSPC, 'No space left on device'), 75),
+    (OSError(errno.ESTALE, 'Stale file handle'), 75),
+    (ending.Fault('The checkpoint cannot be written.'), 75),
+  ],
+)
+def test_status(failure, status):
+  assert ending.status(failure) == status

@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from engine.common.variables import assign
 from engine.model import batch_norm
+from engine.replicas import workers
 from nets import decoders
 from tests import builders
 
@@ -406,3 +407,37 @@ def test_a_decoder_of_two_stages_at_two_scales(graph):
     first.mean: 4.0,
     first.variance: (1 + 9 + 2 * 16 + 4 * 4) / 5,
   }
+
+
+class Told(workers.Workers):
+  """A worker of two, which hears what was told before."""
+
+  count = 2
+
+  def __init__(self, told):
+    self._told = told
+
+  def gather(self, arrays):
+    self._told.append(arrays)
+    return self._told
+
+
+def test_shares_of_workers_are_joined(graph):
+  """The second hears both: the mean and the variance of all values."""
+  values = np.random.default_rng(0).normal(size=(2, 3, 5, 4)) + 7
+  layer = batch_norm.Layer(
+    tf.get_variable('mean', [4]), tf.get_variable('variance', [4]), ()
+  )
+  told = []
+  for share in values:
+    batches = iter(share)
+
+    def run(fetches, batches=batches):
+      batch = next(batches)
+      return [(batch.mean(0), batch.var(0, ddof=1), len(batch))]
+
+    with workers.use(Told(told)):
+      found = batch_norm.measure(run, [layer], 3, shared=True)
+  every = values.reshape(-1, 4)
+  np.testing.assert_allclose(found[layer.mean], every.mean(0))
+  np.testing.assert_allclose(found[layer.variance], every.var(0, ddof=1))

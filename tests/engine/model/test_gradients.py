@@ -70,11 +70,3 @@ def test_values(graph):
     wanted, found = session.run(both)
   for one, other in zip(wanted, found, strict=True):
     np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
-
-
-def test_total(graph):
-  values = [tf.constant([1.0, 2.0]) * i for i in range(4)]
-  with tf.Session() as session:
-    np.testing.assert_array_equal(
-      session.run(gradients.total(values)), [6.0, 12.0]
-    )

@@ -223,14 +223,15 @@ def test_fits(replicas, flags):
     (
       1,
       {'batch_size': 81},
-      '--batch_size=81 is larger than the 80 examples of colours, split train: '
-      'lower it.',
+      'A step has 81 examples, more than the 80 of colours, split train: lower '
+      '--batch_size.',
     ),
     (
       2,
       {'batch_size': 41, 'global_batch_size': 82},
-      '--global_batch_size=82 is larger than the 80 examples of colours, split '
-      'train: lower it.',
+      'A step has 82 examples, as there are 2 replicas, more than the 80 of '
+      'colours, split train: lower --batch_size, --global_batch_size or the '
+      'number of replicas.',
     ),
     (
       2,
@@ -249,15 +250,15 @@ def test_fits(replicas, flags):
     (
       1,
       {'batch_size': 8, 'num_micro_batches': 3},
-      '--num_micro_batches=3 does not divide --batch_size=8: choose a factor '
-      'of it.',
+      '--num_micro_batches=3 does not divide the 8 examples of a step: choose '
+      'a factor of them.',
     ),
     # Of the sixteen, not of the eight that the run was begun with.
     (
       4,
       {'batch_size': 8, 'global_batch_size': 16, 'num_micro_batches': 8},
-      '--num_micro_batches=8 does not divide --batch_size=4 in each of 4 '
-      'replicas: choose a factor of it.',
+      '--num_micro_batches=8 does not divide the 4 examples of each of 4 '
+      'replicas: choose a factor of them.',
     ),
   ],
 )

@@ -8,6 +8,7 @@ import pytest
 from engine.checkpoints.ranking import ranked
 from engine.config import tasks
 from engine.config.scripts import TrainConfig
+from engine.replicas import workers
 from engine.training import early_stopping
 
 NAN = math.nan
@@ -283,3 +284,15 @@ def test_an_empty_file(evaluations, tmp_path):
   (tmp_path / 'evaluations.csv').touch()
   assert evaluations().rows == []
   assert early_stopping.read(str(tmp_path / 'nowhere')) == []
+
+
+def test_the_chief_writes(evaluations, tmp_path):
+  class Other(workers.Workers):
+    index = 1
+
+  with workers.use(Other()):
+    other = evaluations()
+    for row in rows_of(0.1, 0.2):
+      other.add(row)
+    assert other.rows == rows_of(0.1, 0.2)
+  assert list(tmp_path.iterdir()) == []
