@@ -148,8 +148,7 @@ def benchmark_flags():
 
 
 def launcher_flags():
-  text = (ROOT / 'deployment/command.py').read_text('utf-8')
-  return set(re.findall(r"add_argument\(\s*'--(\w+)'", text))
+  return {*vars(command._parser().parse_args([]))}
 
 
 LAUNCHER = 'deployment.launch'

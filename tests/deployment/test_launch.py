@@ -578,6 +578,7 @@ def test_a_kill_at_once_is_no_mistake(run):
   status, _, err = run(
     """
 if first:
+  wait_for('begun-0')
   os.kill(os.getpid(), signal.SIGKILL) if index else time.sleep(600)
 """
   )
