@@ -275,9 +275,11 @@ def resize(
   if image.shape.as_list()[-3:-1] == [height, width]:
     return tf.cast(image, tf.float32)
   is_batch = len(image.shape) == 4
+  # Of the same bits. TensorFlow resizes floats by vector instructions, and
+  # TFLite resizes nothing else.
+  image = tf.cast(image, tf.float32)
   resized = tf.image.resize_bilinear(
-    # Of the same bits; TFLite, which batches are for, resizes floats alone.
-    tf.cast(image, tf.float32) if is_batch else image[None],
+    image if is_batch else image[None],
     [height, width],
     half_pixel_centers=half_pixel_centers,
   )

@@ -359,6 +359,8 @@ def _options():
   # Images are prepared side by side; to share out one among threads as well
   # costs more than it gains.
   options.threading.max_intra_op_parallelism = 1
+  # Nothing here is left to it, and to find out it times every operation.
+  options.autotune.enabled = False
   return options
 
 

@@ -47,6 +47,22 @@ def test_resize_and_crop_has_the_bits_of_resize_then_crop(run, size):
   np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('half_pixel_centers', [False, True])
+@pytest.mark.parametrize('size', SIZES + [(57, 31), (1, 1)])
+def test_resize_has_the_bits_of_resizing_bytes(
+  run, size, half_pixel_centers, channels
+):
+  def both(image, _):
+    image = image[..., :channels]
+    return tf.image.resize_bilinear(
+      image[None], [224, 200], half_pixel_centers=half_pixel_centers
+    )[0], utils.resize(image, 224, 200, half_pixel_centers)
+
+  want, got = run(both, golden.photo(0, *size))
+  np.testing.assert_array_equal(got, want)
+
+
 def test_eval_crops_the_centre(run):
   image = np.zeros((256, 512, 3), np.uint8)
   image[:, 256:] = 200
