@@ -10,12 +10,17 @@ prepares 224x224 training crops of them
 - by keras.utils.image_dataset_from_directory, which neither crops nor flips,
 - by Pillow: decode, crop and resize, in one thread.
 
+and, to tell where the time goes, of this project's recipe the first parts
+alone.
+
 All take turns for several rounds, so that a slow moment of the machine hits
-all alike; the table gives medians. --records=N measures memory instead.
+all alike; the table gives medians. A turn first uses up what was read ahead
+during the others'. --records=N measures memory instead.
 """
 
 import argparse
 import contextlib
+import functools
 import io
 import itertools
 import os
@@ -37,11 +42,24 @@ from datasets.writing import writer
 from datasets.writing.plan import Item, Options, Plan
 from engine.input import pipeline
 from engine.tasks.classification.labels import ClassLabels
-from preprocessing import preprocessing_factory
+from preprocessing import preprocessing_factory, vgg_preprocessing
+from preprocessing import preprocessing_utils as utils
 
 SIZE, BATCH = 224, 32
 THREADS = 4  # the default of --num_preprocessing_threads, here and in TF-Slim
 MEAN = (123.68, 116.78, 103.94)
+
+# What is done of the vgg recipe, with an encoded image and its window. One
+# pixel is returned, lest the copy to the batch be measured too.
+PARTS = {
+  '  read, window chosen': lambda image, window: window(
+    tf.concat([image.size, [3]], 0)
+  ),
+  '  and decoded': lambda image, window: image.pixels(window)[0, 0],
+  '  and resized': lambda image, window: utils.resize(
+    image.pixels(window), SIZE, SIZE
+  )[0, 0],
+}
 
 
 def make_photos(folder: pathlib.Path, count: int, quality: int) -> None:
@@ -60,13 +78,24 @@ def make_photos(folder: pathlib.Path, count: int, quality: int) -> None:
       crop.save(folder / name / f'{i}.jpg', quality=quality)
 
 
-def ours(dataset, preprocessing: str = 'vgg'):
+def ours(dataset, prepare):
   """Returns the op that takes a batch of this project's, and how to begin."""
-  prepare = preprocessing_factory.get_preprocessing(preprocessing, True)
   labels = ClassLabels(prepare, SIZE, dataset.num_classes)
   source = pipeline.Source(dataset, labels, num_threads=THREADS)
   stream = source.training(BATCH, 0, 0)
   return stream.batch.images.op, stream.initializer
+
+
+def part_of_vgg(part):
+  """Returns a preprocessing that is only a part of the vgg recipe."""
+
+  def prepare(image, height, width, seed):
+    def window(shape):
+      return vgg_preprocessing.sample_window(shape, height, width, seed)
+
+    return part(image, window)
+
+  return prepare
 
 
 def original(dataset):
@@ -145,14 +174,23 @@ def pillow(files):
     yield
 
 
-def rate(step, pictures: int, seconds: float) -> float:
-  """Returns images a second of a step that prepares `pictures`."""
-  step()
-  begin, count = time.perf_counter(), 0
+def rate(step, pictures: int, seconds: float) -> tuple[float, float]:
+  """Returns images a second, and the microseconds of a core that one takes.
+
+  Args:
+    step: prepares images.
+    pictures: how many.
+    seconds: to measure, after half of that to use up what was read ahead.
+  """
+  begin = time.perf_counter()
+  while time.perf_counter() - begin < seconds / 2:
+    step()
+  begin, cpu, count = time.perf_counter(), time.process_time(), 0
   while time.perf_counter() - begin < seconds:
     step()
     count += pictures
-  return count / (time.perf_counter() - begin)
+  spent = time.process_time() - cpu
+  return count / (time.perf_counter() - begin), spent / count * 1e6
 
 
 def session_step(build):
@@ -183,12 +221,18 @@ def compare(
   dataset = dataset_factory.get_dataset('tfrecord', 'train', records)
   eager = iter(keras(folder))
   one = pillow(files)
-  steps = {
-    'ours, vgg': (session_step(lambda: ours(dataset)), BATCH),
-    'ours, inception': (
-      session_step(lambda: ours(dataset, 'inception')),
-      BATCH,
+  recipes = {
+    'ours, vgg': preprocessing_factory.get_preprocessing('vgg', True),
+    **{name: part_of_vgg(part) for name, part in PARTS.items()},
+    'ours, inception': preprocessing_factory.get_preprocessing(
+      'inception', True
     ),
+  }
+  steps = {
+    **{
+      name: (session_step(functools.partial(ours, dataset, prepare)), BATCH)
+      for name, prepare in recipes.items()
+    },
     'original vgg recipe': (session_step(lambda: original(dataset)), BATCH),
     'keras from directory': (lambda: next(eager), BATCH),
     'Pillow, one thread': (lambda: next(one), 1),
@@ -197,17 +241,19 @@ def compare(
   for _ in range(rounds):
     for name, (step, pictures) in steps.items():
       rates[name].append(rate(step, pictures, seconds))
-  print(f'{"":22}{"pictures/s":>12}{"ours is":>12}')
+  show(rates)
+
+
+def show(rates: dict[str, list[tuple[float, float]]]) -> None:
+  """Prints the medians of what `rate` returned, the first one's ratios too."""
+  print(f'{"":22}{"pictures/s":>12}{"ours is":>9}{"us of a core":>14}{"":>9}')
+  mine = next(iter(rates.values()))
   for name, found in rates.items():
-    mine = rates['ours, vgg']
-    cores = os.cpu_count() if name.startswith('Pillow') else 1
-    ratio = statistics.median(
-      a / cores / b for a, b in zip(mine, found, strict=True)
-    )
-    print(
-      f'{name:22}{statistics.median(found):12.0f}{ratio:11.2f}x'
-      + (' a core' if cores > 1 else '')
-    )
+    pairs = [*zip(mine, found, strict=True)]
+    faster = statistics.median(own[0] / other[0] for own, other in pairs)
+    cheaper = statistics.median(other[1] / own[1] for own, other in pairs)
+    each, cpu = map(statistics.median, zip(*found, strict=True))
+    print(f'{name:22}{each:12.0f}{faster:8.2f}x{cpu:14.0f}{cheaper:8.2f}x')
 
 
 def memory(folder: pathlib.Path, records: int) -> None:
