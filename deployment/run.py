@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,7 @@ _OWN = {
   'num_preprocessing_threads',
   'verbosity',
 }
+_PARTING = 10.0  # seconds
 # What a sum raises when a worker that it waits for is gone.
 _LOST = (
   tf.errors.UnavailableError,
@@ -116,15 +118,34 @@ def joined(
       )
       agreement.check(_flags(given), 'start all workers with the same flags.')
       yield
-      together.wait()  # until all have done all
+      _part(together, watch)
   except SystemExit:  # by a signal: all stop after the same step
-    together.wait()
+    _part(together, watch)
     raise
   except _LOST as error:
     watch.await_verdict()  # which names the worker, and does not return
     raise ending.Fault(console.explain(error)) from None
   finally:
     watch.stop()
+
+
+def _part(together, watch):
+  """Returns when all have done all, and know it of each other.
+
+  The first wait says that all have done all. A worker that ended as it returns
+  would take the answer from another that still reads it: so all wait again, not
+  for long, and whoever is gone by then has done all.
+  """
+  together.wait()
+  watch.stop()
+
+  def wait():
+    with contextlib.suppress(tf.errors.OpError):
+      together.wait()
+
+  last = threading.Thread(target=wait, daemon=True)
+  last.start()
+  last.join(_PARTING)
 
 
 def _flags(given):

@@ -133,12 +133,11 @@ class TrainingRun:
     )
     self._every = _evaluate_every(config, self._source.num_examples)
     self._evaluations = Evaluations(config, self._start, self._every)
-    self._stream, waiting = self._open_stream(0)
-    self._waiting = [waiting]
+    self._stream = self._open_stream(0)
     self._stream.position = self._start * config.num_micro_batches
 
   def _open_stream(self, clone):
-    """Returns the batches of a clone, and for how long one was waited."""
+    """Returns the batches of a clone, and tells how long one is waited for."""
     begin = tf.timestamp()
     with tf.control_dependencies([begin]):
       stream = training_stream(
@@ -149,7 +148,8 @@ class TrainingRun:
         self._replicas.count,
       )
     with tf.control_dependencies(list(stream.batch)):
-      return stream, tf.timestamp() - begin
+      stream.waiting = tf.timestamp() - begin
+    return stream
 
   def build_model(self) -> None:
     """Builds the network on the batch's images, for each clone."""
@@ -157,9 +157,8 @@ class TrainingRun:
     members = self._replicas.members()
     self._towers = [self._build_tower(0, self._stream, members[0])]
     for i in range(1, self._replicas.clones):
-      stream, waiting = self._open_stream(i)
+      stream = self._open_stream(i)
       self._stream.add(stream)
-      self._waiting.append(waiting)
       self._towers.append(self._build_tower(i, stream, members[i]))
 
   def _build_tower(self, clone, stream, member):
@@ -212,7 +211,7 @@ class TrainingRun:
       config,
       self._replicas,
       self._towers,
-      _longest(self._waiting),
+      self._stream.longest_wait(),
       self._learning_rate,
       self._global_step,
       watch,
@@ -452,10 +451,6 @@ class TrainingRun:
     if metrics:
       _test(self._config, self._validation is not None)
     return metrics
-
-
-def _longest(seconds):
-  return seconds[0] if len(seconds) == 1 else tf.reduce_max(tf.stack(seconds))
 
 
 def _parameters(config):

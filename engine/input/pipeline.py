@@ -9,6 +9,7 @@ whatever the number of threads.
 import collections
 import copy
 import functools
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -85,6 +86,7 @@ class Source:
   Attributes:
     examples: the records by number.
     num_examples: the number of records.
+    may_leave_out: whether bad examples may be left out.
   """
 
   def __init__(
@@ -120,7 +122,7 @@ class Source:
     self.examples = examples or Examples(
       dataset, labels_offset, max_pixels, skip
     )
-    self._labels = labels
+    self._labels, self.may_leave_out = labels, skip > 0
     self._records = (
       Cache(self.examples, cache, num_threads, progress)
       if cache
@@ -391,6 +393,8 @@ class Stream:
     position: the number of the next batch, to be set where `start` is a
       tensor.
     is_shared: whether other replicas have the rest of each batch.
+    waiting: float64 scalar, the seconds for which a batch was waited; None if
+      nobody asks.
   """
 
   def __init__(
@@ -412,6 +416,7 @@ class Stream:
     self.initializer = iterator.initializer
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self.initializer)
     self.batch = Batch(*iterator.get_next())
+    self.waiting: tf.Tensor | None = None
     self._number: tf.Tensor | None = None
     self.position = start if isinstance(start, int) else 0
     self._beside: list[Stream] = []
@@ -441,6 +446,11 @@ class Stream:
     """The tensors of the next batch, and of the streams in step with it."""
     return [each.batch for each in self._all]
 
+  def longest_wait(self) -> tf.Tensor:
+    """Returns `waiting`, the largest of the streams in step."""
+    waits = [each.waiting for each in self._all]
+    return waits[0] if len(waits) == 1 else tf.reduce_max(tf.stack(waits))
+
   def run(
     self, session: Any, fetches: Any, feed: Mapping[Any, Any] | None = None
   ) -> Any:
@@ -464,6 +474,8 @@ class Stream:
     while True:
       self.position = position + 1  # hooks, which run meanwhile, may look at it
       try:
+        if self._reads_apart():
+          feed |= self._read(session)
         values = session.run(fetches, feed)
       except _BAD:
         self.position = position
@@ -473,6 +485,27 @@ class Stream:
       else:
         self._source.tell_left_out()
         return values
+
+  def _reads_apart(self):
+    """Whether a batch is read in a run of its own.
+
+    A run that fails at a bad example, to be repeated without it, would end the
+    sums in which other workers wait for this one.
+    """
+    return self.is_shared and self._source.may_leave_out
+
+  def _read(self, session):
+    """Returns what feeds the next batches, and how long they took."""
+    begin = time.perf_counter()
+    found = without_hooks(session, lambda plain: plain.run(self.batches))
+    seconds = time.perf_counter() - begin
+    feed = {
+      tensor: value
+      for batch, values in zip(self.batches, found, strict=True)
+      for tensor, value in zip(batch, values, strict=True)
+    }
+    waits = [each.waiting for each in self._all if each.waiting is not None]
+    return feed | dict.fromkeys(waits, seconds)
 
   def seek(self, session: Any, position: int | None = None) -> None:
     """Begins anew at a batch.
