@@ -94,13 +94,14 @@ def seconds_of(run: Callable[[], Any], least: float) -> float:
       caches; one that takes ten times `least` is the only one.
     least: how long to run it after that, in seconds.
   """
-  found = [_timed(run)]
+  found = [timed(run)]
   while sum(found[1:]) < least and found[0] < 10 * least:
-    found.append(_timed(run))
+    found.append(timed(run))
   return statistics.median(found[1:] or found)
 
 
-def _timed(run):
+def timed(run: Callable[[], Any]) -> float:
+  """Returns the seconds that a call takes."""
   begin = time.perf_counter()
   run()
   return time.perf_counter() - begin

@@ -17,7 +17,7 @@ from engine.config.tasks import get_task
 from engine.evaluate import evaluate
 from engine.evaluation.validator import eval_config
 from engine.input.pipeline import training_stream
-from engine.model import precision, sync_batch_norm
+from engine.model import frozen_batch_norm, precision, sync_batch_norm
 from engine.model.batch_norm import Recalibration
 from engine.replicas import agreement
 from engine.replicas.replicas import Replicas
@@ -63,11 +63,16 @@ def train(
   """
   if given.resume:
     given = runs.resumed(**given.given())
-  precision.check(given.precision)
+  gpu = runtime.uses_gpu(not given.clone_on_cpu)
+  precision.check(given.precision, gpu)
   replicas = Replicas.of(given)
   config, dataset = training(given, replicas.count)
   _check_outputs(config)
-  with _held(config.train_dir, replicas.workers), tf.Graph().as_default():
+  with (
+    _held(config.train_dir, replicas.workers),
+    runtime.arithmetic(config.tf32, gpu and config.deterministic),
+    tf.Graph().as_default(),
+  ):
     run = TrainingRun(config, dataset, replicas)
     run.open_data()
     run.build_model()
@@ -138,7 +143,7 @@ class TrainingRun:
 
   def _open_stream(self, clone):
     """Returns the batches of a clone, and tells how long one is waited for."""
-    begin = tf.timestamp()
+    begin = runtime.timestamp()
     with tf.control_dependencies([begin]):
       stream = training_stream(
         self._config,
@@ -148,7 +153,7 @@ class TrainingRun:
         self._replicas.count,
       )
     with tf.control_dependencies(list(stream.batch)):
-      stream.waiting = tf.timestamp() - begin
+      stream.waiting = runtime.timestamp() - begin
     return stream
 
   def build_model(self) -> None:
@@ -164,11 +169,13 @@ class TrainingRun:
   def _build_tower(self, clone, stream, member):
     """Returns the network of a clone."""
     config, classes = self._config, self._source.examples.classes
+    half = precision.half(config.precision, not config.clone_on_cpu)
     draws, without = self._draws(stream, self._replicas.numbers[clone])
     self._without_draws.update(without)
     options = {
       'is_training': not config.freeze_batch_norm,
-      'weight_decay': optimizers.regularizer_weight(config),
+      # Of kernels that are read in half precision, the step sees to it.
+      'weight_decay': 0.0 if half else optimizers.regularizer_weight(config),
       'batch_norm_decay': config.batch_norm_decay,
       'zero_init_last_gamma': config.zero_init_last_gamma,
       'draws': draws,
@@ -177,13 +184,17 @@ class TrainingRun:
     with (
       self._replicas.clone(clone),
       sync_batch_norm.over(together, self._replicas.count),
+      frozen_batch_norm.deterministic(),
+      precision.variables_read_as(half),
     ):
-      logits, end_points = self._task.build(
-        config, stream.batch.images, classes, **options
-      )
+      images = precision.cast(stream.batch.images, half)
+      logits, end_points = self._task.build(config, images, classes, **options)
       self._task.add_auxiliary(config, end_points, classes, **options)
     return step.Tower(
-      stream.batch.images, logits, end_points, stream.batch.labels
+      stream.batch.images,
+      tf.cast(logits, tf.float32),
+      precision.in_float32(end_points),
+      stream.batch.labels,
     )
 
   def _draws(self, stream, replica):

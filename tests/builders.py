@@ -167,6 +167,23 @@ def unevaluated(monkeypatch):
 
 
 @pytest.fixture
+def pretended_gpu(monkeypatch):
+  """TensorFlow names the engine a GPU; what is to be on it is on the CPU."""
+  listed = tf.config.list_physical_devices
+  gpu = tf.config.PhysicalDevice('/physical_device:GPU:0', 'GPU')
+  monkeypatch.setattr(
+    tf.config,
+    'list_physical_devices',
+    lambda kind=None: [gpu] if kind == 'GPU' else listed(kind),
+  )
+  details = {'device_name': 'Pretended', 'compute_capability': (9, 0)}
+  monkeypatch.setattr(
+    tf.config.experimental, 'get_device_details', lambda device: details
+  )
+  return details
+
+
+@pytest.fixture
 def uncompared(monkeypatch):
   """Leaves out batch norm's two statistics from evaluations."""
   monkeypatch.setattr(

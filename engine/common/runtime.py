@@ -4,11 +4,13 @@ Nothing here changes a process for longer than it is used.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
+from tensorflow.python.framework import config as framework_config
 
 from engine.common import processor
 from nets.slim_compat import uses_onednn
@@ -62,6 +64,62 @@ class Accelerator(NamedTuple):
 ACCELERATOR = Accelerator()  # where nothing is said of GPUs
 
 
+def uses_gpu(allowed: bool = True) -> bool:
+  """Whether a session that may use a GPU finds one."""
+  return allowed and bool(tf.config.list_physical_devices('GPU'))
+
+
+@contextlib.contextmanager
+def arithmetic(tf32: bool, deterministic: bool) -> Iterator[None]:
+  """Sets how a GPU computes in all graphs that are built and run within.
+
+  Args:
+    tf32: whether it may multiply float32 with 10 bits after the point, which
+      it does from NVIDIA's Ampere on.
+    deterministic: whether it takes only kernels that give the same bits each
+      time. A graph has to be built within, too: TensorFlow has other
+      operations for some.
+
+  Raises:
+    ValueError: there is no such kernel for an operation.
+  """
+  experimental = tf.config.experimental
+  had = experimental.tensor_float_32_execution_enabled()
+  was = is_deterministic()
+  experimental.enable_tensor_float_32_execution(tf32)
+  if deterministic:
+    framework_config.enable_op_determinism()
+  try:
+    yield
+  except tf.errors.UnimplementedError as error:
+    if not deterministic or 'eterminis' not in error.message:
+      raise
+    raise ValueError(
+      '--deterministic: TensorFlow has no kernel for the GPU that gives the '
+      f'same bits each time: {error.message.splitlines()[0]} Pass '
+      '--deterministic=false to do without.'
+    ) from None
+  finally:
+    experimental.enable_tensor_float_32_execution(had)
+    if not was:
+      framework_config.disable_op_determinism()
+
+
+def is_deterministic() -> bool:
+  """Whether only kernels are taken that give the same bits each time."""
+  return framework_config.is_op_determinism_enabled()
+
+
+def timestamp() -> tf.Tensor:
+  """Returns the seconds since the epoch when it is run, float64 scalar.
+
+  TensorFlow's own operation is an error where all is to be deterministic.
+  """
+  if not is_deterministic():
+    return tf.timestamp()
+  return tf.ensure_shape(tf.numpy_function(time.time, [], tf.float64), [])
+
+
 def session_config(
   precision: str = 'fp32',
   accelerator: Accelerator = ACCELERATOR,
@@ -69,10 +127,10 @@ def session_config(
 ) -> tf.ConfigProto:
   """Returns the configuration of a session.
 
-  Variables are float32 in both precisions.
+  Variables are float32 in all precisions.
 
   Args:
-    precision: 'fp32' or 'bf16'; see `engine.model.precision`.
+    precision: 'fp32', 'bf16' or 'fp16'; see `engine.model.precision`.
     accelerator: how it uses GPUs.
     infers: whether the session runs a network for inference.
   """
@@ -94,7 +152,7 @@ def session_config(
     found.graph_options.optimizer_options.global_jit_level = (
       tf.OptimizerOptions.ON_1
     )
-  if precision == 'bf16':
+  if precision == 'bf16' and not uses_gpu(accelerator.allowed):
     found.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = (
       rewriter_config_pb2.RewriterConfig.ON
     )

@@ -134,7 +134,8 @@ class Diagnosis:
       sentence = (
         f'the first NaN or infinity is in the output of {bad[0]}'
         if bad
-        else 'the outputs of all layers are finite, but too large for the loss'
+        else 'the outputs of all layers are finite, but too large for the '
+        'loss or its gradients'
       )
     path = os.path.join(self._train_dir, FILENAME)
     if workers.current().is_chief:

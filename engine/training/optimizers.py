@@ -40,24 +40,36 @@ def regularizer_weight(config: OptimizationConfig) -> float:
   return 0.0 if decays_weights else config.weight_decay
 
 
+def _is_regularized(variable):
+  """Whether it is a kernel that a network's own regularizer is of."""
+  return variable.op.name.endswith('/weights')
+
+
 def regularization(
-  config: OptimizationConfig, variables: Sequence[tf.Variable]
+  config: OptimizationConfig,
+  variables: Sequence[tf.Variable],
+  kernels: bool = False,
 ) -> tf.Tensor:
   """Returns the L2 loss of what the network's own regularizer leaves out.
 
   Args:
     config: the configuration.
-    variables: the trained variables. Those of rank 0 and 1 count: batch norm's
-      gamma and beta, and biases.
+    variables: the trained variables. With `config.decay_norm_and_bias` those of
+      rank 0 and 1 count: batch norm's gamma and beta, and biases.
+    kernels: whether the network has no regularizer, and its kernels count too.
 
   Returns:
-    float32 scalar: weight_decay * sum(w ** 2) / 2 with `decay_norm_and_bias`,
-    as `slim.l2_regularizer` has it for kernels; 0 without, and where the
-    optimizer decays the weights itself.
+    float32 scalar: weight_decay * sum(w ** 2) / 2, as `slim.l2_regularizer` has
+    it for kernels; 0 where the optimizer decays the weights itself.
   """
   losses = []
-  if config.decay_norm_and_bias and regularizer_weight(config):
-    losses = [tf.nn.l2_loss(v) for v in variables if v.shape.ndims <= 1]
+  if regularizer_weight(config):
+    losses = [
+      tf.nn.l2_loss(v)
+      for v in variables
+      if (config.decay_norm_and_bias and v.shape.ndims <= 1)
+      or (kernels and _is_regularized(v))
+    ]
   if not losses:
     return tf.constant(0.0)
   return config.weight_decay * tf.add_n(losses)

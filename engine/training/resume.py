@@ -88,10 +88,12 @@ def latest(train_dir: str) -> tuple[str | None, int]:
   return None, 0
 
 
-def _changes(field, config):
-  """Whether the field may differ: 'free', 'told' or 'never'."""
+def _changes(field, config, begun):
+  """Whether the field may differ from `begun`: 'free', 'told' or 'never'."""
   if field.metadata['now'] or field.name == 'verbosity':
     return 'free'
+  if field.name == 'precision' and 'fp16' in (config.precision, begun):
+    return 'never'  # its checkpoints alone hold the scale of the loss
   if field.name == 'max_number_of_steps' and ends_with_training(
     config.learning_rate_decay_type
   ):
@@ -115,7 +117,8 @@ def check(config: TrainConfig) -> None:
   for field in dataclasses.fields(config):
     given = getattr(config, field.name)
     if field.name in run and run[field.name] != given:
-      found.setdefault(_changes(field, config), []).append(
+      changes = _changes(field, config, run[field.name])
+      found.setdefault(changes, []).append(
         f'{field.name}={config.as_text(field.name, run[field.name])}, not '
         f'{config.text(field.name)}'
       )

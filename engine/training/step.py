@@ -1,5 +1,6 @@
 """One step of training: from a batch to new weights."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,11 +10,11 @@ import tensorflow.compat.v1 as tf
 from engine.common.variables import matching
 from engine.config.scripts import TrainConfig
 from engine.input.pipeline import Stream
-from engine.model import batch_norm, gradient_checkpointing
+from engine.model import batch_norm, gradient_checkpointing, precision
 from engine.model import gradients as summed
 from engine.replicas.replicas import Replicas
 from engine.tasks.base import Task
-from engine.training import optimizers
+from engine.training import loss_scale, optimizers
 from nets.slim_compat import slim
 
 # The message of the check that stops a step before it changes the weights.
@@ -105,8 +106,9 @@ class _Sum:
     )
 
 
-def _gradients(config, loss, images):
+def _gradients(config, loss, images, scale):
   """Returns the trained variables that the loss depends on, with gradients."""
+  loss = scale.up(loss)
   variables = matching(
     tf.trainable_variables(), config.trainable_scopes, 'trainable_scopes'
   )
@@ -115,7 +117,7 @@ def _gradients(config, loss, images):
     if config.recompute
     else summed.gradients(loss, variables)
   )
-  found = zip(gradients, variables, strict=True)
+  found = zip(scale.down(gradients), variables, strict=True)
   return [
     (tf.ensure_shape(gradient, variable.shape), variable)
     for gradient, variable in found
@@ -134,11 +136,12 @@ def _averages(config, step):
   }
 
 
-def _update(config, gradients, learning_rate, step, updates):
+def _update(config, gradients, learning_rate, step, updates, scale):
   """Returns the op that changes all variables, and the moving averages."""
-  update = tf.group(
-    optimizers.apply_gradients(config, learning_rate, gradients, step), *updates
+  take = functools.partial(
+    optimizers.apply_gradients, config, learning_rate, gradients, step
   )
+  update = tf.group(scale.apply(take, step), *updates)
   if not config.moving_average_decay:
     return update, {}
   with tf.control_dependencies([update]):
@@ -196,20 +199,21 @@ class _Share(NamedTuple):
   gradients: list[tuple[tf.Tensor, tf.Variable]]
 
 
-def _share(task, config, tower, layers, step):
+def _share(task, config, tower, layers, step, scale):
   """Returns what a replica finds."""
   loss, accuracy = task.loss(
     config, tower.logits, tower.end_points, tower.labels, step
   )
+  half = precision.half(config.precision, not config.clone_on_cpu)
   total_loss = (
     loss
     + tf.losses.get_regularization_loss()
-    + optimizers.regularization(config, tf.trainable_variables())
+    + optimizers.regularization(config, tf.trainable_variables(), bool(half))
   )
   return _Share(
     [loss, total_loss, accuracy],
     _not_finite(total_loss, layers, tower.images),
-    _gradients(config, total_loss, tower.images),
+    _gradients(config, total_loss, tower.images, scale),
   )
 
 
@@ -263,13 +267,14 @@ def build(
     step: the global step.
     watch: what is also done with the gradients of a step, before its update.
   """
+  scale = loss_scale.of(config.precision)
   layers = batch_norm.layers(tf.get_default_graph())
   each = len(layers) // replicas.clones
   shares = []
   for i, tower in enumerate(towers):
     with replicas.clone(i):
       own = layers[i * each : (i + 1) * each]
-      shares.append(_share(task, config, tower, own, step))
+      shares.append(_share(task, config, tower, own, step, scale))
   updates = _moving_averages(replicas)
   variables = [variable for _, variable in shares[0].gradients]
   bad, *found = replicas.within(
@@ -294,11 +299,11 @@ def build(
   stop, bad, *gradients, loss, total_loss, accuracy = replicas.between(
     [asked, bad, *found]
   )
-  total_loss = _checked(total_loss, bad)
+  total_loss = _checked(total_loss, scale.judged(bad, gradients))
   pairs = list(zip(gradients, variables, strict=True))
   watched = [watch(pairs, step)] if watch else []
   with tf.control_dependencies([total_loss, *watched]):
-    apply, shadows = _update(config, pairs, learning_rate, step, updates)
+    apply, shadows = _update(config, pairs, learning_rate, step, updates, scale)
   with tf.control_dependencies([apply]):
     done = tf.identity(step.read_value())
   metrics = {

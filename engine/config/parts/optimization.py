@@ -144,9 +144,22 @@ class OptimizationConfig(Config):
   )
   precision: str = option(
     'fp32',
-    'Precision of convolutions; weights stay float32. bf16 needs a CPU '
-    'with AMX.',
-    choices=('fp32', 'bf16'),
+    'Precision of convolutions; weights stay float32. bf16 needs a GPU, or a '
+    'CPU with AMX; fp16 a GPU.',
+    choices=('fp32', 'bf16', 'fp16'),
+    group=Group.MACHINE,
+  )
+  tf32: bool = option(
+    True,
+    'On a GPU, let float32 be multiplied as TensorFloat-32, with 10 bits '
+    'after the point.',
+    group=Group.MACHINE,
+  )
+  deterministic: bool = option(
+    True,
+    'On a GPU, take only kernels that give the same bits each time: resuming '
+    'is then exact.',
+    changes='free',
     group=Group.MACHINE,
   )
   zero_init_last_gamma: bool = option(

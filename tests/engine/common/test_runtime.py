@@ -1,5 +1,7 @@
 """How graphs are built and run; the process is left as it was."""
 
+import time
+
 import pytest
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
@@ -83,3 +85,54 @@ def test_batch_norm_is_left_apart_where_it_is_slow_in_one(
   processor.CPUINFO.write_text(f'flags : {flags}\n')
   assert (remapping(infers=True) == off) == apart
   assert remapping() != off
+
+
+@pytest.mark.parametrize('tf32', [True, False])
+@pytest.mark.parametrize('bits', [True, False])
+def test_arithmetic_is_set_and_set_back(tf32, bits):
+  """Also after an error."""
+
+  def now():
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+    return enabled, runtime.is_deterministic()
+
+  before = now()
+  assert before == (True, False)
+  with pytest.raises(ZeroDivisionError):
+    with runtime.arithmetic(tf32, bits):
+      assert now() == (tf32, bits)
+      raise ZeroDivisionError
+  assert now() == before
+
+
+def test_what_has_no_deterministic_kernel():
+  """As TensorFlow says it of a GPU; other errors stay as they are."""
+  message = 'A deterministic GPU implementation of X is not available.\n more'
+  error = tf.errors.UnimplementedError(None, None, message)
+  with pytest.raises(ValueError) as found, runtime.arithmetic(True, True):
+    raise error
+  assert str(found.value) == (
+    '--deterministic: TensorFlow has no kernel for the GPU that gives the same '
+    'bits each time: A deterministic GPU implementation of X is not available. '
+    'Pass --deterministic=false to do without.'
+  )
+  with pytest.raises(tf.errors.UnimplementedError):
+    with runtime.arithmetic(True, False):
+      raise error
+  with pytest.raises(tf.errors.UnimplementedError, match='else'):
+    with runtime.arithmetic(True, True):
+      raise tf.errors.UnimplementedError(None, None, 'Something else')
+
+
+@pytest.mark.parametrize('bits', [True, False])
+def test_the_time(graph, bits):
+  """TensorFlow's own operation is an error where bits are asked for."""
+  with runtime.arithmetic(True, bits):
+    now, own = runtime.timestamp(), tf.timestamp()
+    assert now.dtype == tf.float64 and now.shape == []
+    with tf.Session() as session:
+      before = time.time()
+      assert before - 1 <= session.run(now) <= time.time() + 1
+      if bits:
+        with pytest.raises(tf.errors.FailedPreconditionError):
+          session.run(own)

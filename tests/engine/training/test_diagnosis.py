@@ -229,7 +229,8 @@ def test_a_loss_too_large(training, tmp_path):
   bias.load(np.where(np.arange(N) == 0, 3e38, -3e38), trained.session)
   text = failure(trained)
   assert (
-    'the outputs of all layers are finite, but too large for the loss. ' in text
+    'the outputs of all layers are finite, but too large for the loss or its '
+    'gradients. ' in text
   )
   found = written(tmp_path)
   assert (found['step'], found['first'], found['not_finite']) == (1, 'loss', [])
