@@ -113,7 +113,7 @@ def _watch(started, job, signals):
   """Passes signals on until the attempt is over; some may still run then."""
   passed = 0
   while True:
-    while passed < len(signals.received):
+    if passed < len(signals.received):  # two at once would be one to a worker
       passed += 1
       for worker in started:
         worker.terminate()

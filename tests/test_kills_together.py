@@ -124,6 +124,49 @@ def test_any_worker_at_any_moment(flags):
   assert not being_written()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+  not os.path.exists('/proc/self/stat'), reason='needs /proc, of Linux'
+)
+@pytest.mark.usefixtures('uncompared')
+def test_stopped_started_again_and_asked_to_end_twice(flags):
+  """SIGSTOP of a worker, then Ctrl-C and SIGTERM, in whatever they interrupt.
+
+  The second ends all without saving, if they have not saved by then.
+  """
+  flags = {
+    **flags,
+    'batch_size': flags['batch_size'] // WORKERS,
+    'max_number_of_steps': 30,
+    'worker_timeout_secs': 15,
+  }
+  with launched({**flags, 'train_dir': 'whole'}) as launcher:
+    finished(launcher)
+
+  def reaches(launcher, step):
+    deadline = time.monotonic() + PATIENCE
+    while test_kills.last_step() < step:
+      assert launcher.poll() is None and time.monotonic() < deadline
+      time.sleep(0.01)
+
+  with launched(flags, 1) as launcher:
+    reaches(launcher, 5)
+    stopped = worker(launcher, 1)
+    os.kill(stopped, signal.SIGSTOP)
+    reaches(launcher, test_kills.last_step() + 5)
+    launcher.send_signal(signal.SIGINT)
+    launcher.send_signal(signal.SIGTERM)
+    printed, _ = launcher.communicate(timeout=PATIENCE)
+  assert launcher.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+  assert 'has not answered for 15 seconds' in printed
+  assert 'All workers are started again: restart 1 of 1' in printed
+  assert 'Stopping after this step or evaluation; Ctrl-C again' in printed
+  assert worker(launcher, 1) is None and parent(stopped) is None
+  with launched(flags) as launcher:
+    assert 'Resuming from run/model.ckpt-' in finished(launcher)
+  assert_equal('run', 'whole')
+
+
 def assert_equal(one, other):
   """Asserts that two runs have found the same, to the bit."""
   assert test_kills.facts(one) == test_kills.facts(other)
