@@ -1,6 +1,7 @@
 """The registry of datasets: every name that --dataset_name takes."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -15,6 +16,7 @@ from datasets import (
 )
 from datasets.convert import digits, photo_scenes, scenes
 from datasets.label_kinds import SEGMENTATION
+from datasets.progress import no_progress
 from datasets.records import (
   description,
   kept_counts,
@@ -260,16 +262,17 @@ def make_dataset(
   task: str = label_kinds.DEFAULT,
   ignore_label: int | None = None,
   source_values: tuple[int, ...] = (),
+  progress: Callable = no_progress,
 ) -> Dataset:
   """Returns files as TF-Slim's Dataset; see `get_dataset`."""
-  records = tfrecord.Reader(data_sources, dataset_utils.offsets_dir())
+  records = tfrecord.Reader(data_sources, dataset_utils.offsets_dir(), progress)
   return Dataset(
     data_sources=data_sources,
     reader=reader or tf.TFRecordReader,
     decoder=slim_decoders.decoder(task),
     num_samples=len(records),
     counts=records.counts,
-    notes=[],
+    notes=records.notes,
     items_to_descriptions=slim_decoders.descriptions(task),
     name=name,
     split_name=split_name,
@@ -288,6 +291,7 @@ def get_dataset(
   file_pattern: str | None = None,
   reader: Any = None,
   problems: list[str] | None = None,
+  progress: Callable = no_progress,
 ) -> Dataset:
   """Returns one split of a dataset.
 
@@ -299,6 +303,7 @@ def get_dataset(
       of what the folder or the registry says.
     reader: for TF-Slim's DatasetDataProvider; tf.TFRecordReader if None.
     problems: takes what is wrong with the set of files, instead of an error.
+    progress: shows how many files are indexed; see `tfrecord.Reader`.
 
   Returns:
     A slim.dataset.Dataset with data_sources (its files, sorted), num_samples
@@ -352,6 +357,7 @@ def get_dataset(
     specification.task,
     specification.ignore_label,
     specification.source_values,
+    progress,
   )
   if not file_pattern:
     dataset.notes += _check_counts(dataset, dataset_dir)

@@ -6,13 +6,15 @@ little-endian. Knowing every offset, the order of reading is a matter of
 arithmetic, and a damaged record costs one record instead of the file's rest.
 """
 
+import array
+import concurrent.futures
 import contextlib
 import functools
 import hashlib
 import os
 import pathlib
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import google_crc32c
@@ -20,9 +22,12 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import arrays, files
+from datasets.progress import no_progress
 
 _HEADER, _FOOTER = 12, 4  # bytes around a record
+_STRUCT = struct.Struct('<QI')  # of a header: the length, and its CRC
 _SAMPLE = 10_000  # records whose CRCs tell files apart
+_THREADS = 32  # that scan: they wait for the disk, and hardly compute
 
 
 def masked_crc(data: bytes) -> int:
@@ -73,8 +78,12 @@ class Missing(ValueError):
 
 
 @contextlib.contextmanager
-def reading(path: str) -> Iterator[BinaryIO]:
+def reading(path: str, buffering: int = -1) -> Iterator[BinaryIO]:
   """Opens a file to read its bytes, in any file system that TensorFlow reads.
+
+  Args:
+    path: of the file.
+    buffering: as in `open`; TensorFlow always reads 512 KB at once.
 
   Raises:
     Missing: it is not there.
@@ -83,7 +92,7 @@ def reading(path: str) -> Iterator[BinaryIO]:
   path = os.fspath(path)
   try:
     with (
-      files.open_regular(path)
+      files.open_regular(path, buffering)
       if _is_local(path)
       else tf.io.gfile.GFile(path, 'rb')
     ) as file:
@@ -109,34 +118,43 @@ class Scan(NamedTuple):
 
 
 def _scan(path: str) -> Scan:
-  found, offset, damage = [], 0, ''
-  with reading(path) as file:
+  found, offset, damage = array.array('q'), 0, ''
+  with reading(path, buffering=0) as file:
     size = tf.io.gfile.stat(path).length
+    read = _header_reader(path, file)
     while offset < size and not damage:
-      file.seek(offset)
-      header = file.read(_HEADER)
-      length = (
-        struct.unpack('<Q', header[:8])[0] if len(header) == _HEADER else 0
+      header = read(offset)
+      length, crc = (
+        _STRUCT.unpack(header) if len(header) == _HEADER else (0, None)
       )
       end = offset + _HEADER + length + _FOOTER
-      if (
-        len(header) < _HEADER
-        or masked_crc(header[:8]) != struct.unpack('<I', header[8:])[0]
-      ):
+      if masked_crc(header[:8]) != crc:
         damage = (
           f'{path} is not a TFRecord file, or is damaged: at byte {offset} '
-          f'of {size}, after {len(found)} records, there is no record. '
+          f'of {size}, after {len(found) // 2} records, there is no record. '
           'Convert or copy it again.'
         )
       elif end > size:
         damage = (
-          f'{path} is cut short: record {len(found)} ends at byte {end}, '
+          f'{path} is cut short: record {len(found) // 2} ends at byte {end}, '
           f'the file at {size}. Convert or copy it again.'
         )
       else:
-        found.append((offset + _HEADER, length))
+        found.extend((offset + _HEADER, length))
         offset = end
   return Scan(np.array(found, np.int64).reshape(-1, 2), damage)
+
+
+def _header_reader(path, file):
+  """Returns what reads the bytes of a header, and no more, at an offset."""
+  if _is_local(path) and hasattr(os, 'pread'):
+    return functools.partial(os.pread, file.fileno(), _HEADER)
+
+  def read(offset):
+    file.seek(offset)
+    return file.read(_HEADER)
+
+  return read
 
 
 def _key(paths: Iterable[str]) -> str:
@@ -163,18 +181,33 @@ def find_records(path: str, cache_dir: str | None = None) -> Scan:
     cache_dir: a folder that keeps the answer for the file's size and time of
       change; None scans it again.
   """
+  return _find(path, cache_dir)[0]
+
+
+# What could not be kept, by where, and why: at least this process scans it
+# only once.
+_UNKEPT: dict[pathlib.Path, tuple[Scan, str]] = {}
+
+
+def _find(path, cache_dir):
+  """Returns a file's Scan, and why the cache cannot keep it, '' if it can."""
   if cache_dir is None:
-    return _scan(path)
+    return _scan(path), ''
   cached = pathlib.Path(cache_dir, _key([path]) + '.npy')
+  if cached in _UNKEPT:
+    return _UNKEPT[cached]
   with contextlib.suppress(OSError, ValueError):  # none is kept, or damaged
     records = arrays.read(cached)
     if _fill(records, tf.io.gfile.stat(path).length):
-      return Scan(records)
+      return Scan(records), ''
   scan = _scan(path)
-  if not scan.damage:
-    with contextlib.suppress(OSError):  # a cache that cannot be written is none
-      _keep(cached, scan.records)
-  return scan
+  if scan.damage:
+    return scan, ''
+  try:
+    _keep(cached, scan.records)
+  except OSError as error:
+    return _UNKEPT.setdefault(cached, (scan, error.strerror))
+  return scan, ''
 
 
 def _fill(records, size):
@@ -196,6 +229,19 @@ def _keep(path, records):
     np.save(file, records)
 
 
+def _find_all(paths, cache_dir, progress):
+  """Returns of each file what `_find` does."""
+  with (
+    progress(len(paths), 0, 'indexing') as bar,
+    concurrent.futures.ThreadPoolExecutor(_THREADS) as pool,
+  ):
+    found = []
+    for each in pool.map(lambda path: _find(path, cache_dir), paths):
+      found.append(each)
+      bar.update(1)
+  return found
+
+
 class Reader:
   """The records of several files as one sequence, read by number.
 
@@ -204,15 +250,40 @@ class Reader:
   Attributes:
     damages: a sentence for each file that is damaged; the records before the
       damage can be read.
+    notes: a sentence on files that will be scanned again by the next process,
+      as the cache cannot be written.
   """
 
-  def __init__(self, paths: Sequence[str], cache_dir: str | None = None):
-    """Scans `paths`; see `find_records` for the arguments."""
+  def __init__(
+    self,
+    paths: Sequence[str],
+    cache_dir: str | None = None,
+    progress: Callable = no_progress,
+  ):
+    """Scans `paths`, many at once.
+
+    Args:
+      paths: of the files.
+      cache_dir: see `find_records`.
+      progress: called with the number of files, 0 and a title; returns a
+        context manager with update().
+    """
     self._paths = list(paths)
-    scans = [find_records(path, cache_dir) for path in self._paths]
+    found = _find_all(self._paths, cache_dir, progress)
+    scans = [scan for scan, _ in found]
     self._records = [scan.records for scan in scans]
     self._whole = [not scan.damage for scan in scans]
     self.damages = [scan.damage for scan in scans if scan.damage]
+    unkept = [reason for _, reason in found if reason]
+    self.notes = (
+      [
+        f'{cache_dir} cannot be written ({unkept[0]}), so that every start '
+        f'looks for the records of {len(unkept):,} of {len(scans):,} files '
+        'again: free the disk, or name a folder for caches by XDG_CACHE_HOME.'
+      ]
+      if unkept
+      else []
+    )
     self._starts = np.cumsum([0, *map(len, self._records)])
     self._open = functools.lru_cache(64)(self._open_file)
 

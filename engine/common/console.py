@@ -7,6 +7,8 @@ classes and archives may have them.
 import contextlib
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 # Imported when it is used, so that a script can say that it is not installed.
@@ -79,6 +81,33 @@ def progress(
     file=sys.stderr,
     **options,
   )
+
+
+@contextlib.contextmanager
+def indexing(
+  total: int, initial: int, title: str, after: float = 1
+) -> 'Iterator[tqdm.tqdm]':
+  """Yields the progress bar of looking for the records of files.
+
+  Mostly their places are known from before, and nothing is shown.
+
+  Args:
+    total: the number of files.
+    initial: of how many the records are known.
+    title: in front of the bar.
+    after: the seconds before the bar is shown, and a line, for a log has no
+      bar.
+  """
+  plural = 's' * (total != 1)
+  line = threading.Timer(
+    after, say, [f'Looking for the records of {total:,} file{plural}.']
+  )
+  line.start()
+  try:
+    with progress(total, initial, 'file', title, delay=after) as bar:
+      yield bar
+  finally:
+    line.cancel()
 
 
 def explain(failure: Exception) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from datasets import dataset_factory
 from engine.checkpoints import best, contents, locate
 from engine.checkpoints.inference import InferenceSession
 from engine.common import console
@@ -24,6 +23,7 @@ from engine.config.tasks import get_task
 from engine.input import pixel_mean
 from engine.input.pipeline import training_stream
 from engine.model.batch_norm import Recalibration
+from engine.resolve import data
 from engine.resolve.evaluation import Evaluation
 
 
@@ -92,7 +92,7 @@ class _Trained(InferenceSession):
     """
     self.config = config
     task = get_task(config.task)
-    dataset = dataset_factory.get_dataset(
+    dataset = data.get(
       config.dataset_name, config.dataset_split_name, config.dataset_dir
     )
     task.prepare_dataset(config, dataset)

@@ -11,6 +11,7 @@ from datasets import dataset_factory
 from datasets.records.examples import Examples
 from engine.common import console
 from engine.config.export import ExportConfig
+from engine.resolve import data
 
 # Height and width of images that are compared besides the examples.
 _ODD_SIZES = ((31, 47), (97, 61))
@@ -63,7 +64,7 @@ def _dataset(config, run, field, otherwise):
     )
   splits = dataset_factory.get_specification(name, folder).splits
   split = run.get(field) or splits[otherwise]
-  return dataset_factory.get_dataset(name, split, folder)
+  return data.get(name, split, folder)
 
 
 def _of(dataset, count):

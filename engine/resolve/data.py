@@ -62,10 +62,22 @@ def facts(
   }
 
 
-def _get(config, split):
+def get(name: str, split: str, folder: str | None) -> Dataset:
+  """Returns a split; its records are looked for under a progress bar.
+
+  Args:
+    name, split, folder: see `dataset_factory.get_dataset`.
+
+  Raises:
+    ValueError: it is not there, or not as it should be.
+  """
   return dataset_factory.get_dataset(
-    config.dataset_name, split, config.dataset_dir
+    name, split, folder, progress=console.indexing
   )
+
+
+def _get(config, split):
+  return get(config.dataset_name, split, config.dataset_dir)
 
 
 def open_split(config: DataConfig) -> Dataset:

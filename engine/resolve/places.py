@@ -67,7 +67,7 @@ def _other_data(run, dataset_name, dataset_dir):
   if name != dataset_name:
     return f'dataset_name={name}, not {dataset_name}'
   try:
-    dataset = dataset_factory.get_dataset(
+    dataset = data.get(
       dataset_name, run.get('dataset_split_name', 'train'), dataset_dir
     )
   except ValueError:  # who opens the data says it, if it matters
@@ -91,7 +91,7 @@ def to_train(given: TrainConfig) -> str:
   if folder is None and not others:
     return plain
   if folder is None:
-    dataset = dataset_factory.get_dataset(
+    dataset = data.get(
       given.dataset_name, given.dataset_split_name, given.dataset_dir
     )
     folder = f'{plain}-{identity.name(dataset)}'

@@ -1,8 +1,11 @@
 """TFRecord files read by number, against TensorFlow's own reader."""
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
+import struct
+import types
 
 import google_crc32c
 import numpy as np
@@ -74,6 +77,58 @@ def test_offsets(tmp_path):
       for start, record in zip(starts[:-1], RECORDS, strict=True)
     ],
   )
+
+
+def test_headers_alone_are_read(tmp_path, monkeypatch):
+  """Of a file with holes for records; what is read is counted."""
+  path, length = tmp_path / 'a', 5_000_000
+  header = struct.pack('<Q', length)
+  header += struct.pack('<I', tfrecord.masked_crc(header))
+  with open(path, 'wb') as file:
+    for i in range(100):
+      file.seek(i * (length + 16))
+      file.write(header)
+    file.truncate(100 * (length + 16))
+  done, pread = [], os.pread
+
+  def counted(*arguments):
+    done.append(pread(*arguments))
+    return done[-1]
+
+  monkeypatch.setattr(os, 'pread', counted)
+  found, damage = tfrecord.find_records(str(path))
+  assert damage == '' and found[:, 1].tolist() == [length] * 100
+  assert found[:, 0].tolist() == [i * (length + 16) + 12 for i in range(100)]
+  assert done == [header] * 100
+
+
+def test_without_reading_at_an_offset(shards, monkeypatch):
+  """As in file systems and on systems that cannot."""
+  os.truncate(shards[3], os.path.getsize(shards[3]) - 1)
+  expected = tfrecord.Reader(shards)
+  monkeypatch.delattr(os, 'pread')
+  reader = tfrecord.Reader(shards)
+  assert reader.damages == expected.damages != []
+  assert reader.counts == expected.counts
+  assert _read(reader, range(8)) == [
+    *RECORDS,
+    b'',
+    b'',
+    *_read(expected, [6, 7]),
+  ]
+
+
+def test_progress(shards):
+  """A step for each file."""
+  begun, done = [], []
+
+  @contextlib.contextmanager
+  def progress(*arguments):
+    begun.append(arguments)
+    yield types.SimpleNamespace(update=done.append)
+
+  tfrecord.Reader(shards, progress=progress)
+  assert begun == [(4, 0, 'indexing')] and done == [1] * 4
 
 
 def test_empty_file(tmp_path):
@@ -248,7 +303,7 @@ def test_cache_is_not_shared_by_files(tmp_path, scans):
   for path in paths:  # of one time of change
     os.utime(path, ns=(0, 10**18))
   reader = tfrecord.Reader(paths, str(tmp_path / 'cache'))
-  assert scans == paths and len(reader) == 3
+  assert sorted(scans) == paths and len(reader) == 3
 
 
 def test_cache_is_renewed_by_another_size(tmp_path, scans):
@@ -329,13 +384,24 @@ def test_many_files_from_many_threads(tmp_path):
     assert len(os.listdir('/proc/self/fd')) <= before + 64
 
 
-def test_cache_that_cannot_be_written(tmp_path):
+def test_cache_that_cannot_be_written(tmp_path, scans):
   path = str(tmp_path / 'a.tfrecord')
   with tf.io.TFRecordWriter(path) as writer:
     writer.write(b'abc')
   (tmp_path / 'cache').write_text('a file where the folder should be')
-  found = tfrecord.find_records(path, str(tmp_path / 'cache'))
-  assert found.records.tolist() == [[12, 3]]
+  cache = str(tmp_path / 'cache')
+  for _ in range(2):
+    found = tfrecord.find_records(path, cache)
+    assert found.records.tolist() == [[12, 3]] and found.damage == ''
+  assert scans == [path]  # at least this process knows it
+  reader = tfrecord.Reader([path], cache)
+  assert reader.read(0) == b'abc'
+  assert reader.notes == [
+    f'{cache} cannot be written (File exists), so that every start looks for '
+    'the records of 1 of 1 files again: free the disk, or name a folder for '
+    'caches by XDG_CACHE_HOME.'
+  ]
+  assert tfrecord.Reader([path], str(tmp_path / 'other')).notes == []
 
 
 def test_key(tmp_path):

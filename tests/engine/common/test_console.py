@@ -4,6 +4,7 @@ import errno
 import pathlib
 import re
 import sys
+import threading
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -43,6 +44,36 @@ def test_errors_stand_above_a_bar(capfd, monkeypatch):
     console.note('told', aside=True)
   lines = re.split('[\r\n]', capfd.readouterr().err)
   assert 'error: wrong' in lines and 'note: told' in lines
+
+
+@pytest.mark.parametrize('count, files', [(1, '1 file'), (1024, '1,024 files')])
+def test_indexing_that_takes_long_is_shown(capfd, monkeypatch, count, files):
+  monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+  told, say = threading.Event(), console.say
+  monkeypatch.setattr(console, 'say', lambda text: (say(text), told.set()))
+  with console.indexing(count, 0, 'indexing', after=0) as bar:
+    assert told.wait(60)
+    bar.mininterval = 0
+    bar.update(1)
+  found = capfd.readouterr()
+  assert found.out == f'Looking for the records of {files}.\n'
+  assert 'indexing: ' in found.err and f' 1/{count} ' in found.err
+
+
+def test_indexing_that_takes_no_time_is_silent(capfd, monkeypatch):
+  monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+  before = threading.active_count()
+  with console.indexing(2, 0, 'indexing', after=1000) as bar:
+    (line,) = (
+      each
+      for each in threading.enumerate()
+      if isinstance(each, threading.Timer)
+    )
+    bar.mininterval = 0
+    bar.update(2)
+  line.join(60)
+  assert not line.is_alive() and threading.active_count() == before
+  assert capfd.readouterr() == ('', '')
 
 
 def _raised(graph, function, **options):

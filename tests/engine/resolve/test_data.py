@@ -47,6 +47,20 @@ def test_facts(colours):
   assert found['data']['train'].keys() == {'examples', 'checksum'}
 
 
+def test_a_cache_that_cannot_be_written_is_told(colours, tmp_path, capsys):
+  """The records are found all the same."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    (tmp_path / 'file').write_text('')
+    dataset = data.open_split(config_of(colours))
+    told = capsys.readouterr().out
+  assert dataset.num_samples == 80
+  assert told.startswith(
+    f'note: {tmp_path}/file/slim-resnets/offsets cannot be written ('
+  )
+  assert 'or name a folder for caches by XDG_CACHE_HOME.' in told
+
+
 def test_facts_of_masks(tmp_path):
   """What writes predictions back goes with the run, where it is not theirs."""
   ids = np.resize(np.array([0, 1], np.uint8), (8, 8))
