@@ -435,9 +435,7 @@ def _contend_in_sums(arguments):
       ),
       'one number': summed([4]),
     }
-    session = replicas.session_creator(
-      'fp32', tf.train.Scaffold(), None
-    ).create_session()
+    session = replicas.opening('fp32').create_session()
     line = _connect(arguments.address)
     for kind in schedule(line, [*ops], arguments.turns, arguments.steps):
       session.run(ops[kind])

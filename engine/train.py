@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from engine.checkpoints import best, locate, warm_start
-from engine.common import console, files, runtime
+from engine.common import console, files, loading, runtime
 from engine.common.variables import matching
 from engine.config import runs
 from engine.config.scripts import TrainConfig
@@ -73,13 +73,14 @@ def train(
     runtime.arithmetic(config.tf32, gpu and config.deterministic),
     tf.Graph().as_default(),
   ):
-    run = TrainingRun(config, dataset, replicas)
-    run.open_data()
-    run.build_model()
-    run.build_step(watch)
-    run.introduce()
-    run.prepare_start()
-    run.prepare_hooks()
+    with loading.nothing_collected():
+      run = TrainingRun(config, dataset, replicas)
+      run.open_data()
+      run.build_model()
+      run.build_step(watch)
+      run.introduce()
+      run.prepare_start()
+      run.prepare_hooks()
     if run.finished:
       run.record()
     else:
@@ -129,6 +130,7 @@ class TrainingRun:
     tf.set_random_seed(config.seed)
     self._global_step = tf.train.get_or_create_global_step()
     self._latest, self._start = resume.latest(config.train_dir)
+    self._opening = replicas.opening(config.precision)
 
   def open_data(self) -> None:
     """Opens the examples, and begins their batches where the run stands."""
@@ -165,6 +167,15 @@ class TrainingRun:
       stream = self._open_stream(i)
       self._stream.add(stream)
       self._towers.append(self._build_tower(i, stream, members[i]))
+    self._initialize()
+
+  def _initialize(self):
+    """Begins to initialize what is new in the graph, beside its building.
+
+    Workers open their sessions together, at the end.
+    """
+    if not self._latest and self._replicas.workers.count == 1:
+      self._opening.initialize()
 
   def _build_tower(self, clone, stream, member):
     """Returns the network of a clone."""
@@ -234,6 +245,7 @@ class TrainingRun:
       self._step.shadows,
       self._without_draws,
     )
+    self._initialize()
     self._diagnosis = Diagnosis(
       self._source,
       self._stream,
@@ -291,14 +303,17 @@ class TrainingRun:
       not self._evaluations.over or best.is_finished(config.train_dir)
     )
     self._warm = _warm_start(config, self._latest, self._start, self.finished)
-    saver = tf.train.Saver(
+    self._saver = saver = tf.train.Saver(
       max_to_keep=config.keep_checkpoints, save_relative_paths=True
     )
     # Those of before stay listed, and are deleted in their turn.
     saver.recover_last_checkpoints(locate.listed(config.train_dir))
-    self._scaffold = tf.train.Scaffold(
-      init_fn=self._warm and self._warm.init_fn, saver=saver
-    )
+    if self._latest:
+      self._opening.restore = lambda session: saver.restore(
+        session, self._latest
+      )
+    if self._warm:
+      self._opening.replace = self._warm.restore
 
   def record(self) -> None:
     """Writes config.json and warm_start.json; not before all is restored."""
@@ -343,13 +358,14 @@ class TrainingRun:
       else hooks.StopOnSignal()
     )
     save = hooks.Save(
-      self._scaffold,
+      self._saver,
       locate.prefix(config.train_dir),
       config.save_interval_secs,
       self._step.step,
       self._is_last,
       self._recalibration.apply,
       self._diagnosis.explain,
+      self._start,
     )
     self._validation = None
     if self._every is not None:
@@ -404,15 +420,19 @@ class TrainingRun:
     if not self._is_chief:
       return []
     config, batch = self._config, self._stream.batch
-    tf.summary.image('images', batch.images)
-    self._task.summarize(config, batch, self._towers[0].logits)
-    for variable in tf.trainable_variables():
-      tf.summary.histogram(f'weights/{variable.op.name}', variable)
+    shown = tf.placeholder_with_default(0, [])
+    few = batch._replace(
+      images=batch.images[:shown], labels=batch.labels[:shown]
+    )
+    tf.summary.image('images', few.images)
+    self._task.summarize(config, few, self._towers[0].logits[:shown])
     return [
-      tf.train.SummarySaverHook(
-        save_secs=config.save_summaries_secs,
-        output_dir=config.train_dir,
-        scaffold=self._scaffold,
+      hooks.Summaries(
+        tf.summary.merge_all(),
+        shown,
+        self._step.step,
+        config.train_dir,
+        config.save_summaries_secs,
       )
     ]
 
@@ -423,13 +443,10 @@ class TrainingRun:
       SystemExit: after a signal.
       BrokenPipeError: nobody reads what is printed; all is saved.
     """
-    config = self._config
-    creator = self._replicas.session_creator(
-      config.precision, self._scaffold, self._latest
-    )
+    config, opening = self._config, self._opening
     try:
       with (
-        tf.train.MonitoredSession(creator, self._hooks) as session,
+        tf.train.MonitoredSession(opening, self._hooks) as session,
         self._diagnosis.explaining(session),
       ):
         while not session.should_stop() and not self._evaluations.over:

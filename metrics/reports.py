@@ -7,12 +7,14 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from matplotlib import figure
 
 from metrics import classification
+
+if TYPE_CHECKING:  # matplotlib is imported when something is drawn
+  from matplotlib import figure
 
 _LONGEST = 24  # characters of a class's name beside the confusion matrix
 _NUMBERS = itertools.count()  # next() is atomic, so that threads differ too
@@ -50,7 +52,7 @@ def write_table(
     text.detach()  # which writes what is left, and keeps the file open
 
 
-def save_figure(fig: figure.Figure, path: str | os.PathLike) -> None:
+def save_figure(fig: 'figure.Figure', path: str | os.PathLike) -> None:
   """Writes a figure as a PNG, in whole or not at all."""
   with _whole(path) as file:
     fig.savefig(file, dpi=100, format='png')
@@ -196,6 +198,8 @@ def draw_confusion_matrix(
     percent: whether to write the percents into the fields, without those
       below 0.5, instead of the counts.
   """
+  from matplotlib import figure
+
   classes = len(names)
   shown_names = [_cut(name) for name in names]
   long = max(max(map(len, shown_names)) - 8, 0)  # beyond what has room

@@ -4,7 +4,8 @@ tf-slim takes names from private modules of TensorFlow that are no longer there,
 in 2.16 as in 2.21. Importing this module sets them again, for all that use
 TensorFlow in the process: the names in `MOVED`, which lists what of tf-slim
 needs each, and the module of slim.batch_norm's layer, where tf-keras has moved
-it. A name that TensorFlow has is left alone. Importing nets or
+it. scikit-learn, which one loss of tf-slim uses, is imported when that is
+called. A name that TensorFlow has is left alone. Importing nets or
 preprocessing changes nothing else in the process.
 
 `REPAIRED` lists the names that were set. Every module here imports slim from
@@ -16,7 +17,9 @@ this one place:
 import contextlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -145,10 +148,40 @@ def has_dilation_gradient() -> bool:
   return uses_onednn() or bool(tf.config.list_physical_devices('GPU'))
 
 
+@contextlib.contextmanager
+def _sklearn_later() -> Iterator[None]:
+  """Imports tf-slim, within, without scikit-learn, until it is used.
+
+  metric_learning's cluster_loss alone needs it, whose import takes a second.
+  """
+  name = 'sklearn.metrics'
+  if 'sklearn' in sys.modules or importlib.util.find_spec('sklearn') is None:
+    yield
+    return
+  sys.modules[name] = None  # type: ignore[assignment]
+  try:
+    yield
+  finally:
+    del sys.modules[name]
+  learning = _module('tf_slim.losses.metric_learning')
+  learning.metrics, learning.HAS_SKLEARN = _Later(name), True
+
+
+class _Later:
+  """A module that is imported when an attribute of it is asked for."""
+
+  def __init__(self, name: str):
+    self._name = name
+
+  def __getattr__(self, attribute: str) -> Any:
+    return getattr(importlib.import_module(self._name), attribute)
+
+
 check_version(tf.__version__)
 REPAIRED = repair()
 
-import tf_slim as slim  # noqa: E402  (after the repair)
+with _sklearn_later():
+  import tf_slim as slim  # (after the repair)
 
 __all__ = [
   'slim',

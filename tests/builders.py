@@ -321,8 +321,8 @@ def save_every_step(patch: pytest.MonkeyPatch) -> None:
   """Lets trainings write a checkpoint after each step; see `rewind`."""
   begin = hooks.Save.__init__
 
-  def eagerly(save, scaffold, path, seconds, *others):
-    begin(save, scaffold, path, 0, *others)
+  def eagerly(save, saver, path, seconds, *others):
+    begin(save, saver, path, 0, *others)
 
   patch.setattr(hooks.Save, '__init__', eagerly)
 

@@ -250,7 +250,7 @@ def test_only_moving_averages(graph, flags, released):
   name = 'resnet_v1_tiny/conv1/weights'
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    start.init_fn(None, session)
+    start.restore(session)
     found = session.run(start.variables[name])
   assert (found == builders.tensors(checkpoint)[name]).all()
 

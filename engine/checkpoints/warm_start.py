@@ -59,9 +59,7 @@ class WarmStart:
   variables: Mapping[str, tf.Variable]
   origin: Mapping[str, str]
 
-  def init_fn(
-    self, scaffold: tf.train.Scaffold | None, session: tf.Session
-  ) -> None:
+  def restore(self, session: tf.Session) -> None:
     """Restores into a session whose variables have been initialized.
 
     Moving averages of the weights begin at what they are of: TensorFlow has

@@ -144,6 +144,10 @@ def session_config(
     found.graph_options.rewrite_options.arithmetic_optimization = (
       rewriter_config_pb2.RewriterConfig.OFF
     )
+    # A second pass takes half a second, and finds nothing in such a graph.
+    found.graph_options.rewrite_options.meta_optimizer_iterations = (
+      rewriter_config_pb2.RewriterConfig.ONE
+    )
   if accelerator.keeps_layout:
     found.graph_options.rewrite_options.layout_optimizer = (
       rewriter_config_pb2.RewriterConfig.OFF

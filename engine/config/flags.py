@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from engine.common import console, ending, logs
-from engine.common.loading import load
+from engine.common.loading import lightly, load
 from engine.config import aliases, deeplab_commands, help_text
 from engine.config.fields import Given
 from engine.config.parts.model import ModelConfig
@@ -214,7 +214,7 @@ def _status(config_class, target, argv, takes_arguments, begin):
     for note in (*understood, *config.notes()):
       console.note(note, aside=getattr(config, 'json', False))
     with logs.quiet(verbosity):
-      with logs.stderr_hidden(verbosity):
+      with logs.stderr_hidden(verbosity), lightly():
         function = load(target)
       function(*((config, arguments) if takes_arguments else (config,)))
     sys.stdout.flush()

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from engine.common import ending, runtime, sums
+from engine.common import runtime, sums
 from engine.config.scripts import TrainConfig
 from engine.replicas import workers
 from engine.replicas.collectives import Member
+from engine.replicas.opening import Opening
 
 # Groups of collective operations; the third is that of `deployment`.
 _WORKERS, _REPLICAS = 1, 2
@@ -139,58 +140,17 @@ class Replicas:
       return list(shares)
     return self._between.sum_all(shares)
 
-  def session_creator(
-    self, precision: str, scaffold: tf.train.Scaffold, checkpoint: str | None
-  ) -> 'Once':
+  def opening(self, precision: str) -> Opening:
     """Returns what opens the training's session.
 
     Args:
       precision: see `runtime.session_config`.
-      scaffold: of the training.
-      checkpoint: that is restored, None for none.
     """
     config = runtime.session_config(precision, self._accelerator)
     if self.clones > 1 and 'CPU' in self._places[0]:
       config.device_count['CPU'] = self.clones
-    return Once(
-      tf.train.ChiefSessionCreator(
-        scaffold,
-        self.workers.master,
-        config=self.workers.session_config(config),
-        checkpoint_filename_with_path=checkpoint,
-      ),
+    return Opening(
+      self.workers.master,
+      self.workers.session_config(config),
       stays=self.workers.count > 1,
     )
-
-
-class Once(tf.train.SessionCreator):
-  """Opens one session, and no other when that fails.
-
-  A MonitoredSession would begin anew by itself when a worker is lost, at the
-  checkpoint it began with, while the others are elsewhere.
-  """
-
-  def __init__(self, creator: tf.train.SessionCreator, stays: bool):
-    """Prepares.
-
-    Args:
-      creator: opens the session.
-      stays: whether it is never closed: TensorFlow's server may hang when one
-        is closed while another worker waits in a collective operation.
-    """
-    self._creator, self._stays = creator, stays
-    self._opened = False
-
-  def create_session(self) -> tf.Session:
-    """Returns the session.
-
-    Raises:
-      InternalError: it was opened before.
-    """
-    if self._opened:
-      raise tf.errors.InternalError(
-        None, None, 'Another worker was lost, or its server does not answer.'
-      )
-    made = self._creator.create_session()
-    self._opened = True
-    return ending.never_closed(made) if self._stays else made

@@ -4,8 +4,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from matplotlib import figure
-
 from engine.config import runs, tasks
 from engine.training import early_stopping, metrics_log
 from metrics import reports
@@ -68,6 +66,8 @@ def draw(
   Returns:
     The image's path; None if nothing has been recorded.
   """
+  from matplotlib import figure  # which is slow to import
+
   rows = metrics_log.read_metrics(train_dir)
   if not rows:
     return None

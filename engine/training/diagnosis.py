@@ -51,18 +51,12 @@ class Diagnosis:
       ending = f' of replica {i}' if len(self._batches) > 1 else ''
       named = {'the images': batch.images, 'the labels': batch.labels, **own}
       tensors.update({name + ending: each for name, each in named.items()})
-    self._outputs = self._checks(tensors)
-    self._weights = self._checks(
-      {v.op.name: v for v in tf.trainable_variables()}
-    )
-
-  @staticmethod
-  def _checks(tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {
+    self._outputs = {
       name: tf.reduce_all(tf.math.is_finite(tensor))
       for name, tensor in tensors.items()
       if tensor.dtype.is_floating
     }
+    self._weights = {v.op.name: v for v in tf.trainable_variables()}
 
   def _look(self, session, positions, fetches):
     """Returns the values on the last of some batches, and all images."""
@@ -112,7 +106,9 @@ class Diagnosis:
       A sentence for the user.
     """
     bad = [
-      name for name, fine in session.run(self._weights).items() if not fine
+      name
+      for name, value in session.run(self._weights).items()
+      if not np.isfinite(value).all()
     ]
     position = self._stream.position
     if bad:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
@@ -19,10 +20,12 @@ from engine.common import console, ending
 from engine.replicas import workers
 from engine.training.estimate import Estimate
 from engine.training.metrics_log import MetricsLog
+from metrics.histograms import histogram
 
 _STOPPING = (
   'Stopping after this step or evaluation; Ctrl-C again stops at once.'
 )
+_IMAGES = 3  # in a summary
 _PATIENCE = 5  # seconds without a line, before the first row
 
 
@@ -229,44 +232,41 @@ class Save(tf.train.SessionRunHook):
 
   def __init__(
     self,
-    scaffold: tf.train.Scaffold,
+    saver: tf.train.Saver,
     path: str,
     seconds: float,
     step: tf.Tensor,
     is_last: Callable[[int], bool],
     finish: Callable[[tf.Session], None],
     explain: Callable[[tf.Session], str],
+    start: int = 0,
   ):
     """Prepares to save.
 
     Args:
-      scaffold: whose saver is used.
+      saver: writes checkpoints.
       path: the prefix of the checkpoints.
       seconds: between two of them.
       step: int64 scalar, the step after a run.
       is_last: whether a step is the last.
       finish: called with the session when the last step is done.
       explain: called with the session where weights are not finite; says why.
+      start: the steps already done.
     """
     together = workers.current()
     self._writes, self._alone = together.is_chief, together.count == 1
-    self._scaffold, self._path, self._seconds = scaffold, path, seconds
+    self._saver, self._path, self._seconds = saver, path, seconds
     self._step, self._is_last, self._finish = step, is_last, finish
     self._explain = explain
     self._last = time.monotonic()
-    self._saved: int | None = None
+    self._now, self._saved = start, start or None
 
   def begin(self) -> None:
-    self._finite = tf.reduce_all(
-      tf.stack(
-        [
-          tf.reduce_all(tf.math.is_finite(variable))
-          for variable in tf.global_variables()
-          if variable.dtype.is_floating
-        ]
-        or [True]
-      )
-    )
+    self._variables = [v for v in tf.global_variables() if v.dtype.is_floating]
+
+  def _is_finite(self, session):
+    """Whether all variables are; by NumPy, which adds nothing to the graph."""
+    return all(np.isfinite(v).all() for v in session.run(self._variables))
 
   def save(self, session: tf.Session, step: int) -> None:
     """Writes the checkpoint of a step; all workers call it, after that step.
@@ -275,7 +275,7 @@ class Save(tf.train.SessionRunHook):
       ValueError: weights are not finite.
       ending.Fault: the disk is full.
     """
-    if not session.run(self._finite):
+    if not self._is_finite(session):
       raise ValueError(
         f'After step {step} some weights are not finite, and '
         f'are not saved: {self._explain(session)}'
@@ -292,13 +292,13 @@ class Save(tf.train.SessionRunHook):
     """
     if self._alone:
       self.save(session, step)
-    elif self._writes and session.run(self._finite):
+    elif self._writes and self._is_finite(session):
       self._write(session, step)
       self._last, self._saved = time.monotonic(), step
 
   def _write(self, session, step):
     try:
-      self._scaffold.saver.save(session, self._path, global_step=step)
+      self._saver.save(session, self._path, global_step=step)
     except (tf.errors.OpError, OSError) as error:
       self._discard(step)
       raise ending.Fault(
@@ -318,12 +318,6 @@ class Save(tf.train.SessionRunHook):
       with contextlib.suppress(OSError):
         os.remove(path)
     shutil.rmtree(f'{self._path}-{step}_temp', ignore_errors=True)
-
-  def after_create_session(
-    self, session: tf.Session, coord: tf.train.Coordinator
-  ) -> None:
-    self._now = int(session.run(tf.train.get_global_step(session.graph)))
-    self._saved = self._now if self._now else None
 
   def before_run(
     self, run_context: tf.train.SessionRunContext
@@ -350,6 +344,78 @@ class Save(tf.train.SessionRunHook):
     elif self._now == self._saved:
       return
     self.save(session, self._now)
+
+
+class Summaries(tf.train.SessionRunHook):
+  """Writes images and histograms of weights for TensorBoard.
+
+  After the first step, and then every few seconds. All steps run the same part
+  of the graph, which TensorFlow prepares once; a summary of no images is cheap.
+  """
+
+  def __init__(
+    self,
+    images: tf.Tensor,
+    shown: tf.Tensor,
+    step: tf.Tensor,
+    train_dir: str,
+    seconds: float,
+  ):
+    """Prepares to write.
+
+    Args:
+      images: string scalar, the summary of the first images of a batch.
+      shown: int32 scalar to feed, how many they are; 0 if it is not fed.
+      step: int64 scalar, the step after a run.
+      train_dir: where they are written.
+      seconds: between two of them.
+    """
+    self._fetches, self._shown = (images, step), shown
+    self._train_dir, self._seconds = train_dir, seconds
+    self._last: float | None = None
+
+  def begin(self) -> None:
+    self._events = tf.summary.FileWriterCache.get(self._train_dir)
+    self._weights = {v.op.name: v for v in tf.trainable_variables()}
+
+  def before_run(
+    self, run_context: tf.train.SessionRunContext
+  ) -> tf.train.SessionRunArgs:
+    now = time.monotonic()
+    self._is_due = self._last is None or now - self._last >= self._seconds
+    return tf.train.SessionRunArgs(
+      self._fetches, {self._shown: _IMAGES if self._is_due else 0}
+    )
+
+  def after_run(
+    self,
+    run_context: tf.train.SessionRunContext,
+    run_values: tf.train.SessionRunValues,
+  ) -> None:
+    if not self._is_due:
+      return
+    images, step = run_values.results
+    if self._last is None:  # of a run that was killed, TensorBoard drops later
+      self._events.add_session_log(
+        tf.SessionLog(status=tf.SessionLog.START), step
+      )
+    self._last = time.monotonic()
+    self._events.add_summary(images, step)
+    weights = run_context.session.run(self._weights)
+    self._events.add_summary(
+      tf.Summary(
+        value=[
+          tf.Summary.Value(
+            tag=f'weights/{name}', histo=tf.HistogramProto(**histogram(each))
+          )
+          for name, each in weights.items()
+        ]
+      ),
+      step,
+    )
+
+  def end(self, session: tf.Session) -> None:
+    self._events.flush()
 
 
 class Profile(tf.train.SessionRunHook):

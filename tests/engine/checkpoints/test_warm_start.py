@@ -71,7 +71,7 @@ def restored(start):
   """The values of all variables after a start, {name: value}."""
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    start.init_fn(None, session)
+    start.restore(session)
     return {
       v.op.name: float(np.unique(session.run(v)).item())
       for v in tf.global_variables()

@@ -136,3 +136,10 @@ def test_the_time(graph, bits):
       if bits:
         with pytest.raises(tf.errors.FailedPreconditionError):
           session.run(own)
+
+
+@pytest.mark.parametrize('infers', [False, True])
+def test_graphs_of_a_training_are_looked_over_once(infers):
+  rewrites = runtime.session_config(infers=infers).graph_options.rewrite_options
+  once = rewrites.meta_optimizer_iterations == type(rewrites).ONE
+  assert once is not infers

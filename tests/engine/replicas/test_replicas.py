@@ -198,33 +198,3 @@ def test_one_replica_adds_nothing_to_the_graph(graph):
   with replicas.Replicas().clone(0):
     pass
   assert len(graph.get_operations()) == count
-
-
-class Opens(tf.train.SessionCreator):
-  """Opens sessions, and counts those that are closed."""
-
-  def __init__(self):
-    self.closed = 0
-
-  def create_session(self):
-    opened = tf.Session()
-    begin = opened.close
-
-    def close():
-      self.closed += 1
-      begin()
-
-    opened.close = close
-    return opened
-
-
-@pytest.mark.parametrize('stays', [False, True])
-def test_a_session_is_opened_once(graph, stays):
-  """A training that lost a worker does not begin anew by itself."""
-  inner = Opens()
-  once = replicas.Once(inner, stays)
-  opened = once.create_session()
-  opened.close()
-  assert inner.closed == (0 if stays else 1)
-  with pytest.raises(tf.errors.InternalError, match='worker was lost'):
-    once.create_session()

@@ -53,7 +53,7 @@ def loop(graph, tmp_path):
 
   def run(
     losses,
-    others=lambda scaffold, done: (),
+    others=lambda saver, done: (),
     start=0,
     total=None,
     every=2,
@@ -70,9 +70,9 @@ def loop(graph, tmp_path):
     report = hooks.Report(
       fetches, str(tmp_path), start, total, every, 8, advice
     )
-    scaffold = tf.train.Scaffold()
+    saver = tf.train.Saver()
     with tf.train.MonitoredSession(
-      tf.train.ChiefSessionCreator(scaffold), [report, *others(scaffold, done)]
+      hooks=[report, *others(saver, done)]
     ) as session:
       for value in losses:
         if session.should_stop():
@@ -150,7 +150,7 @@ def test_report_of_the_speed(loop, clock, capsys):
   def pass_time(step):
     clock[0] += 50 if step == 1 else 2
 
-  rows = loop([1, 2, 3, 4], lambda scaffold, done: [Each(pass_time)], total=9)
+  rows = loop([1, 2, 3, 4], lambda saver, done: [Each(pass_time)], total=9)
   assert [row['images_per_second'] for row in rows] == [4, 4]
   _, *lines = capsys.readouterr().out.splitlines()
   assert lines[0].endswith(
@@ -169,7 +169,7 @@ def test_report_of_slow_steps(loop, clock, capsys):
 
   rows = loop(
     [1, 2, 3, 4, 5, 6, 7],
-    lambda scaffold, done: [Each(pass_time)],
+    lambda saver, done: [Each(pass_time)],
     total=1000,
     every=5,
     advice='buy another.',
@@ -240,9 +240,9 @@ def save(tmp_path):
   """save(seconds, finish=...): what `loop` takes, to save up to step 4."""
 
   def make(seconds, finish=lambda session: None):
-    return lambda scaffold, done: [
+    return lambda saver, done: [
       hooks.Save(
-        scaffold,
+        saver,
         str(tmp_path / 'model.ckpt'),
         seconds,
         done,
@@ -400,7 +400,7 @@ def profiled(monkeypatch):
 def test_profile(loop, tmp_path, profiled, capsys, first, last, start, want):
   loop(
     range(5),
-    lambda scaffold, done: [
+    lambda saver, done: [
       hooks.Profile(str(tmp_path), first, last, start),
       Each(profiled.append),
     ],
@@ -435,7 +435,7 @@ def test_profile_of_a_training_that_fails(loop, tmp_path, profiled):
 
   profile = hooks.Profile(str(tmp_path), 2, 4, 0)
   with pytest.raises(ZeroDivisionError):
-    loop(range(5), lambda scaffold, done: [profile, Each(fail)])
+    loop(range(5), lambda saver, done: [profile, Each(fail)])
   assert profiled == ['start']
   profile.close()
   profile.close()
@@ -478,13 +478,10 @@ def work(done):
 
 with tf.control_dependencies([tf.py_func(work, [number], tf.int64)]):
   step = number.assign_add(1)
-scaffold = tf.train.Scaffold()
 save = hooks.Save(
-  scaffold, sys.argv[1], 1e-9, step, lambda step: False, None, None
+  tf.train.Saver(), sys.argv[1], 1e-9, step, lambda step: False, None, None
 )
-with tf.train.MonitoredSession(
-  tf.train.ChiefSessionCreator(scaffold), [save, hooks.StopOnSignal()]
-) as session:
+with tf.train.MonitoredSession(hooks=[save, hooks.StopOnSignal()]) as session:
   for _ in range(2):
     session.run(step)
 """
