@@ -46,11 +46,11 @@ def histogram(values: np.ndarray) -> dict[str, Any]:
   buckets = np.diff(below, prepend=0)
   first, last = np.flatnonzero(buckets)[[0, -1]]
   return {
-    'min': wide[0],
-    'max': wide[-1],
+    'min': float(wide[0]),
+    'max': float(wide[-1]),
     'num': float(wide.size),
-    'sum': wide.sum(),
-    'sum_squares': np.square(wide).sum(),
+    'sum': float(wide.sum()),
+    'sum_squares': float(np.square(wide).sum()),
     'bucket_limit': _LIMITS[first : last + 1].tolist(),
     'bucket': buckets[first : last + 1].astype(float).tolist(),
   }

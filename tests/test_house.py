@@ -110,7 +110,7 @@ SESSIONS = {  # who opens sessions, and with which configuration
   'engine/common/runtime.py': {'ConfigProto', 'Session'},
   # It has nothing of ours.
   'engine/export/standalone.py': {'ConfigProto', 'Session'},
-  'engine/replicas/replicas.py': {'ChiefSessionCreator'},
+  'engine/replicas/opening.py': {'Session'},
   'engine/train.py': {'MonitoredSession'},
 }
 
