@@ -2,6 +2,7 @@
 
 import sys
 
+from engine.common import huge_pages
 from engine.config import flags, runs, scripts
 
 
@@ -13,4 +14,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+  huge_pages.ask()
   sys.exit(main())

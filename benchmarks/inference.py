@@ -32,42 +32,17 @@ import pathlib
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 from unittest import mock
 
 import numpy as np
 
-from benchmarks import runtimes, turns
+from benchmarks import race, runtimes, turns
+from benchmarks.race import Measured
 from benchmarks.runtimes import CASES, KERAS, RIVALS, SESSION, Case
 
 _TOLERANCE = 1e-3  # of the scale, between libraries
-
-
-class Measured(NamedTuple):
-  """What was measured of a competitor.
-
-  Fields:
-    seconds: of a batch, in each turn.
-    peak: the most megabytes that its process has had in use.
-  """
-
-  seconds: Sequence[float]
-  peak: float
-
-
-class Answer(NamedTuple):
-  """What a competitor says of a turn.
-
-  Fields:
-    seconds: of a batch.
-    peak: see `Measured`.
-    sample: some values of its output, flat.
-  """
-
-  seconds: float
-  peak: float
-  sample: np.ndarray
 
 
 def batch_of(case: Case, size: int) -> np.ndarray:
@@ -85,16 +60,9 @@ def _load(name, folder, case):
     if size not in fed:
       fed.clear()
       fed[size] = loaded.form(batch_of(case, size))
-    said = None
-
-    def once():
-      nonlocal said
-      said = loaded.run(fed[size])
-
-    seconds = turns.seconds_of(once, least)
-    values = loaded.channels_last(said).ravel()
-    step = max(1, values.size // 1000)
-    return Answer(seconds, turns.peak(), values[::step])
+    return race.answer(
+      lambda: loaded.channels_last(loaded.run(fed[size])), least
+    )
 
   return measure
 
@@ -147,64 +115,18 @@ def _able(names, case):
   return found
 
 
-def _agrees(name, sample, wanted):
-  difference = np.abs(sample - wanted).max() / np.abs(wanted).max()
-  if not difference < _TOLERANCE:
-    raise SystemExit(
-      f'{name} says something else: by {difference:.1e} of the scale.'
-    )
-
-
-def _measure(competitors, batch, given):
-  """Returns {name: Measured}; drops competitors that fail."""
-  wanted = None
-  for name in list(competitors):
-    try:
-      answer = competitors[name].ask(batch, 0)  # warms up
-    except turns.Failed as failure:
-      print(f'Left out: {name}, since {failure}.', flush=True)
-      competitors.pop(name).close()
-      continue
-    if name != KERAS:
-      wanted = answer.sample if wanted is None else wanted
-      _agrees(name, answer.sample, wanted)
-  peaks = {}
-
-  def turn(name):
-    try:
-      answer = competitors[name].ask(batch, given.seconds)
-    except turns.Failed as failure:  # for want of memory, for one
-      raise SystemExit(f'{name} stopped: {failure}.') from None
-    peaks[name] = answer.peak
-    return answer.seconds
-
-  found = turns.take(
-    {name: functools.partial(turn, name) for name in competitors},
-    given.budget,
-    given.turns,
-  )
-  return {name: Measured(found[name], peaks[name]) for name in found}
-
-
 def compare(folder: str, case: Case, given: argparse.Namespace) -> None:
   """Prints a table for each batch size."""
   names = _able(given.competitors, case)
   runtimes.prepare(folder, case, names)
-  competitors = {
-    name: turns.Competitor(_load, name, folder, case) for name in names
-  }
-  try:
+  loads = {name: (_load, name, folder, case) for name in names}
+  with race.started(loads) as competitors:
     for batch in sorted(given.batch_sizes):  # memory only grows
-      measured = _measure(competitors, batch, given)
-      turn = len(next(iter(measured.values())).seconds)
-      print(
-        f'\n{case.model_name}, {case.size}x{case.size}, batch {batch}, '
-        f'{os.cpu_count()} cores, medians of {turn} turns'
-      )
+      agreement = race.Agreement(_TOLERANCE, but=(KERAS,))
+      measured = race.measure(competitors, given, batch, check=agreement)
+      what = f'{case.model_name}, {case.size}x{case.size}, batch {batch}'
+      print(race.title(what, measured))
       print('\n'.join(table(measured, batch)), flush=True)
-  finally:
-    for each in competitors.values():
-      each.close()
 
 
 # A folder of files.
@@ -304,9 +226,7 @@ def main() -> None:
   parser.add_argument(
     '--competitors', nargs='+', choices=RIVALS, default=[*RIVALS]
   )
-  parser.add_argument('--turns', type=int, default=3)  # at least
-  parser.add_argument('--seconds', type=float, default=0.5)  # of a turn
-  parser.add_argument('--budget', type=float, default=90)  # of a table, seconds
+  race.add_arguments(parser)
   parser.add_argument('--images', type=int, default=0)
   given = parser.parse_args()
   # TensorFlow turns oneDNN on by itself on some processors only.
