@@ -138,12 +138,17 @@ def experiments():
 
 def benchmark_flags():
   """{module: the flags it defines} of all that can be run in benchmarks/."""
+
+  def defined(path):
+    text = path.read_text('utf-8')
+    found = set(re.findall(r"add_argument\(\s*'--(\w+)'", text))
+    shared = path.with_name('race.py')
+    return found | (defined(shared) if 'race.add_arguments' in text else set())
+
   return {
-    f'benchmarks.{path.stem}': set(
-      re.findall(r"add_argument\(\s*'--(\w+)'", text)
-    )
+    f'benchmarks.{path.stem}'.removesuffix('.__main__'): defined(path)
     for path in ROOT.glob('benchmarks/*.py')
-    if "__name__ == '__main__'" in (text := path.read_text('utf-8'))
+    if "__name__ == '__main__'" in path.read_text('utf-8')
   }
 
 
