@@ -1,6 +1,7 @@
 """Training: data, model, loss, optimizer, restore, loop."""
 
 import contextlib
+import functools
 import os
 import shlex
 from typing import Any
@@ -9,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from tf_slim.data.dataset import Dataset
 
 from engine.checkpoints import best, locate, warm_start
-from engine.common import console, files, loading, runtime
+from engine.common import console, files, loading, runtime, tensorboard
 from engine.common.variables import matching
 from engine.config import runs
 from engine.config.scripts import TrainConfig
@@ -167,14 +168,7 @@ class TrainingRun:
       stream = self._open_stream(i)
       self._stream.add(stream)
       self._towers.append(self._build_tower(i, stream, members[i]))
-    self._initialize()
-
-  def _initialize(self):
-    """Begins to initialize what is new in the graph, beside its building.
-
-    Workers open their sessions together, at the end.
-    """
-    if not self._latest and self._replicas.workers.count == 1:
+    if not self._latest:
       self._opening.initialize()
 
   def _build_tower(self, clone, stream, member):
@@ -245,7 +239,8 @@ class TrainingRun:
       self._step.shadows,
       self._without_draws,
     )
-    self._initialize()
+    if not self._latest:
+      self._opening.initialize()
     self._diagnosis = Diagnosis(
       self._source,
       self._stream,
@@ -309,8 +304,8 @@ class TrainingRun:
     # Those of before stay listed, and are deleted in their turn.
     saver.recover_last_checkpoints(locate.listed(config.train_dir))
     if self._latest:
-      self._opening.restore = lambda session: saver.restore(
-        session, self._latest
+      self._opening.restore = functools.partial(
+        saver.restore, save_path=self._latest
       )
     if self._warm:
       self._opening.replace = self._warm.restore
@@ -419,20 +414,14 @@ class TrainingRun:
     """Returns the hook with images and histograms, for TensorBoard."""
     if not self._is_chief:
       return []
-    config, batch = self._config, self._stream.batch
-    shown = tf.placeholder_with_default(0, [])
-    few = batch._replace(
-      images=batch.images[:shown], labels=batch.labels[:shown]
-    )
-    tf.summary.image('images', few.images)
-    self._task.summarize(config, few, self._towers[0].logits[:shown])
     return [
-      hooks.Summaries(
-        tf.summary.merge_all(),
-        shown,
+      tensorboard.Summaries(
+        functools.partial(self._task.summarize, self._config),
+        self._stream.batch,
+        self._towers[0].logits,
         self._step.step,
-        config.train_dir,
-        config.save_summaries_secs,
+        self._config.train_dir,
+        self._config.save_summaries_secs,
       )
     ]
 

@@ -45,7 +45,12 @@ class Opening(tf.train.SessionCreator):
     """Begins to initialize the global variables that are new in the graph.
 
     One thread does, in the order of the calls; `create_session` waits for it.
+    Where the session is never closed, only `create_session` opens it.
     """
+    if not self._stays:
+      self._begin()
+
+  def _begin(self):
     new = [v for v in tf.global_variables() if v.name not in self._initialized]
     if not new:
       return
@@ -74,7 +79,7 @@ class Opening(tf.train.SessionCreator):
     self._asked = True
     session = self._open()
     if self.restore is None:
-      self.initialize()
+      self._begin()
     local = tf.group(tf.local_variables_initializer(), tf.tables_initializer())
     session.graph.finalize()
     for each in self._begun:

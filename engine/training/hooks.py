@@ -20,12 +20,10 @@ from engine.common import console, ending
 from engine.replicas import workers
 from engine.training.estimate import Estimate
 from engine.training.metrics_log import MetricsLog
-from metrics.histograms import histogram
 
 _STOPPING = (
   'Stopping after this step or evaluation; Ctrl-C again stops at once.'
 )
-_IMAGES = 3  # in a summary
 _PATIENCE = 5  # seconds without a line, before the first row
 
 
@@ -344,78 +342,6 @@ class Save(tf.train.SessionRunHook):
     elif self._now == self._saved:
       return
     self.save(session, self._now)
-
-
-class Summaries(tf.train.SessionRunHook):
-  """Writes images and histograms of weights for TensorBoard.
-
-  After the first step, and then every few seconds. All steps run the same part
-  of the graph, which TensorFlow prepares once; a summary of no images is cheap.
-  """
-
-  def __init__(
-    self,
-    images: tf.Tensor,
-    shown: tf.Tensor,
-    step: tf.Tensor,
-    train_dir: str,
-    seconds: float,
-  ):
-    """Prepares to write.
-
-    Args:
-      images: string scalar, the summary of the first images of a batch.
-      shown: int32 scalar to feed, how many they are; 0 if it is not fed.
-      step: int64 scalar, the step after a run.
-      train_dir: where they are written.
-      seconds: between two of them.
-    """
-    self._fetches, self._shown = (images, step), shown
-    self._train_dir, self._seconds = train_dir, seconds
-    self._last: float | None = None
-
-  def begin(self) -> None:
-    self._events = tf.summary.FileWriterCache.get(self._train_dir)
-    self._weights = {v.op.name: v for v in tf.trainable_variables()}
-
-  def before_run(
-    self, run_context: tf.train.SessionRunContext
-  ) -> tf.train.SessionRunArgs:
-    now = time.monotonic()
-    self._is_due = self._last is None or now - self._last >= self._seconds
-    return tf.train.SessionRunArgs(
-      self._fetches, {self._shown: _IMAGES if self._is_due else 0}
-    )
-
-  def after_run(
-    self,
-    run_context: tf.train.SessionRunContext,
-    run_values: tf.train.SessionRunValues,
-  ) -> None:
-    if not self._is_due:
-      return
-    images, step = run_values.results
-    if self._last is None:  # of a run that was killed, TensorBoard drops later
-      self._events.add_session_log(
-        tf.SessionLog(status=tf.SessionLog.START), step
-      )
-    self._last = time.monotonic()
-    self._events.add_summary(images, step)
-    weights = run_context.session.run(self._weights)
-    self._events.add_summary(
-      tf.Summary(
-        value=[
-          tf.Summary.Value(
-            tag=f'weights/{name}', histo=tf.HistogramProto(**histogram(each))
-          )
-          for name, each in weights.items()
-        ]
-      ),
-      step,
-    )
-
-  def end(self, session: tf.Session) -> None:
-    self._events.flush()
 
 
 class Profile(tf.train.SessionRunHook):
