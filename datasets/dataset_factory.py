@@ -31,6 +31,8 @@ OWN = 'tfrecord'  # the name of a dataset of one's own
 
 _CIFAR = {'preprocessing_name': 'cifar', 'train_image_size': 32}
 _MNIST = {'preprocessing_name': 'digits', 'train_image_size': 28}
+# Of momentum, for batches of 32 to 128.
+_ANNEALING = {'learning_rate': 0.05, 'learning_rate_decay_type': 'cosine'}
 
 
 def _masks(splits, names, ignore_label=255, source_values=()):
@@ -63,10 +65,20 @@ DATASETS = {
     },
   ),
   'cifar10': Specification(
-    'cifar10_%s.tfrecord', ('train', 'test'), 10, None, _CIFAR
+    'cifar10_%s.tfrecord',
+    ('train', 'test'),
+    10,
+    None,
+    _CIFAR,
+    annealing=_ANNEALING,
   ),
   'cifar100': Specification(
-    'cifar100_%s.tfrecord', ('train', 'test'), 100, None, _CIFAR
+    'cifar100_%s.tfrecord',
+    ('train', 'test'),
+    100,
+    None,
+    _CIFAR,
+    annealing=_ANNEALING,
   ),
   'fashion_mnist': Specification(
     'fashion_mnist_%s.tfrecord',
@@ -74,12 +86,18 @@ DATASETS = {
     10,
     None,
     {'preprocessing_name': 'cifar', 'train_image_size': 28},
+    annealing=_ANNEALING,
   ),
   'flowers': Specification('flowers_%s*.tfrecord', ('train', 'validation'), 5),
   'idenprof': Specification('idenprof_%s*.tfrecord', ('train', 'test'), 10),
   'imagenet': Specification('%s-*', ('train', 'validation'), 1001),
   'mnist': Specification(
-    'mnist_%s.tfrecord', ('train', 'test'), 10, None, _MNIST
+    'mnist_%s.tfrecord',
+    ('train', 'test'),
+    10,
+    None,
+    _MNIST,
+    annealing=_ANNEALING,
   ),
   'signs': Specification(
     'signs_%s.tfrecord',
@@ -184,6 +202,7 @@ def _described(name, folder):
     found.task,
     found.ignore_label,
     source_values=found.source_values,
+    annealing=known.annealing if known else {},
   )
 
 

@@ -19,6 +19,8 @@ class Specification:
     ensure: makes the dataset in a folder, where that needs no source.
     suggestions: settings that fit the data, by the names of the flags; a
       flag that is given goes before them.
+    annealing: the same, of the rate and its schedule, for a training whose end
+      is known and to which no flag says how it learns.
     task: a key of `label_kinds.KINDS`.
     ignore_label: the value of a mask's pixels that do not count, which may be
       that of a class; None if all count.
@@ -35,3 +37,4 @@ class Specification:
   ignore_label: int | None = None
   class_names: tuple[str, ...] = ()
   source_values: tuple[int, ...] = ()
+  annealing: Mapping[str, Any] = dataclasses.field(default_factory=dict)

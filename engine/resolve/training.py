@@ -105,6 +105,28 @@ def _with_lengths(given, complete, dataset, replicas):
   return complete.replace(max_number_of_steps=steps)
 
 
+# What says how a training learns: with any of them, or without an end, a
+# dataset's annealing is not meant.
+_LEARNING = (
+  'optimizer',
+  'learning_rate',
+  'learning_rate_decay_type',
+  'learning_rate_decay_factor',
+  'num_epochs_per_decay',
+  'num_steps_per_decay',
+  'warmup',
+  'plateau_patience',
+  'checkpoint_path',
+)
+
+
+def _annealing(given, specification):
+  """Returns the rate and schedule that fit the data, {} where a flag says."""
+  ends = given.max_number_of_steps or given.num_epochs
+  told = given.given().keys() & _LEARNING
+  return dict(specification.annealing) if ends and not told else {}
+
+
 # What a fine-tuned run takes from the checkpoint that it starts from.
 _STARTED = ('train_image_size', 'labels_offset')
 
@@ -192,6 +214,7 @@ def training(
       'train_image_size': source.get('train_image_size'),
     },
     dict(specification.suggestions),
+    _annealing(given, specification),
     {
       'train_image_size': known and known.image_size,
       'labels_offset': known.labels_offset if known and same_classes else None,

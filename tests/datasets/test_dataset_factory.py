@@ -357,7 +357,9 @@ def _check_suggestions(name, suggestions):
 
 @pytest.mark.parametrize('name', dataset_factory.DATASETS)
 def test_suggestions_are_flags(name):
-  _check_suggestions(name, dataset_factory.DATASETS[name].suggestions)
+  found = dataset_factory.DATASETS[name]
+  _check_suggestions(name, found.suggestions)
+  _check_suggestions(name, found.annealing)
 
 
 @pytest.mark.parametrize('name', ['run [1]', 'a*b?', 'a\\b', ']'])
@@ -483,10 +485,9 @@ def test_small_images(tmp_path, size, expected):
 def test_suggestions_of_a_known_name(tmp_path):
   """Those of the registry go before those for small images."""
   folder = _convert(tmp_path / 'data', 'mnist')
-  assert (
-    dataset_factory.get_specification('tfrecord', folder).suggestions
-    == SUGGESTIONS['mnist']
-  )
+  found = dataset_factory.get_specification('tfrecord', folder)
+  assert found.suggestions == SUGGESTIONS['mnist']
+  assert found.annealing == dataset_factory.DATASETS['mnist'].annealing != {}
 
 
 def test_name_of(tmp_path):

@@ -333,6 +333,55 @@ def test_the_name_in_the_folder(described):
     training(scripts.TrainConfig(dataset_name='mnist', dataset_dir=folder))
 
 
+def _rate(folder, **flags):
+  found, _ = training(
+    scripts.TrainConfig(
+      model_name='resnet_v1_tiny', dataset_dir=folder, **flags
+    )
+  )
+  return found.learning_rate, found.learning_rate_decay_type
+
+
+@pytest.mark.parametrize(
+  ('flags', 'expected'),
+  [
+    ({'max_number_of_steps': 20}, (0.05, 'cosine')),
+    ({'num_epochs': 3, 'batch_size': 16}, (0.05, 'cosine')),
+    ({}, (0.01, 'exponential')),  # trains without end
+    ({'num_epochs': 3, 'learning_rate': 1e-5}, (1e-5, 'exponential')),
+    ({'num_epochs': 3, 'optimizer': 'adam'}, (0.01, 'exponential')),
+    ({'num_epochs': 3, 'num_epochs_per_decay': 1}, (0.01, 'exponential')),
+    ({'num_epochs': 3, 'learning_rate_decay_type': 'fixed'}, (0.01, 'fixed')),
+  ],
+)
+def test_annealing(described, flags, expected):
+  """A flag that says how a training learns goes on to mean what it did."""
+  assert _rate(described('mnist'), **flags) == expected
+
+
+def test_no_annealing_of_other_data(described):
+  assert _rate(described('flowers'), num_epochs=3) == (0.01, 'exponential')
+
+
+def test_an_old_run_keeps_its_rate(described, workplace):
+  """One that was begun before its dataset had an annealing."""
+  folder = described('mnist')
+  run = 'runs/resnet_v1_tiny-mnist'
+  old, _ = training(
+    scripts.TrainConfig(
+      model_name='resnet_v1_tiny',
+      dataset_dir=folder,
+      max_number_of_steps=20,
+      learning_rate=0.01,
+    )
+  )
+  os.makedirs(run)
+  runs.write(old, run)
+  found, _ = training(runs.resumed(resume=run, max_number_of_steps=40))
+  assert found.learning_rate_decay_type == 'exponential'
+  assert found.learning_rate == 0.01 and found.max_number_of_steps == 40
+
+
 def test_the_default_run_folder():
   for name, folder, run in (
     ('digits', None, 'digits'),
