@@ -106,23 +106,15 @@ RIVALS = {
 
 def compare(case: Case, names: list[str], given: argparse.Namespace) -> None:
   """Prints the table of an output stride."""
-  loads = {
-    name: (race.turning, RIVALS[name], case)
-    for name in race.able(names, _NEEDS)
-  }
-  with race.started(loads) as competitors:
-    measured = race.measure(
-      competitors, given, check=race.Agreement(_TOLERANCE)
-    )
-  print(
-    race.title(
-      f'{case.model_name}, {case.size}x{case.size}, batch {case.batch}, output '
-      f'stride {case.stride}',
-      measured,
-    )
+  race.compare(
+    f'{case.model_name}, {case.size}x{case.size}, batch {case.batch}, output '
+    f'stride {case.stride}',
+    {name: RIVALS[name] for name in race.able(names, _NEEDS)},
+    case,
+    {SLIM: 'TF-Slim', TORCH: 'PyTorch'},
+    given,
+    race.Agreement(_TOLERANCE),
   )
-  beside = {SLIM: 'TF-Slim', TORCH: 'PyTorch'}
-  print('\n'.join(race.table(measured, case.batch, beside)), flush=True)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import turns
+from benchmarks import race, turns
 from engine.tasks.classification.predictor import LogitsBatch, Predictor
 from metrics import calibration, classification
 
@@ -105,9 +105,8 @@ def main() -> None:
   parser.add_argument('--classes', type=int, default=1000)
   parser.add_argument('--turns', type=int, default=3)
   given = parser.parse_args()
-  competitors = {name: turns.Competitor(load, name) for name in WAYS}
   found: dict[int, dict[str, list[Measured]]] = {}
-  try:
+  with race.started({name: (load, name) for name in WAYS}) as competitors:
     for examples in (given.examples, 2 * given.examples):
       found[examples] = turns.take(
         {
@@ -119,9 +118,6 @@ def main() -> None:
         0,
         given.turns,
       )
-  finally:
-    for each in competitors.values():
-      each.close()
   few, many = found.values()
   print(
     f'{given.classes:,} classes; {given.examples:,} and '

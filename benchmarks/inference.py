@@ -190,11 +190,11 @@ def compare_folder(folder: str, case: Case, given: argparse.Namespace) -> None:
   images.mkdir()
   turns.alone(runtimes.write_checkpoint, folder, case)
   turns.alone(make_photos, images, given.images, 90)
-  competitors = {
-    name: turns.Competitor(load, folder, str(images), case, batch)
+  loads = {
+    name: (load, folder, str(images), case, batch)
     for name, load in _OF_A_FOLDER.items()
   }
-  try:
+  with race.started(loads) as competitors:
     found = turns.take(
       {
         name: functools.partial(competitor.ask, given.images)
@@ -203,9 +203,6 @@ def compare_folder(folder: str, case: Case, given: argparse.Namespace) -> None:
       given.budget,
       given.turns,
     )
-  finally:
-    for each in competitors.values():
-      each.close()
   bare, *_ = found.values()
   print(
     f'{case.model_name}, {given.images} JPEGs of 500x375, batches of {batch}, '

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks import turns
+from benchmarks import race, turns
 
 # Kind -> the precision of its session, and what its network is built in.
 KINDS = {
@@ -107,13 +107,11 @@ def main() -> None:
   parser.add_argument('--turns', type=int, default=4, help='at least')
   parser.add_argument('--budget', type=float, default=60, help='seconds')
   given = parser.parse_args()
-  competitors = {
-    kind: turns.Competitor(
-      load, kind, given.model_name, given.size, given.batch_size
-    )
+  loads = {
+    kind: (load, kind, given.model_name, given.size, given.batch_size)
     for kind in turns.alone(kinds)
   }
-  try:
+  with race.started(loads) as competitors:
     for each in competitors.values():
       each.ask(1)
     found = turns.take(
@@ -124,9 +122,6 @@ def main() -> None:
       given.budget,
       given.turns,
     )
-  finally:
-    for each in competitors.values():
-      each.close()
   report(found, given.batch_size)
 
 

@@ -194,6 +194,31 @@ def _row(name, cells):
   return f'{name:28}' + ''.join(f'{cell:>12}' for cell in cells)
 
 
+def compare(
+  what: str,
+  loads: Mapping[str, Callable[[Any], Callable[[], np.ndarray]]],
+  case: Any,
+  beside: Mapping[str, str],
+  given: argparse.Namespace,
+  check: Callable[[str, Answer], None] = lambda name, answer: None,
+) -> None:
+  """Measures competitors, and prints their table.
+
+  Args:
+    what: is measured, for the line above the table.
+    loads: by name, given the case, what returns what runs once.
+    case: what runs; has a `batch`.
+    beside: see `table`.
+    given: see `measure`.
+    check: see `measure`.
+  """
+  turns_of = {name: (turning, load, case) for name, load in loads.items()}
+  with started(turns_of) as competitors:
+    measured = measure(competitors, given, check=check)
+  print(title(what, measured))
+  print('\n'.join(table(measured, case.batch, beside)), flush=True)
+
+
 def title(what: str, measured: Mapping[str, Measured]) -> str:
   """Returns the line above a table."""
   count = len(next(iter(measured.values())).seconds)

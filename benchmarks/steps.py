@@ -193,21 +193,13 @@ _NEEDS = {TORCH: ['torch'], COMPILED: ['torch']}
 
 def compare(case: Case, names: list[str], given: argparse.Namespace) -> None:
   """Prints the table."""
-  loads = {
-    name: (race.turning, RIVALS[name], case)
-    for name in race.able(names, _NEEDS)
-  }
-  with race.started(loads) as competitors:
-    measured = race.measure(competitors, given)
-  print(
-    race.title(
-      f'Training {case.model_name}, {case.size}x{case.size}, batch '
-      f'{case.batch}',
-      measured,
-    )
+  race.compare(
+    f'Training {case.model_name}, {case.size}x{case.size}, batch {case.batch}',
+    {name: RIVALS[name] for name in race.able(names, _NEEDS)},
+    case,
+    {SLIM: 'TF-Slim', KERAS: 'Keras', TORCH: 'PyTorch'},
+    given,
   )
-  beside = {SLIM: 'TF-Slim', KERAS: 'Keras', TORCH: 'PyTorch'}
-  print('\n'.join(race.table(measured, case.batch, beside)), flush=True)
 
 
 def main() -> None:
